@@ -1,0 +1,188 @@
+//! What agents ask of the claim manager, and what it answers: outcomes, not errors, wherever an
+//! agent may rightly meet them.
+
+use serde::Serialize;
+
+use crate::domain::{
+    AgentId, Claim, ClaimId, ClaimStatus, Empty, Issue, IssueRef, Repo, RepoName, RequestId, Timestamp, TransitionError,
+};
+use crate::github::SourceError;
+use crate::store::StoreError;
+
+/// "Give me my next issue."
+#[derive(Debug, Clone)]
+pub struct NextRequest {
+    /// Who asks.
+    pub agent: AgentId,
+    /// Only in this repository.
+    pub repo: Option<RepoName>,
+    /// Only with this label, compared trimmed and without case.
+    pub label: Option<String>,
+    /// Only in the milestone of this title, compared trimmed and without case.
+    pub milestone: Option<String>,
+    /// The client's name for this attempt; a retry with it gets the same claim.
+    pub request_id: Option<RequestId>,
+}
+
+/// The answer to [`NextRequest`].
+#[derive(Debug)]
+pub enum NextOutcome {
+    /// An issue that is now exclusively the agent's.
+    Granted {
+        /// The claim.
+        claim: Claim,
+        /// The issue.
+        issue: Option<Issue>,
+        /// Whether the same request got it before.
+        idempotent: bool,
+    },
+    /// Nothing for this agent, and why.
+    Nothing(Empty),
+}
+
+/// "I want this very issue."
+#[derive(Debug, Clone)]
+pub struct ClaimRequest {
+    /// Who asks.
+    pub agent: AgentId,
+    /// For which issue.
+    pub issue: IssueRef,
+    /// The client's name for this attempt; a retry with it gets the same claim.
+    pub request_id: Option<RequestId>,
+}
+
+/// The answer to [`ClaimRequest`].
+#[derive(Debug)]
+pub enum ClaimOutcome {
+    /// It is the agent's.
+    Granted {
+        /// The claim.
+        claim: Claim,
+        /// Whether it was the agent's before.
+        idempotent: bool,
+    },
+    /// Another agent holds it.
+    HeldBy(Claim),
+    /// There is no such open issue (none, closed, or a pull request).
+    NotOpen(IssueRef),
+}
+
+/// "My claim has come this far." Giving it back is a step too.
+#[derive(Debug, Clone)]
+pub struct UpdateRequest {
+    /// Which claim.
+    pub claim_id: ClaimId,
+    /// Who says so; must hold the claim.
+    pub agent: AgentId,
+    /// How far.
+    pub status: ClaimStatus,
+    /// A word for the history.
+    pub note: Option<String>,
+    /// The pull request, when there is one.
+    pub pr_url: Option<String>,
+}
+
+/// The answer to [`UpdateRequest`].
+#[derive(Debug)]
+pub enum UpdateOutcome {
+    /// Done.
+    Moved {
+        /// The claim as it stands now.
+        claim: Claim,
+        /// Whether it stood there already; its lease was renewed.
+        idempotent: bool,
+        /// When the claim was closed: whether its issue on GitHub was closed too, or why not.
+        /// `None` where the setting says to leave it.
+        issue_closed: Option<Result<(), SourceError>>,
+    },
+    /// No such active claim.
+    NotFound,
+    /// Another agent holds it.
+    NotOwner(Claim),
+    /// The contract does not permit the step.
+    Refused(Claim, TransitionError),
+}
+
+/// A repository and what is going on in it.
+#[derive(Debug, Clone)]
+pub struct RepoEntry {
+    /// The repository.
+    pub repo: Repo,
+    /// How many open issues it has.
+    pub open_issue_count: usize,
+}
+
+/// An issue with its comments.
+#[derive(Debug, Clone)]
+pub struct IssueDetails {
+    /// The issue; comments filled in unless `stale_because` says otherwise.
+    pub issue: Issue,
+    /// Who holds it now.
+    pub claimed_by: Option<AgentId>,
+    /// Why this is the last synced state, without comments, instead of GitHub's present one.
+    pub stale_because: Option<SourceError>,
+}
+
+/// How the server is doing.
+#[derive(Debug, Clone, Serialize)]
+pub struct Health {
+    /// Since it started.
+    pub uptime_seconds: u64,
+    /// Claims granted since the store was made, as far as history goes back.
+    pub total_claims: u64,
+    /// Claims held now, stale ones included.
+    pub active_claims: usize,
+    /// Agents that hold claims now.
+    pub active_agents: usize,
+    /// Claims that lapsed and were not yet taken back.
+    pub stale_claims: usize,
+    /// Open issues known.
+    pub open_issues: usize,
+    /// When a sync last went through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_github_sync_at: Option<Timestamp>,
+    /// What works only in part, each with its reason. Empty when all is well.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub degraded: Vec<String>,
+    /// The policies in force.
+    pub policies: PolicyHealth,
+}
+
+/// The policies in force, and why the newest edit is not.
+#[derive(Debug, Clone, Serialize)]
+pub struct PolicyHealth {
+    /// The ranker's source and digest.
+    pub ranker: String,
+    /// The stale rule's source and digest.
+    pub stale_rule: String,
+    /// The repository filter's source and digest.
+    pub repo_filter: String,
+    /// Why the newest edit was refused, until one is accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<String>,
+}
+
+/// Why the claim manager could not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ManagerError {
+    /// The repository filter does not admit it.
+    #[error("{repo} is not an allowed repository: {reason}")]
+    RepoNotAllowed {
+        /// The repository.
+        repo: RepoName,
+        /// The filter's reason.
+        reason: String,
+    },
+    /// There is no such thing.
+    #[error("{what} not found")]
+    NotFound {
+        /// What was asked for.
+        what: String,
+    },
+    /// GitHub was needed and did not answer.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The store did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,291 @@
+//! The settings themselves: the shape of issuecommand.toml, with its defaults.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::Secret;
+
+/// Everything that can be set. The annotated issuecommand.toml says what each key means.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// `[server]`
+    pub server: ServerConfig,
+    /// `[store]`
+    pub store: StoreConfig,
+    /// `[github]`
+    pub github: GithubConfig,
+    /// `[sync]`
+    pub sync: SyncConfig,
+    /// `[leases]`
+    pub leases: LeaseConfig,
+    /// `[rate_limits]`
+    pub rate_limits: RateLimitConfig,
+    /// `[log]`
+    pub log: LogConfig,
+    /// `[policies]`
+    pub policies: PoliciesConfig,
+}
+
+/// `[server]`: the HTTP door. A change needs a restart.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerConfig {
+    /// Where to listen. Without an API key only a loopback address is accepted.
+    pub host: IpAddr,
+    /// The port; 0 lets the system choose one. `HTTP_PORT`.
+    pub port: u16,
+    /// The key that clients send as a bearer token; empty means no authentication. `API_KEY`.
+    pub api_key: Secret,
+    /// Whether to believe `X-Forwarded-For`. `TRUST_PROXY`.
+    pub trust_proxy: bool,
+    /// Host names that MCP clients may name besides loopback ones.
+    pub allowed_hosts: Vec<String>,
+    /// Origins from which browsers may call.
+    pub allowed_origins: Vec<String>,
+    /// Most connections open at once.
+    pub connection_count_max: usize,
+    /// Longest time for the head of a request, in seconds.
+    pub header_timeout_seconds: u64,
+    /// Longest pause within the body of a request, in seconds.
+    pub body_timeout_seconds: u64,
+    /// Largest body of a request, in bytes.
+    pub body_bytes_max: usize,
+    /// Longest time that open requests get to finish at shutdown, in seconds.
+    pub shutdown_seconds: u64,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            host: IpAddr::from([127, 0, 0, 1]),
+            port: 3100,
+            api_key: Secret::default(),
+            trust_proxy: false,
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            connection_count_max: 1024,
+            header_timeout_seconds: 5,
+            body_timeout_seconds: 10,
+            body_bytes_max: 256 * 1024,
+            shutdown_seconds: 5,
+        }
+    }
+}
+
+/// `[store]`: where claims live. A change needs a restart.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreConfig {
+    /// The SQLite file. `SQLITE_PATH`.
+    pub path: PathBuf,
+    /// How long to wait for a lock, in milliseconds. `SQLITE_BUSY_TIMEOUT_MS`.
+    pub busy_timeout_ms: u64,
+    /// SQLite's journal mode. `SQLITE_JOURNAL_MODE`.
+    pub journal_mode: String,
+    /// How many past claims to keep. `HISTORY_MAX_ENTRIES`.
+    pub history_max_entries: usize,
+    /// How many events to keep for readers that come back.
+    pub event_max_entries: usize,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            path: "./issuecommand.db".into(),
+            busy_timeout_ms: 5000,
+            journal_mode: "WAL".into(),
+            history_max_entries: 1000,
+            event_max_entries: 100_000,
+        }
+    }
+}
+
+/// `[github]`: where issues come from. A change needs a restart.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GithubConfig {
+    /// A personal access token. `GITHUB_TOKEN`.
+    pub token: Secret,
+    /// The API's root, for GitHub Enterprise. `GITHUB_API_URL`.
+    pub api_url: String,
+    /// Repositories to sync besides those the token's account belongs to.
+    pub repositories: Vec<String>,
+    /// Reads issues from this file of JSON lines instead of GitHub.
+    pub issues_file: Option<PathBuf>,
+    /// Longest time to connect, in seconds.
+    pub connect_timeout_seconds: u64,
+    /// Longest pause while an answer comes in, in seconds.
+    pub read_timeout_seconds: u64,
+    /// Whether closing a claim closes its issue on GitHub. `AUTO_CLOSE_GITHUB_ISSUE`.
+    pub auto_close_issue: bool,
+}
+
+impl Default for GithubConfig {
+    fn default() -> Self {
+        Self {
+            token: Secret::default(),
+            api_url: "https://api.github.com".into(),
+            repositories: Vec::new(),
+            issues_file: None,
+            connect_timeout_seconds: 10,
+            read_timeout_seconds: 30,
+            auto_close_issue: false,
+        }
+    }
+}
+
+/// `[sync]`: how often to read from GitHub. Hot.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SyncConfig {
+    /// Minutes between two syncs. `SYNC_INTERVAL_MINUTES`.
+    pub interval_minutes: u64,
+}
+
+impl Default for SyncConfig {
+    fn default() -> Self {
+        Self { interval_minutes: 15 }
+    }
+}
+
+/// `[leases]`: how long a claim holds without a word from its owner. Hot.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LeaseConfig {
+    /// Minutes until a silent owner's claim is stale. `CLAIM_TIMEOUT_MINUTES`.
+    pub timeout_minutes: u64,
+    /// Minutes from stale to released; 0 never. `STALE_AUTO_RELEASE_MINUTES`.
+    pub auto_release_minutes: u64,
+    /// Seconds between two sweeps.
+    pub sweep_seconds: u64,
+}
+
+impl Default for LeaseConfig {
+    fn default() -> Self {
+        Self { timeout_minutes: 120, auto_release_minutes: 0, sweep_seconds: 30 }
+    }
+}
+
+/// `[rate_limits]`: how much one client may ask. Hot.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RateLimitConfig {
+    /// Whether to limit at all. `RATE_LIMIT_ENABLED`.
+    pub enabled: bool,
+    /// Requests without valid credentials, by address. `RATE_LIMIT_IP_*`.
+    pub ip: RateLimit,
+    /// Requests with valid credentials, by credential: many agents share one key.
+    /// `RATE_LIMIT_PRINCIPAL_*`.
+    pub principal: RateLimit,
+    /// Claims, updates and releases, by agent. `RATE_LIMIT_AGENT_MUTATIONS_*`.
+    pub agent_mutations: RateLimit,
+    /// New event streams, by address. `RATE_LIMIT_SSE_CONNECT_*`.
+    pub sse_connect: RateLimit,
+}
+
+impl Default for RateLimitConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            ip: RateLimit { per_minute: 120, burst: 40 },
+            principal: RateLimit { per_minute: 60_000, burst: 6_000 },
+            agent_mutations: RateLimit { per_minute: 40, burst: 20 },
+            sse_connect: RateLimit { per_minute: 10, burst: 10 },
+        }
+    }
+}
+
+/// A token bucket: refilled evenly, and how much it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// Tokens that come in a minute.
+    pub per_minute: u32,
+    /// Tokens it holds at most.
+    pub burst: u32,
+}
+
+/// `[log]`: what is logged, where. The level is hot.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// A level, or filter directives (`info,issuecommand::sync=debug`).
+    pub level: String,
+    /// Also write to this file. `LOG_FILE`.
+    pub file: Option<PathBuf>,
+    /// Lines for people, or JSON for machines.
+    pub format: LogFormat,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: "info".into(), file: None, format: LogFormat::Text }
+    }
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[policies]`: which policies decide. Hot, as a whole.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PoliciesConfig {
+    /// Orders work.
+    pub ranker: PolicyConfig,
+    /// Says when a claim has lapsed.
+    pub stale_rule: PolicyConfig,
+    /// Says which repositories take part. `ALLOWED_REPOS` sets `settings.allow`.
+    pub repo_filter: PolicyConfig,
+    /// Longest time for one call off the request path, in milliseconds.
+    pub call_ms_max: u64,
+    /// Longest time for one `choose`, while an agent waits, in milliseconds.
+    pub choose_ms_max: u64,
+    /// Most memory of one instance, in bytes.
+    pub memory_bytes_max: usize,
+}
+
+impl Default for PoliciesConfig {
+    fn default() -> Self {
+        Self {
+            ranker: PolicyConfig::builtin("rules"),
+            stale_rule: PolicyConfig::builtin("lease-timeouts"),
+            repo_filter: PolicyConfig::builtin("allow-list"),
+            call_ms_max: 250,
+            choose_ms_max: 20,
+            memory_bytes_max: 256 * 1024 * 1024,
+        }
+    }
+}
+
+/// One policy: where its component is, and what it is told.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyConfig {
+    /// `builtin:<name>`, or a path to a component, relative to issuecommand.toml.
+    pub source: String,
+    /// The component is refused unless its SHA-256, in hex, is this one.
+    #[serde(default)]
+    pub sha256: Option<String>,
+    /// The policy's own settings.
+    #[serde(default)]
+    pub settings: Map<String, Value>,
+}
+
+impl PolicyConfig {
+    /// A built-in policy without settings.
+    pub fn builtin(name: &str) -> Self {
+        Self { source: format!("builtin:{name}"), sha256: None, settings: Map::new() }
+    }
+}

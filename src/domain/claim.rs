@@ -1,0 +1,409 @@
+//! A claim: one agent's exclusive hold on one issue, and the only function that changes its status.
+
+use std::fmt;
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use super::{AgentId, ClaimId, DecisionId, Issue, IssueNumber, IssueRef, RepoName, Timestamp};
+
+/// The epoch of the first claim ever granted on an issue.
+pub const LEASE_EPOCH_FIRST: u64 = 1;
+
+/// Where a claim stands. `claimed → in_progress → pr_submitted → pr_merged → closed` is the way of
+/// finished work; `stale` is a lapsed hold that still blocks others; `closed` and `released` are the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClaimStatus {
+    /// Held, work not begun.
+    Claimed,
+    /// Being worked on.
+    InProgress,
+    /// A pull request is open.
+    PrSubmitted,
+    /// The pull request was merged.
+    PrMerged,
+    /// Done.
+    Closed,
+    /// Given back, or taken back.
+    Released,
+    /// Lapsed: its owner has not been heard of for too long.
+    Stale,
+}
+
+impl ClaimStatus {
+    /// Every status there is.
+    pub const ALL: [Self; 7] =
+        [Self::Claimed, Self::InProgress, Self::PrSubmitted, Self::PrMerged, Self::Closed, Self::Released, Self::Stale];
+
+    /// The contract's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Claimed => "claimed",
+            Self::InProgress => "in_progress",
+            Self::PrSubmitted => "pr_submitted",
+            Self::PrMerged => "pr_merged",
+            Self::Closed => "closed",
+            Self::Released => "released",
+            Self::Stale => "stale",
+        }
+    }
+
+    /// Whether a claim ends here: it leaves the active set and its issue is free.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Closed | Self::Released)
+    }
+
+    /// The contract's table of transitions, without the special rights of [`Actor::Sync`].
+    fn may_become(self, to: Self) -> bool {
+        use ClaimStatus::{Claimed, Closed, InProgress, PrMerged, PrSubmitted, Released, Stale};
+        match (self, to) {
+            (Claimed, InProgress) | (InProgress, PrSubmitted) | (PrSubmitted, PrMerged) | (PrMerged, Closed) => true,
+            (Claimed | InProgress | PrSubmitted | PrMerged, Released | Stale) => true,
+            (Stale, InProgress | Released) => true,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for ClaimStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for ClaimStatus {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or_else(|| {
+            let words: Vec<_> = Self::ALL.iter().map(|status| status.as_str()).collect();
+            format!("Invalid claim status: {text} (expected one of {})", words.join(", "))
+        })
+    }
+}
+
+/// Who moves a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Actor {
+    /// The agent that holds it.
+    Owner,
+    /// The periodic lease check, on the word of the stale rule.
+    Sweep,
+    /// Reconciliation with GitHub: it may close from any status that is not terminal.
+    Sync,
+}
+
+/// One wish to move a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The status wished for.
+    pub to: ClaimStatus,
+    /// Who wishes it.
+    pub by: Actor,
+    /// A word for the history.
+    pub note: Option<String>,
+    /// The pull request, when there is one.
+    pub pr_url: Option<String>,
+}
+
+impl Step {
+    /// A step without note or pull request.
+    pub fn to(to: ClaimStatus, by: Actor) -> Self {
+        Self { to, by, note: None, pr_url: None }
+    }
+
+    /// The same step with a word for the history.
+    pub fn with_note(self, note: impl Into<String>) -> Self {
+        Self { note: Some(note.into()), ..self }
+    }
+}
+
+/// What a permitted step did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Advance {
+    /// The status changed.
+    Changed,
+    /// The claim stood there already; its lease was renewed.
+    AlreadyThere,
+}
+
+/// Why a step is not permitted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TransitionError {
+    /// The table of transitions has no such step.
+    #[error("a claim cannot go from {from} to {to}")]
+    NotAllowed {
+        /// Where it stands.
+        from: ClaimStatus,
+        /// Where it was to go.
+        to: ClaimStatus,
+    },
+    /// A submitted pull request needs an address, now or earlier.
+    #[error("pr_submitted needs a pr_url")]
+    PrUrlMissing,
+}
+
+/// The time bound of a claim, and its fencing token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Grows with every grant on the same issue, so that a late owner can be told from the present one.
+    pub epoch: u64,
+    /// When the claim lapses unless its owner is heard of before.
+    pub expires_at: Timestamp,
+}
+
+impl Lease {
+    /// Whether it has lapsed at `now`: at its end, or past it.
+    pub fn is_expired_at(&self, now: Timestamp) -> bool {
+        now >= self.expires_at
+    }
+}
+
+/// One entry of a claim's history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusEntry {
+    /// The status entered.
+    pub status: ClaimStatus,
+    /// When.
+    pub timestamp: Timestamp,
+    /// A word about why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// The exclusive hold of one agent on one issue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// Its identity.
+    pub claim_id: ClaimId,
+    /// Who holds it.
+    pub agent_id: AgentId,
+    /// The issue's repository.
+    pub repo: RepoName,
+    /// The issue's number.
+    pub issue_number: IssueNumber,
+    /// The issue's title when it was claimed.
+    pub issue_title: String,
+    /// The issue's labels when it was claimed.
+    pub issue_labels: Vec<String>,
+    /// The issue's assignees when it was claimed.
+    pub issue_assignees: Vec<String>,
+    status: ClaimStatus,
+    /// When it was granted.
+    pub claimed_at: Timestamp,
+    last_updated: Timestamp,
+    status_history: Vec<StatusEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pr_url: Option<String>,
+    /// Its time bound and fencing token.
+    pub lease: Lease,
+    /// The recorded reasons of the pick, when a policy picked it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision_id: Option<DecisionId>,
+}
+
+impl Claim {
+    /// Grants `issue` to `agent`. Whether anyone else holds it is the store's to decide.
+    pub fn grant(
+        issue: &Issue,
+        agent: &AgentId,
+        lease: Lease,
+        decision_id: Option<DecisionId>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            claim_id: ClaimId::fresh(),
+            agent_id: agent.clone(),
+            repo: issue.repo.clone(),
+            issue_number: issue.number,
+            issue_title: issue.title.clone(),
+            issue_labels: issue.labels.clone(),
+            issue_assignees: issue.assignees.clone(),
+            status: ClaimStatus::Claimed,
+            claimed_at: now,
+            last_updated: now,
+            status_history: vec![StatusEntry { status: ClaimStatus::Claimed, timestamp: now, note: None }],
+            pr_url: None,
+            lease,
+            decision_id,
+        }
+    }
+
+    /// The issue it holds.
+    pub fn issue_ref(&self) -> IssueRef {
+        IssueRef::new(self.repo.clone(), self.issue_number)
+    }
+
+    /// Where it stands.
+    pub fn status(&self) -> ClaimStatus {
+        self.status
+    }
+
+    /// When its owner last updated it, or its status last changed.
+    pub fn last_updated(&self) -> Timestamp {
+        self.last_updated
+    }
+
+    /// Every status it entered, oldest first.
+    pub fn status_history(&self) -> &[StatusEntry] {
+        &self.status_history
+    }
+
+    /// Its pull request, as last reported.
+    pub fn pr_url(&self) -> Option<&str> {
+        self.pr_url.as_deref()
+    }
+
+    /// When it entered its present status.
+    pub fn status_since(&self) -> Timestamp {
+        self.status_history.last().map_or(self.claimed_at, |entry| entry.timestamp)
+    }
+
+    /// Takes one step: the only place where a status changes. Every permitted step of the owner
+    /// renews the lease for `lease`, a step to the present status too (so it serves as a heartbeat);
+    /// steps of others never do.
+    ///
+    /// # Errors
+    /// [`TransitionError`] when the contract does not permit the step; the claim is then unchanged.
+    pub fn advance(&mut self, step: Step, lease: TimeDelta, now: Timestamp) -> Result<Advance, TransitionError> {
+        if step.to == ClaimStatus::PrSubmitted && step.pr_url.is_none() && self.pr_url.is_none() {
+            return Err(TransitionError::PrUrlMissing);
+        }
+        let stays = step.to == self.status && !self.status.is_terminal();
+        let sync_closes = step.by == Actor::Sync && step.to == ClaimStatus::Closed && !self.status.is_terminal();
+        if !stays && !sync_closes && !self.status.may_become(step.to) {
+            return Err(TransitionError::NotAllowed { from: self.status, to: step.to });
+        }
+        if step.by == Actor::Owner {
+            self.lease.expires_at = now + lease;
+            self.last_updated = now;
+        }
+        if step.pr_url.is_some() {
+            self.pr_url = step.pr_url;
+        }
+        if stays {
+            return Ok(Advance::AlreadyThere);
+        }
+        self.status = step.to;
+        self.last_updated = now;
+        self.status_history.push(StatusEntry { status: step.to, timestamp: now, note: step.note });
+        Ok(Advance::Changed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{IssueState, from_unix_ms};
+
+    const LEASE: TimeDelta = TimeDelta::minutes(120);
+
+    fn at(minute: u64) -> Timestamp {
+        from_unix_ms(1_700_000_000_000 + minute * 60_000)
+    }
+
+    fn claim() -> Claim {
+        let issue = Issue {
+            repo: "acme/small".parse().unwrap(),
+            number: IssueNumber::new(7).unwrap(),
+            title: "Fix it".into(),
+            body: String::new(),
+            state: IssueState::Open,
+            labels: vec!["bug".into()],
+            assignees: Vec::new(),
+            milestone: None,
+            comments: Vec::new(),
+            created_at: at(0),
+            updated_at: at(0),
+            url: String::new(),
+            author: "ann".into(),
+            author_association: "OWNER".into(),
+            comment_count: 0,
+            reaction_count: 0,
+        };
+        let lease = Lease { epoch: LEASE_EPOCH_FIRST, expires_at: at(0) + LEASE };
+        Claim::grant(&issue, &"a1".parse().unwrap(), lease, None, at(0))
+    }
+
+    fn claim_in(status: ClaimStatus) -> Claim {
+        Claim { status, pr_url: Some("https://github.com/acme/small/pull/1".into()), ..claim() }
+    }
+
+    /// The contract, written out: every pair of statuses, once for each actor.
+    #[test]
+    fn every_transition_is_as_the_contract_says() {
+        use ClaimStatus::{Claimed, Closed, InProgress, PrMerged, PrSubmitted, Released, Stale};
+        let owners = [
+            (Claimed, vec![Claimed, InProgress, Released, Stale]),
+            (InProgress, vec![InProgress, PrSubmitted, Released, Stale]),
+            (PrSubmitted, vec![PrSubmitted, PrMerged, Released, Stale]),
+            (PrMerged, vec![PrMerged, Closed, Released, Stale]),
+            (Closed, vec![]),
+            (Released, vec![]),
+            (Stale, vec![Stale, InProgress, Released]),
+        ];
+        for (from, permitted) in owners {
+            for to in ClaimStatus::ALL {
+                for by in [Actor::Owner, Actor::Sweep, Actor::Sync] {
+                    let sync_closes = by == Actor::Sync && to == Closed && !from.is_terminal();
+                    let mut claim = claim_in(from);
+                    let answer = claim.advance(Step::to(to, by), LEASE, at(1));
+                    let expected = permitted.contains(&to) || sync_closes;
+                    assert_eq!(answer.is_ok(), expected, "{from} to {to} by {by:?}: {answer:?}");
+                    assert_eq!(claim.status(), if expected { to } else { from });
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_refused_step_changes_nothing() {
+        let before = claim();
+        let mut after = before.clone();
+        let step = Step { pr_url: Some("x".into()), ..Step::to(ClaimStatus::Closed, Actor::Owner) };
+        let error = after.advance(step, LEASE, at(9)).unwrap_err();
+        assert_eq!(error.to_string(), "a claim cannot go from claimed to closed");
+        assert_eq!(after, before);
+    }
+
+    #[test]
+    fn a_pull_request_needs_an_address_now_or_earlier() {
+        let mut claim = claim();
+        claim.advance(Step::to(ClaimStatus::InProgress, Actor::Owner), LEASE, at(1)).unwrap();
+        let bare = Step::to(ClaimStatus::PrSubmitted, Actor::Owner);
+        assert_eq!(claim.advance(bare.clone(), LEASE, at(2)), Err(TransitionError::PrUrlMissing));
+        let early = Step { pr_url: Some("https://x/pull/1".into()), ..Step::to(ClaimStatus::InProgress, Actor::Owner) };
+        assert_eq!(claim.advance(early, LEASE, at(3)), Ok(Advance::AlreadyThere));
+        assert_eq!(claim.advance(bare, LEASE, at(4)), Ok(Advance::Changed));
+        assert_eq!(claim.pr_url(), Some("https://x/pull/1"));
+    }
+
+    #[test]
+    fn a_missing_address_is_told_before_a_wrong_transition() {
+        let step = Step::to(ClaimStatus::PrSubmitted, Actor::Owner);
+        assert_eq!(claim().advance(step, LEASE, at(1)), Err(TransitionError::PrUrlMissing));
+    }
+
+    #[test]
+    fn the_owners_same_status_call_renews_and_others_do_not() {
+        let mut claim = claim();
+        claim.advance(Step::to(ClaimStatus::Claimed, Actor::Owner), LEASE, at(60)).unwrap();
+        assert_eq!(claim.lease.expires_at, at(180));
+        assert_eq!(claim.status_history().len(), 1);
+        claim.advance(Step::to(ClaimStatus::Claimed, Actor::Sync), LEASE, at(90)).unwrap();
+        assert_eq!(claim.lease.expires_at, at(180));
+        assert_eq!(claim.last_updated(), at(60));
+        assert!(!claim.lease.is_expired_at(at(179)));
+        assert!(claim.lease.is_expired_at(at(180)));
+    }
+
+    #[test]
+    fn statuses_read_as_they_are_written() {
+        for status in ClaimStatus::ALL {
+            assert_eq!(status.as_str().parse(), Ok(status));
+            assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
+        }
+        assert!("done".parse::<ClaimStatus>().unwrap_err().starts_with("Invalid claim status: done"));
+    }
+}

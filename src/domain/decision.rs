@@ -1,0 +1,127 @@
+//! Why an agent got the issue it got, or none: recorded with the claim, in its transaction.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{AgentId, DecisionId, IssueNumber, IssueRef, RepoName, Timestamp};
+
+/// Which policy, with which settings, decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyStamp {
+    /// Where it came from: `builtin:rules`, or a file.
+    pub source: String,
+    /// SHA-256 of the component, in hex.
+    pub digest: String,
+    /// SHA-256 of its settings, in hex.
+    pub settings_digest: String,
+}
+
+/// One term of a score, in the policy's own words.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reason {
+    /// The rule that spoke.
+    pub rule: String,
+    /// What it added to the score.
+    pub amount: f64,
+    /// What it saw.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
+}
+
+/// One candidate of the short list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DecisionRow {
+    /// The candidate's repository.
+    pub repo: RepoName,
+    /// The candidate's number.
+    pub number: IssueNumber,
+    /// Its score; higher comes first.
+    pub score: f64,
+    /// Why the policy passed it over at the door, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed_over: Option<String>,
+    /// The terms of its score, where they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<Reason>,
+}
+
+/// The recorded reasons of one pick.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Its identity.
+    pub decision_id: DecisionId,
+    /// Who asked.
+    pub agent_id: AgentId,
+    /// When.
+    pub decided_at: Timestamp,
+    /// Under which policy.
+    pub ranker: PolicyStamp,
+    /// The short list, in the order the policy gave.
+    pub considered: Vec<DecisionRow>,
+    /// What the agent got in the end. `None` until the store has decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<String>,
+}
+
+impl Decision {
+    /// Notes the issue that the store granted.
+    pub fn chose(&mut self, issue: &IssueRef) {
+        self.chosen = Some(issue.to_string());
+    }
+}
+
+/// Why there is nothing for an agent: how many issues fell to each reason, within what it asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Empty {
+    /// Open issues within the request.
+    pub open: usize,
+    /// Of these, held by an agent.
+    pub claimed: usize,
+    /// Of these, skipped by the policy.
+    pub skipped: usize,
+    /// Of these, finished here but still open on GitHub.
+    pub finished: usize,
+    /// Of these, in a repository that the filter does not admit.
+    pub not_admitted: usize,
+    /// The policy's reasons for skipping, most frequent first; bounded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub skip_reasons: Vec<(String, usize)>,
+}
+
+impl fmt::Display for Empty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} open", self.open)?;
+        let parts = [
+            (self.claimed, "claimed"),
+            (self.skipped, "skipped by policy"),
+            (self.finished, "finished here"),
+            (self.not_admitted, "in repositories not allowed"),
+        ];
+        for (count, what) in parts.into_iter().filter(|(count, _)| *count > 0) {
+            write!(f, ", {count} {what}")?;
+        }
+        if let Some((reason, _)) = self.skip_reasons.first() {
+            write!(f, " ({reason})")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_answer_counts_by_reason_in_one_line() {
+        let empty = Empty {
+            open: 5,
+            claimed: 3,
+            skipped: 2,
+            skip_reasons: vec![("label wontfix".into(), 2)],
+            ..Empty::default()
+        };
+        assert_eq!(empty.to_string(), "5 open, 3 claimed, 2 skipped by policy (label wontfix)");
+        assert_eq!(Empty::default().to_string(), "0 open");
+    }
+}

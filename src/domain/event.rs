@@ -1,0 +1,170 @@
+//! What happened: numbered, ordered, written in the transaction that made it true.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Value, json};
+
+use super::{AgentId, Claim, ClaimId, IssueNumber, RepoName, Timestamp};
+
+/// An event's place in the order of all events. Readers keep the last one they saw and ask for what
+/// follows. Written as text, so that a store with another notion of order can use another form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct EventSeq(pub u64);
+
+impl fmt::Display for EventSeq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for EventSeq {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.trim().parse().map(Self)
+    }
+}
+
+impl Serialize for EventSeq {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for EventSeq {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+macro_rules! event_kinds {
+    ($($(#[$doc:meta])* $variant:ident = $word:literal),+ $(,)?) => {
+        /// The kind of an event: the contract's words.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum EventKind {
+            $($(#[$doc])* #[serde(rename = $word)] $variant,)+
+        }
+
+        impl EventKind {
+            /// Every kind there is.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The contract's word.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+        }
+    };
+}
+
+event_kinds! {
+    /// An issue was claimed.
+    ClaimCreated = "claim.created",
+    /// A claim changed its status in another way than those below.
+    ClaimUpdated = "claim.updated",
+    /// Its owner gave a claim back.
+    ClaimReleased = "claim.released",
+    /// A claim lapsed.
+    ClaimStale = "claim.stale",
+    /// A lapsed claim was taken back.
+    ClaimAutoReleased = "claim.auto_released",
+    /// One reconciliation with GitHub ended.
+    SyncReconciled = "sync.reconciled",
+    /// A new set of policies is in force.
+    PolicyReloaded = "policy.reloaded",
+    /// An edit was refused; the last good set stays in force.
+    PolicyRejected = "policy.rejected",
+    /// A policy in force failed at work; its stand-in answered.
+    PolicyFailed = "policy.failed",
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An event before the store gave it its place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventDraft {
+    /// What happened.
+    #[serde(rename = "type")]
+    pub kind: EventKind,
+    /// When.
+    pub timestamp: Timestamp,
+    /// The claim concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim_id: Option<ClaimId>,
+    /// The repository concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repo: Option<RepoName>,
+    /// The issue concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issue_number: Option<IssueNumber>,
+    /// The agent concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<AgentId>,
+    /// What else is known; an object.
+    pub details: Value,
+}
+
+impl EventDraft {
+    /// An event that concerns no claim.
+    pub fn new(kind: EventKind, timestamp: Timestamp, details: Value) -> Self {
+        Self { kind, timestamp, claim_id: None, repo: None, issue_number: None, agent_id: None, details }
+    }
+
+    /// An event about `claim` as it stands now.
+    pub fn about(kind: EventKind, claim: &Claim, timestamp: Timestamp) -> Self {
+        let mut details = json!({ "status": claim.status(), "epoch": claim.lease.epoch });
+        if let Some(note) = claim.status_history().last().and_then(|entry| entry.note.as_deref()) {
+            details["note"] = note.into();
+        }
+        if let Some(pr_url) = claim.pr_url() {
+            details["pr_url"] = pr_url.into();
+        }
+        Self {
+            kind,
+            timestamp,
+            claim_id: Some(claim.claim_id),
+            repo: Some(claim.repo.clone()),
+            issue_number: Some(claim.issue_number),
+            agent_id: Some(claim.agent_id.clone()),
+            details,
+        }
+    }
+}
+
+/// Something that happened, in its place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its place in the order of all events.
+    pub event_id: EventSeq,
+    /// What happened.
+    #[serde(flatten)]
+    pub draft: EventDraft,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_written_in_the_contracts_words() {
+        for kind in EventKind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+    }
+
+    #[test]
+    fn absent_fields_are_omitted() {
+        let draft = EventDraft::new(EventKind::PolicyReloaded, crate::domain::from_unix_ms(0), json!({}));
+        let event = Event { event_id: EventSeq(3), draft };
+        let text = serde_json::to_string(&event).unwrap();
+        let expected = r#"{"event_id":"3","type":"policy.reloaded","timestamp":"1970-01-01T00:00:00Z","details":{}}"#;
+        assert_eq!(text, expected);
+        assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
+    }
+}

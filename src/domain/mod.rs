@@ -1,0 +1,20 @@
+//! The nouns of IssueCommand and the rules between them: pure, without I/O, clock or async.
+//!
+//! Everything here is a value. Time is an argument, names are parsed once at the door, and a claim
+//! changes its status in one place only ([`Claim::advance`]).
+
+mod claim;
+mod decision;
+mod event;
+mod issue;
+mod names;
+mod repo;
+mod time;
+
+pub use claim::{Actor, Advance, Claim, ClaimStatus, LEASE_EPOCH_FIRST, Lease, StatusEntry, Step, TransitionError};
+pub use decision::{Decision, DecisionRow, Empty, PolicyStamp, Reason};
+pub use event::{Event, EventDraft, EventKind, EventSeq};
+pub use issue::{Comment, Issue, IssueFacts, IssueState, label_key};
+pub use names::{AgentId, ClaimId, DecisionId, IssueNumber, IssueRef, NameError, RepoName, RequestId};
+pub use repo::Repo;
+pub use time::{Clock, ManualClock, SystemClock, Timestamp, from_unix_ms, unix_ms};

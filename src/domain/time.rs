@@ -1,0 +1,57 @@
+//! Time as an argument: a timestamp, and the one port that reads a clock.
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+
+/// A point in time, UTC, with millisecond precision (what JSON clients of the contract see).
+pub type Timestamp = DateTime<Utc>;
+
+/// Milliseconds since the Unix epoch, never negative: the form in which policies and the store see time.
+pub fn unix_ms(at: Timestamp) -> u64 {
+    u64::try_from(at.timestamp_millis()).unwrap_or(0)
+}
+
+/// The timestamp of `ms` milliseconds since the Unix epoch; the latest representable one if out of range.
+pub fn from_unix_ms(ms: u64) -> Timestamp {
+    i64::try_from(ms).ok().and_then(DateTime::from_timestamp_millis).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+/// The only way to learn the time. Everything else is given it.
+pub trait Clock: Send + Sync + fmt::Debug + 'static {
+    /// The present, cut to milliseconds.
+    fn now(&self) -> Timestamp;
+}
+
+/// The system's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Utc::now().trunc_subsecs(3)
+    }
+}
+
+/// A clock that stands still until it is told to move: for tests, simulation and replay.
+#[derive(Debug)]
+pub struct ManualClock(AtomicI64);
+
+impl ManualClock {
+    /// A clock that stands at `at`.
+    pub fn at(at: Timestamp) -> Self {
+        Self(AtomicI64::new(at.timestamp_millis()))
+    }
+
+    /// Moves the clock by `by`, which may be negative: clocks of real machines step back too.
+    pub fn advance(&self, by: TimeDelta) {
+        self.0.fetch_add(by.num_milliseconds(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        from_unix_ms(u64::try_from(self.0.load(Ordering::SeqCst)).unwrap_or(0))
+    }
+}

@@ -1,0 +1,88 @@
+//! Where issues come from: a port, GitHub behind it through octocrab, and a file of JSON lines.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::domain::{Comment, Issue, IssueRef, Repo, RepoName};
+use crate::store::SyncCursor;
+
+/// The port. No call of it stands on the claim path.
+#[async_trait]
+pub trait IssueSource: Send + Sync + fmt::Debug + 'static {
+    /// What it reads from, for people: `GitHub at https://api.github.com`, `file issues.jsonl`.
+    fn description(&self) -> String;
+    /// Every repository the credentials reach, and those named in the configuration.
+    async fn repo_list(&self) -> Result<Vec<Repo>, SourceError>;
+    /// One page of the issues of `repo` that changed since `cursor` (all open ones, if it is empty),
+    /// newest change first. `page` continues a walk; `None` begins one.
+    async fn issue_page(
+        &self,
+        repo: &RepoName,
+        cursor: &SyncCursor,
+        page: Option<PageToken>,
+    ) -> Result<IssuePage, SourceError>;
+    /// One issue as it is now; `None` when there is none, or it is a pull request.
+    async fn issue_get(&self, issue: &IssueRef) -> Result<Option<Issue>, SourceError>;
+    /// The comments below one issue, oldest first; bounded.
+    async fn comment_list(&self, issue: &IssueRef) -> Result<Vec<Comment>, SourceError>;
+    /// Closes an issue as completed.
+    async fn issue_close(&self, issue: &IssueRef) -> Result<(), SourceError>;
+}
+
+/// Where a walk over pages goes on: opaque outside the adapter that made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageToken(pub String);
+
+/// One page of a walk.
+#[derive(Debug, Clone, Default)]
+pub struct IssuePage {
+    /// Issues, open and closed; never pull requests.
+    pub issues: Vec<Issue>,
+    /// Where to go on; `None` at the end of what changed since the cursor.
+    pub next: Option<PageToken>,
+    /// On the first page of a walk: the cursor to keep once the whole walk is applied.
+    pub cursor: Option<SyncCursor>,
+}
+
+/// Why a source could not answer. Never carries a response body: those may hold anything.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SourceError {
+    /// There is no such thing, or the token may not see it.
+    #[error("{what} was not found, or the token may not see it")]
+    NotFound {
+        /// What was asked for.
+        what: String,
+    },
+    /// The token is wrong, or lacks a permission.
+    #[error("GitHub refused {what} ({status}): check the token and its permissions")]
+    Denied {
+        /// What was asked for.
+        what: String,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The budget of the token is used up, or GitHub asks for a pause. Holds for every call of the token.
+    #[error("GitHub asks for a pause of {} s", retry_after.as_secs().max(1))]
+    Paused {
+        /// How long.
+        retry_after: Duration,
+    },
+    /// No usable answer: a broken connection, a timeout, a server error, or an answer out of form.
+    #[error("no usable answer from GitHub to {what}: {why}")]
+    Unavailable {
+        /// What was asked for.
+        what: String,
+        /// What went wrong, without the answer's text.
+        why: String,
+    },
+    /// This source cannot do that.
+    #[error("{what} is not possible: {why}")]
+    Unsupported {
+        /// What was asked for.
+        what: String,
+        /// Why not.
+        why: String,
+    },
+}

@@ -1,0 +1,260 @@
+//! The store: the authority on who holds what. A port, and one adapter for each database.
+//!
+//! The database decides ownership by a unique index on the active (repository, number), never by a
+//! look before an insert. A claim, its event and its decision commit together or not at all, and
+//! nothing is acknowledged or announced before the commit.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    Advance, AgentId, Claim, ClaimId, ClaimStatus, Decision, DecisionId, Event, EventDraft, EventSeq, Issue,
+    IssueFacts, IssueRef, Repo, RepoName, RequestId, Step, Timestamp, TransitionError,
+};
+
+/// The port. Methods are noun first; every write is durable when it returns.
+#[async_trait]
+pub trait Store: Send + Sync + fmt::Debug + 'static {
+    /// Everything that the in-memory index is rebuilt from.
+    async fn snapshot_load(&self) -> Result<Snapshot, StoreError>;
+
+    /// Grants a claim on the wanted issue, or on the first free one of several.
+    async fn claim_insert(&self, wish: ClaimWish) -> Result<InsertOutcome, StoreError>;
+    /// Moves one active claim by one step.
+    async fn claim_advance(&self, change: ClaimChange) -> Result<AdvanceOutcome, StoreError>;
+    /// Active claims, oldest first.
+    async fn claim_list(&self, filter: ClaimFilter) -> Result<Vec<Claim>, StoreError>;
+    /// One claim, active or past.
+    async fn claim_get(&self, claim_id: ClaimId) -> Result<Option<Claim>, StoreError>;
+
+    /// Writes what GitHub said of repositories.
+    async fn repo_apply(&self, repos: Vec<Repo>) -> Result<(), StoreError>;
+    /// Forgets a repository that GitHub no longer shows, and its issues. Claims stay.
+    async fn repo_remove(&self, repo: RepoName) -> Result<(), StoreError>;
+    /// Writes what GitHub said of issues of one repository; a claim on an issue that GitHub shows as
+    /// closed is closed with it.
+    async fn issue_apply(&self, batch: IssueBatch) -> Result<IssueApplied, StoreError>;
+    /// Forgets an issue that GitHub no longer has (deleted, moved, or never an issue).
+    async fn issue_remove(&self, issue: IssueRef) -> Result<(), StoreError>;
+    /// Open issues without an active claim, by number.
+    async fn issue_list(&self, filter: IssueFilter) -> Result<Vec<Issue>, StoreError>;
+    /// One issue as last synced.
+    async fn issue_get(&self, issue: IssueRef) -> Result<Option<Issue>, StoreError>;
+    /// How far each repository was synced.
+    async fn cursor_list(&self) -> Result<Vec<(RepoName, SyncCursor)>, StoreError>;
+
+    /// Writes events that belong to no other write.
+    async fn event_append(&self, drafts: Vec<EventDraft>) -> Result<(), StoreError>;
+    /// Events after `after`, in order, at most `limit`.
+    async fn event_list_after(&self, after: EventSeq, limit: usize) -> Result<Vec<Event>, StoreError>;
+    /// One recorded decision.
+    async fn decision_get(&self, decision_id: DecisionId) -> Result<Option<Decision>, StoreError>;
+    /// Notes when agents were last heard of.
+    async fn agent_heard(&self, calls: Vec<(AgentId, Timestamp)>) -> Result<(), StoreError>;
+}
+
+/// Learns what was committed, in the order of commits, before the writer of each change is answered:
+/// who reads the index after an acknowledgement sees at least that write.
+pub trait CommitObserver: Send + Sync + fmt::Debug + 'static {
+    /// Takes note of one committed transaction. Runs on the writer: be brief, never block.
+    fn committed(&self, changes: Vec<Change>);
+}
+
+/// One committed change.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// A claim was granted or moved; a terminal one has left the active set.
+    ClaimSet(Box<Claim>),
+    /// An issue is open, with these facts.
+    IssueOpen(Box<IssueFacts>),
+    /// An issue is no longer open, or no longer there.
+    IssueGone(IssueRef),
+    /// A repository is known, with these facts.
+    RepoSet(Box<Repo>),
+    /// A repository is no longer there.
+    RepoGone(RepoName),
+    /// An event took its place in the order.
+    Event(Box<Event>),
+}
+
+/// What the in-memory index is rebuilt from.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Every known repository.
+    pub repos: Vec<Repo>,
+    /// Every open issue; equal texts shared.
+    pub issues: Vec<IssueFacts>,
+    /// Open issues whose last claim ended as closed: finished here, still open on GitHub.
+    pub finished: Vec<IssueRef>,
+    /// Every active claim.
+    pub claims: Vec<Claim>,
+    /// When agents were last heard of.
+    pub last_calls: Vec<(AgentId, Timestamp)>,
+    /// The newest event.
+    pub last_event: EventSeq,
+}
+
+/// Which issue is wanted.
+#[derive(Debug, Clone)]
+pub enum Wanted {
+    /// This one; the agent's own hold on it counts as success.
+    Exactly(IssueRef),
+    /// The first of these that nobody holds.
+    FirstFree(Vec<IssueRef>),
+}
+
+/// The wish for a claim.
+#[derive(Debug, Clone)]
+pub struct ClaimWish {
+    /// Who asks.
+    pub agent: AgentId,
+    /// For what.
+    pub wanted: Wanted,
+    /// The client's name for this attempt: the same agent and id get the same claim again.
+    pub request_id: Option<RequestId>,
+    /// How long the lease holds.
+    pub lease: TimeDelta,
+    /// Why these candidates in this order; recorded with the claim.
+    pub decision: Option<Decision>,
+    /// The present.
+    pub now: Timestamp,
+}
+
+/// What became of the wish for a claim. A lost race is an outcome, not an error.
+#[derive(Debug, Clone)]
+pub enum InsertOutcome {
+    /// A new claim.
+    Granted(Box<Granted>),
+    /// The claim that this agent holds already, or that the same request id got before.
+    Already(Box<Granted>),
+    /// Another agent holds the wanted issue.
+    HeldBy(Box<Claim>),
+    /// The wanted issue is unknown or not open.
+    NotOpen,
+    /// None of the candidates was free.
+    NoneFree,
+}
+
+/// A claim and the issue it holds.
+#[derive(Debug, Clone)]
+pub struct Granted {
+    /// The claim.
+    pub claim: Claim,
+    /// The issue, as last synced; `None` when it was forgotten since.
+    pub issue: Option<Issue>,
+}
+
+/// The wish to move a claim.
+#[derive(Debug, Clone)]
+pub struct ClaimChange {
+    /// Which claim.
+    pub claim_id: ClaimId,
+    /// Only if this agent holds it.
+    pub owner: Option<AgentId>,
+    /// Only if its lease has this epoch.
+    pub epoch: Option<u64>,
+    /// Only if it was last updated then: so a sweep never undoes what its owner did meanwhile.
+    pub last_updated: Option<Timestamp>,
+    /// The step.
+    pub step: Step,
+    /// How long the lease holds when the owner renews it.
+    pub lease: TimeDelta,
+    /// The present.
+    pub now: Timestamp,
+}
+
+/// What became of the wish to move a claim.
+#[derive(Debug, Clone)]
+pub enum AdvanceOutcome {
+    /// Done; the claim as it stands now.
+    Moved(Box<Claim>, Advance),
+    /// No such active claim.
+    NotFound,
+    /// Another agent holds it.
+    NotOwner(Box<Claim>),
+    /// Its epoch, or the time of its last update, is another: somebody was faster.
+    Superseded(Box<Claim>),
+    /// The contract does not permit the step.
+    Refused(Box<Claim>, TransitionError),
+}
+
+/// Which active claims.
+#[derive(Debug, Clone, Default)]
+pub struct ClaimFilter {
+    /// Of this agent.
+    pub agent: Option<AgentId>,
+    /// In this repository.
+    pub repo: Option<RepoName>,
+    /// In this status.
+    pub status: Option<ClaimStatus>,
+}
+
+/// Which open, unclaimed issues.
+#[derive(Debug, Clone)]
+pub struct IssueFilter {
+    /// In this repository.
+    pub repo: RepoName,
+    /// With this label, compared trimmed and without case.
+    pub label: Option<String>,
+    /// With the milestone of this title, compared trimmed and without case.
+    pub milestone: Option<String>,
+}
+
+/// What GitHub said of some issues of one repository.
+#[derive(Debug, Clone)]
+pub struct IssueBatch {
+    /// The repository.
+    pub repo: RepoName,
+    /// Open and closed issues, as read.
+    pub issues: Vec<Issue>,
+    /// How far the repository is synced with this batch; `None` while there is more to come.
+    pub cursor: Option<SyncCursor>,
+    /// The present.
+    pub now: Timestamp,
+}
+
+/// What a batch changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct IssueApplied {
+    /// Issues that are open now and were not known as open before.
+    pub newly_opened: usize,
+    /// Open issues whose facts changed.
+    pub updated: usize,
+    /// Claims closed because GitHub shows their issue as closed.
+    pub claims_closed: usize,
+}
+
+/// How far a repository is synced.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncCursor {
+    /// GitHub's tag of the newest page, for a conditional request. Belongs to one token.
+    pub etag: Option<String>,
+    /// The newest change seen; only later ones are read next time.
+    pub updated_at: Option<Timestamp>,
+}
+
+/// Why the store could not do what was asked. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database refused or failed.
+    #[error("failed to {attempt}")]
+    Failed {
+        /// What was attempted, to follow "failed to".
+        attempt: &'static str,
+        /// What the database said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Another server has the database open.
+    #[error("{path} is in use by another issuecommand server; stop that one, or give this one another store.path")]
+    InUse {
+        /// The database.
+        path: String,
+    },
+    /// The writer has ended: the server is shutting down.
+    #[error("the store is closed")]
+    Closed,
+}
