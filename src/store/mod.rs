@@ -95,6 +95,8 @@ pub struct Snapshot {
     pub last_calls: Vec<(AgentId, Timestamp)>,
     /// The newest event.
     pub last_event: EventSeq,
+    /// Claims ever granted.
+    pub granted_count: u64,
 }
 
 /// Which issue is wanted.
