@@ -1,7 +1,10 @@
 //! IssueCommand: one server that says which coding agent works on which GitHub issue.
 
+pub mod api;
 pub mod claims;
 pub mod config;
 pub mod domain;
 pub mod github;
+pub mod http;
+pub mod mcp;
 pub mod store;
