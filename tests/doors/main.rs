@@ -1,0 +1,4 @@
+//! The doors, as clients meet them.
+#![allow(clippy::unwrap_used)]
+
+mod accept;
