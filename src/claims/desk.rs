@@ -172,7 +172,10 @@ impl Desk {
             return Ok(Reload::Unchanged);
         }
         let next = InForce::new(set);
-        self.put_in_force(&next).map_err(|fault| PolicyRejected::at_work("ranker", &config.ranker.source, fault))?;
+        self.put_in_force(&next).map_err(|reason| {
+            let source = config.ranker.source.clone();
+            PolicyRejected { policy: "ranker", source, file: None, reason: format!("it failed on the live backlog: {reason}") }
+        })?;
         *self.previous.lock() = Some(present);
         *self.rejected.lock() = None;
         let [ranker, stale_rule, repo_filter] = next.set.stamps();

@@ -11,6 +11,8 @@ const ISSUES_WHERE: &str = "FROM issues WHERE open = 1 ORDER BY repo, number";
 pub(super) const FINISHED: &str = "SELECT past.repo, past.number FROM lease_epochs AS past \
      CROSS JOIN issues ON issues.repo = past.repo AND issues.number = past.number AND issues.open = 1 \
      WHERE past.finished = 1 ORDER BY past.repo, past.number";
+/// Every grant raises the epoch of its issue by one.
+const GRANTED_COUNT: &str = "SELECT coalesce(sum(epoch), 0) FROM lease_epochs";
 const LAST_CALLS: &str = "SELECT agent_id, last_call_ms FROM agents";
 
 /// Reads everything as of one commit.
@@ -26,6 +28,7 @@ pub(super) fn load(connection: &Connection) -> Result<Snapshot> {
             .query_map([], |row| Ok((parsed(row, 0)?, time(row, 1)?)))?
             .collect::<Result<_>>()?,
         last_event: events::event_seq(events::last(connection)?),
+        granted_count: connection.query_row(GRANTED_COUNT, [], |row| row.get::<_, i64>(0))?.unsigned_abs(),
     };
     as_of_one_commit.commit()?;
     Ok(snapshot)
