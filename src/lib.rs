@@ -4,4 +4,5 @@ pub mod claims;
 pub mod config;
 pub mod domain;
 pub mod github;
+pub mod policy;
 pub mod store;
