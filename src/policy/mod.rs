@@ -1,2 +1,34 @@
 //! Policies: WebAssembly components that decide which work comes next, when a claim has lapsed, and
 //! which repositories take part. Only this module names wasmtime.
+//!
+//! [`PolicyHost::load`] turns a configuration into a [`PolicySet`], or says why not. The way there:
+//! `source` reads a component, `cache` compiles it or finds it compiled, `check` looks at its imports and
+//! exports, `instance` configures it, and `ranker`, `stale_rule` and `repo_filter` try it on a `sample`.
+//!
+//! The way of a call: `instance` takes a warm instance and arms its bounds (`ticker` for time, `state`
+//! for memory, facts and log), the guest pulls `facts` as `columns`, and its `output` is checked. After
+//! any fault but the policy's own refusal the instance is thrown away.
+
+mod bindings;
+mod builtin;
+mod cache;
+mod check;
+mod columns;
+mod error;
+mod facts;
+mod host;
+mod instance;
+mod output;
+mod ranker;
+mod repo_filter;
+mod sample;
+mod source;
+mod stale_rule;
+mod state;
+mod ticker;
+
+pub use error::{PolicyError, PolicyRejected};
+pub use host::{PolicyHost, PolicySet};
+pub use ranker::{Choice, ChooseRequest, Ranker, Scored, Shortlisted};
+pub use repo_filter::RepoFilter;
+pub use stale_rule::{LiveClaim, StaleRule, Verdict};

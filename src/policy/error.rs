@@ -1,0 +1,119 @@
+//! What can go wrong with a policy, in words for the one who wrote it or chose it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Why one call of a policy gave no answer. The instance it ran in is thrown away unless the policy
+/// itself refused; the next call gets a fresh one.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// The policy's code failed: a panic, an access out of bounds, a division by zero.
+    #[error("`{call}` failed in the policy: {}", .message.as_deref().unwrap_or(.why))]
+    Trapped {
+        /// The function that was called.
+        call: &'static str,
+        /// WebAssembly's word for it, and where it happened if the component names its functions.
+        why: String,
+        /// The last error that the policy logged in this call: the message of a panic, usually.
+        message: Option<String>,
+    },
+    /// The policy recursed too deeply.
+    #[error("`{call}` overflowed the policy's stack ({place}): look for recursion without end")]
+    StackOverflow {
+        /// The function that was called.
+        call: &'static str,
+        /// Where, if the component names its functions.
+        place: String,
+    },
+    /// The policy took too long and was stopped.
+    #[error("`{call}` took longer than {ms} ms and was stopped: do less in one call, or raise [policies] {setting}")]
+    DeadlineExceeded {
+        /// The function that was called.
+        call: &'static str,
+        /// The time it was allowed, in milliseconds.
+        ms: u64,
+        /// The setting that allows more.
+        setting: &'static str,
+    },
+    /// The policy asked for more memory than it may have.
+    #[error("`{call}` needs more than the {bytes} bytes of memory a policy may have ([policies] memory_bytes_max)")]
+    MemoryExceeded {
+        /// The function that was called.
+        call: &'static str,
+        /// The memory an instance is allowed, in bytes.
+        bytes: usize,
+    },
+    /// The policy pulled facts, or asked for other things of the host, beyond its budget.
+    #[error("`{call}` was stopped: {why}")]
+    BudgetExceeded {
+        /// The function that was called.
+        call: &'static str,
+        /// Which budget, and what to do.
+        why: String,
+    },
+    /// The policy returned or logged more data at once than the host takes.
+    #[error("`{call}` sent more than {bytes} bytes at once: return shorter texts and fewer rows")]
+    OutputTooLarge {
+        /// The function that was called.
+        call: &'static str,
+        /// How much it may send, in bytes.
+        bytes: usize,
+    },
+    /// The policy called a function of ours that this server does not have.
+    #[error("`{call}` used {function}, which this server does not offer: update the server, or do without it")]
+    NotOffered {
+        /// The function that was called.
+        call: &'static str,
+        /// What it called in turn.
+        function: String,
+    },
+    /// The policy answered something that is no answer.
+    #[error("`{call}` gave a bad answer: {why}")]
+    BadOutput {
+        /// The function that was called.
+        call: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The policy answered with an error of its own.
+    #[error("`{call}` was refused by the policy: {message}")]
+    Refused {
+        /// The function that was called.
+        call: &'static str,
+        /// The policy's words.
+        message: String,
+    },
+    /// The WebAssembly engine could not be started.
+    #[error("failed to start the WebAssembly engine: {why}")]
+    Engine {
+        /// What went wrong.
+        why: String,
+    },
+}
+
+/// Why a policy was not taken into service. The set in force stays in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyRejected {
+    /// Which one: `ranker`, `stale_rule` or `repo_filter`.
+    pub policy: &'static str,
+    /// Its source, as configured.
+    pub source: String,
+    /// The file that was read, unless it is built in.
+    pub file: Option<PathBuf>,
+    /// What is wrong, and what to do about it.
+    pub reason: String,
+}
+
+impl fmt::Display for PolicyRejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { policy, source, file, reason } = self;
+        match file {
+            Some(file) if file.as_os_str() != source.as_str() => {
+                write!(f, "[policies.{policy}] {source:?} ({}) was not loaded: {reason}", file.display())
+            }
+            _ => write!(f, "[policies.{policy}] {source:?} was not loaded: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for PolicyRejected {}

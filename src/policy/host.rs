@@ -1,0 +1,132 @@
+//! The engine, and how a configuration becomes a [`PolicySet`].
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use wasmtime::{Config, Engine};
+
+use super::cache::Cache;
+use super::check;
+use super::error::{PolicyError, PolicyRejected};
+use super::instance::{Kind, Limits, Machine, Policy};
+use super::ranker::Ranker;
+use super::repo_filter::RepoFilter;
+use super::source;
+use super::stale_rule::StaleRule;
+use super::ticker::Ticker;
+use crate::config::{PoliciesConfig, PolicyConfig};
+use crate::domain::PolicyStamp;
+
+/// Stack of a guest, in bytes: well below the 2 MiB of the threads that call it.
+const STACK_BYTES_MAX: usize = 512 << 10;
+
+/// One accepted configuration of policies: immutable, shared, and callable from any thread.
+#[derive(Debug)]
+pub struct PolicySet {
+    /// Orders work.
+    pub ranker: Ranker,
+    /// Says when a claim has lapsed.
+    pub stale_rule: StaleRule,
+    /// Says which repositories take part.
+    pub repo_filter: RepoFilter,
+}
+
+/// Loads policies. One for the life of the server; sets that it loaded may outlive it.
+pub struct PolicyHost {
+    machine: Arc<Machine>,
+    cache: Cache,
+}
+
+impl fmt::Debug for PolicyHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicyHost").finish_non_exhaustive()
+    }
+}
+
+impl PolicyHost {
+    /// Starts the engine and the clock of its deadlines. Compiled components are kept in `cache_dir`,
+    /// which is made for its owner only; trouble with it is only a warning.
+    ///
+    /// # Errors
+    /// [`PolicyError::Engine`] when this machine cannot run WebAssembly, or no thread can be started.
+    pub fn new(cache_dir: Option<PathBuf>) -> Result<Self, PolicyError> {
+        let engine =
+            Engine::new(&engine_config()).map_err(|error| PolicyError::Engine { why: format!("{error:#}") })?;
+        let ticker = Ticker::start(engine.clone())
+            .map_err(|error| PolicyError::Engine { why: format!("no thread: {error}") })?;
+        Ok(Self { machine: Arc::new(Machine { engine, ticker }), cache: Cache::open(cache_dir) })
+    }
+
+    /// Loads the three policies: reads, checks, compiles, configures and tries each. Blocks for as long
+    /// as compiling takes; call it off the async threads. `base_dir` is what relative sources are relative to.
+    ///
+    /// # Errors
+    /// [`PolicyRejected`] names the policy, its source and what is wrong with it. Nothing is left behind.
+    pub fn load(&self, config: &PoliciesConfig, base_dir: &Path) -> Result<PolicySet, PolicyRejected> {
+        thread::scope(|scope| {
+            let stale_rule = scope.spawn(|| self.load_one(&config.stale_rule, config, base_dir, StaleRule::accept));
+            let repo_filter = scope.spawn(|| self.load_one(&config.repo_filter, config, base_dir, RepoFilter::accept));
+            let ranker = self.load_one(&config.ranker, config, base_dir, Ranker::accept);
+            Ok(PolicySet { ranker: ranker?, stale_rule: joined(stale_rule)?, repo_filter: joined(repo_filter)? })
+        })
+    }
+
+    fn load_one<K: Kind, P>(
+        &self,
+        policy: &PolicyConfig,
+        all: &PoliciesConfig,
+        base_dir: &Path,
+        accept: impl FnOnce(Policy<K>) -> Result<P, PolicyError>,
+    ) -> Result<P, PolicyRejected> {
+        let file = source::file_of(&policy.source, base_dir);
+        let limits = Limits {
+            call_ms_max: all.call_ms_max,
+            choose_ms_max: all.choose_ms_max,
+            memory_bytes_max: all.memory_bytes_max,
+        };
+        self.prepare::<K>(policy, file.as_deref(), limits)
+            .and_then(|ready| accept(ready).map_err(|error| error.to_string()))
+            .map_err(|reason| PolicyRejected { policy: K::KEY, source: policy.source.clone(), file, reason })
+    }
+
+    fn prepare<K: Kind>(
+        &self,
+        config: &PolicyConfig,
+        file: Option<&Path>,
+        limits: Limits,
+    ) -> Result<Policy<K>, String> {
+        let source = source::read(config, file)?;
+        let component = self
+            .cache
+            .component(&self.machine.engine, &source)
+            .map_err(|error| format!("it is damaged, cut short or not valid: {error:#}"))?;
+        check::is_policy::<K>(&component)?;
+        let settings = source::canonical(&config.settings);
+        let stamp = PolicyStamp {
+            source: config.source.clone(),
+            digest: source.digest,
+            settings_digest: source::sha256_hex(settings.as_bytes()),
+        };
+        check::linker_for::<K>(&component)
+            .and_then(|linker| Policy::new(Arc::clone(&self.machine), &component, &linker, stamp, settings, limits))
+            .map_err(|error| format!("it does not fit issuecommand:policy@0.1.0: {error:#}"))
+    }
+}
+
+fn joined<P>(thread: thread::ScopedJoinHandle<'_, P>) -> P {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn engine_config() -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .concurrency_support(false)
+        .max_wasm_stack(STACK_BYTES_MAX)
+        // The same input gives the same answer on every machine, so that a decision can be replayed.
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true);
+    config
+}

@@ -1,0 +1,246 @@
+//! Running instances of one policy: made on demand, configured once, used again, and thrown away after
+//! a fault.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use wasmtime::component::{Component, InstancePre, Linker};
+use wasmtime::{Engine, Store, Trap, WasmBacktrace};
+
+use super::error::PolicyError;
+use super::facts::Facts;
+use super::output::line;
+use super::state::{CallState, Stop};
+use super::ticker::Ticker;
+use crate::domain::PolicyStamp;
+
+/// Instances kept ready for the next call. More calls at once than this are served by fresh ones.
+const READY_INSTANCE_COUNT_MAX: usize = 8;
+/// An instance that holds more memory than this is not kept: a fresh one costs less than 100 µs, and its
+/// memory would stay taken for good. WebAssembly memory never shrinks.
+const READY_INSTANCE_BYTES_MAX: usize = 4 << 20;
+/// Bytes that a policy may send at once, whatever its rows.
+const OUTPUT_BYTES_BASE: usize = 64 << 10;
+/// Longest message of a policy that is passed on, in bytes.
+const MESSAGE_BYTES_MAX: usize = 1000;
+/// Longest name of a guest's function that is passed on, in bytes.
+const PLACE_BYTES_MAX: usize = 200;
+
+/// The engine and its clock, shared by all policies.
+pub(super) struct Machine {
+    pub(super) engine: Engine,
+    pub(super) ticker: Ticker,
+}
+
+/// What differs between the three kinds of policies.
+pub(super) trait Kind: Sized + 'static {
+    /// The key below `[policies]`.
+    const KEY: &'static str;
+    /// In prose.
+    const NOUN: &'static str;
+    /// The interface that it exports, and the world to build it against without `-policy`.
+    const INTERFACE: &'static str;
+    /// The component with its imports resolved and its exports found.
+    type Pre: Send + Sync;
+    /// A running one.
+    type Guest: Send;
+
+    /// Offers what the world imports.
+    fn link(linker: &mut Linker<CallState>) -> wasmtime::Result<()>;
+    /// Finds the exports.
+    fn prepare(pre: InstancePre<CallState>) -> wasmtime::Result<Self::Pre>;
+    /// Starts one.
+    fn instantiate(pre: &Self::Pre, store: &mut Store<CallState>) -> wasmtime::Result<Self::Guest>;
+    /// Calls `configure`.
+    fn configure(guest: &Self::Guest, store: &mut Store<CallState>, settings: &str) -> Answer<()>;
+}
+
+/// What a call into a guest yields: a trap, the guest's own refusal, or an answer.
+pub(super) type Answer<R> = wasmtime::Result<Result<R, String>>;
+
+/// How far a policy may go.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) call_ms_max: u64,
+    pub(super) choose_ms_max: u64,
+    pub(super) memory_bytes_max: usize,
+}
+
+/// One function of a policy, and how much of an answer it may give.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Function {
+    pub(super) name: &'static str,
+    /// Bytes of answer for each row.
+    pub(super) output_bytes_per_row: usize,
+    /// Whether an agent waits for it.
+    pub(super) waited_for: bool,
+}
+
+const CONFIGURE: Function = Function { name: "configure", output_bytes_per_row: 0, waited_for: false };
+
+/// One accepted policy, ready to be called from any thread.
+pub(super) struct Policy<K: Kind> {
+    pub(super) stamp: PolicyStamp,
+    machine: Arc<Machine>,
+    pre: K::Pre,
+    source: Arc<str>,
+    settings: String,
+    limits: Limits,
+    ready: Mutex<Vec<Instance<K>>>,
+}
+
+struct Instance<K: Kind> {
+    store: Store<CallState>,
+    guest: K::Guest,
+}
+
+impl<K: Kind> fmt::Debug for Policy<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(K::NOUN).field("stamp", &self.stamp).field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+impl<K: Kind> Policy<K> {
+    /// Resolves the imports of a checked component.
+    ///
+    /// # Errors
+    /// Says which import or export does not have the shape that it has in our WIT package.
+    pub(super) fn new(
+        machine: Arc<Machine>,
+        component: &Component,
+        linker: &Linker<CallState>,
+        stamp: PolicyStamp,
+        settings: String,
+        limits: Limits,
+    ) -> wasmtime::Result<Self> {
+        let pre = K::prepare(linker.instantiate_pre(component)?)?;
+        let source = stamp.source.as_str().into();
+        Ok(Self { stamp, machine, pre, source, settings, limits, ready: Mutex::default() })
+    }
+
+    /// Calls `function` about `facts`, on an instance of its own.
+    pub(super) fn call<R>(
+        &self,
+        function: Function,
+        facts: Facts,
+        run: impl FnOnce(&K::Guest, &mut Store<CallState>) -> Answer<R>,
+    ) -> Result<R, PolicyError> {
+        let ready = self.ready().pop();
+        let mut instance = match ready {
+            Some(instance) => instance,
+            None => self.start()?,
+        };
+        let guest = &instance.guest;
+        let answer = self.guarded(&mut instance.store, function, facts, |store| run(guest, store));
+        // A policy that says no is in order; one that failed is in an unknown state.
+        if matches!(answer, Ok(_) | Err(PolicyError::Refused { .. })) {
+            self.keep(instance);
+        }
+        answer
+    }
+
+    fn ready(&self) -> MutexGuard<'_, Vec<Instance<K>>> {
+        // Only push and pop run under this lock, so a poisoned one is as good as new.
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, instance: Instance<K>) {
+        if instance.store.data().memory_bytes() > READY_INSTANCE_BYTES_MAX {
+            return;
+        }
+        let mut ready = self.ready();
+        if ready.len() < READY_INSTANCE_COUNT_MAX {
+            ready.push(instance);
+        }
+    }
+
+    fn start(&self) -> Result<Instance<K>, PolicyError> {
+        let state = CallState::new(Arc::clone(&self.source), self.limits.memory_bytes_max);
+        let mut store = Store::new(&self.machine.engine, state);
+        store.limiter(|state| state);
+        let guest = self.guarded(&mut store, CONFIGURE, Facts::None, |store| {
+            let guest = K::instantiate(&self.pre, store)?;
+            Ok(K::configure(&guest, store, &self.settings)?.map(|()| guest))
+        })?;
+        Ok(Instance { store, guest })
+    }
+
+    fn guarded<R>(
+        &self,
+        store: &mut Store<CallState>,
+        function: Function,
+        facts: Facts,
+        run: impl FnOnce(&mut Store<CallState>) -> Answer<R>,
+    ) -> Result<R, PolicyError> {
+        let bounds = self.bounds(function, facts.row_count());
+        store.data_mut().begin(facts);
+        store.set_hostcall_fuel(bounds.output_bytes);
+        let running = self.machine.ticker.run();
+        store.set_epoch_deadline(Ticker::ticks(bounds.ms));
+        let answer = run(store);
+        drop(running);
+        let last_error = store.data_mut().end();
+        match answer {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(message)) => {
+                Err(PolicyError::Refused { call: function.name, message: line(&message, MESSAGE_BYTES_MAX) })
+            }
+            Err(error) => Err(bounds.explain(&error, last_error)),
+        }
+    }
+
+    fn bounds(&self, function: Function, row_count: usize) -> Bounds {
+        let Limits { call_ms_max, choose_ms_max, .. } = self.limits;
+        let (ms, setting) =
+            if function.waited_for { (choose_ms_max, "choose_ms_max") } else { (call_ms_max, "call_ms_max") };
+        let output_bytes = OUTPUT_BYTES_BASE + function.output_bytes_per_row * row_count;
+        Bounds { call: function.name, ms, setting, output_bytes }
+    }
+}
+
+/// How far one call may go.
+struct Bounds {
+    call: &'static str,
+    ms: u64,
+    setting: &'static str,
+    output_bytes: usize,
+}
+
+impl Bounds {
+    /// The engine's error in words for the policy's author.
+    fn explain(&self, error: &wasmtime::Error, last_error: Option<String>) -> PolicyError {
+        let call = self.call;
+        if let Some(stop) = error.downcast_ref::<Stop>() {
+            return match stop {
+                Stop::Memory { bytes } => PolicyError::MemoryExceeded { call, bytes: *bytes },
+                Stop::Budget(why) => PolicyError::BudgetExceeded { call, why: why.clone() },
+                Stop::NotOffered(function) => PolicyError::NotOffered { call, function: function.clone() },
+            };
+        }
+        let place = place_of(error);
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::Interrupt) => PolicyError::DeadlineExceeded { call, ms: self.ms, setting: self.setting },
+            Some(Trap::StackOverflow) => {
+                PolicyError::StackOverflow { call, place: place.unwrap_or_else(|| "place unknown".into()) }
+            }
+            _ => {
+                let root = error.root_cause().to_string();
+                // The engine's error for this is private to it; the wording is all there is.
+                if root.contains("fuel allocated for hostcalls") {
+                    return PolicyError::OutputTooLarge { call, bytes: self.output_bytes };
+                }
+                let why = place.map_or_else(|| root.clone(), |place| format!("{root} in {place}"));
+                PolicyError::Trapped { call, why: line(&why, MESSAGE_BYTES_MAX), message: last_error }
+            }
+        }
+    }
+}
+
+/// The innermost named function of the guest's own: the machinery of panics is of no interest.
+fn place_of(error: &wasmtime::Error) -> Option<String> {
+    const MACHINERY: [&str; 8] = ["core::", "std::", "alloc::", "<core::", "<std::", "<alloc::", "__", "rust_"];
+    let names: Vec<&str> =
+        error.downcast_ref::<WasmBacktrace>()?.frames().iter().filter_map(|frame| frame.func_name()).collect();
+    let own = names.iter().find(|name| !MACHINERY.iter().any(|start| name.starts_with(start)));
+    own.or(names.first()).map(|name| format!("`{}`", line(name, PLACE_BYTES_MAX)))
+}

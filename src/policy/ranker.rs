@@ -1,0 +1,234 @@
+//! Rankers: scores ahead of any request, the last word at the door, and the reasons on demand.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use wasmtime::Store;
+use wasmtime::component::{HasSelf, InstancePre, Linker};
+
+use super::bindings::ranker::exports::issuecommand::policy::ranker as wit;
+use super::bindings::ranker::{RankerPolicy, RankerPolicyPre};
+use super::error::PolicyError;
+use super::facts::{Facts, IssueView};
+use super::instance::{Answer, Function, Kind, Policy};
+use super::output::{self, TEXT_BYTES_MAX, full_or_empty, line};
+use super::sample;
+use super::state::CallState;
+use crate::domain::{AgentId, IssueFacts, PolicyStamp, Reason, RepoName, Timestamp, from_unix_ms, unix_ms};
+
+/// Rows of one `score` call. More are scored in several: it bounds what a guest needs of memory and time.
+const SCORE_ROW_COUNT_MAX: usize = 16 * 1024;
+/// A score holds for this long at least, in milliseconds: one that has lapsed already would be asked for
+/// again and again.
+const SCORE_VALID_MS_MIN: u64 = 1000;
+/// Reasons of one row that are passed on; the rest is left out.
+const REASON_COUNT_MAX: usize = 64;
+
+/// Two numbers a row, and a reason of a sentence.
+const SCORE: Function = Function { name: "score", output_bytes_per_row: 256, waited_for: false };
+const CHOOSE: Function = Function { name: "choose", output_bytes_per_row: 512, waited_for: true };
+/// A reason is 40 bytes and two short texts; rules that speak are few.
+const EXPLAIN: Function = Function { name: "explain", output_bytes_per_row: 16 << 10, waited_for: false };
+
+/// What a ranker says of one issue.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scored {
+    /// Higher comes first; finite.
+    pub value: f64,
+    /// Until when this holds, exclusive; `None` until a fact changes.
+    pub valid_until: Option<Timestamp>,
+    /// Why the issue must not be given out, if it must not.
+    pub skip: Option<Arc<str>>,
+}
+
+/// One issue of a short list.
+#[derive(Debug, Clone)]
+pub struct Shortlisted {
+    /// The issue.
+    pub facts: Arc<IssueFacts>,
+    /// Its score in force.
+    pub score: f64,
+    /// How many active claims there are in its repository.
+    pub repo_claim_count: u32,
+}
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub struct ChooseRequest {
+    /// The asking agent.
+    pub agent: AgentId,
+    /// Repositories of the agent's active claims, one entry a claim.
+    pub claim_repos: Vec<RepoName>,
+}
+
+/// In which order a short list is to be offered. Rows are indices into it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// Every row that is not skipped, once.
+    pub order: Vec<usize>,
+    /// The rows that this agent must not get now, and why.
+    pub skipped: Vec<(usize, String)>,
+}
+
+/// The policy that orders work.
+#[derive(Debug)]
+pub struct Ranker(Policy<RankerKind>);
+
+impl Ranker {
+    /// Which component, with which settings.
+    pub fn stamp(&self) -> &PolicyStamp {
+        &self.0.stamp
+    }
+
+    /// Scores issues from their own facts, in their order.
+    ///
+    /// # Errors
+    /// [`PolicyError`] when the policy fails, or its scores cannot be compared.
+    pub fn score(&self, rows: &[Arc<IssueFacts>], now: Timestamp) -> Result<Vec<Scored>, PolicyError> {
+        let mut scored = Vec::with_capacity(rows.len());
+        for chunk in rows.chunks(SCORE_ROW_COUNT_MAX) {
+            scored.append(&mut self.score_chunk(chunk.to_vec(), now)?);
+        }
+        Ok(scored)
+    }
+
+    /// Orders a short list for one request.
+    ///
+    /// # Errors
+    /// [`PolicyError`] when the policy fails, or names rows that are not there.
+    pub fn choose(&self, request: &ChooseRequest, rows: &[Shortlisted], now: Timestamp) -> Result<Choice, PolicyError> {
+        let view = IssueView {
+            repo_claim_counts: rows.iter().map(|row| row.repo_claim_count).collect(),
+            request: Some(request.clone()),
+            ..short_view(rows)
+        };
+        let choice = self.0.call(CHOOSE, Facts::Issues(view), |guest, store| {
+            guest.issuecommand_policy_ranker().call_choose(store, unix_ms(now))
+        })?;
+        checked_choice(&choice, rows.len()).map_err(|why| PolicyError::BadOutput { call: CHOOSE.name, why })
+    }
+
+    /// The terms of each row's score, in their order; they add up to it.
+    ///
+    /// # Errors
+    /// [`PolicyError`] when the policy fails, or does not explain every row.
+    pub fn explain(&self, rows: &[Shortlisted], now: Timestamp) -> Result<Vec<Vec<Reason>>, PolicyError> {
+        let reasons = self.0.call(EXPLAIN, Facts::Issues(short_view(rows)), |guest, store| {
+            guest.issuecommand_policy_ranker().call_explain(store, unix_ms(now))
+        })?;
+        checked_reasons(reasons, rows.len()).map_err(|why| PolicyError::BadOutput { call: EXPLAIN.name, why })
+    }
+
+    /// Takes a policy into service if it passes a trial on nothing and on a small sample.
+    pub(super) fn accept(policy: Policy<RankerKind>) -> Result<Self, PolicyError> {
+        let ranker = Self(policy);
+        let (now, request, shortlist) = (sample::now(), sample::request(), sample::shortlist());
+        for issues in [Vec::new(), sample::issues()] {
+            ranker.score_chunk(issues, now)?;
+        }
+        for rows in [&[], &shortlist[..]] {
+            ranker.choose(&request, rows, now)?;
+            ranker.explain(rows, now)?;
+        }
+        Ok(ranker)
+    }
+
+    fn score_chunk(&self, rows: Vec<Arc<IssueFacts>>, now: Timestamp) -> Result<Vec<Scored>, PolicyError> {
+        let count = rows.len();
+        let view = IssueView { rows, ..IssueView::default() };
+        let scores = self.0.call(SCORE, Facts::Issues(view), |guest, store| {
+            guest.issuecommand_policy_ranker().call_score(store, unix_ms(now))
+        })?;
+        checked_scores(&scores, count, now).map_err(|why| PolicyError::BadOutput { call: SCORE.name, why })
+    }
+}
+
+fn short_view(rows: &[Shortlisted]) -> IssueView {
+    IssueView {
+        rows: rows.iter().map(|row| Arc::clone(&row.facts)).collect(),
+        scores: rows.iter().map(|row| row.score).collect(),
+        ..IssueView::default()
+    }
+}
+
+fn checked_scores(scores: &wit::Scores, count: usize, now: Timestamp) -> Result<Vec<Scored>, String> {
+    full_or_empty("values", &scores.values, count)?;
+    full_or_empty("valid-until", &scores.valid_until, count)?;
+    let soonest = unix_ms(now) + SCORE_VALID_MS_MIN;
+    let mut scored = Vec::with_capacity(count);
+    for row in 0..count {
+        let value = scores.values.get(row).copied().unwrap_or(0.0);
+        if !value.is_finite() {
+            return Err(format!("the score of row {row} is {value}; scores must be finite numbers"));
+        }
+        // Later than time goes means for ever.
+        let valid_until =
+            scores.valid_until.get(row).map(|ms| from_unix_ms(*ms.max(&soonest))).filter(|at| *at < Timestamp::MAX_UTC);
+        scored.push(Scored { value, valid_until, skip: None });
+    }
+    let mut shared: HashMap<String, Arc<str>> = HashMap::new();
+    for (row, reason) in output::exclusions("skipped", &scores.skipped, count)? {
+        // A few reasons are given for many rows, and kept for as long as those are open.
+        let text = shared.entry(reason).or_insert_with_key(|reason| reason.as_str().into());
+        scored[row].skip = Some(Arc::clone(text));
+    }
+    Ok(scored)
+}
+
+fn checked_choice(choice: &wit::Choice, count: usize) -> Result<Choice, String> {
+    let skipped = output::exclusions("skipped", &choice.skipped, count)?;
+    let mut is_skipped = vec![false; count];
+    for (row, _) in &skipped {
+        is_skipped[*row] = true;
+    }
+    let mut named = output::Rows::new("order", count);
+    let mut order = choice.order.iter().map(|row| named.take(*row)).collect::<Result<Vec<_>, _>>()?;
+    order.extend((0..count).filter(|row| !named.has(*row)));
+    // A policy may well sort everything and then skip some of it: skipping wins.
+    order.retain(|row| !is_skipped[*row]);
+    Ok(Choice { order, skipped })
+}
+
+fn checked_reasons(reasons: Vec<Vec<wit::Reason>>, count: usize) -> Result<Vec<Vec<Reason>>, String> {
+    if reasons.len() != count {
+        return Err(format!("there are reasons for {} rows of {count}: give one list a row", reasons.len()));
+    }
+    let checked = |(row, terms): (usize, Vec<wit::Reason>)| {
+        terms.into_iter().take(REASON_COUNT_MAX).map(|term| checked_reason(row, term)).collect()
+    };
+    reasons.into_iter().enumerate().map(checked).collect()
+}
+
+fn checked_reason(row: usize, term: wit::Reason) -> Result<Reason, String> {
+    let rule = line(&term.rule, TEXT_BYTES_MAX);
+    if !term.amount.is_finite() {
+        return Err(format!("rule {rule:?} adds {} to row {row}; amounts must be finite numbers", term.amount));
+    }
+    Ok(Reason { rule, amount: term.amount, text: line(&term.text, TEXT_BYTES_MAX) })
+}
+
+pub(super) struct RankerKind;
+
+impl Kind for RankerKind {
+    const KEY: &'static str = "ranker";
+    const NOUN: &'static str = "a ranker";
+    const INTERFACE: &'static str = "ranker";
+    type Pre = RankerPolicyPre<CallState>;
+    type Guest = RankerPolicy;
+
+    fn link(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+        RankerPolicy::add_to_linker::<_, HasSelf<_>>(linker, |state| state)
+    }
+
+    fn prepare(pre: InstancePre<CallState>) -> wasmtime::Result<Self::Pre> {
+        RankerPolicyPre::new(pre)
+    }
+
+    fn instantiate(pre: &Self::Pre, store: &mut Store<CallState>) -> wasmtime::Result<Self::Guest> {
+        pre.instantiate(store)
+    }
+
+    fn configure(guest: &Self::Guest, store: &mut Store<CallState>, settings: &str) -> Answer<()> {
+        guest.issuecommand_policy_ranker().call_configure(store, settings)
+    }
+}

@@ -1,0 +1,102 @@
+//! A small synthetic sample that every policy is tried on before it is taken into service: rows with
+//! everything, and rows with nothing.
+
+use std::sync::Arc;
+
+use super::facts::ClaimRow;
+use super::ranker::{ChooseRequest, Shortlisted};
+use crate::domain::{
+    Claim, Issue, IssueFacts, IssueNumber, IssueState, LEASE_EPOCH_FIRST, Lease, Repo, RepoName, Timestamp,
+    from_unix_ms,
+};
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+/// 2025-01-01T00:00:00Z. A trial must not depend on the day it runs.
+const EPOCH_MS: u64 = 1_735_689_600_000;
+
+/// The present of the sample.
+pub(super) fn now() -> Timestamp {
+    from_unix_ms(EPOCH_MS)
+}
+
+fn days_ago(days: u64) -> Timestamp {
+    from_unix_ms(EPOCH_MS - days * DAY_MS)
+}
+
+fn repo(name: &str) -> RepoName {
+    name.parse().expect("the sample's names are well-formed")
+}
+
+fn issue(number: u64, title: &str, labels: &[&str], days: u64) -> Issue {
+    let rich = !labels.is_empty();
+    Issue {
+        repo: repo(if rich { "acme/app" } else { "acme/docs" }),
+        number: IssueNumber::new(number).expect("the sample's numbers are from 1"),
+        title: title.into(),
+        body: String::new(),
+        state: IssueState::Open,
+        labels: labels.iter().map(ToString::to_string).collect(),
+        assignees: if rich { vec!["ann".into()] } else { Vec::new() },
+        milestone: rich.then(|| "v1".into()),
+        comments: Vec::new(),
+        created_at: days_ago(days),
+        updated_at: days_ago(days / 2),
+        url: String::new(),
+        author: if rich { "ann".into() } else { "ghost".into() },
+        author_association: if rich { "MEMBER".into() } else { "NONE".into() },
+        comment_count: u32::from(rich) * 12,
+        reaction_count: u32::from(rich) * 3,
+    }
+}
+
+fn plain_issues() -> [Issue; 4] {
+    [
+        issue(1, "Crash when the list is empty", &["bug", "priority: high"], 400),
+        issue(2, "", &[], 0),
+        issue(3, "Übersetzung fehlt 🚀", &["Docs", "good first issue", "blocked"], 30),
+        issue(4, "Add a dark theme", &[], 7),
+    ]
+}
+
+/// Issues to score.
+pub(super) fn issues() -> Vec<Arc<IssueFacts>> {
+    plain_issues().iter().map(|issue| Arc::new(issue.facts(|text| text.into()))).collect()
+}
+
+/// A short list to choose from.
+pub(super) fn shortlist() -> Vec<Shortlisted> {
+    let entry = |(row, facts): (u32, Arc<IssueFacts>)| Shortlisted {
+        facts,
+        score: 10.0 - f64::from(row),
+        repo_claim_count: row % 2,
+    };
+    (0..).zip(issues()).map(entry).collect()
+}
+
+/// An agent that asks, and holds a claim already.
+pub(super) fn request() -> ChooseRequest {
+    let agent = "sample-agent".parse().expect("the sample's names are well-formed");
+    ChooseRequest { agent, claim_repos: vec![repo("acme/app")] }
+}
+
+/// Live claims: one of an owner just heard of, one of an owner long silent.
+pub(super) fn claims() -> Vec<ClaimRow> {
+    let agent = request().agent;
+    let grant = |issue: &Issue, days| {
+        let lease = Lease { epoch: LEASE_EPOCH_FIRST, expires_at: days_ago(days) };
+        ClaimRow::new(&Claim::grant(issue, &agent, lease, None, days_ago(days)), days_ago(days))
+    };
+    plain_issues().iter().zip([0, 90]).map(|(issue, days)| grant(issue, days)).collect()
+}
+
+/// Repositories: one with everything, one with nothing.
+pub(super) fn repos() -> Vec<Repo> {
+    let rich = Repo {
+        private: true,
+        fork: true,
+        archived: true,
+        topics: vec!["rust".into(), "agents".into()],
+        ..Repo::named(repo("acme/app"))
+    };
+    vec![rich, Repo::named(repo("acme/docs"))]
+}

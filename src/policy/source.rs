@@ -1,0 +1,101 @@
+//! Where a component comes from: the server itself, or a file; and whether it is the one that was meant.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::builtin::builtin;
+use super::check::is_component;
+use crate::config::PolicyConfig;
+
+/// Largest component that is read, in bytes. A Python guest is about 40 MB.
+const COMPONENT_BYTES_MAX: u64 = 96 << 20;
+/// What the source of a built-in policy begins with.
+const BUILTIN_PREFIX: &str = "builtin:";
+
+/// A component, read and named, but not yet compiled.
+pub(super) struct Source {
+    pub(super) bytes: Cow<'static, [u8]>,
+    /// SHA-256 of the bytes, in hex.
+    pub(super) digest: String,
+}
+
+/// The file that a source names, unless it is built in.
+pub(super) fn file_of(source: &str, base_dir: &Path) -> Option<PathBuf> {
+    (!source.starts_with(BUILTIN_PREFIX)).then(|| base_dir.join(source))
+}
+
+/// Reads what `config` names, and checks it against its pin.
+///
+/// # Errors
+/// Says what could not be read, what the file is instead of a component, or which digest it has.
+pub(super) fn read(config: &PolicyConfig, file: Option<&Path>) -> Result<Source, String> {
+    let bytes: Cow<'static, [u8]> = match file {
+        None => built_in(config.source.trim_start_matches(BUILTIN_PREFIX))?.into(),
+        Some(file) => read_file(file)?.into(),
+    };
+    is_component(&bytes)?;
+    let digest = sha256_hex(&bytes);
+    match &config.sha256 {
+        Some(pin) if !pin.trim().eq_ignore_ascii_case(&digest) => Err(format!(
+            "its SHA-256 is {digest}, but the configuration pins {}: if the change is meant, pin the new one",
+            pin.trim()
+        )),
+        _ => Ok(Source { bytes, digest }),
+    }
+}
+
+fn built_in(name: &str) -> Result<&'static [u8], String> {
+    let found = builtin(name).ok_or_else(|| format!("there is no built-in policy {name:?}"))?;
+    Ok(found.bytes)
+}
+
+fn read_file(file: &Path) -> Result<Vec<u8>, String> {
+    let failed = |error: std::io::Error| format!("the file cannot be read: {error}");
+    let opened = File::open(file).map_err(failed)?;
+    if opened.metadata().map_err(failed)?.is_dir() {
+        return Err("it is a directory; name the component in it".into());
+    }
+    let mut bytes = Vec::new();
+    opened.take(COMPONENT_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > COMPONENT_BYTES_MAX {
+        return Err(format!("the file is larger than {COMPONENT_BYTES_MAX} bytes"));
+    }
+    Ok(bytes)
+}
+
+/// Settings in their one canonical form: keys sorted, no spaces. This is what the policy is given, and
+/// what is digested.
+pub(super) fn canonical(settings: &Map<String, Value>) -> String {
+    let mut value = Value::Object(settings.clone());
+    // A crate elsewhere in the build may have switched serde_json to the order of writing.
+    value.sort_all_objects();
+    value.to_string()
+}
+
+/// SHA-256, in lower-case hex.
+pub(super) fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_say_the_same_have_one_form() {
+        let read = |text: &str| canonical(&serde_json::from_str(text).unwrap());
+        assert_eq!(read(r#"{"b": {"y": 1, "x": [2, 1]}, "a": null}"#), r#"{"a":null,"b":{"x":[2,1],"y":1}}"#);
+        assert_eq!(read(r#"{"b":1,"a":2}"#), read(r#"{ "a": 2, "b": 1 }"#));
+    }
+
+    #[test]
+    fn a_digest_is_the_known_one() {
+        assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+}
