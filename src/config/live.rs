@@ -13,7 +13,7 @@ use super::{Config, ConfigSource, Loaded, changes_needing_restart, keys, load};
 #[derive(Debug, Clone)]
 pub struct LiveConfig {
     sender: Arc<watch::Sender<Arc<Config>>>,
-    receiver: watch::Receiver<Arc<Config>>,
+    pub(super) receiver: watch::Receiver<Arc<Config>>,
     /// The file the first configuration came from: if it goes away, its last good content stays.
     file: Option<PathBuf>,
 }

@@ -20,6 +20,10 @@ mod validate;
 mod variables;
 mod watch;
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
 pub use keys::{changes_needing_restart, defaults, is_hot, values};
 pub use live::{LiveConfig, Reloaded};
 pub use report::{ConfigReport, Problem};

@@ -145,6 +145,7 @@ pub fn load(source: &ConfigSource) -> Result<Loaded, ConfigReport> {
         problems.extend(validate(&config).into_iter().map(|finding| sources.problem(finding)));
     }
     if !problems.is_empty() {
+        problems.sort_by_key(|problem| (problem.file != document.label(), problem.line, problem.column));
         return Err(ConfigReport { problems });
     }
     config.store.journal_mode.make_ascii_uppercase();

@@ -39,15 +39,15 @@ pub struct ConfigWatch {
 /// A reader's own view of the changes.
 #[derive(Debug, Clone)]
 pub struct ConfigChanges {
-    pulse: watch::Receiver<Pulse>,
-    seen: u64,
+    pub(super) pulse: watch::Receiver<Pulse>,
+    pub(super) seen: u64,
 }
 
 /// How often the files were looked at, and how often they had changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Pulse {
-    looks: u64,
-    changes: u64,
+pub(super) struct Pulse {
+    pub(super) looks: u64,
+    pub(super) changes: u64,
 }
 
 enum Order {
