@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::report::{ConfigReport, Problem};
-use super::{Config, ConfigSource, Loaded, changes_needing_restart, keys, load};
+use super::{Config, ConfigSource, ConfigWatch, Loaded, changes_needing_restart, keys, load};
 
 /// A handle on the configuration in force. Clones see the same one, and each notes for itself which
 /// change it saw last.
@@ -78,6 +78,29 @@ impl LiveConfig {
         }
         let (changed, needs_restart) = self.swap(loaded.config.clone());
         Ok(Reloaded { changed, needs_restart, loaded })
+    }
+}
+
+/// Keeps `live` up to date until the watch ends (drop the future to end it earlier). `told` gets what
+/// became of every change of a watched file, also if only a policy's component changed and the
+/// configuration did not; it gets one word at the start too, for what changed before the watch began.
+pub async fn follow(
+    live: LiveConfig,
+    source: ConfigSource,
+    watch: ConfigWatch,
+    mut told: impl FnMut(Result<Reloaded, ConfigReport>),
+) {
+    let mut changes = watch.changes();
+    loop {
+        let outcome = live.reload(&source);
+        if let Ok(reloaded) = &outcome {
+            // Before anyone reads a component: a change from here on is noticed.
+            watch.watch(reloaded.loaded.watched_files()).await;
+        }
+        told(outcome);
+        if changes.next().await.is_none() {
+            return;
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::{ConfigChanges, ConfigWatch, LiveConfig};
+use super::super::{ConfigChanges, ConfigWatch, LiveConfig, follow};
 use super::Folder;
 
 /// How long a change may take to be noticed before a test fails: far longer than it ever takes.
@@ -135,7 +135,7 @@ async fn other_files_are_watched_when_policies_move() {
     let looks = changes.pulse.borrow().looks;
     let component = folder.path().join("mine.wasm");
     fs::write(&component, "a").unwrap();
-    watch.watch(vec![folder.file(), component.clone()]);
+    watch.watch(vec![folder.file(), component.clone()]).await;
     assert!(!looked_and_found_change(&mut changes, looks).await, "a new file to watch is not a change by itself");
     fs::write(&component, "b").unwrap();
     noticed(&mut changes).await;
@@ -171,4 +171,33 @@ fn write_in_place(path: &Path, text: &str) {
     use std::io::Write;
     let mut file = fs::OpenOptions::new().write(true).truncate(true).open(path).unwrap();
     file.write_all(text.as_bytes()).unwrap();
+}
+
+#[tokio::test]
+async fn following_takes_over_changes_and_watches_the_policies_they_name() {
+    let folder = Folder::with("");
+    let loaded = folder.load(&[]).unwrap();
+    let live = LiveConfig::new(&loaded);
+    // Changed after it was loaded and before anyone watches: the first word tells.
+    fs::write(folder.file(), "[sync]\ninterval_minutes = 2\n").unwrap();
+    let watch = ConfigWatch::start(loaded.watched_files()).unwrap();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let following = follow(live.clone(), folder.source(&[]), watch, move |outcome| {
+        tell.send(outcome.map(|reloaded| reloaded.changed).map_err(|report| report.problems.len())).unwrap();
+    });
+    let edits = async {
+        let mut next = async || tokio::time::timeout(DEADLINE, told.recv()).await.expect("no word in time").unwrap();
+        assert_eq!(next().await, Ok(true));
+        fs::write(folder.file(), "[policies.ranker]\nsource = \"mine.wasm\"\n").unwrap();
+        assert_eq!(next().await, Ok(true));
+        fs::write(folder.path().join("mine.wasm"), "component").unwrap();
+        assert_eq!(next().await, Ok(false), "only the component changed");
+        fs::write(folder.file(), "[policies.ranker]\nsauce = \"mine.wasm\"\n").unwrap();
+        assert_eq!(next().await, Err(1));
+        assert_eq!(live.current().policies.ranker.source, "mine.wasm");
+    };
+    tokio::select! {
+        () = following => panic!("the watch has ended"),
+        () = edits => {}
+    }
 }
