@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::report::{ConfigReport, Problem};
-use super::{Config, ConfigSource, ConfigWatch, Loaded, changes_needing_restart, keys, load};
+use super::{Config, ConfigReport, ConfigSource, ConfigWatch, Loaded, changes_needing_restart, keys, load};
 
 /// A handle on the configuration in force. Clones see the same one, and each notes for itself which
 /// change it saw last.
@@ -14,7 +13,7 @@ use super::{Config, ConfigSource, ConfigWatch, Loaded, changes_needing_restart, 
 pub struct LiveConfig {
     sender: Arc<watch::Sender<Arc<Config>>>,
     pub(super) receiver: watch::Receiver<Arc<Config>>,
-    /// The file the first configuration came from: if it goes away, its last good content stays.
+    /// The file the first configuration came from: if it goes away that is an error, not the defaults.
     file: Option<PathBuf>,
 }
 
@@ -72,10 +71,8 @@ impl LiveConfig {
     /// # Errors
     /// Everything that is wrong; the configuration in force stays.
     pub fn reload(&self, source: &ConfigSource) -> Result<Reloaded, ConfigReport> {
-        let loaded = load(source)?;
-        if let (Some(file), None) = (&self.file, &loaded.file) {
-            return Err(ConfigReport { problems: vec![gone(file)] });
-        }
+        let file = source.file.clone().or_else(|| self.file.clone());
+        let loaded = load(&ConfigSource { file, ..source.clone() })?;
         let (changed, needs_restart) = self.swap(loaded.config.clone());
         Ok(Reloaded { changed, needs_restart, loaded })
     }
@@ -101,14 +98,5 @@ pub async fn follow(
         if changes.next().await.is_none() {
             return;
         }
-    }
-}
-
-fn gone(file: &std::path::Path) -> Problem {
-    Problem {
-        file: file.display().to_string(),
-        message: "is gone; what it said last stays in force".into(),
-        hint: Some("put it back, or restart to run on defaults".into()),
-        ..Problem::default()
     }
 }

@@ -216,6 +216,8 @@ fn no_secret_is_ever_shown() {
         let report = Folder::with(&text).load(&[]).expect_err(&text);
         assert!(!format!("{report} {report:?}").contains(SECRET), "{text}\n{report}");
     }
+    let report = Folder::with("[server]\napi_key = 31337\n").report(&[]);
+    assert!(!report.contains("31337"), "{report}");
     let folder = Folder::with("");
     for name in ["API_KEY", "GITHUB_TOKEN", "GITHUB_API_URL"] {
         let report = folder.load(&[(name, "http://hunter2 x@y")]).expect_err(name);

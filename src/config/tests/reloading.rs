@@ -1,6 +1,6 @@
 //! What a running server takes over, and what it keeps.
 
-use super::super::LiveConfig;
+use super::super::{ConfigSource, LiveConfig};
 use super::Folder;
 
 fn write(folder: &Folder, text: &str) {
@@ -44,6 +44,16 @@ fn the_last_good_configuration_stays_when_the_file_is_wrong_or_gone() {
     assert_eq!(live.current().sync.interval_minutes, 7);
     std::fs::remove_file(folder.file()).unwrap();
     live.reload(&folder.source(&[])).unwrap_err();
+    assert_eq!(live.current().sync.interval_minutes, 7);
+}
+
+#[test]
+fn a_file_that_was_found_without_being_asked_for_must_stay_where_it_was() {
+    let folder = Folder::with("[sync]\ninterval_minutes = 7\n");
+    let live = LiveConfig::new(&folder.load(&[]).unwrap());
+    std::fs::remove_file(folder.file()).unwrap();
+    let report = live.reload(&ConfigSource::default()).unwrap_err();
+    assert!(report.to_string().contains("does not exist"), "{report}");
     assert_eq!(live.current().sync.interval_minutes, 7);
 }
 
