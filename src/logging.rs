@@ -125,3 +125,100 @@ fn open(path: &Path) -> Result<File, LogError> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path).map_err(|source| LogError::File { path: path.to_owned(), source })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, PoisonError};
+
+    use super::*;
+
+    /// Where lines go instead of standard error.
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl Page {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()).unwrap()
+        }
+    }
+
+    impl Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is logged under `config` while `work` runs.
+    fn logged(config: &LogConfig, coloured: bool, work: impl FnOnce(&LogHandle)) -> String {
+        let page = Page::default();
+        let writer = page.clone();
+        let (subscriber, handle) = build(config, move || writer.clone(), coloured).unwrap();
+        tracing::subscriber::with_default(subscriber, || work(&handle));
+        page.text()
+    }
+
+    #[test]
+    fn the_level_changes_while_the_server_runs() {
+        let text = logged(&LogConfig::default(), false, |handle| {
+            tracing::debug!("one");
+            handle.set_level("debug").unwrap();
+            tracing::debug!("two");
+            handle.set_level("issuecommand=loud").unwrap_err();
+            tracing::debug!("three");
+            handle.set_level("off").unwrap();
+            tracing::error!("four");
+        });
+        let seen = ["one", "two", "three", "four"].map(|word| text.contains(word));
+        assert_eq!(seen, [false, true, true, false], "{text}");
+    }
+
+    #[test]
+    fn json_lines_are_json() {
+        let config = LogConfig { format: LogFormat::Json, ..LogConfig::default() };
+        let text = logged(&config, true, |_| tracing::info!(claim.id = 7, "granted"));
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&line["level"], &line["fields"]["message"]), (&"INFO".into(), &"granted".into()));
+        assert_eq!(line["fields"]["claim.id"], 7);
+    }
+
+    #[test]
+    fn the_file_gets_the_same_lines_after_those_it_has_and_never_colours() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("issuecommand.log");
+        let config = LogConfig { file: Some(path.clone()), ..LogConfig::default() };
+        for word in ["first", "second"] {
+            let text = logged(&config, true, |_| {
+                let _span = tracing::info_span!("sync", repo = "acme/small").entered();
+                tracing::info!("{word}");
+            });
+            assert!(text.contains("\u{1b}["), "{text:?}");
+        }
+        let file = std::fs::read_to_string(&path).unwrap();
+        assert!(file.contains("first") && file.contains("second") && file.contains("acme/small"), "{file}");
+        assert!(!file.contains('\u{1b}'), "{file:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_file_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("issuecommand.log");
+        open(&path).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_told_with_its_name_and_what_to_do() {
+        let config = LogConfig { file: Some("/nowhere/at/all.log".into()), ..LogConfig::default() };
+        let error = build(&config, io::sink, false).err().unwrap().to_string();
+        assert!(error.starts_with("failed to open the log file /nowhere/at/all.log: "), "{error}");
+        assert!(error.ends_with("name another one in LOG_FILE or log.file"), "{error}");
+    }
+}

@@ -52,7 +52,6 @@ impl Document {
                 Some(document.understand(table, &mut problems))
             }
         };
-        problems.sort_by_key(|problem| (problem.line, problem.column));
         let is_toml = config.is_some();
         Reading { document, config: config.unwrap_or_default(), problems, is_toml }
     }

@@ -71,7 +71,7 @@ impl Environment {
         }
     }
 
-    /// Puts every variable that is set over `config`; a name with the keys it set, for those that fit.
+    /// Puts every variable that is set over `config`; returns those that were accepted.
     pub fn apply(&self, config: &mut Config, problems: &mut Vec<Problem>) -> Vec<&'static Variable> {
         let mut applied = Vec::new();
         for variable in VARIABLES {
@@ -134,7 +134,7 @@ fn unreadable(file: &str, text: &str, error: &dotenvy::Error) -> Problem {
     let line = match error {
         dotenvy::Error::LineParse(wrong, _) => {
             let first = wrong.lines().next().unwrap_or_default().trim();
-            text.lines().position(|line| line.trim() == first).map(|index| index + 1)
+            text.lines().position(|line| !first.is_empty() && line.contains(first)).map(|index| index + 1)
         }
         _ => None,
     };

@@ -118,9 +118,12 @@ mod tests {
     fn one_secret_for_another_needs_a_restart_too() {
         let mut old = Config::default();
         old.server.api_key = Secret::new("one");
+        old.github.token = Secret::new("one");
         let mut new = old.clone();
         new.server.api_key = Secret::new("two");
         assert_eq!(changes_needing_restart(&old, &new), ["server.api_key"]);
+        new.github.token = Secret::new("two");
+        assert_eq!(changes_needing_restart(&old, &new), ["github.token", "server.api_key"]);
     }
 
     #[test]

@@ -5,16 +5,15 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::report::{ConfigReport, Problem};
-use super::{Config, ConfigSource, Loaded, changes_needing_restart, keys, load};
+use super::{Config, ConfigReport, ConfigSource, ConfigWatch, Loaded, changes_needing_restart, keys, load};
 
 /// A handle on the configuration in force. Clones see the same one, and each notes for itself which
 /// change it saw last.
 #[derive(Debug, Clone)]
 pub struct LiveConfig {
     sender: Arc<watch::Sender<Arc<Config>>>,
-    receiver: watch::Receiver<Arc<Config>>,
-    /// The file the first configuration came from: if it goes away, its last good content stays.
+    pub(super) receiver: watch::Receiver<Arc<Config>>,
+    /// The file the first configuration came from: if it goes away that is an error, not the defaults.
     file: Option<PathBuf>,
 }
 
@@ -72,20 +71,32 @@ impl LiveConfig {
     /// # Errors
     /// Everything that is wrong; the configuration in force stays.
     pub fn reload(&self, source: &ConfigSource) -> Result<Reloaded, ConfigReport> {
-        let loaded = load(source)?;
-        if let (Some(file), None) = (&self.file, &loaded.file) {
-            return Err(ConfigReport { problems: vec![gone(file)] });
-        }
+        let file = source.file.clone().or_else(|| self.file.clone());
+        let loaded = load(&ConfigSource { file, ..source.clone() })?;
         let (changed, needs_restart) = self.swap(loaded.config.clone());
         Ok(Reloaded { changed, needs_restart, loaded })
     }
 }
 
-fn gone(file: &std::path::Path) -> Problem {
-    Problem {
-        file: file.display().to_string(),
-        message: "is gone; what it said last stays in force".into(),
-        hint: Some("put it back, or restart to run on defaults".into()),
-        ..Problem::default()
+/// Keeps `live` up to date until the watch ends (drop the future to end it earlier). `told` gets what
+/// became of every change of a watched file, also if only a policy's component changed and the
+/// configuration did not; it gets one word at the start too, for what changed before the watch began.
+pub async fn follow(
+    live: LiveConfig,
+    source: ConfigSource,
+    watch: ConfigWatch,
+    mut told: impl FnMut(Result<Reloaded, ConfigReport>),
+) {
+    let mut changes = watch.changes();
+    loop {
+        let outcome = live.reload(&source);
+        if let Ok(reloaded) = &outcome {
+            // Before anyone reads a component: a change from here on is noticed.
+            watch.watch(reloaded.loaded.watched_files()).await;
+        }
+        told(outcome);
+        if changes.next().await.is_none() {
+            return;
+        }
     }
 }

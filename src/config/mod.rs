@@ -1,7 +1,7 @@
 //! Configuration: issuecommand.toml, with the contract's environment variables over it.
 //!
 //! [`load`] reads both and tells everything that is wrong at once ([`ConfigReport`]); [`ConfigWatch`]
-//! notices changes; [`LiveConfig`] holds what is in force. Defaults live in the structs ([`Config`]), the
+//! notices changes; [`LiveConfig`] holds what is in force, and [`follow`] keeps it so. Defaults live in the structs ([`Config`]), the
 //! variables in one table ([`VARIABLES`]), and which keys are hot in `keys.rs`.
 
 mod document;
@@ -20,8 +20,12 @@ mod validate;
 mod variables;
 mod watch;
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
 pub use keys::{changes_needing_restart, defaults, is_hot, values};
-pub use live::{LiveConfig, Reloaded};
+pub use live::{LiveConfig, Reloaded, follow};
 pub use report::{ConfigReport, Problem};
 pub use secret::Secret;
 pub use settings::{

@@ -132,7 +132,7 @@ pub fn load(source: &ConfigSource) -> Result<Loaded, ConfigReport> {
         Ok(Some(text)) => (Document::read(source.path().display().to_string(), text), true),
         Ok(None) => (nothing(), false),
         Err(problem) => {
-            problems.push(problem);
+            problems.push(*problem);
             (Reading { is_toml: false, ..nothing() }, false)
         }
     };
@@ -145,6 +145,7 @@ pub fn load(source: &ConfigSource) -> Result<Loaded, ConfigReport> {
         problems.extend(validate(&config).into_iter().map(|finding| sources.problem(finding)));
     }
     if !problems.is_empty() {
+        problems.sort_by_key(|problem| (problem.file != document.label(), problem.line, problem.column));
         return Err(ConfigReport { problems });
     }
     config.store.journal_mode.make_ascii_uppercase();
@@ -163,13 +164,11 @@ fn nothing() -> Reading {
 }
 
 /// The file's text; `None` if there is none and none was asked for.
-fn read_file(source: &ConfigSource) -> Result<Option<String>, Problem> {
+fn read_file(source: &ConfigSource) -> Result<Option<String>, Box<Problem>> {
     let path = source.path();
-    let problem = |message: String, hint: &str| Problem {
-        file: path.display().to_string(),
-        message,
-        hint: Some(hint.to_owned()),
-        ..Problem::default()
+    let problem = |message: String, hint: &str| {
+        let (file, hint) = (path.display().to_string(), Some(hint.to_owned()));
+        Box::new(Problem { file, message, hint, ..Problem::default() })
     };
     let mut text = String::new();
     let read = std::fs::File::open(path).and_then(|file| file.take(CONFIG_BYTES_MAX + 1).read_to_string(&mut text));

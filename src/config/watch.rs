@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use sha2::{Digest, Sha256};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::route::names_on_the_way;
 
@@ -39,20 +39,20 @@ pub struct ConfigWatch {
 /// A reader's own view of the changes.
 #[derive(Debug, Clone)]
 pub struct ConfigChanges {
-    pulse: watch::Receiver<Pulse>,
-    seen: u64,
+    pub(super) pulse: watch::Receiver<Pulse>,
+    pub(super) seen: u64,
 }
 
 /// How often the files were looked at, and how often they had changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Pulse {
-    looks: u64,
-    changes: u64,
+pub(super) struct Pulse {
+    pub(super) looks: u64,
+    pub(super) changes: u64,
 }
 
 enum Order {
     Look,
-    Watch(Vec<PathBuf>),
+    Watch(Vec<PathBuf>, oneshot::Sender<()>),
     Stop,
 }
 
@@ -77,10 +77,14 @@ impl ConfigWatch {
     }
 
     /// Watches `files` from now on. Files watched before keep their known content; what is new among
-    /// them, or gone from them, is not a change by itself.
-    pub fn watch(&self, files: Vec<PathBuf>) {
-        // The thread can be gone only if it panicked; then there is nobody to tell.
-        let _ = self.orders.send(Order::Watch(files));
+    /// them, or gone from them, is not a change by itself. Their present content is known when this
+    /// returns: read them afterwards, and no change is missed.
+    pub async fn watch(&self, files: Vec<PathBuf>) {
+        let (done, known) = oneshot::channel();
+        // The thread can be gone only if it panicked; then `changes` tell the end.
+        if self.orders.send(Order::Watch(files, done)).is_ok() {
+            let _ = known.await;
+        }
     }
 
     /// A reader that learns of every change from now on.
@@ -140,13 +144,13 @@ impl Lookout {
         while let Ok(order) = inbox.recv() {
             match order {
                 Order::Stop => return,
-                Order::Watch(files) => self.retarget(files),
+                Order::Watch(files, done) => self.retarget(files, done),
                 Order::Look => match await_quiet(inbox) {
                     Quiet::Stop => return,
                     Quiet::Reached => self.look(),
-                    Quiet::Watch(files) => {
+                    Quiet::Watch(files, done) => {
                         self.look();
-                        self.retarget(files);
+                        self.retarget(files, done);
                     }
                 },
             }
@@ -159,18 +163,20 @@ impl Lookout {
         let now = self.digests_now();
         let changed = now != self.digests;
         self.digests = now;
-        self.pulses.send_modify(|pulse| {
-            pulse.looks += 1;
-            pulse.changes += u64::from(changed);
-        });
+        self.tell(changed);
     }
 
-    fn retarget(&mut self, files: Vec<PathBuf>) {
+    fn retarget(&mut self, files: Vec<PathBuf>, done: oneshot::Sender<()>) {
         self.files = files;
         self.aim();
         let before = std::mem::take(&mut self.digests);
         self.digests = self.digests_now();
         let changed = self.digests.iter().any(|(file, digest)| before.get(file).is_some_and(|old| old != digest));
+        self.tell(changed);
+        let _ = done.send(());
+    }
+
+    fn tell(&self, changed: bool) {
         self.pulses.send_modify(|pulse| {
             pulse.looks += 1;
             pulse.changes += u64::from(changed);
@@ -212,7 +218,7 @@ fn digest(file: &Path) -> Option<[u8; 32]> {
 
 enum Quiet {
     Reached,
-    Watch(Vec<PathBuf>),
+    Watch(Vec<PathBuf>, oneshot::Sender<()>),
     Stop,
 }
 
@@ -222,10 +228,51 @@ fn await_quiet(inbox: &Receiver<Order>) -> Quiet {
     while Instant::now() < end {
         match inbox.recv_timeout(Duration::from_millis(QUIET_MS)) {
             Ok(Order::Look) => {}
-            Ok(Order::Watch(files)) => return Quiet::Watch(files),
+            Ok(Order::Watch(files, done)) => return Quiet::Watch(files, done),
             Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return Quiet::Stop,
             Err(RecvTimeoutError::Timeout) => return Quiet::Reached,
         }
     }
     Quiet::Reached
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{CreateKind, ModifyKind};
+
+    use super::*;
+
+    /// Whether an event of this kind, about the watched name or another, makes the lookout look.
+    fn looks(kind: EventKind, path: &str) -> bool {
+        let (orders, inbox) = mpsc::channel();
+        let names = Arc::new(Mutex::new(BTreeSet::from([PathBuf::from("/etc/watched")])));
+        relevant_events(names, orders)(Ok(Event::new(kind).add_path(path.into())));
+        matches!(inbox.try_recv(), Ok(Order::Look))
+    }
+
+    #[test]
+    fn reading_a_watched_file_is_no_event_or_the_lookout_would_wake_itself_for_ever() {
+        assert!(!looks(EventKind::Access(AccessKind::Open(AccessMode::Any)), "/etc/watched"));
+        assert!(!looks(EventKind::Access(AccessKind::Close(AccessMode::Read)), "/etc/watched"));
+    }
+
+    #[test]
+    fn writing_to_a_watched_name_is_an_event_and_to_another_is_none() {
+        let writes = [
+            EventKind::Access(AccessKind::Close(AccessMode::Write)),
+            EventKind::Modify(ModifyKind::Any),
+            EventKind::Create(CreateKind::File),
+        ];
+        for kind in writes {
+            assert!(looks(kind, "/etc/watched"), "{kind:?}");
+            assert!(!looks(kind, "/etc/other"), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn lost_events_make_it_look() {
+        let (orders, inbox) = mpsc::channel();
+        relevant_events(Arc::default(), orders)(Err(notify::Error::generic("overflow")));
+        assert!(matches!(inbox.try_recv(), Ok(Order::Look)));
+    }
 }
