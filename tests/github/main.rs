@@ -2,8 +2,13 @@
 //! never send), and against a GitHub stand-in where one is at hand.
 #![allow(clippy::unwrap_used)]
 
+mod against_standin;
 mod files;
 mod hand_made;
 mod limits;
 mod listing;
 mod logs;
+#[path = "../standin/mod.rs"]
+mod standin;
+mod syncing;
+mod world;
