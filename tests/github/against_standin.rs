@@ -18,18 +18,27 @@ fn source(standin: &Standin, api_path: &str) -> GithubSource {
     GithubSource::new(&GithubConfig { token: Secret::new(TOKEN), api_url, ..GithubConfig::default() }).unwrap()
 }
 
-async fn started() -> Option<(Standin, usize)> {
-    let start = tokio::task::spawn_blocking(|| {
-        let standin = Standin::start()?;
-        let loaded = standin.load_history(REPO);
-        Some((standin, loaded))
-    });
-    start.await.unwrap()
+async fn started() -> Option<Standin> {
+    tokio::task::spawn_blocking(Standin::start).await.unwrap()
+}
+
+/// A repository with `count` open issues, 1 up to `count`.
+async fn with_issues(standin: &Standin, count: u32) {
+    standin.call("POST", "/user/repos", &json!({ "name": "gui" })).await;
+    for number in 1..=count {
+        standin.call("POST", "/repos/alice/gui/issues", &json!({ "title": format!("Issue {number}") })).await;
+    }
 }
 
 #[tokio::test]
 async fn a_real_backlog_is_synced_and_then_costs_nothing_until_it_changes() {
-    let Some((standin, loaded)) = started().await else { return };
+    let Some(standin) = started().await else { return };
+    let (standin, loaded) = tokio::task::spawn_blocking(move || {
+        let loaded = standin.load_history(REPO);
+        (standin, loaded)
+    })
+    .await
+    .unwrap();
     standin.reset_stats().await;
     let world = World::new(Arc::new(source(&standin, "")));
     let report = world.sync().await;
@@ -60,20 +69,22 @@ async fn a_real_backlog_is_synced_and_then_costs_nothing_until_it_changes() {
 
 #[tokio::test]
 async fn single_issues_are_read_commented_and_closed() {
-    let Some((standin, _)) = started().await else { return };
-    let (source, seven) = (source(&standin, "/api/v3"), issue("alice/gui#7"));
-    standin.call("POST", "/repos/alice/gui/issues/7/comments", &json!({ "body": "Hm" })).await;
-    let comments = source.comment_list(&seven).await.unwrap();
+    let Some(standin) = started().await else { return };
+    with_issues(&standin, 1).await;
+    let (source, first) = (source(&standin, "/api/v3"), issue("alice/gui#1"));
+    standin.call("POST", "/repos/alice/gui/issues/1/comments", &json!({ "body": "Hm" })).await;
+    let comments = source.comment_list(&first).await.unwrap();
     assert_eq!(comments.iter().map(|c| (c.author.as_str(), c.body.as_str())).collect::<Vec<_>>(), [("alice", "Hm")]);
-    source.issue_close(&seven).await.unwrap();
-    let closed = source.issue_get(&seven).await.unwrap().unwrap();
+    source.issue_close(&first).await.unwrap();
+    let closed = source.issue_get(&first).await.unwrap().unwrap();
     assert_eq!(closed.state, issuecommand::domain::IssueState::Closed);
     assert_eq!(source.issue_get(&issue("alice/gui#9999")).await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn a_broken_read_is_repeated_and_a_limit_ends_the_run() {
-    let Some((standin, _)) = started().await else { return };
+    let Some(standin) = started().await else { return };
+    with_issues(&standin, 2).await;
     let world = World::new(Arc::new(source(&standin, "")));
     standin.fault(&json!({ "path": "^/repos/alice/gui/issues", "reset": true })).await;
     let report = world.sync().await;
@@ -89,7 +100,7 @@ async fn a_broken_read_is_repeated_and_a_limit_ends_the_run() {
 
 #[tokio::test]
 async fn a_wrong_token_is_denied() {
-    let Some((standin, _)) = started().await else { return };
+    let Some(standin) = started().await else { return };
     let config =
         GithubConfig { token: Secret::new("tok_nobody"), api_url: standin.url().into(), ..GithubConfig::default() };
     let error = GithubSource::new(&config).unwrap().repo_list().await.unwrap_err();

@@ -21,7 +21,7 @@ const READY_SECONDS_MAX: u64 = 30;
 #[derive(Debug)]
 pub struct Standin {
     url: String,
-    backend_url: String,
+    backend_port: u16,
     home: PathBuf,
     children: Vec<Child>,
 }
@@ -41,11 +41,10 @@ impl Standin {
     fn try_start() -> Result<Self, String> {
         let home = install(&shared().join("github-standin"))?;
         let (backend_port, port) = free_ports();
-        let (url, backend_url) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{backend_port}"));
-        let mut standin = Self { url, backend_url, home, children: Vec::new() };
+        let url = format!("http://127.0.0.1:{port}");
+        let mut standin = Self { url, backend_port, home, children: Vec::new() };
         standin.run("start-emulate.mjs", &[&backend_port.to_string()], "ready")?;
-        let backend = standin.backend_url.clone();
-        standin.run("gh-front.mjs", &[&port.to_string(), &backend], "gh-front on")?;
+        standin.run("gh-front.mjs", &[&port.to_string(), &standin.backend_url()], "gh-front on")?;
         Ok(standin)
     }
 
@@ -54,11 +53,15 @@ impl Standin {
         &self.url
     }
 
+    fn backend_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.backend_port)
+    }
+
     /// Loads the open issues of the recorded history into `repo` (`alice/<name>`), and says how many.
     pub fn load_history(&self, repo: &str) -> usize {
         let history = shared().join("data/github-history-gui.jsonl");
         let mut command = node(&self.home);
-        command.args(["load-history.mjs", &self.backend_url, TOKEN]).arg(&history).arg(repo);
+        command.args(["load-history.mjs", &self.backend_url(), TOKEN]).arg(&history).arg(repo);
         let output = command.output().expect("node runs, it has started the stand-in");
         assert!(output.status.success(), "load-history: {}", String::from_utf8_lossy(&output.stderr));
         let told: Value = serde_json::from_slice(&output.stdout).expect("load-history tells what it loaded");
@@ -121,6 +124,13 @@ impl Drop for Standin {
         for child in &mut self.children {
             let _ = child.kill();
             let _ = child.wait();
+        }
+        // It leaves a key for each application it plays, named by its port.
+        let ending = format!("-{}.pem", self.backend_port);
+        for file in fs::read_dir(&self.home).into_iter().flatten().flatten() {
+            if file.file_name().to_string_lossy().ends_with(&ending) {
+                let _ = fs::remove_file(file.path());
+            }
         }
     }
 }
