@@ -192,10 +192,8 @@ impl IssueSource for FileSource {
         Ok(IssuePage {
             issues: wanted.get(from..end).unwrap_or_default().iter().map(|issue| without_comments(issue)).collect(),
             next: (end < wanted.len()).then(|| PageToken(format!("{}:{end}", contents.digest))),
-            cursor: page.is_none().then(|| SyncCursor {
-                etag: Some(contents.digest.clone()),
-                updated_at: issues.values().map(|issue| issue.updated_at).max(),
-            }),
+            // Without a time: if the same store is later synced with GitHub, that begins from the start.
+            cursor: page.is_none().then(|| SyncCursor { etag: Some(contents.digest.clone()), updated_at: None }),
         })
     }
 

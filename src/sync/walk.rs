@@ -44,10 +44,9 @@ impl Sync {
     /// Reads what changed in `repo` since `cursor`, and then moves the cursor: a walk cut short begins
     /// again where this one did.
     pub(super) async fn walk_repo(&self, repo: &RepoName, cursor: SyncCursor) -> Result<Walked, SyncError> {
-        let (walked, reached) = if cursor == SyncCursor::default() {
-            self.walk_all(repo).await?
-        } else {
-            self.walk_since(repo, &cursor).await?
+        let (walked, reached) = match cursor.updated_at {
+            None => self.walk_all(repo, &cursor).await?,
+            Some(_) => self.walk_since(repo, &cursor).await?,
         };
         if reached != cursor {
             self.apply(repo, Vec::new(), Some(reached)).await?;
@@ -58,11 +57,11 @@ impl Sync {
     /// Reads all open issues. When one that was read is closed before the walk ends, those behind it
     /// move up, perhaps past a page boundary and out of sight. So what changed meanwhile is read next,
     /// and if that shows such an issue, all are read anew.
-    async fn walk_all(&self, repo: &RepoName) -> Result<(Walked, SyncCursor), SyncError> {
+    async fn walk_all(&self, repo: &RepoName, cursor: &SyncCursor) -> Result<(Walked, SyncCursor), SyncError> {
         let mut walked = Walked::default();
-        let mut reached = SyncCursor::default();
+        let mut reached = cursor.clone();
         for _ in 0..FULL_WALK_COUNT_MAX {
-            let (all, began_at) = self.walk_since(repo, &SyncCursor::default()).await?;
+            let (all, began_at) = self.walk_since(repo, cursor).await?;
             reached = began_at;
             if all.pages == 1 {
                 walked.take_in(all);
@@ -77,7 +76,9 @@ impl Sync {
                 break;
             }
         }
-        self.confirm_claims(repo, &mut walked).await?;
+        if reached != *cursor {
+            self.confirm_claims(repo, &mut walked).await?;
+        }
         Ok((walked, reached))
     }
 
