@@ -2,3 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod accept;
+mod gate;
+mod server;
+mod tools;
