@@ -10,7 +10,7 @@ use crate::claims::{ClaimManager, ManagerError, RepoEntry};
 /// Admitted repositories, by name.
 pub(super) async fn repos(manager: &ClaimManager, fields: Fields) -> Result<Answer, Failure> {
     let include_counts = read::<RepoListFields>(fields)?.include_counts();
-    let repos: Vec<Value> = manager.repos().await?.iter().map(|entry| repo_record(entry, include_counts)).collect();
+    let repos: Vec<Value> = manager.repos().iter().map(|entry| repo_record(entry, include_counts)).collect();
     Ok(Answer::found(json!({ "repos": repos })))
 }
 
@@ -68,5 +68,5 @@ pub(super) async fn decision(manager: &ClaimManager, fields: Fields) -> Result<A
 /// How the server is doing.
 pub(super) async fn health(manager: &ClaimManager, fields: Fields) -> Result<Answer, Failure> {
     read::<NoFields>(fields)?;
-    Ok(Answer::found(json!({ "health": manager.health().await })))
+    Ok(Answer::found(json!({ "health": manager.health() })))
 }
