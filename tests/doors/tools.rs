@@ -1,5 +1,6 @@
 //! The tools, as MCP clients meet them: over a byte stream and over HTTP.
 
+use issuecommand::api::Api;
 use issuecommand::mcp;
 use reqwest::{Method, RequestBuilder};
 use rmcp::model::{CallToolRequestParams, CallToolResult, Tool};
@@ -9,23 +10,32 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::server::{Server, api, config, sent};
+use crate::server::{Inside, Server, config, issue, sent};
 
 struct Client {
     client: RunningService<RoleClient, ()>,
     shutdown: CancellationToken,
     served: JoinHandle<std::io::Result<()>>,
+    /// Kept for as long as the client.
+    _inside: Option<Inside>,
 }
 
-/// A client on a pipe, whose connection may have named its agent.
+/// A client on a pipe to a server of its own, whose connection may have named its agent.
 async fn client(agent: Option<&str>) -> Client {
+    let inside = Inside::open(&config(), &[issue(1, &[]), issue(2, &["p0"]), issue(3, &[])]).await;
+    let client = client_of(&inside.api, agent).await;
+    Client { _inside: Some(inside), ..client }
+}
+
+/// A client on a pipe.
+async fn client_of(api: &Api, agent: Option<&str>) -> Client {
     let (near, far) = tokio::io::duplex(64 * 1024);
     let (reader, writer) = tokio::io::split(far);
     let shutdown = CancellationToken::new();
     let agent = agent.map(|name| name.parse().unwrap());
-    let served = tokio::spawn(mcp::serve_io(api(&config()), agent, reader, writer, shutdown.clone()));
+    let served = tokio::spawn(mcp::serve_io(api.clone(), agent, reader, writer, shutdown.clone()));
     let client = ().serve(near).await.unwrap();
-    Client { client, shutdown, served }
+    Client { client, shutdown, served, _inside: None }
 }
 
 impl Client {
@@ -133,10 +143,88 @@ async fn a_client_that_leaves_ends_the_service_and_so_does_shutdown() {
 
 #[tokio::test]
 async fn a_pipe_that_closes_before_a_word_is_no_error() {
+    let inside = Inside::open(&config(), &[]).await;
     let (near, far) = tokio::io::duplex(1024);
     drop(near);
     let (reader, writer) = tokio::io::split(far);
-    mcp::serve_io(api(&config()), None, reader, writer, CancellationToken::new()).await.unwrap();
+    mcp::serve_io(inside.api.clone(), None, reader, writer, CancellationToken::new()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_agent_works_an_issue_from_claim_to_release() {
+    let client = client(Some("a")).await;
+    let granted = body(&client.call("next_issue", json!({})).await);
+    assert_eq!((&granted["ok"], &granted["claim"]["agent_id"]), (&json!(true), &json!("a")));
+    assert_eq!((&granted["issue"]["number"], &granted["issue"]["body"]), (&json!(2), &json!("Text 2")));
+    let claim_id = &granted["claim"]["claim_id"];
+    let step = json!({ "claim_id": claim_id, "status": "in_progress" });
+    assert_eq!(body(&client.call("update_claim_status", step).await)["claim"]["status"], "in_progress");
+    assert_eq!(body(&client.call("get_my_claims", json!({})).await)["claims"][0]["claim_id"], *claim_id);
+    let details = body(&client.call("get_issue_details", json!({ "repo": "acme/small", "issue_number": 2 })).await);
+    assert_eq!((&details["issue"]["title"], &details["claimed_by"]), (&json!("Issue 2"), &json!("a")));
+    let given_back = body(&client.call("release_issue", json!({ "claim_id": claim_id, "reason": "no time" })).await);
+    assert_eq!(given_back["claim"]["status"], "released");
+    assert_eq!(body(&client.call("get_all_claims", json!({})).await), json!({ "claims": [] }));
+    assert_eq!(body(&client.call("system_health", json!({})).await)["health"]["total_claims"], 1);
+    assert_eq!(body(&client.call("list_repos", json!({})).await)["repos"][0]["open_issue_count"], 3);
+}
+
+#[tokio::test]
+async fn a_rejection_is_a_normal_result() {
+    let client = client(None).await;
+    let claim = |agent: &str| json!({ "agent_id": agent, "repo": "acme/small", "issue_number": 1 });
+    client.call("claim_issue", claim("a")).await;
+    let rejected = client.call("claim_issue", claim("b")).await;
+    assert_ne!(rejected.is_error, Some(true));
+    let rejection = body(&rejected);
+    assert_eq!((&rejection["ok"], &rejection["reason"]), (&json!(false), &json!("already_claimed")));
+    assert_eq!((&rejection["owner_agent_id"], &rejection["claim"]["agent_id"]), (&json!("a"), &json!("a")));
+    let unknown = json!({ "claim_id": "0190a5d2-7e1c-7000-8000-000000000001", "agent_id": "b" });
+    let missing = client.call("release_issue", unknown).await;
+    assert_ne!(missing.is_error, Some(true));
+    assert_eq!(body(&missing)["reason"], "claim_not_found");
+}
+
+#[tokio::test]
+async fn an_argument_wins_over_the_agent_named_once() {
+    let client = client(Some("a")).await;
+    let granted = body(&client.call("next_issue", json!({ "agent_id": "b" })).await);
+    assert_eq!(granted["claim"]["agent_id"], "b");
+}
+
+#[tokio::test]
+async fn a_list_for_a_model_is_short_and_says_how_many_are_left() {
+    let backlog: Vec<_> = (1..=31).map(|number| issue(number, &[])).collect();
+    let inside = Inside::open(&config(), &backlog).await;
+    let client = client_of(&inside.api, None).await;
+    let listed = body(&client.call("list_open_issues", json!({ "repo": "acme/small" })).await);
+    assert_eq!((listed["issues"].as_array().unwrap().len(), &listed["more"]), (30, &json!(1)));
+    let listed = body(&client.call("list_open_issues", json!({ "repo": "acme/small", "limit": 31 })).await);
+    assert_eq!((listed["issues"].as_array().unwrap().len(), listed.get("more")), (31, None));
+}
+
+#[tokio::test]
+async fn fifty_agents_at_both_doors_never_get_the_same_issue() {
+    let backlog: Vec<_> = (1..=31).map(|number| issue(number, &[])).collect();
+    let server = std::sync::Arc::new(Server::over(config(), &backlog).await);
+    let mut agents = tokio::task::JoinSet::new();
+    for number in 0..50 {
+        let server = std::sync::Arc::clone(&server);
+        agents.spawn(async move {
+            let ask = json!({ "agent_id": format!("agent-{number}") });
+            if number % 2 == 0 {
+                server.post("/api/next", ask).await.1
+            } else {
+                body(&client_of(&server.inside.api, None).await.call("next_issue", ask).await)
+            }
+        });
+    }
+    let answers = agents.join_all().await;
+    let mut granted: Vec<_> = answers.iter().filter_map(|answer| answer["issue"]["number"].as_u64()).collect();
+    granted.sort_unstable();
+    assert_eq!(granted, (1..=31).collect::<Vec<_>>(), "every issue once");
+    let empty = answers.iter().filter(|answer| answer["reason"] == "invalid_issue").count();
+    assert_eq!(empty, 50 - 31);
 }
 
 fn post(server: &Server, body: &Value) -> RequestBuilder {
