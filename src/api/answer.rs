@@ -181,3 +181,73 @@ impl From<Failure> for Answer {
 pub(super) fn seconds_up(duration: Duration) -> u64 {
     (duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).max(1)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn answer(error: impl Into<ManagerError>) -> Answer {
+        Failure::Manager(error.into()).into()
+    }
+
+    fn what() -> String {
+        "issue acme/small#1".into()
+    }
+
+    #[test]
+    fn a_store_failure_shows_nothing_of_its_inside() {
+        let source = "disk I/O error in /var/lib/secret.db".into();
+        let answer = answer(StoreError::Failed { attempt: "insert claim", source });
+        assert_eq!((answer.status, answer.is_error), (500, true));
+        assert_eq!(answer.body["error"], "internal_error");
+        let text = answer.body.to_string();
+        assert!(!text.contains("secret") && !text.contains("insert claim"), "{text}");
+    }
+
+    #[test]
+    fn every_answer_of_github_has_its_own_row() {
+        let why = || "connection refused".to_owned();
+        let rows = [
+            (SourceError::NotFound { what: what() }, 404, "not_found", None),
+            (SourceError::Denied { what: what(), status: 401 }, 502, "github_denied", None),
+            (SourceError::Paused { retry_after: Duration::from_millis(7100) }, 503, "github_unavailable", Some(8)),
+            (SourceError::Unavailable { what: what(), why: why() }, 503, "github_unavailable", Some(30)),
+            (SourceError::Unsupported { what: what(), why: why() }, 501, "unsupported", None),
+        ];
+        for (error, status, word, retry) in rows {
+            let answer = answer(error.clone());
+            assert_eq!((answer.status, answer.retry_after_seconds), (status, retry), "{error}");
+            assert_eq!((answer.body["ok"].clone(), answer.body["error"].clone()), (json!(false), json!(word)));
+            assert_eq!(answer.body["message"], error.to_string());
+            assert_eq!(answer.body.get("retry_after_seconds").and_then(Value::as_u64), retry);
+        }
+    }
+
+    #[test]
+    fn a_repository_outside_the_allowed_set_comes_with_the_filters_reason() {
+        let answer = answer(ManagerError::RepoNotAllowed { repo: "a/b".parse().unwrap(), reason: "is a fork".into() });
+        assert_eq!((answer.status, answer.body["error"].clone()), (403, json!("repo_not_allowed")));
+        assert_eq!(answer.body["message"], "a/b is not an allowed repository: is a fork");
+    }
+
+    #[test]
+    fn a_limit_says_which_and_how_long() {
+        let limited = Limited { scope: super::super::Scope::AgentMutation, retry_after_seconds: 3 };
+        let answer = Answer::from(Failure::from(limited));
+        assert_eq!((answer.status, answer.retry_after_seconds), (429, Some(3)));
+        let body = json!({ "ok": false, "error": "rate_limited", "scope": "agent_mutation", "retry_after_seconds": 3,
+            "remaining_tokens": 0 });
+        assert_eq!(answer.body, body);
+    }
+
+    #[test]
+    fn the_bodies_that_clients_compare_are_exact() {
+        assert_eq!(Answer::from(Failure::Unauthorized).body, json!({ "ok": false, "error": "unauthorized" }));
+        assert_eq!(Answer::from(Failure::NoSuchPath).body, json!({ "ok": false, "error": "not_found" }));
+        let failure = Failure::from(FieldError::field("agent_id", "it is required"));
+        let message = "Missing or invalid field: agent_id (it is required)";
+        let body = json!({ "ok": false, "error": "request_failed", "message": message });
+        assert_eq!(Answer::from(failure).body, body);
+    }
+}

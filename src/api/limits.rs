@@ -153,3 +153,77 @@ impl<K: Hash + Eq + Clone> fmt::Debug for Buckets<K> {
         write!(f, "{} {} buckets", self.limiter.len(), self.scope.as_str())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn limits(burst: u32) -> RateLimits {
+        let limit = RateLimit { per_minute: 1, burst };
+        let config = RateLimitConfig {
+            enabled: true,
+            ip: limit,
+            principal: RateLimit { per_minute: 60_000, burst: 6_000 },
+            agent_mutations: limit,
+            sse_connect: limit,
+        };
+        RateLimits::new(&config)
+    }
+
+    fn agent(name: &str) -> AgentId {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn a_bucket_gives_its_burst_and_then_says_when_to_come_back() {
+        let limits = limits(3);
+        for _ in 0..3 {
+            limits.agent_mutation(&agent("a")).unwrap();
+        }
+        let limited = limits.agent_mutation(&agent("a")).unwrap_err();
+        assert_eq!(limited.scope, Scope::AgentMutation);
+        assert!((59..=60).contains(&limited.retry_after_seconds), "{limited}");
+        limits.agent_mutation(&agent("b")).unwrap();
+    }
+
+    #[test]
+    fn fifty_agents_share_one_key_without_meeting_its_limit() {
+        let limits = RateLimits::new(&RateLimitConfig::default());
+        for name in 0..50 {
+            for _ in 0..20 {
+                limits.principal(Principal::Key).unwrap();
+                limits.agent_mutation(&agent(&name.to_string())).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn the_addresses_of_one_ipv6_customer_share_a_bucket() {
+        let limits = limits(1);
+        limits.ip("2001:db8:1:2::1".parse().unwrap()).unwrap();
+        assert_eq!(limits.ip("2001:db8:1:2:ffff::9".parse().unwrap()).unwrap_err().scope, Scope::Ip);
+        limits.ip("2001:db8:1:3::1".parse().unwrap()).unwrap();
+        limits.ip("10.0.0.1".parse().unwrap()).unwrap();
+        assert!(limits.ip("::ffff:10.0.0.1".parse().unwrap()).is_err(), "the same address, mapped");
+    }
+
+    #[test]
+    fn buckets_that_are_full_again_are_forgotten() {
+        // A bucket is full again a millisecond after its one token was taken.
+        let limit = RateLimit { per_minute: 60_000, burst: 1 };
+        let buckets = Buckets::new(Scope::Ip, limit);
+        for key in 0..100_000_u32 {
+            buckets.take(&key).unwrap();
+        }
+        assert!(buckets.limiter.len() < 50_000, "{} buckets kept", buckets.limiter.len());
+    }
+
+    #[test]
+    fn no_limit_holds_when_they_are_off() {
+        let limits = RateLimits::new(&RateLimitConfig { enabled: false, ..limits(1).config().clone() });
+        for _ in 0..10 {
+            limits.sse_connect("10.0.0.1".parse().unwrap()).unwrap();
+        }
+    }
+}

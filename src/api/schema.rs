@@ -63,3 +63,62 @@ fn forgo(schema: &mut Map<String, Value>, field: &str) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const CALLS: [Call; 11] = [
+        Call::Next,
+        Call::Claim,
+        Call::Update,
+        Call::Release,
+        Call::MyClaims,
+        Call::Claims,
+        Call::Repos,
+        Call::OpenIssues,
+        Call::IssueDetails,
+        Call::Decision,
+        Call::Health,
+    ];
+
+    #[test]
+    fn a_schema_is_small_and_says_what_is_required() {
+        let schema = Value::Object(published_schema(Call::Claim, false));
+        let expected = json!({
+            "type": "object",
+            "properties": {
+                "agent_id": { "description": "Your name; keep it for all calls.", "type": "string" },
+                "repo": { "description": "owner/name", "type": "string" },
+                "issue_number": { "type": "integer", "minimum": 1 },
+                "request_id": {
+                    "description": "Any id you choose; a retry with it gets the same claim.", "type": "string"
+                },
+            },
+            "required": ["agent_id", "repo", "issue_number"],
+            "additionalProperties": false,
+        });
+        assert_eq!(schema, expected);
+    }
+
+    #[test]
+    fn an_agent_that_is_known_need_not_name_itself() {
+        let schema = published_schema(Call::Claim, true);
+        assert_eq!(schema["required"], json!(["repo", "issue_number"]));
+        assert!(schema["properties"].get("agent_id").is_some());
+        assert_eq!(published_schema(Call::MyClaims, true).get("required"), None);
+    }
+
+    #[test]
+    fn no_schema_holds_what_clients_warn_about() {
+        for call in CALLS {
+            let text = Value::Object(published_schema(call, false)).to_string();
+            for noise in ["null", "format", "$schema", "\"title\"", "$defs", "$ref", "default"] {
+                assert!(!text.contains(noise), "{call:?} has {noise}: {text}");
+            }
+            assert!(text.contains(r#""properties""#) && text.len() < 800, "{call:?}: {text}");
+        }
+    }
+}

@@ -9,15 +9,14 @@ use axum::extract::{Extension, Query, State};
 use axum::http::HeaderMap;
 use axum::response::sse::{Event as Frame, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream::{self, Stream};
+use futures_util::stream::{self, Stream, StreamExt};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
-use uuid::Uuid;
 
 use super::gate::ClientAddress;
 use super::state::HttpState;
-use crate::api::{Answer, Api, Failure};
+use crate::api::{Answer, Failure};
 use crate::claims::{EventCursor, EventStep};
 use crate::domain::{Clock, Event, EventSeq};
 
@@ -45,29 +44,26 @@ pub(super) async fn stream(
 
 fn frames(state: HttpState, last_seen: Option<String>) -> impl Stream<Item = Result<Frame, Infallible>> {
     let after = last_seen.as_deref().and_then(|id| id.parse::<EventSeq>().ok());
-    let mut ready = VecDeque::from([connected(&*state.clock)]);
-    if let (Some(id), None) = (&last_seen, after) {
-        // Not one of our ids, so nothing can be replayed from it; the reader must be told.
-        let data = json!({ "after": id, "reason": "unknown event id; the stream goes on from now" });
-        ready.push_back(Frame::default().event("gap").data(data.to_string()));
+    let cursor = state.api.manager().events_after(after);
+    let mut ready = VecDeque::from([connected(cursor.position(), &*state.clock)]);
+    if let Some(seen) = last_seen
+        && after != Some(cursor.position())
+    {
+        // Not a place in this order of events: nothing can be replayed, and the reader must be told.
+        ready.push_back(gap(&seen, cursor.position()));
     }
     let first_ping = tokio::time::Instant::now() + state.ping_interval;
     let mut pings = interval_at(first_ping, state.ping_interval);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let cursor = state.api.manager().events_after(after);
-    let reader = Reader { api: state.api, clock: state.clock, cursor, pings, ready };
-    let ended = state.shutdown.cancelled_owned();
+    let reader = Reader { clock: state.clock, cursor, pings, ready };
     let frames = stream::unfold(reader, |mut reader| async move {
         let frame = reader.next_frame().await?;
         Some((Ok(frame), reader))
     });
-    futures_util::StreamExt::take_until(frames, Box::pin(ended))
+    frames.take_until(Box::pin(state.shutdown.cancelled_owned()))
 }
 
 struct Reader {
-    /// Keeps the claim manager alive for as long as anybody reads its events.
-    #[expect(dead_code, reason = "held, not read")]
-    api: Api,
     clock: Arc<dyn Clock>,
     cursor: EventCursor,
     pings: Interval,
@@ -85,7 +81,7 @@ impl Reader {
                 _ = self.pings.tick() => self.ready.push_back(ping(&*self.clock)),
                 step = self.cursor.next() => match step {
                     Ok(EventStep::Events(events)) => self.ready.extend(events.iter().map(|event| frame(event))),
-                    Ok(EventStep::Gap { after, resume }) => self.ready.push_back(gap(after, resume)),
+                    Ok(EventStep::Gap { after, .. }) => self.ready.push_back(gap(&after.to_string(), self.cursor.position())),
                     Err(error) => {
                         tracing::warn!("ended an event stream: {error}");
                         return None;
@@ -96,11 +92,11 @@ impl Reader {
     }
 }
 
-/// The first frame. It sets no id of its own: a reader that is cut before its first event must come
-/// back with the id it had.
-fn connected(clock: &dyn Clock) -> Frame {
-    let data = json!({ "event_id": Uuid::now_v7(), "timestamp": clock.now() });
-    Frame::default().event("connected").data(data.to_string())
+/// The first frame: where the reader stands. Its id is that place, so that a reader which is cut
+/// before its first event comes back to it.
+fn connected(position: EventSeq, clock: &dyn Clock) -> Frame {
+    let data = json!({ "event_id": position, "timestamp": clock.now() });
+    Frame::default().id(position.to_string()).event("connected").data(data.to_string())
 }
 
 fn ping(clock: &dyn Clock) -> Frame {
@@ -111,7 +107,8 @@ fn frame(event: &Event) -> Frame {
     Frame::default().id(event.event_id.to_string()).event(event.draft.kind.as_str()).data(json!(event).to_string())
 }
 
-/// Says that events are missing, and where the stream goes on: at `resume`, which is yet to come.
-fn gap(after: EventSeq, resume: EventSeq) -> Frame {
-    Frame::default().event("gap").data(json!({ "after": after, "resume": resume }).to_string())
+/// Says that what came after `after` is not kept, and that the stream goes on after `position`.
+fn gap(after: &str, position: EventSeq) -> Frame {
+    let data = json!({ "after": after, "resume_after": position });
+    Frame::default().id(position.to_string()).event("gap").data(data.to_string())
 }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -120,10 +120,13 @@ async fn a_connection_that_asks_no_more_is_closed() {
 
 #[tokio::test]
 async fn a_body_that_stalls_is_cut() {
-    let server = served(echo(), ServeLimits { body_timeout: Duration::from_millis(100), ..limits() }).await;
+    let pause = Duration::from_millis(500);
+    let server = served(echo(), ServeLimits { body_timeout: pause, ..limits() }).await;
+    let begun = Instant::now();
     let mut stream = server.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc").await;
     let text = until(&mut stream, "\r\n\r\n").await;
     assert!(text.starts_with("HTTP/1.1 400"), "{text}");
+    assert!(begun.elapsed() < 5 * pause, "only the limit for the whole body cut it");
 }
 
 #[tokio::test]

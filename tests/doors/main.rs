@@ -2,3 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod accept;
+mod contract;
+mod events;
+mod gate;
+mod server;
+mod tools;
