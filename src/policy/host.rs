@@ -33,6 +33,13 @@ pub struct PolicySet {
     pub repo_filter: RepoFilter,
 }
 
+impl PolicySet {
+    /// Which policies these are, with which settings: ranker, stale rule, repository filter.
+    pub fn stamps(&self) -> [&PolicyStamp; 3] {
+        [self.ranker.stamp(), self.stale_rule.stamp(), self.repo_filter.stamp()]
+    }
+}
+
 /// Loads policies. One for the life of the server; sets that it loaded may outlive it.
 pub struct PolicyHost {
     machine: Arc<Machine>,

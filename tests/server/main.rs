@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../standin/mod.rs"]
+mod standin;
+
 mod drain;
 mod harness;
 mod kill;
