@@ -314,7 +314,9 @@ mod tests {
 
     #[test]
     fn errors_tell_the_place_and_never_the_text() {
-        for body in [&br#"[{"number":"s3cret"}]"#[..], br#"{"message":"s3cret"}"#, b"s3cret", br#"["s3cret"]"#] {
+        for body in
+            [&br#"[{"number":"s3cret"}]"#[..], br#"{"message":"s3cret"}"#, b"s3cret", br#""s3cret""#, br#"["s3cret"]"#]
+        {
             let why = rows::<RawIssue>(body, "test").unwrap_err();
             assert!(!why.contains("s3cret"), "{why}");
         }

@@ -205,6 +205,16 @@ async fn a_repository_is_forgotten_only_when_its_own_address_says_so() {
 }
 
 #[tokio::test]
+async fn a_listed_repository_whose_issues_cannot_be_read_is_kept() {
+    let (server, world) = world(&["acme/small"]).await;
+    world.knows("acme/small#1").await;
+    get(ISSUES).respond_with(ResponseTemplate::new(404)).mount(&server).await;
+    let report = world.sync().await;
+    assert_eq!(report.failures.len(), 1);
+    assert_eq!(world.open("acme/small").await, [1]);
+}
+
+#[tokio::test]
 async fn without_the_list_of_repositories_the_known_ones_are_read() {
     let server = MockServer::start().await;
     get("/user/repos").respond_with(ok(json!([{ "full_name": "acme/small" }]))).up_to_n_times(1).mount(&server).await;

@@ -27,7 +27,7 @@ impl CommitObserver for NobodyWatches {
 
 pub struct World {
     pub store: Arc<dyn Store>,
-    sync: Sync,
+    sync: Arc<Sync>,
     _folder: TempDir,
 }
 
@@ -36,13 +36,14 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let config = StoreConfig { path: folder.path().join("test.db"), ..StoreConfig::default() };
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config, Arc::new(NobodyWatches)).unwrap());
-        let sync = Sync::new(source, Arc::clone(&store), Arc::new(ManualClock::at(at(NOW_MINUTE))));
+        let sync = Arc::new(Sync::new(source, Arc::clone(&store), Arc::new(ManualClock::at(at(NOW_MINUTE)))));
         Self { store, sync, _folder: folder }
     }
 
-    /// Syncs every repository.
+    /// Syncs every repository, on a thread of its own choice as the server does.
     pub async fn sync(&self) -> SyncReport {
-        self.sync_admitted(|_| true).await
+        let sync = Arc::clone(&self.sync);
+        tokio::spawn(async move { sync.run_once(|_| true).await }).await.unwrap()
     }
 
     pub async fn sync_admitted(&self, admitted: impl Fn(&RepoName) -> bool + Send + std::marker::Sync) -> SyncReport {
