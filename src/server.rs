@@ -179,6 +179,8 @@ struct Editor {
 
 impl Editor {
     async fn follow(mut self) {
+        // Once at the start, for what changed between loading and watching.
+        self.take_in().await;
         while self.changes.next().await.is_some() {
             self.take_in().await;
         }
@@ -194,7 +196,7 @@ impl Editor {
             Err(panic) => return self.manager.note_rejected_config(format!("reading it failed: {panic}")),
         };
         // Before the policies are judged: a refused component is watched too, so that mending it is noticed.
-        self.watch.watch(loaded.watched_files());
+        self.watch.watch(loaded.watched_files()).await;
         let (present, next) = (self.config.current(), loaded.config.clone());
         let needs_restart = crate::config::changes_needing_restart(&present, &next);
         let Ok(reload) = self.manager.apply_config(next, &loaded.folder).await else { return };

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ impl Home {
         command.envs(env.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (url, log) = wait_for_address(&mut child);
-        Server { child, url, log, client: reqwest::Client::new() }
+        Server { child, url, log: Mutex::new(log), client: reqwest::Client::new() }
     }
 }
 
@@ -95,7 +95,8 @@ pub fn wait_for_address(child: &mut Child) -> (String, mpsc::Receiver<String>) {
 pub struct Server {
     pub child: Child,
     pub url: String,
-    pub log: mpsc::Receiver<String>,
+    /// What the server logs from then on.
+    pub log: Mutex<mpsc::Receiver<String>>,
     pub client: reqwest::Client,
 }
 
