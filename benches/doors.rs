@@ -100,10 +100,15 @@ async fn load(server: &Server, issues: u64, clients: usize, call: Call, grants: 
             let mut latency = Histogram::<u64>::new(3).unwrap();
             for turn in 0..grants / clients {
                 // Agents claim far apart, so that each finds its issue free.
-                let number = (n as u64 * (issues / clients as u64).max(1) + turn as u64 % (issues / clients as u64).max(1)) % issues + 1;
+                let number = (n as u64 * (issues / clients as u64).max(1)
+                    + turn as u64 % (issues / clients as u64).max(1))
+                    % issues
+                    + 1;
                 let (path, body) = match call {
                     Call::Next => ("/api/next", json!({ "agent_id": agent })),
-                    Call::Claim => ("/api/claims", json!({ "agent_id": agent, "repo": "load/test", "issue_number": number })),
+                    Call::Claim => {
+                        ("/api/claims", json!({ "agent_id": agent, "repo": "load/test", "issue_number": number }))
+                    }
                 };
                 let asked = Instant::now();
                 let (status, answer) = door.send(Method::POST, path, &body).await;
@@ -141,7 +146,10 @@ async fn idle(issues: u64) {
         resident = server.resident_mb();
     }
     starts.sort();
-    println!("\nIdle with {issues} open issues: {resident:.0} MB resident; start to first answer {} ms (median of 7).", starts[3].as_millis());
+    println!(
+        "\nIdle with {issues} open issues: {resident:.0} MB resident; start to first answer {} ms (median of 7).",
+        starts[3].as_millis()
+    );
 }
 
 fn write_home(home: &Path, issues: u64) {

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use crate::api::Api;
 use crate::claims::{Background, ClaimManager, Index, Parts, Reload};
-use crate::config::{ConfigChanges, ConfigSource, ConfigWatch, GithubConfig, LiveConfig, Loaded, load};
+use crate::config::{ConfigReport, ConfigSource, ConfigWatch, GithubConfig, LiveConfig, Loaded, follow};
 use crate::domain::{Clock, SystemClock};
 use crate::github::{FileSource, GithubSource, IssueSource};
 use crate::http::{HttpState, ServeLimits};
@@ -132,18 +132,24 @@ impl Server {
     /// # Errors
     /// When the system offers no way to watch files; the server runs on without.
     pub fn follow_edits(&self, source: ConfigSource, loaded: &Loaded, log: LogHandle) -> anyhow::Result<()> {
-        let watch = ConfigWatch::start(loaded.watched_files()).context("failed to watch the configuration for edits")?;
-        let editor = Editor {
-            changes: watch.changes(),
-            watch,
-            source,
+        let watch =
+            ConfigWatch::start(loaded.watched_files()).context("failed to watch the configuration for edits")?;
+        let editor = Arc::new(Editor {
             log,
             manager: Arc::clone(&self.manager),
             http: self.http.clone(),
             config: self.config.clone(),
-        };
+        });
+        let following = follow(self.config.clone(), source, watch, move |read| {
+            let editor = Arc::clone(&editor);
+            async move { editor.take_in(read).await }
+        });
         let shutdown = self.shutdown.clone();
-        self.tracker.spawn(async move { shutdown.run_until_cancelled(editor.follow()).await });
+        self.tracker.spawn(async move {
+            if shutdown.run_until_cancelled(following).await.is_some() {
+                warn!("the watch on the configuration ended; edits need a restart now");
+            }
+        });
         Ok(())
     }
 
@@ -168,9 +174,6 @@ impl Server {
 
 /// Puts edits of the configuration in force.
 struct Editor {
-    watch: ConfigWatch,
-    changes: ConfigChanges,
-    source: ConfigSource,
     log: LogHandle,
     manager: Arc<ClaimManager>,
     http: HttpState,
@@ -178,37 +181,23 @@ struct Editor {
 }
 
 impl Editor {
-    async fn follow(mut self) {
-        // Once at the start, for what changed between loading and watching.
-        self.take_in().await;
-        while self.changes.next().await.is_some() {
-            self.take_in().await;
-        }
-        warn!("the watch on the configuration ended; edits need a restart now");
-    }
-
     /// Takes in what the files say now: all of it, or nothing.
-    async fn take_in(&self) {
-        let source = self.source.clone();
-        let loaded = match tokio::task::spawn_blocking(move || load(&source)).await {
-            Ok(Ok(loaded)) => loaded,
-            Ok(Err(report)) => return self.manager.note_rejected_config(report.to_string()),
-            Err(panic) => return self.manager.note_rejected_config(format!("reading it failed: {panic}")),
+    async fn take_in(&self, read: Result<Loaded, ConfigReport>) {
+        let loaded = match read {
+            Ok(loaded) => loaded,
+            Err(report) => return self.manager.note_rejected_config(report.to_string()),
         };
-        // Before the policies are judged: a refused component is watched too, so that mending it is noticed.
-        self.watch.watch(loaded.watched_files()).await;
-        let (present, next) = (self.config.current(), loaded.config.clone());
-        let needs_restart = crate::config::changes_needing_restart(&present, &next);
-        let Ok(reload) = self.manager.apply_config(next, &loaded.folder).await else { return };
+        let Ok((reload, replaced)) = self.manager.apply_config(loaded.config, &loaded.folder).await else { return };
         let present = self.config.current();
         self.http.apply(&present);
         if let Err(error) = self.log.set_level(&present.log.level) {
             warn!("log.level was not changed: {error}");
         }
-        let policies = if reload == Reload::Swapped { "new policies in force" } else { "policies unchanged" };
-        info!("configuration taken in: {policies}");
-        if !needs_restart.is_empty() {
-            warn!("waiting for a restart to take effect: {}", needs_restart.join(", "));
+        if reload == Reload::Swapped || replaced.changed {
+            info!("the edited configuration is in force");
+        }
+        if !replaced.needs_restart.is_empty() {
+            warn!("waiting for a restart to take effect: {}", replaced.needs_restart.join(", "));
         }
     }
 }
@@ -219,7 +208,9 @@ fn source_of(github: &GithubConfig, loaded: &Loaded) -> anyhow::Result<Arc<dyn I
         return Ok(Arc::new(FileSource::new(loaded.folder.join(file))));
     }
     if github.token.is_empty() && github.repositories.is_empty() {
-        warn!("nothing to sync: set GITHUB_TOKEN, github.repositories or github.issues_file (`issuecommand demo` needs none)");
+        warn!(
+            "nothing to sync: set GITHUB_TOKEN, github.repositories or github.issues_file (`issuecommand demo` needs none)"
+        );
     }
     Ok(Arc::new(GithubSource::new(github)?))
 }

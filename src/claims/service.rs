@@ -7,14 +7,14 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use super::desk::{ANNOUNCEMENT_COUNT_MAX, Desk};
 use super::health::Status;
 use super::index::Index;
 use super::presence::Presence;
 use super::{ClaimManager, Reload};
-use crate::config::{Config, LiveConfig};
+use crate::config::{Config, LiveConfig, Replaced};
 use crate::domain::{Clock, EventDraft, RepoName};
 use crate::github::IssueSource;
 use crate::policy::{PolicyHost, PolicyRejected};
@@ -129,7 +129,8 @@ async fn score_continually(manager: Arc<ClaimManager>) {
         {
             error!("scoring failed: {panic}");
         }
-        let until = expiry.and_then(|at| (at - now).to_std().ok()).map_or(SCORER_SLEEP_MAX, |wait| wait.min(SCORER_SLEEP_MAX));
+        let until =
+            expiry.and_then(|at| (at - now).to_std().ok()).map_or(SCORER_SLEEP_MAX, |wait| wait.min(SCORER_SLEEP_MAX));
         let _ = tokio::time::timeout(until, manager.index.work.notified()).await;
     }
 }
@@ -184,10 +185,9 @@ impl ClaimManager {
     ///
     /// # Errors
     /// [`PolicyRejected`]; everything in force stays.
-    pub async fn apply_config(&self, config: Config, base_dir: &Path) -> Result<Reload, PolicyRejected> {
+    pub async fn apply_config(&self, config: Config, base_dir: &Path) -> Result<(Reload, Replaced), PolicyRejected> {
         let reload = self.desk.reload(config.effective_policies(), base_dir).await?;
-        self.config.replace(config);
-        Ok(reload)
+        Ok((reload, self.config.replace(config)))
     }
 
     /// Writes down what is only noted, before the store closes.
@@ -214,17 +214,14 @@ impl ClaimManager {
         }
     }
 
+    /// Keeps for the health page what the sync has logged already.
     fn note_sync(&self, report: &SyncReport) {
         let general = report.general_failure.iter().map(|error| chain(error));
         let single = report.failures.iter().map(|(repo, error)| format!("{repo}: {}", chain(error)));
-        let trouble = general.chain(single).next();
-        if let Some(trouble) = &trouble {
-            warn!(failures = report.failures.len(), "sync went through only in part: {trouble}");
-        } else {
+        self.status.report("github", general.chain(single).next());
+        if report.went_through() {
             self.status.synced(self.clock.now());
-            info!(repos = report.repos_scanned, changed = report.open_issues_seen, "synced");
         }
-        self.status.report("github", trouble);
     }
 }
 

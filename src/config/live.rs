@@ -17,15 +17,13 @@ pub struct LiveConfig {
     file: Option<PathBuf>,
 }
 
-/// What a reload did.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Reloaded {
+/// What a replacement did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replaced {
     /// Whether anything that takes effect at once has changed.
     pub changed: bool,
     /// Keys that differ from what is in force and wait for a restart.
     pub needs_restart: Vec<&'static str>,
-    /// What was read: with the values that wait, and with the files to watch from now on.
-    pub loaded: Loaded,
 }
 
 impl LiveConfig {
@@ -46,13 +44,9 @@ impl LiveConfig {
         Arc::clone(&self.receiver.borrow_and_update())
     }
 
-    /// Puts the hot parts of `new` in force; returns the keys that differ and wait for a restart,
-    /// which keep the values they have. Nobody is woken if nothing hot has changed.
-    pub fn replace(&self, new: Config) -> Vec<&'static str> {
-        self.swap(new).1
-    }
-
-    fn swap(&self, new: Config) -> (bool, Vec<&'static str>) {
+    /// Puts the hot parts of `new` in force; the others keep the values they have. Nobody is woken if
+    /// nothing hot has changed.
+    pub fn replace(&self, new: Config) -> Replaced {
         let mut needs_restart = Vec::new();
         let changed = self.sender.send_if_modified(|current| {
             needs_restart = changes_needing_restart(current, &new);
@@ -63,38 +57,36 @@ impl LiveConfig {
             }
             changed
         });
-        (changed, needs_restart)
+        Replaced { changed, needs_restart }
     }
 
-    /// Loads again and puts in force what can be. Blocks on reading a few small files.
+    /// Loads again, from the file that was found first. Puts nothing in force.
     ///
     /// # Errors
-    /// Everything that is wrong; the configuration in force stays.
-    pub fn reload(&self, source: &ConfigSource) -> Result<Reloaded, ConfigReport> {
+    /// Everything that is wrong.
+    pub fn read_again(&self, source: &ConfigSource) -> Result<Loaded, ConfigReport> {
         let file = source.file.clone().or_else(|| self.file.clone());
-        let loaded = load(&ConfigSource { file, ..source.clone() })?;
-        let (changed, needs_restart) = self.swap(loaded.config.clone());
-        Ok(Reloaded { changed, needs_restart, loaded })
+        load(&ConfigSource { file, ..source.clone() })
     }
 }
 
-/// Keeps `live` up to date until the watch ends (drop the future to end it earlier). `told` gets what
-/// became of every change of a watched file, also if only a policy's component changed and the
-/// configuration did not; it gets one word at the start too, for what changed before the watch began.
-pub async fn follow(
+/// Reads `source` again at every change of a watched file, until the watch ends (drop the future to end
+/// it earlier), and once at the start, for what changed before the watch began. `take_in` puts in force
+/// what it can, and is called too if only a policy's component changed and the configuration did not.
+pub async fn follow<F: Future<Output = ()>>(
     live: LiveConfig,
     source: ConfigSource,
     watch: ConfigWatch,
-    mut told: impl FnMut(Result<Reloaded, ConfigReport>),
+    mut take_in: impl FnMut(Result<Loaded, ConfigReport>) -> F,
 ) {
     let mut changes = watch.changes();
     loop {
-        let outcome = live.reload(&source);
-        if let Ok(reloaded) = &outcome {
-            // Before anyone reads a component: a change from here on is noticed.
-            watch.watch(reloaded.loaded.watched_files()).await;
+        let read = live.read_again(&source);
+        if let Ok(loaded) = &read {
+            // Before anyone reads a component: a change from here on is noticed, of a refused one too.
+            watch.watch(loaded.watched_files()).await;
         }
-        told(outcome);
+        take_in(read).await;
         if changes.next().await.is_none() {
             return;
         }

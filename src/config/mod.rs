@@ -25,7 +25,7 @@ mod watch;
 mod tests;
 
 pub use keys::{changes_needing_restart, defaults, is_hot, values};
-pub use live::{LiveConfig, Reloaded, follow};
+pub use live::{LiveConfig, Replaced, follow};
 pub use report::{ConfigReport, Problem};
 pub use secret::Secret;
 pub use settings::{

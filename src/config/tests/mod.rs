@@ -8,7 +8,7 @@ mod watching;
 
 use std::path::{Path, PathBuf};
 
-use super::{ConfigReport, ConfigSource, Loaded, load};
+use super::{ConfigReport, ConfigSource, LiveConfig, Loaded, Replaced, load};
 
 /// A folder of its own with an issuecommand.toml in it.
 struct Folder(tempfile::TempDir);
@@ -46,4 +46,9 @@ impl Folder {
         let report = self.load(env).expect_err("the configuration is wrong");
         report.to_string().replace(&format!("{}/", self.path().display()), "")
     }
+}
+
+/// Reads the folder's configuration again and puts it in force.
+fn reload(live: &LiveConfig, folder: &Folder) -> Replaced {
+    live.replace(live.read_again(&folder.source(&[])).unwrap().config)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::super::{ConfigChanges, ConfigWatch, LiveConfig, follow};
-use super::Folder;
+use super::{Folder, reload};
 
 /// How long a change may take to be noticed before a test fails: far longer than it ever takes.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -159,11 +159,11 @@ async fn a_half_written_file_is_refused_and_its_other_half_taken() {
     let (_watch, mut changes) = watching(&folder);
     write_in_place(&folder.file(), "[sync]\ninterval_minutes = ");
     noticed(&mut changes).await;
-    live.reload(&folder.source(&[])).unwrap_err();
+    live.read_again(&folder.source(&[])).unwrap_err();
     assert_eq!(live.current().sync.interval_minutes, 1);
     write_in_place(&folder.file(), "[sync]\ninterval_minutes = 2\n");
     noticed(&mut changes).await;
-    live.reload(&folder.source(&[])).unwrap();
+    reload(&live, &folder);
     assert_eq!(live.current().sync.interval_minutes, 2);
 }
 
@@ -182,8 +182,10 @@ async fn following_takes_over_changes_and_watches_the_policies_they_name() {
     fs::write(folder.file(), "[sync]\ninterval_minutes = 2\n").unwrap();
     let watch = ConfigWatch::start(loaded.watched_files()).unwrap();
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-    let following = follow(live.clone(), folder.source(&[]), watch, move |outcome| {
-        tell.send(outcome.map(|reloaded| reloaded.changed).map_err(|report| report.problems.len())).unwrap();
+    let following = follow(live.clone(), folder.source(&[]), watch, |read| {
+        let changed = read.map(|loaded| live.replace(loaded.config).changed);
+        tell.send(changed.map_err(|report| report.problems.len())).unwrap();
+        std::future::ready(())
     });
     let edits = async {
         let mut next = async || tokio::time::timeout(DEADLINE, told.recv()).await.expect("no word in time").unwrap();
