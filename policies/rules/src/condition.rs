@@ -15,7 +15,7 @@ const NAME_TEST_COUNT_MAX: usize = Mask::BITS as usize;
 const DAY_MS: f64 = 86_400_000.0;
 
 /// Which conditions on names hold, one bit each.
-type Mask = u128;
+type Mask = u64;
 
 /// A fact that is a name, or several; its place in [`Names`].
 const NAME_FIELDS: [Field; 6] =
@@ -25,7 +25,7 @@ const NAME_FIELDS: [Field; 6] =
 #[derive(Debug)]
 pub enum Test {
     /// Whether any name satisfies the test behind this bit, or none does.
-    Name { bit: u32, wanted: bool },
+    Name { bit: Mask, wanted: bool },
     /// Whether the title does, or does not.
     Title { test: TextTest, wanted: bool },
     /// Whether a count reaches a number.
@@ -70,7 +70,7 @@ impl TextTest {
 /// Collects the tests on names while a table is compiled.
 #[derive(Debug, Default)]
 pub struct Compiler {
-    tests: [Vec<(u32, TextTest)>; NAME_FIELDS.len()],
+    tests: [Vec<(Mask, TextTest)>; NAME_FIELDS.len()],
     count: usize,
 }
 
@@ -119,7 +119,7 @@ impl Compiler {
         if self.count == NAME_TEST_COUNT_MAX {
             return Err(format!("{key}: a table may hold at most {NAME_TEST_COUNT_MAX} conditions on names"));
         }
-        let bit = self.count as u32;
+        let bit = 1 << self.count;
         self.count += 1;
         self.tests[place].push((bit, test));
         Ok(Test::Name { bit, wanted })
@@ -127,10 +127,10 @@ impl Compiler {
 
     /// All tests on names, ready to be asked.
     pub fn finish(self) -> Names {
-        let of_field = |(field, tests): (Field, Vec<(u32, TextTest)>)| {
+        let of_field = |(field, tests): (Field, Vec<(Mask, TextTest)>)| {
             let masks = PerName::new(move |name| {
                 let name = name_key(name);
-                let holds = |(bit, test): &(u32, TextTest)| Mask::from(test.holds(&name)) << bit;
+                let holds = |(bit, test): &(Mask, TextTest)| if test.holds(&name) { *bit } else { 0 };
                 (!name.is_empty()).then(|| tests.iter().map(holds).fold(0, |mask, bit| mask | bit))
             });
             (field, masks)
@@ -176,7 +176,7 @@ impl<'a> Row<'a> {
     #[inline]
     pub fn satisfies(&self, tests: &[Test], score: &mut Score<'_>) -> bool {
         tests.iter().all(|test| match test {
-            Test::Name { bit, wanted } => ((self.mask >> bit) & 1 == 1) == *wanted,
+            Test::Name { bit, wanted } => (self.mask & bit != 0) == *wanted,
             Test::Title { test, wanted } => test.holds(self.title()) == *wanted,
             Test::Count { field, bound } => {
                 let count = f64::from(self.count(*field));
