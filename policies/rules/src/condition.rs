@@ -15,17 +15,26 @@ const NAME_TEST_COUNT_MAX: usize = Mask::BITS as usize;
 const DAY_MS: f64 = 86_400_000.0;
 
 /// Which conditions on names hold, one bit each.
-type Mask = u128;
+type Mask = u64;
 
 /// A fact that is a name, or several; its place in [`Names`].
 const NAME_FIELDS: [Field; 6] =
     [Field::Label, Field::Author, Field::AuthorAssociation, Field::Assignee, Field::Milestone, Field::Repo];
 
-/// What a condition asks of one row.
+/// Conditions that must all hold, of one rule or skip.
+#[derive(Debug, Default)]
+pub struct Conditions {
+    /// The tests on names that they ask about.
+    asked: Mask,
+    /// Those of them that some name of the row must satisfy; of the others none may.
+    wanted: Mask,
+    /// Everything that is not about names.
+    others: Vec<Test>,
+}
+
+/// What a condition asks of one row, where it is not about names.
 #[derive(Debug)]
-pub enum Test {
-    /// Whether any name satisfies the test behind this bit, or none does.
-    Name { bit: u32, wanted: bool },
+enum Test {
     /// Whether the title does, or does not.
     Title { test: TextTest, wanted: bool },
     /// Whether a count reaches a number.
@@ -36,7 +45,7 @@ pub enum Test {
 
 /// A bound on a number; milliseconds where it is about time.
 #[derive(Debug, Clone, Copy)]
-pub enum Bound {
+enum Bound {
     /// This or more.
     AtLeast(f64),
     /// This or less.
@@ -45,7 +54,7 @@ pub enum Bound {
 
 /// What is asked of one text, in lower case.
 #[derive(Debug)]
-pub enum TextTest {
+enum TextTest {
     /// It is one of these.
     Is(Vec<String>),
     /// One of these is part of it.
@@ -70,13 +79,13 @@ impl TextTest {
 /// Collects the tests on names while a table is compiled.
 #[derive(Debug, Default)]
 pub struct Compiler {
-    tests: [Vec<(u32, TextTest)>; NAME_FIELDS.len()],
+    tests: [Vec<(Mask, TextTest)>; NAME_FIELDS.len()],
     count: usize,
 }
 
 impl Compiler {
-    /// Compiles one condition, found at `key` of the settings.
-    pub fn compile(&mut self, condition: &Condition, key: &str) -> Result<Test, String> {
+    /// Adds one condition, found at `key` of the settings, to those that must all hold.
+    pub fn add(&mut self, condition: &Condition, key: &str, all: &mut Conditions) -> Result<(), String> {
         let Condition { field, op, value } = condition;
         let allowed = ops_of(*field);
         if !allowed.contains(op) {
@@ -89,48 +98,47 @@ impl Compiler {
         }
         match field {
             Field::Comments | Field::Reactions => {
-                Ok(Test::Count { field: *field, bound: bound(*op, value.as_ref(), key)? })
+                all.others.push(Test::Count { field: *field, bound: bound(*op, value.as_ref(), key)? });
             }
             Field::AgeDays | Field::IdleDays => {
                 let bound = match bound(*op, value.as_ref(), key)? {
                     Bound::AtLeast(days) => Bound::AtLeast(days * DAY_MS),
                     Bound::AtMost(days) => Bound::AtMost(days * DAY_MS),
                 };
-                Ok(Test::Elapsed { field: *field, bound })
+                all.others.push(Test::Elapsed { field: *field, bound });
             }
-            _ => self.compile_text(*field, *op, value.as_ref(), key),
+            _ => {
+                let test = text_test(*op, value.as_ref(), key)?;
+                let wanted = !matches!(op, Op::IsNot | Op::Absent);
+                match NAME_FIELDS.iter().position(|it| it == field) {
+                    None => all.others.push(Test::Title { test, wanted }),
+                    Some(place) => {
+                        let bit = self.add_name_test(place, test, key)?;
+                        all.asked |= bit;
+                        all.wanted |= if wanted { bit } else { 0 };
+                    }
+                }
+            }
         }
+        Ok(())
     }
 
-    fn compile_text(&mut self, field: Field, op: Op, value: Option<&Value>, key: &str) -> Result<Test, String> {
-        let wanted = !matches!(op, Op::IsNot | Op::Absent);
-        let test = match op {
-            Op::Contains => TextTest::Contains(texts(op, value, key)?),
-            Op::Glob => TextTest::Glob(texts(op, value, key)?),
-            Op::Present | Op::Absent => {
-                refuse_value(op, value, key)?;
-                TextTest::Present
-            }
-            _ => TextTest::Is(texts(op, value, key)?),
-        };
-        let Some(place) = NAME_FIELDS.iter().position(|it| *it == field) else {
-            return Ok(Test::Title { test, wanted });
-        };
+    fn add_name_test(&mut self, place: usize, test: TextTest, key: &str) -> Result<Mask, String> {
         if self.count == NAME_TEST_COUNT_MAX {
             return Err(format!("{key}: a table may hold at most {NAME_TEST_COUNT_MAX} conditions on names"));
         }
-        let bit = self.count as u32;
+        let bit = 1 << self.count;
         self.count += 1;
         self.tests[place].push((bit, test));
-        Ok(Test::Name { bit, wanted })
+        Ok(bit)
     }
 
     /// All tests on names, ready to be asked.
     pub fn finish(self) -> Names {
-        let of_field = |(field, tests): (Field, Vec<(u32, TextTest)>)| {
+        let of_field = |(field, tests): (Field, Vec<(Mask, TextTest)>)| {
             let masks = PerName::new(move |name| {
                 let name = name_key(name);
-                let holds = |(bit, test): &(u32, TextTest)| Mask::from(test.holds(&name)) << bit;
+                let holds = |(bit, test): &(Mask, TextTest)| if test.holds(&name) { *bit } else { 0 };
                 (!name.is_empty()).then(|| tests.iter().map(holds).fold(0, |mask, bit| mask | bit))
             });
             (field, masks)
@@ -172,11 +180,14 @@ impl<'a> Row<'a> {
         Self { candidate, now, mask: names.mask(candidate), title: OnceCell::new() }
     }
 
-    /// Whether all of `tests` hold. Tells `score` when that will change by itself.
+    /// Whether all of `conditions` hold. Tells `score` when that will change by itself.
     #[inline]
-    pub fn satisfies(&self, tests: &[Test], score: &mut Score<'_>) -> bool {
+    pub fn satisfies(&self, conditions: &Conditions, score: &mut Score<'_>) -> bool {
+        self.mask & conditions.asked == conditions.wanted && self.satisfies_each(&conditions.others, score)
+    }
+
+    fn satisfies_each(&self, tests: &[Test], score: &mut Score<'_>) -> bool {
         tests.iter().all(|test| match test {
-            Test::Name { bit, wanted } => ((self.mask >> bit) & 1 == 1) == *wanted,
             Test::Title { test, wanted } => test.holds(self.title()) == *wanted,
             Test::Count { field, bound } => {
                 let count = f64::from(self.count(*field));
@@ -236,6 +247,18 @@ fn ops_of(field: Field) -> &'static [Op] {
         Field::Comments | Field::Reactions | Field::AgeDays | Field::IdleDays => &[Op::AtLeast, Op::AtMost],
         _ => &[Op::Is, Op::IsNot, Op::Contains, Op::Glob, Op::Present, Op::Absent],
     }
+}
+
+fn text_test(op: Op, value: Option<&Value>, key: &str) -> Result<TextTest, String> {
+    Ok(match op {
+        Op::Contains => TextTest::Contains(texts(op, value, key)?),
+        Op::Glob => TextTest::Glob(texts(op, value, key)?),
+        Op::Present | Op::Absent => {
+            refuse_value(op, value, key)?;
+            TextTest::Present
+        }
+        _ => TextTest::Is(texts(op, value, key)?),
+    })
 }
 
 fn texts(op: Op, value: Option<&Value>, key: &str) -> Result<Vec<String>, String> {

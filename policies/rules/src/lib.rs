@@ -31,13 +31,13 @@ impl Ranker for Rules {
     fn score(&self, candidate: &Candidate<'_>, now: Instant, score: &mut Score<'_>) {
         let row = Row::new(candidate, &self.0.names, now);
         for skip in &self.0.skips {
-            if row.satisfies(&skip.tests, score) {
+            if row.satisfies(&skip.conditions, score) {
                 return score.skip(&skip.reason);
             }
         }
         add_tier(&self.0.tiers, candidate, score);
         for rule in &self.0.rules {
-            if row.satisfies(&rule.tests, score) {
+            if row.satisfies(&rule.conditions, score) {
                 add_rule(rule, &row, score);
             }
         }

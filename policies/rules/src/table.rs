@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use issuecommand_policy::{PerName, name_key};
 
-use crate::condition::{Compiler, Names, Test, describe, refuse_value};
+use crate::condition::{Compiler, Conditions, Names, describe, refuse_value};
 use crate::settings::{Condition, Field, Op, Rule, Settings, Skip};
 
 /// Most rules, and most skips, of one table.
@@ -49,7 +49,7 @@ pub struct Tiers {
 #[derive(Debug)]
 pub struct CompiledSkip {
     /// All must hold.
-    pub tests: Vec<Test>,
+    pub conditions: Conditions,
     /// What agents and people read.
     pub reason: String,
 }
@@ -58,7 +58,7 @@ pub struct CompiledSkip {
 #[derive(Debug)]
 pub struct CompiledRule {
     /// All must hold.
-    pub tests: Vec<Test>,
+    pub conditions: Conditions,
     /// What explanations call it.
     pub name: String,
     /// The fact it looks at.
@@ -111,7 +111,12 @@ impl Table {
             let weight = points(aging.points_per_day, "aging.points_per_day")?;
             let most = size(aging.max_points, "aging.max_points")?;
             let points = Points::Each { weight, most };
-            rules.push(CompiledRule { tests: Vec::new(), name: "aging".into(), field: Field::AgeDays, points });
+            rules.push(CompiledRule {
+                conditions: Conditions::default(),
+                name: "aging".into(),
+                field: Field::AgeDays,
+                points,
+            });
         }
         Ok(Self {
             names: compiler.finish(),
@@ -156,20 +161,21 @@ fn power_of_ten_above(spread: f64) -> f64 {
 
 fn compile_skip(compiler: &mut Compiler, skip: &Skip, key: &str) -> Result<CompiledSkip, String> {
     let condition = Condition { field: skip.field, op: skip.op, value: skip.value.clone() };
-    let mut tests = vec![compiler.compile(&condition, key)?];
-    tests.extend(compile_all(compiler, &skip.and, key)?);
+    let mut conditions = Conditions::default();
+    compiler.add(&condition, key, &mut conditions)?;
+    add_all(compiler, &skip.and, key, &mut conditions)?;
     let reason = match &skip.reason {
         Some(reason) if reason.trim().is_empty() => return Err(format!("{key}.reason: say why, or leave it out")),
         Some(reason) => reason.clone(),
         None => describe_all(&condition, &skip.and),
     };
-    Ok(CompiledSkip { tests, reason })
+    Ok(CompiledSkip { conditions, reason })
 }
 
 fn compile_rule(compiler: &mut Compiler, rule: &Rule, key: &str) -> Result<CompiledRule, String> {
     let condition = Condition { field: rule.field, op: rule.op, value: rule.value.clone() };
     let weight = points(rule.weight, &format!("{key}.weight"))?;
-    let mut tests = Vec::new();
+    let mut conditions = Conditions::default();
     let points = if rule.op == Op::Each {
         refuse_value(rule.op, rule.value.as_ref(), key)?;
         if !matches!(rule.field, Field::Comments | Field::Reactions | Field::AgeDays | Field::IdleDays) {
@@ -181,17 +187,17 @@ fn compile_rule(compiler: &mut Compiler, rule: &Rule, key: &str) -> Result<Compi
         if rule.max_points.is_some() {
             return Err(format!("{key}.max_points: goes with \"each\" only"));
         }
-        tests.push(compiler.compile(&condition, key)?);
+        compiler.add(&condition, key, &mut conditions)?;
         Points::Flat(weight)
     };
-    tests.extend(compile_all(compiler, &rule.and, key)?);
+    add_all(compiler, &rule.and, key, &mut conditions)?;
     let name = rule.name.clone().unwrap_or_else(|| describe_all(&condition, &rule.and));
-    Ok(CompiledRule { tests, name, field: rule.field, points })
+    Ok(CompiledRule { conditions, name, field: rule.field, points })
 }
 
-fn compile_all(compiler: &mut Compiler, conditions: &[Condition], key: &str) -> Result<Vec<Test>, String> {
-    let compile = |(at, condition)| compiler.compile(condition, &format!("{key}.and[{at}]"));
-    conditions.iter().enumerate().map(compile).collect()
+fn add_all(compiler: &mut Compiler, and: &[Condition], key: &str, all: &mut Conditions) -> Result<(), String> {
+    let mut conditions = and.iter().enumerate();
+    conditions.try_for_each(|(at, condition)| compiler.add(condition, &format!("{key}.and[{at}]"), all))
 }
 
 fn describe_all(first: &Condition, rest: &[Condition]) -> String {

@@ -410,9 +410,9 @@ fn a_table_holds_as_many_conditions_on_names_as_it_says_and_no_more() {
             (0..count).map(|at| json!({ "field": "label", "op": "is", "value": format!("l{at}"), "weight": 1 }));
         json!({ "tiers": [], "rules": texts.collect::<Vec<_>>() })
     };
-    let full = score_one(table(128), candidate().label("l0").label("l127"), NOW);
+    let full = score_one(table(64), candidate().label("l0").label("l63"), NOW);
     assert_eq!(full.value, 2.0);
-    assert_eq!(refusal(table(129)), "rules[128]: a table may hold at most 128 conditions on names");
+    assert_eq!(refusal(table(65)), "rules[64]: a table may hold at most 64 conditions on names");
 }
 
 #[test]

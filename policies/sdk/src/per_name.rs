@@ -10,13 +10,16 @@ pub fn name_key(name: &str) -> String {
     name.trim().to_lowercase()
 }
 
+/// What one name means.
+type Meaning<T> = dyn Fn(&str) -> Option<T>;
+
 /// What a name (a label, a login, a milestone, a repository) means to a policy, if anything: a
 /// weight, a tier, membership in a set. Facts share their names, so the question is put once for each
 /// name of a column, however many rows have it; a row then costs an array access.
 ///
 /// Make it in [`Ranker::new`](crate::Ranker::new) and keep it: it forgets by itself with every call.
 pub struct PerName<T> {
-    meaning: Box<dyn Fn(&str) -> Option<T>>,
+    meaning: Box<Meaning<T>>,
     resolved: RefCell<(Option<ColumnId>, Vec<Option<T>>)>,
 }
 
@@ -86,28 +89,29 @@ impl<T> fmt::Debug for PerName<T> {
 /// one. Both are compared as they are: bring them to one case first. Takes time in proportion to the
 /// product of both lengths at worst.
 pub fn glob_matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
-    let (mut p, mut t) = (0, 0);
+    let (mut pattern, mut text) = (pattern.chars(), text.chars());
     // Where to go back to: behind the last star, and the first character it has not swallowed yet.
     let mut star = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                p += 1;
-                star = Some((p, t));
+    loop {
+        let mut ahead = text.clone();
+        match (pattern.next(), ahead.next()) {
+            (Some('*'), _) => {
+                star = Some((pattern.clone(), text.clone()));
+                continue;
             }
-            Some('?') => (p, t) = (p + 1, t + 1),
-            Some(c) if *c == text[t] => (p, t) = (p + 1, t + 1),
-            _ => match star {
-                Some((after, from)) => {
-                    star = Some((after, from + 1));
-                    (p, t) = (after, from + 1);
-                }
-                None => return false,
-            },
+            (Some('?'), Some(_)) => {}
+            (Some(wanted), Some(found)) if wanted == found => {}
+            (None, None) => return true,
+            (_, None) => return false,
+            _ => {
+                let Some((behind, from)) = &mut star else { return false };
+                from.next();
+                (pattern, text) = (behind.clone(), from.clone());
+                continue;
+            }
         }
+        text = ahead;
     }
-    pattern[p..].iter().all(|c| *c == '*')
 }
 
 #[cfg(test)]
