@@ -1,8 +1,23 @@
 //! IssueCommand: one server that says which coding agent works on which GitHub issue.
+//!
+//! A map of the house, from the doors down; ARCHITECTURE.md walks one request through it:
+//!
+//! - [`http`] and [`mcp`] are the doors, [`api`] what both say in the same words;
+//! - [`claims`] is the only door to state: it asks the policies and the store;
+//! - [`policy`] runs WebAssembly components; [`store`] is the authority on who holds what; [`github`]
+//!   is where issues come from, and [`sync`] brings them in;
+//! - [`domain`] is pure: nouns and the rules between them;
+//! - [`config`] and [`logging`] serve all, and [`server`] puts everything together.
 
+pub mod api;
 pub mod claims;
 pub mod config;
 pub mod domain;
 pub mod github;
+pub mod http;
+pub mod logging;
+pub mod mcp;
 pub mod policy;
+pub mod server;
 pub mod store;
+pub mod sync;

@@ -1,101 +1,385 @@
 //! The claim manager's calls.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use chrono::TimeDelta;
+use parking_lot::Mutex;
+
+use super::desk::{Desk, InForce};
+use super::feed::EventCursor;
+use super::index::Index;
+use super::order::{OrderKey, Question, Slot};
+use super::presence::Presence;
 use super::{
-    ClaimOutcome, ClaimRequest, Health, IssueDetails, ManagerError, NextOutcome, NextRequest, RepoEntry, UpdateOutcome,
+    ClaimOutcome, ClaimRequest, IssueDetails, ManagerError, NextOutcome, NextRequest, RepoEntry, UpdateOutcome,
     UpdateRequest,
 };
-use crate::domain::{AgentId, Claim, Decision, DecisionId, Event, EventSeq, Issue, IssueRef};
-use crate::store::{ClaimFilter, IssueFilter};
+use crate::config::LiveConfig;
+use crate::domain::{
+    Actor, AgentId, Claim, ClaimStatus, Clock, Decision, DecisionId, DecisionRow, Empty, EventSeq, Issue, IssueRef,
+    IssueState, RepoName, Step, Timestamp,
+};
+use crate::github::{IssueSource, SourceError};
+use crate::policy::{ChooseRequest, Shortlisted};
+use crate::store::{
+    AdvanceOutcome, ClaimChange, ClaimFilter, ClaimWish, Granted, InsertOutcome, IssueBatch, IssueFilter, Store, Wanted,
+};
+
+/// Candidates that a ranker chooses from, and the store tries, at a time.
+const SHORTLIST_COUNT: usize = 32;
+/// Pages of the short list looked at for one request before it is told that everything was passed over.
+const PAGE_COUNT_MAX: usize = 8;
+/// Times a request starts over because others were faster on a whole short list.
+const ROUND_COUNT_MAX: usize = 8;
+/// Rows of a decision whose reasons are recorded: the pick and what came right behind it.
+const EXPLAINED_COUNT: usize = 3;
 
 /// The only door to state.
 #[derive(Debug)]
-pub struct ClaimManager {}
+pub struct ClaimManager {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) source: Arc<dyn IssueSource>,
+    pub(super) index: Arc<Index>,
+    pub(super) desk: Arc<Desk>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) config: LiveConfig,
+    pub(super) presence: Presence,
+    pub(super) status: super::health::Status,
+    /// Issues at the head of a short list that is with the store now: others are offered the next
+    /// ones, so that a crowd does not try the same issue. Only a hint; the store decides.
+    offered: Mutex<HashSet<Slot>>,
+}
 
-#[allow(clippy::todo, clippy::unused_async, unused_variables)]
+/// The outcome of asking the policies, before the store has decided.
+struct Pick {
+    candidates: Vec<IssueRef>,
+    decision: Option<Decision>,
+    first: Option<Slot>,
+    passed_over: Vec<String>,
+}
+
 impl ClaimManager {
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        source: Arc<dyn IssueSource>,
+        index: Arc<Index>,
+        desk: Arc<Desk>,
+        clock: Arc<dyn Clock>,
+        config: LiveConfig,
+        presence: Presence,
+        status: super::health::Status,
+    ) -> Self {
+        Self { store, source, index, desk, clock, config, presence, status, offered: Mutex::default() }
+    }
+
     /// Picks the agent's next issue by the team's policy and grants it exclusively.
+    ///
+    /// # Errors
+    /// When the repository asked for is not admitted, or the store fails; nothing is claimed then.
     pub async fn next_issue(&self, request: NextRequest) -> Result<NextOutcome, ManagerError> {
-        todo!()
+        if let Some(repo) = &request.repo {
+            self.admit(repo)?;
+        }
+        let policies = self.desk.current();
+        for _ in 0..ROUND_COUNT_MAX {
+            let now = self.clock.now();
+            let pick = self.pick(&policies, &request, now);
+            if pick.candidates.is_empty() && request.request_id.is_none() {
+                return Ok(NextOutcome::Nothing(self.why_nothing(&request, pick.passed_over)));
+            }
+            let nothing_left = pick.candidates.is_empty();
+            let offer = Offer::new(&self.offered, pick.first);
+            let wish = ClaimWish {
+                agent: request.agent.clone(),
+                wanted: Wanted::FirstFree(pick.candidates),
+                request_id: request.request_id.clone(),
+                lease: self.lease(),
+                decision: pick.decision,
+                now,
+            };
+            let outcome = self.store.claim_insert(wish).await?;
+            drop(offer);
+            match outcome {
+                InsertOutcome::Granted(granted) => return Ok(next_granted(*granted, false)),
+                InsertOutcome::Already(granted) => return Ok(next_granted(*granted, true)),
+                InsertOutcome::NoneFree if nothing_left => {
+                    return Ok(NextOutcome::Nothing(self.why_nothing(&request, pick.passed_over)));
+                }
+                InsertOutcome::HeldBy(_) | InsertOutcome::NotOpen | InsertOutcome::NoneFree => {}
+            }
+        }
+        Ok(NextOutcome::Nothing(self.why_nothing(&request, Vec::new())))
     }
 
     /// Grants one named issue.
+    ///
+    /// # Errors
+    /// When its repository is not admitted, the store fails, or the issue is not known here and
+    /// GitHub does not say whether it exists.
     pub async fn claim(&self, request: ClaimRequest) -> Result<ClaimOutcome, ManagerError> {
-        todo!()
+        self.admit(&request.issue.repo)?;
+        let wish = ClaimWish {
+            agent: request.agent,
+            wanted: Wanted::Exactly(request.issue.clone()),
+            request_id: request.request_id,
+            lease: self.lease(),
+            decision: None,
+            now: self.clock.now(),
+        };
+        let mut outcome = self.store.claim_insert(wish.clone()).await?;
+        // Only an issue that the last sync did not know is worth a call to GitHub.
+        let is_unknown = || !self.index.board.read().is_open(&request.issue);
+        if matches!(outcome, InsertOutcome::NotOpen) && is_unknown() && self.read_through(&request.issue).await? {
+            outcome = self.store.claim_insert(wish).await?;
+        }
+        Ok(match outcome {
+            InsertOutcome::Granted(granted) => ClaimOutcome::Granted { claim: granted.claim, idempotent: false },
+            InsertOutcome::Already(granted) => ClaimOutcome::Granted { claim: granted.claim, idempotent: true },
+            InsertOutcome::HeldBy(claim) => ClaimOutcome::HeldBy(*claim),
+            InsertOutcome::NotOpen | InsertOutcome::NoneFree => ClaimOutcome::NotOpen(request.issue),
+        })
     }
 
     /// Moves a claim by one step of its owner; giving it back is the step to `released`.
+    ///
+    /// # Errors
+    /// When the store fails; the claim is unchanged then.
     pub async fn update(&self, request: UpdateRequest) -> Result<UpdateOutcome, ManagerError> {
-        todo!()
+        let UpdateRequest { claim_id, agent, status, note, pr_url } = request;
+        let change = ClaimChange {
+            claim_id,
+            owner: Some(agent),
+            epoch: None,
+            last_updated: None,
+            step: Step { to: status, by: Actor::Owner, note, pr_url },
+            lease: self.lease(),
+            now: self.clock.now(),
+        };
+        Ok(match self.store.claim_advance(change).await? {
+            AdvanceOutcome::Moved(claim, advance) => {
+                let issue_closed = self.close_issue(&claim).await;
+                let idempotent = advance == crate::domain::Advance::AlreadyThere;
+                UpdateOutcome::Moved { claim: *claim, idempotent, issue_closed }
+            }
+            AdvanceOutcome::NotFound => UpdateOutcome::NotFound,
+            AdvanceOutcome::NotOwner(claim) | AdvanceOutcome::Superseded(claim) => UpdateOutcome::NotOwner(*claim),
+            AdvanceOutcome::Refused(claim, error) => UpdateOutcome::Refused(*claim, error),
+        })
     }
 
-    /// Active claims, oldest first.
+    /// Active claims, oldest first; each lease as it stands with the owner's latest call.
+    ///
+    /// # Errors
+    /// When the store fails.
     pub async fn claims(&self, filter: ClaimFilter) -> Result<Vec<Claim>, ManagerError> {
-        todo!()
+        let mut claims = self.store.claim_list(filter).await?;
+        let lease = self.lease();
+        for claim in &mut claims {
+            if let Some(heard) = self.presence.last_call(&claim.agent_id) {
+                claim.lease.expires_at = claim.lease.expires_at.max(heard + lease);
+            }
+        }
+        Ok(claims)
     }
 
     /// Notes that `agent` was heard of: any call of an owner renews its leases.
     pub fn heard_from(&self, agent: &AgentId) {
-        todo!()
+        if self.index.board.read().is_holder(agent) {
+            self.presence.note(agent, self.clock.now());
+        }
     }
 
     /// Admitted repositories, by name.
-    pub async fn repos(&self) -> Result<Vec<RepoEntry>, ManagerError> {
-        todo!()
+    pub fn repos(&self) -> Vec<RepoEntry> {
+        let board = self.index.board.read();
+        let admitted = board.repos.values().filter(|row| row.exclusion.is_none());
+        let mut entries: Vec<_> =
+            admitted.map(|row| RepoEntry { repo: row.repo.clone(), open_issue_count: row.open_issue_count }).collect();
+        entries.sort_by(|a, b| a.repo.full_name.cmp(&b.repo.full_name));
+        entries
     }
 
     /// Open issues that nobody holds, by number.
+    ///
+    /// # Errors
+    /// When the repository is not admitted, or the store fails.
     pub async fn open_issues(&self, filter: IssueFilter) -> Result<Vec<Issue>, ManagerError> {
-        todo!()
+        self.admit(&filter.repo)?;
+        Ok(self.store.issue_list(filter).await?)
     }
 
     /// One issue with its comments, from GitHub; as last synced when GitHub does not answer.
+    ///
+    /// # Errors
+    /// When the repository is not admitted, the issue does not exist, or neither GitHub nor the store answers.
     pub async fn issue_details(&self, issue: IssueRef) -> Result<IssueDetails, ManagerError> {
-        todo!()
+        self.admit(&issue.repo)?;
+        let (present, comments) = tokio::join!(self.source.issue_get(&issue), self.source.comment_list(&issue));
+        let not_found = || ManagerError::NotFound { what: issue.to_string() };
+        let (found, stale_because) = match (present, comments) {
+            (Ok(Some(present)), Ok(comments)) => (Issue { comments, ..present }, None),
+            (Ok(Some(present)), Err(error)) => (present, Some(error)),
+            (Ok(None) | Err(SourceError::NotFound { .. }), _) => {
+                self.store.issue_remove(issue.clone()).await?;
+                return Err(not_found());
+            }
+            (Err(error), _) => match self.store.issue_get(issue.clone()).await? {
+                Some(known) => (known, Some(error)),
+                None => return Err(error.into()),
+            },
+        };
+        let claimed_by = self.index.board.read().claim_on(&issue).map(|claim| claim.agent_id.clone());
+        Ok(IssueDetails { issue: found, claimed_by, stale_because })
     }
 
     /// One recorded decision.
+    ///
+    /// # Errors
+    /// When the store fails.
     pub async fn decision(&self, decision_id: DecisionId) -> Result<Option<Decision>, ManagerError> {
-        todo!()
-    }
-
-    /// How the server is doing.
-    pub async fn health(&self) -> Health {
-        todo!()
+        Ok(self.store.decision_get(decision_id).await?)
     }
 
     /// Reads events after `after`, or from now on.
     pub fn events_after(&self, after: Option<EventSeq>) -> EventCursor {
-        todo!()
+        EventCursor::new(Arc::clone(&self.index.feed), Arc::clone(&self.store), after)
+    }
+
+    fn lease(&self) -> TimeDelta {
+        let minutes = self.config.current().leases.timeout_minutes;
+        TimeDelta::try_minutes(i64::try_from(minutes).unwrap_or(i64::MAX)).unwrap_or(TimeDelta::MAX)
+    }
+
+    fn admit(&self, repo: &RepoName) -> Result<(), ManagerError> {
+        match self.index.board.read().exclusion(repo) {
+            Some(reason) => Err(ManagerError::RepoNotAllowed { repo: repo.clone(), reason: reason.to_string() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Asks the board for the best candidates and the ranker for its last word on them. Pages on
+    /// while the ranker passes over everything it sees.
+    fn pick(&self, policies: &InForce, request: &NextRequest, now: Timestamp) -> Pick {
+        let question = question(request);
+        let mut pick = Pick { candidates: Vec::new(), decision: None, first: None, passed_over: Vec::new() };
+        let mut after: Option<OrderKey> = None;
+        for _ in 0..PAGE_COUNT_MAX {
+            let (page, chooser) = {
+                let board = self.index.board.read();
+                let offered = self.offered.lock().clone();
+                let mut page = board.shortlist(&question, after, SHORTLIST_COUNT, |slot| offered.contains(&slot));
+                if page.rows.is_empty() {
+                    // What is on offer to others now may yet be refused to them.
+                    page = board.shortlist(&question, after, SHORTLIST_COUNT, |_| false);
+                }
+                let claim_repos = board.claim_repos(&request.agent);
+                (page, ChooseRequest { agent: request.agent.clone(), claim_repos })
+            };
+            if page.rows.is_empty() {
+                break;
+            }
+            let choice = self.desk.choose(policies, &chooser, &page.rows, now);
+            if let Some(&first) = choice.order.first() {
+                pick.first = Some(page.slots[first]);
+                pick.candidates = choice.order.iter().map(|&row| page.rows[row].facts.issue.clone()).collect();
+                let ordered: Vec<_> = choice.order.iter().map(|&row| page.rows[row].clone()).collect();
+                pick.decision = Some(decision(policies, &request.agent, &ordered, now));
+                break;
+            }
+            pick.passed_over.extend(choice.skipped.into_iter().map(|(_, reason)| reason));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        pick
+    }
+
+    fn why_nothing(&self, request: &NextRequest, passed_over: Vec<String>) -> Empty {
+        let mut empty = self.index.board.read().tally(&question(request));
+        for reason in passed_over {
+            empty.skipped += 1;
+            match empty.skip_reasons.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, count)) => *count += 1,
+                None => empty.skip_reasons.insert(0, (reason, 1)),
+            }
+        }
+        empty
+    }
+
+    /// Reads an issue that the last sync did not know. `true` when it is open, and known from now on.
+    async fn read_through(&self, issue: &IssueRef) -> Result<bool, ManagerError> {
+        let found = match self.source.issue_get(issue).await {
+            Ok(Some(found)) if found.state == IssueState::Open => found,
+            Ok(_) | Err(SourceError::NotFound { .. }) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        let batch = IssueBatch { repo: issue.repo.clone(), issues: vec![found], cursor: None, now: self.clock.now() };
+        self.store.issue_apply(batch).await?;
+        Ok(true)
+    }
+
+    async fn close_issue(&self, claim: &Claim) -> Option<Result<(), SourceError>> {
+        if claim.status() != ClaimStatus::Closed || !self.config.current().github.auto_close_issue {
+            return None;
+        }
+        Some(self.source.issue_close(&claim.issue_ref()).await)
     }
 }
 
-/// A reader's place in the order of events.
-#[derive(Debug)]
-pub struct EventCursor {}
-
-/// What a reader gets next.
-#[derive(Debug, Clone)]
-pub enum EventStep {
-    /// The next events, in order; never empty.
-    Events(Vec<Arc<Event>>),
-    /// Events after `after` and before `resume` are no longer kept.
-    Gap {
-        /// The last one the reader saw.
-        after: EventSeq,
-        /// Where it goes on.
-        resume: EventSeq,
-    },
+fn question(request: &NextRequest) -> Question<'_> {
+    Question {
+        repo: request.repo.as_ref().map(RepoName::as_str),
+        label: request.label.as_deref(),
+        milestone: request.milestone.as_deref(),
+    }
 }
 
-#[allow(clippy::todo, clippy::unused_async)]
-impl EventCursor {
-    /// Waits for the next events. Safe to drop and call again.
-    ///
-    /// # Errors
-    /// When the store fails; the reader should come back later.
-    pub async fn next(&mut self) -> Result<EventStep, ManagerError> {
-        todo!()
+fn next_granted(granted: Granted, idempotent: bool) -> NextOutcome {
+    NextOutcome::Granted { claim: granted.claim, issue: granted.issue, idempotent }
+}
+
+/// Records what the ranker saw and said. A ranker that cannot explain itself leaves the scores.
+fn decision(policies: &InForce, agent: &AgentId, ordered: &[Shortlisted], now: Timestamp) -> Decision {
+    let explained = &ordered[..ordered.len().min(EXPLAINED_COUNT)];
+    let mut reasons = policies.set.ranker.explain(explained, now).unwrap_or_default().into_iter();
+    let row = |shortlisted: &Shortlisted| DecisionRow {
+        repo: shortlisted.facts.issue.repo.clone(),
+        number: shortlisted.facts.issue.number,
+        score: shortlisted.score,
+        passed_over: None,
+        reasons: reasons.next().unwrap_or_default(),
+    };
+    Decision {
+        decision_id: DecisionId::fresh(),
+        agent_id: agent.clone(),
+        decided_at: now,
+        ranker: policies.set.ranker.stamp().clone(),
+        considered: ordered.iter().map(row).collect(),
+        chosen: None,
+    }
+}
+
+/// Marks an issue as on offer for as long as it lives.
+struct Offer<'a> {
+    offered: &'a Mutex<HashSet<Slot>>,
+    slot: Option<Slot>,
+}
+
+impl<'a> Offer<'a> {
+    fn new(offered: &'a Mutex<HashSet<Slot>>, slot: Option<Slot>) -> Self {
+        if let Some(slot) = slot {
+            offered.lock().insert(slot);
+        }
+        Self { offered, slot }
+    }
+}
+
+impl Drop for Offer<'_> {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot {
+            self.offered.lock().remove(&slot);
+        }
     }
 }

@@ -1,10 +1,39 @@
 //! Configuration: issuecommand.toml, with the contract's environment variables over it.
+//!
+//! [`load`] reads both and tells everything that is wrong at once ([`ConfigReport`]); [`ConfigWatch`]
+//! notices changes; [`LiveConfig`] holds what is in force, and [`follow`] keeps it so. Defaults live in the structs ([`Config`]), the
+//! variables in one table ([`VARIABLES`]), and which keys are hot in `keys.rs`.
 
+mod document;
+mod environment;
+mod keys;
+mod live;
+mod partial;
+mod plain_words;
+mod report;
+mod route;
 mod secret;
 mod settings;
+mod source;
+mod summary;
+mod validate;
+mod variables;
+mod watch;
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
+pub use keys::{changes_needing_restart, defaults, is_hot, values};
+pub use live::{LiveConfig, Reloaded, follow};
+pub use report::{ConfigReport, Problem};
 pub use secret::Secret;
 pub use settings::{
-    Config, GithubConfig, LeaseConfig, LogConfig, LogFormat, PoliciesConfig, PolicyConfig, RateLimit, RateLimitConfig,
-    ServerConfig, StoreConfig, SyncConfig,
+    BUILTIN_PREFIX, BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE, Config, GithubConfig, LeaseConfig,
+    LogConfig, LogFormat, PoliciesConfig, PolicyConfig, RateLimit, RateLimitConfig, ServerConfig, StoreConfig,
+    SyncConfig,
 };
+pub use source::{CONFIG_BYTES_MAX, CONFIG_FILE_NAME, ConfigSource, DOTENV_FILE_NAME, Loaded, Origin, load};
+pub use summary::{Summary, SummaryRow, check};
+pub use variables::{VARIABLES, Variable};
+pub use watch::{ConfigChanges, ConfigWatch};

@@ -1,15 +1,15 @@
 //! The settings themselves: the shape of issuecommand.toml, with its defaults.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Secret;
+use super::{Secret, partial};
 
 /// Everything that can be set. The annotated issuecommand.toml says what each key means.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// `[server]`
@@ -31,7 +31,7 @@ pub struct Config {
 }
 
 /// `[server]`: the HTTP door. A change needs a restart.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServerConfig {
     /// Where to listen. Without an API key only a loopback address is accepted.
@@ -77,7 +77,7 @@ impl Default for ServerConfig {
 }
 
 /// `[store]`: where claims live. A change needs a restart.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreConfig {
     /// The SQLite file. `SQLITE_PATH`.
@@ -105,7 +105,7 @@ impl Default for StoreConfig {
 }
 
 /// `[github]`: where issues come from. A change needs a restart.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GithubConfig {
     /// A personal access token. `GITHUB_TOKEN`.
@@ -139,7 +139,7 @@ impl Default for GithubConfig {
 }
 
 /// `[sync]`: how often to read from GitHub. Hot.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SyncConfig {
     /// Minutes between two syncs. `SYNC_INTERVAL_MINUTES`.
@@ -153,7 +153,7 @@ impl Default for SyncConfig {
 }
 
 /// `[leases]`: how long a claim holds without a word from its owner. Hot.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LeaseConfig {
     /// Minutes until a silent owner's claim is stale. `CLAIM_TIMEOUT_MINUTES`.
@@ -171,19 +171,23 @@ impl Default for LeaseConfig {
 }
 
 /// `[rate_limits]`: how much one client may ask. Hot.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RateLimitConfig {
     /// Whether to limit at all. `RATE_LIMIT_ENABLED`.
     pub enabled: bool,
     /// Requests without valid credentials, by address. `RATE_LIMIT_IP_*`.
+    #[serde(deserialize_with = "partial::ip_limit")]
     pub ip: RateLimit,
     /// Requests with valid credentials, by credential: many agents share one key.
     /// `RATE_LIMIT_PRINCIPAL_*`.
+    #[serde(deserialize_with = "partial::principal_limit")]
     pub principal: RateLimit,
     /// Claims, updates and releases, by agent. `RATE_LIMIT_AGENT_MUTATIONS_*`.
+    #[serde(deserialize_with = "partial::agent_mutations_limit")]
     pub agent_mutations: RateLimit,
     /// New event streams, by address. `RATE_LIMIT_SSE_CONNECT_*`.
+    #[serde(deserialize_with = "partial::sse_connect_limit")]
     pub sse_connect: RateLimit,
 }
 
@@ -200,8 +204,7 @@ impl Default for RateLimitConfig {
 }
 
 /// A token bucket: refilled evenly, and how much it holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct RateLimit {
     /// Tokens that come in a minute.
     pub per_minute: u32,
@@ -210,7 +213,7 @@ pub struct RateLimit {
 }
 
 /// `[log]`: what is logged, where. The level is hot.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
     /// A level, or filter directives (`info,issuecommand::sync=debug`).
@@ -228,7 +231,7 @@ impl Default for LogConfig {
 }
 
 /// The form of log lines.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
@@ -239,14 +242,17 @@ pub enum LogFormat {
 }
 
 /// `[policies]`: which policies decide. Hot, as a whole.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PoliciesConfig {
     /// Orders work.
+    #[serde(deserialize_with = "partial::ranker")]
     pub ranker: PolicyConfig,
     /// Says when a claim has lapsed.
+    #[serde(deserialize_with = "partial::stale_rule")]
     pub stale_rule: PolicyConfig,
     /// Says which repositories take part. `ALLOWED_REPOS` sets `settings.allow`.
+    #[serde(deserialize_with = "partial::repo_filter")]
     pub repo_filter: PolicyConfig,
     /// Longest time for one call off the request path, in milliseconds.
     pub call_ms_max: u64,
@@ -259,9 +265,9 @@ pub struct PoliciesConfig {
 impl Default for PoliciesConfig {
     fn default() -> Self {
         Self {
-            ranker: PolicyConfig::builtin("rules"),
-            stale_rule: PolicyConfig::builtin("lease-timeouts"),
-            repo_filter: PolicyConfig::builtin("allow-list"),
+            ranker: PolicyConfig::builtin(BUILTIN_RANKER),
+            stale_rule: PolicyConfig::builtin(BUILTIN_STALE_RULE),
+            repo_filter: PolicyConfig::builtin(BUILTIN_REPO_FILTER),
             call_ms_max: 250,
             choose_ms_max: 20,
             memory_bytes_max: 256 * 1024 * 1024,
@@ -269,23 +275,70 @@ impl Default for PoliciesConfig {
     }
 }
 
+/// The built-in ranker: a table of rules.
+pub const BUILTIN_RANKER: &str = "rules";
+/// The built-in stale rule: silence for too long.
+pub const BUILTIN_STALE_RULE: &str = "lease-timeouts";
+/// The built-in repo filter: names and patterns.
+pub const BUILTIN_REPO_FILTER: &str = "allow-list";
+/// What the source of a built-in policy begins with; anything else is a path.
+pub const BUILTIN_PREFIX: &str = "builtin:";
+
 /// One policy: where its component is, and what it is told.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PolicyConfig {
     /// `builtin:<name>`, or a path to a component, relative to issuecommand.toml.
     pub source: String,
     /// The component is refused unless its SHA-256, in hex, is this one.
-    #[serde(default)]
     pub sha256: Option<String>,
     /// The policy's own settings.
-    #[serde(default)]
     pub settings: Map<String, Value>,
 }
 
 impl PolicyConfig {
     /// A built-in policy without settings.
     pub fn builtin(name: &str) -> Self {
-        Self { source: format!("builtin:{name}"), sha256: None, settings: Map::new() }
+        Self { source: format!("{BUILTIN_PREFIX}{name}"), sha256: None, settings: Map::new() }
+    }
+
+    /// The name of the built-in policy this is; `None` for a component in a file.
+    pub fn builtin_name(&self) -> Option<&str> {
+        self.source.strip_prefix(BUILTIN_PREFIX)
+    }
+
+    /// The component's file, `folder` being that of issuecommand.toml; `None` for a built-in policy.
+    pub fn component_path(&self, folder: &Path) -> Option<PathBuf> {
+        self.builtin_name().is_none().then(|| folder.join(&self.source))
+    }
+}
+
+impl PoliciesConfig {
+    /// The three policies: ranker, stale rule, repo filter.
+    pub fn all(&self) -> [&PolicyConfig; 3] {
+        [&self.ranker, &self.stale_rule, &self.repo_filter]
+    }
+
+    /// The files of all components that are not built in, `folder` being that of issuecommand.toml.
+    pub fn component_paths(&self, folder: &Path) -> Vec<PathBuf> {
+        self.all().into_iter().filter_map(|policy| policy.component_path(folder)).collect()
+    }
+}
+
+impl Config {
+    /// The policies with what they are told in fact: the built-in stale rule gets the times of
+    /// `[leases]` where its own settings do not name them.
+    pub fn effective_policies(&self) -> PoliciesConfig {
+        let mut policies = self.policies.clone();
+        if policies.stale_rule.builtin_name() == Some(BUILTIN_STALE_RULE) {
+            let settings = &mut policies.stale_rule.settings;
+            let times = [
+                ("claim_timeout_minutes", self.leases.timeout_minutes),
+                ("auto_release_minutes", self.leases.auto_release_minutes),
+            ];
+            for (name, minutes) in times {
+                settings.entry(name).or_insert_with(|| minutes.into());
+            }
+        }
+        policies
     }
 }

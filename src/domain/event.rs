@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::{AgentId, Claim, ClaimId, IssueNumber, RepoName, Timestamp};
+use super::{Actor, AgentId, Claim, ClaimId, ClaimStatus, IssueNumber, RepoName, Step, Timestamp};
 
 /// An event's place in the order of all events. Readers keep the last one they saw and ask for what
 /// follows. Written as text, so that a store with another notion of order can use another form.
@@ -78,6 +78,18 @@ event_kinds! {
     PolicyRejected = "policy.rejected",
     /// A policy in force failed at work; its stand-in answered.
     PolicyFailed = "policy.failed",
+}
+
+impl EventKind {
+    /// The kind of event that a step makes, if it changes the claim.
+    pub fn of_step(step: &Step) -> Self {
+        match (step.to, step.by) {
+            (ClaimStatus::Released, Actor::Owner) => Self::ClaimReleased,
+            (ClaimStatus::Released, Actor::Sweep) => Self::ClaimAutoReleased,
+            (ClaimStatus::Stale, _) => Self::ClaimStale,
+            _ => Self::ClaimUpdated,
+        }
+    }
 }
 
 impl fmt::Display for EventKind {
@@ -155,6 +167,22 @@ mod tests {
     fn kinds_are_written_in_the_contracts_words() {
         for kind in EventKind::ALL {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+    }
+
+    #[test]
+    fn a_step_makes_the_event_of_its_kind() {
+        use ClaimStatus::{Closed, InProgress, Released, Stale};
+        let kinds = [
+            (Released, Actor::Owner, EventKind::ClaimReleased),
+            (Released, Actor::Sweep, EventKind::ClaimAutoReleased),
+            (Stale, Actor::Sweep, EventKind::ClaimStale),
+            (Stale, Actor::Owner, EventKind::ClaimStale),
+            (Closed, Actor::Sync, EventKind::ClaimUpdated),
+            (InProgress, Actor::Owner, EventKind::ClaimUpdated),
+        ];
+        for (to, by, kind) in kinds {
+            assert_eq!(EventKind::of_step(&Step::to(to, by)), kind, "{to} by {by:?}");
         }
     }
 

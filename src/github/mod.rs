@@ -1,5 +1,12 @@
 //! Where issues come from: a port, GitHub behind it through octocrab, and a file of JSON lines.
 
+mod file;
+mod models;
+mod octocrab;
+mod paging;
+mod pause;
+mod transport;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -7,6 +14,9 @@ use async_trait::async_trait;
 
 use crate::domain::{Comment, Issue, IssueRef, Repo, RepoName};
 use crate::store::SyncCursor;
+
+pub use self::file::FileSource;
+pub use self::octocrab::GithubSource;
 
 /// The port. No call of it stands on the claim path.
 #[async_trait]
@@ -56,9 +66,9 @@ pub enum SourceError {
         what: String,
     },
     /// The token is wrong, or lacks a permission.
-    #[error("GitHub refused {what} ({status}): check the token and its permissions")]
+    #[error("GitHub refused to {what} ({status}): check the token and its permissions")]
     Denied {
-        /// What was asked for.
+        /// What was attempted, to follow "refused to".
         what: String,
         /// The HTTP status.
         status: u16,
@@ -70,17 +80,17 @@ pub enum SourceError {
         retry_after: Duration,
     },
     /// No usable answer: a broken connection, a timeout, a server error, or an answer out of form.
-    #[error("no usable answer from GitHub to {what}: {why}")]
+    #[error("could not {what}: {why}")]
     Unavailable {
-        /// What was asked for.
+        /// What was attempted, to follow "could not".
         what: String,
         /// What went wrong, without the answer's text.
         why: String,
     },
     /// This source cannot do that.
-    #[error("{what} is not possible: {why}")]
+    #[error("cannot {what}: {why}")]
     Unsupported {
-        /// What was asked for.
+        /// What was attempted, to follow "cannot".
         what: String,
         /// Why not.
         why: String,

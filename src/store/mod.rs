@@ -4,6 +4,8 @@
 //! look before an insert. A claim, its event and its decision commit together or not at all, and
 //! nothing is acknowledged or announced before the commit.
 
+mod sqlite;
+
 use std::fmt;
 
 use async_trait::async_trait;
@@ -14,6 +16,8 @@ use crate::domain::{
     Advance, AgentId, Claim, ClaimId, ClaimStatus, Decision, DecisionId, Event, EventDraft, EventSeq, Issue,
     IssueFacts, IssueRef, Repo, RepoName, RequestId, Step, Timestamp, TransitionError,
 };
+
+pub use sqlite::SqliteStore;
 
 /// The port. Methods are noun first; every write is durable when it returns.
 #[async_trait]
@@ -95,6 +99,8 @@ pub struct Snapshot {
     pub last_calls: Vec<(AgentId, Timestamp)>,
     /// The newest event.
     pub last_event: EventSeq,
+    /// Claims ever granted.
+    pub granted_count: u64,
 }
 
 /// Which issue is wanted.
@@ -257,4 +263,10 @@ pub enum StoreError {
     /// The writer has ended: the server is shutting down.
     #[error("the store is closed")]
     Closed,
+}
+
+impl StoreError {
+    fn failed(attempt: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Failed { attempt, source: Box::new(source) }
+    }
 }

@@ -1,1 +1,78 @@
+//! Write an IssueCommand policy in Rust: a [`Ranker`] (which issue comes first), a [`StaleRule`]
+//! (when a claim has lapsed) or a [`RepoFilter`] (which repositories take part).
+//!
+//! A policy is a crate of type `["cdylib", "rlib"]` with one such type, registered by one macro and
+//! built for `wasm32-unknown-unknown`; `wasm-tools component new` makes the component. It has no
+//! clock, files, network or randomness: time, settings and facts are given, so the same input gives
+//! the same answer.
+//!
+//! ```
+//! use issuecommand_policy::{Candidate, Instant, NameWeights, Ranker, Score};
+//!
+//! /// Weighs labels, and prefers what many people wait for.
+//! struct Impact {
+//!     labels: NameWeights,
+//! }
+//!
+//! impl Ranker for Impact {
+//!     type Settings = std::collections::BTreeMap<String, f64>;
+//!
+//!     fn new(weights: Self::Settings) -> Result<Self, String> {
+//!         Ok(Self { labels: NameWeights::of(weights) })
+//!     }
+//!
+//!     fn score(&self, issue: &Candidate<'_>, _now: Instant, score: &mut Score<'_>) {
+//!         if issue.labels().any(|label| label == "wontfix") {
+//!             return score.skip("labelled wontfix");
+//!         }
+//!         score.add("label", issue.label_sum(&self.labels));
+//!         score.add("reactions", f64::from(issue.reaction_count()));
+//!         score.note(|| format!("{} reactions", issue.reaction_count()));
+//!     }
+//! }
+//!
+//! issuecommand_policy::export_ranker!(Impact);
+//!
+//! // Its tests run natively, over facts made by hand:
+//! use issuecommand_policy::testing::{candidate, candidates, score, NOW};
+//! let impact = Impact::new([("bug".to_owned(), 10.0)].into()).unwrap();
+//! let scored = score(&impact, &candidates([candidate().label("Bug").reactions(2), candidate()]), NOW);
+//! assert_eq!(scored[0].value, 12.0);
+//! assert_eq!(scored[1].value, 0.0);
+//! ```
 
+mod candidate;
+mod column;
+mod guest;
+mod instant;
+pub mod log;
+mod per_name;
+mod ranker;
+mod repo_filter;
+mod score;
+pub mod settings;
+mod stale_rule;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
+mod wit;
+
+pub use candidate::{Candidate, Candidates};
+pub use instant::Instant;
+pub use per_name::{NameSet, NameWeights, PerName, glob_matches, name_key};
+pub use ranker::{Choice, Ranker, Request};
+pub use repo_filter::{RepoFilter, Repositories, Repository};
+pub use score::Score;
+pub use stale_rule::{Claim, Claims, StaleRule, Verdict};
+
+/// What the registration macros expand to; not for authors.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::guest::Slot;
+    pub use crate::ranker::{choose_this_call, explain_this_call, score_this_call};
+    pub use crate::repo_filter::exclude_this_call;
+    pub use crate::stale_rule::assess_this_call;
+    pub use crate::wit::ranker_world::export_ranker_world;
+    pub use crate::wit::repo_filter_world::export_repo_filter_world;
+    pub use crate::wit::stale_rule_world::export_stale_rule_world;
+    pub use crate::wit::{ranker_world, repo_filter_world, stale_rule_world};
+}

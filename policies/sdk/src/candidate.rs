@@ -1,0 +1,188 @@
+//! The issues one call is about, and the view of one of them.
+
+use crate::Instant;
+use crate::column::{Column, TextLists, Texts};
+use crate::per_name::{NameWeights, PerName};
+use crate::wit::{candidates as facts, request};
+
+/// The issues that one call is about. Reads from the host only the columns that a policy asks for.
+#[derive(Debug, Default)]
+pub struct Candidates {
+    pub(crate) count: usize,
+    pub(crate) repos: Texts,
+    pub(crate) numbers: Column<u64>,
+    pub(crate) titles: Column<String>,
+    pub(crate) authors: Texts,
+    pub(crate) author_associations: Texts,
+    pub(crate) labels: TextLists,
+    pub(crate) assignees: TextLists,
+    pub(crate) milestones: Texts,
+    pub(crate) comment_counts: Column<u32>,
+    pub(crate) reaction_counts: Column<u32>,
+    pub(crate) created_at: Column<u64>,
+    pub(crate) updated_at: Column<u64>,
+    pub(crate) scores: Column<f64>,
+    pub(crate) repo_claim_counts: Column<u32>,
+}
+
+impl Candidates {
+    /// Those of the call under way.
+    pub(crate) fn of_this_call() -> Self {
+        Self { count: facts::count() as usize, ..Self::default() }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// All of them, in the order in which they now stand.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Candidate<'_>> {
+        (0..self.count).map(|row| Candidate { facts: self, row })
+    }
+}
+
+/// An open, unclaimed, admitted issue. A view: cheap to copy, and a fact costs nothing until it is
+/// read. Texts come as GitHub spells them, and compare without case in every question asked here.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'a> {
+    facts: &'a Candidates,
+    row: usize,
+}
+
+impl<'a> Candidate<'a> {
+    /// Its place in this call.
+    pub fn row(&self) -> u32 {
+        self.row as u32
+    }
+
+    /// The repository, as `owner/name` in lower case.
+    pub fn repo(&self) -> &'a str {
+        self.facts.repos.row(self.row, facts::repos)
+    }
+
+    /// The issue's number.
+    pub fn number(&self) -> u64 {
+        self.facts.numbers.get_or_init(facts::numbers)[self.row]
+    }
+
+    /// The title, as written on GitHub.
+    pub fn title(&self) -> &'a str {
+        &self.facts.titles.get_or_init(facts::titles)[self.row]
+    }
+
+    /// The login of who opened it.
+    pub fn author(&self) -> &'a str {
+        self.facts.authors.row(self.row, facts::authors)
+    }
+
+    /// GitHub's word for the author's relation to the repository: `OWNER`, `MEMBER`, `NONE`, ...
+    pub fn author_association(&self) -> &'a str {
+        self.facts.author_associations.row(self.row, facts::author_associations)
+    }
+
+    /// The milestone's title; empty where there is none.
+    pub fn milestone(&self) -> &'a str {
+        self.facts.milestones.row(self.row, facts::milestones)
+    }
+
+    /// The label names.
+    pub fn labels(&self) -> impl Iterator<Item = &'a str> {
+        self.facts.labels.row(self.row, facts::labels)
+    }
+
+    /// The logins of those GitHub says it is assigned to.
+    pub fn assignees(&self) -> impl Iterator<Item = &'a str> {
+        self.facts.assignees.row(self.row, facts::assignees)
+    }
+
+    /// How many comments it has.
+    pub fn comment_count(&self) -> u32 {
+        self.facts.comment_counts.get_or_init(facts::comment_counts)[self.row]
+    }
+
+    /// How many reactions it has.
+    pub fn reaction_count(&self) -> u32 {
+        self.facts.reaction_counts.get_or_init(facts::reaction_counts)[self.row]
+    }
+
+    /// When it was opened.
+    pub fn created_at(&self) -> Instant {
+        Instant::from_ms(self.facts.created_at.get_or_init(facts::created_at)[self.row])
+    }
+
+    /// When GitHub last saw a change.
+    pub fn updated_at(&self) -> Instant {
+        Instant::from_ms(self.facts.updated_at.get_or_init(facts::updated_at)[self.row])
+    }
+
+    /// The score now in force: in `choose` and while a score is explained; 0 elsewhere.
+    pub fn current_score(&self) -> f64 {
+        self.facts.scores.get_or_init(facts::scores).get(self.row).copied().unwrap_or(0.0)
+    }
+
+    /// How many active claims there are in its repository: in `choose`; 0 elsewhere.
+    pub fn repo_claim_count(&self) -> u32 {
+        self.facts.repo_claim_counts.get_or_init(request::repo_claim_counts).get(self.row).copied().unwrap_or(0)
+    }
+
+    /// Whether any label means something to `labels`.
+    pub fn has_label_in<T: Copy>(&self, labels: &PerName<T>) -> bool {
+        self.fold_labels(labels, false, |_, _| true)
+    }
+
+    /// The sum of what its labels weigh.
+    pub fn label_sum(&self, weights: &NameWeights) -> f64 {
+        self.fold_labels(weights, 0.0, |sum, weight| sum + weight)
+    }
+
+    /// The most that one of its labels weighs, if any weighs anything.
+    pub fn label_max(&self, weights: &NameWeights) -> Option<f64> {
+        self.fold_labels(weights, None, |most, weight| Some(most.map_or(weight, |most: f64| most.max(weight))))
+    }
+
+    /// Folds what its labels mean, those that mean anything.
+    pub fn fold_labels<T: Copy, A>(&self, labels: &PerName<T>, start: A, fold: impl FnMut(A, T) -> A) -> A {
+        self.facts.labels.fold(self.row, facts::labels, labels, start, fold)
+    }
+
+    /// Folds what its assignees mean, those that mean anything.
+    pub fn fold_assignees<T: Copy, A>(&self, logins: &PerName<T>, start: A, fold: impl FnMut(A, T) -> A) -> A {
+        self.facts.assignees.fold(self.row, facts::assignees, logins, start, fold)
+    }
+
+    /// Whether any assignee means something to `logins`.
+    pub fn has_assignee_in<T: Copy>(&self, logins: &PerName<T>) -> bool {
+        self.fold_assignees(logins, false, |_, _| true)
+    }
+
+    /// Whether it was opened by one of `logins`.
+    pub fn has_author_in<T: Copy>(&self, logins: &PerName<T>) -> bool {
+        self.author_as(logins).is_some()
+    }
+
+    /// What its author means to `logins`.
+    pub fn author_as<T: Copy>(&self, logins: &PerName<T>) -> Option<T> {
+        self.facts.authors.lookup(self.row, facts::authors, logins)
+    }
+
+    /// What its author's association means to `words`.
+    pub fn author_association_as<T: Copy>(&self, words: &PerName<T>) -> Option<T> {
+        self.facts.author_associations.lookup(self.row, facts::author_associations, words)
+    }
+
+    /// What its milestone means to `titles`; they are asked about the empty title too.
+    pub fn milestone_as<T: Copy>(&self, titles: &PerName<T>) -> Option<T> {
+        self.facts.milestones.lookup(self.row, facts::milestones, titles)
+    }
+
+    /// What its repository means to `repos`.
+    pub fn repo_as<T: Copy>(&self, repos: &PerName<T>) -> Option<T> {
+        self.facts.repos.lookup(self.row, facts::repos, repos)
+    }
+}

@@ -1,0 +1,75 @@
+//! Points in time, as the host gives them. A policy has no clock.
+
+/// Milliseconds in a minute.
+const MINUTE_MS: u64 = 60_000;
+/// Milliseconds in a day of 24 hours.
+const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
+
+/// A point in time: milliseconds since the Unix epoch. Arithmetic stops at its ends instead of wrapping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(u64);
+
+impl Instant {
+    /// The last millisecond of the year 9999: stands for "never" and is a date everywhere.
+    pub const NEVER: Self = Self(253_402_300_799_999);
+
+    /// From milliseconds since the Unix epoch.
+    pub const fn from_ms(ms: u64) -> Self {
+        Self(ms)
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub const fn ms(self) -> u64 {
+        self.0
+    }
+
+    /// This instant and `ms` milliseconds more.
+    pub const fn plus_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+
+    /// This instant and `minutes` more.
+    pub const fn plus_minutes(self, minutes: u64) -> Self {
+        Self(self.0.saturating_add(minutes.saturating_mul(MINUTE_MS)))
+    }
+
+    /// This instant and `days` of 24 hours more.
+    pub const fn plus_days(self, days: u64) -> Self {
+        Self(self.0.saturating_add(days.saturating_mul(DAY_MS)))
+    }
+
+    /// This instant less `days` of 24 hours.
+    pub const fn minus_days(self, days: u64) -> Self {
+        Self(self.0.saturating_sub(days.saturating_mul(DAY_MS)))
+    }
+
+    /// Days of 24 hours that passed since `earlier`; 0 if it lies ahead.
+    pub fn days_since(self, earlier: Self) -> f64 {
+        self.0.saturating_sub(earlier.0) as f64 / DAY_MS as f64
+    }
+
+    /// Whole days of 24 hours that passed since `earlier`; 0 if it lies ahead.
+    pub const fn whole_days_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0) / DAY_MS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_days_turn_at_the_very_millisecond() {
+        let opened = Instant::from_ms(5);
+        assert_eq!(Instant::from_ms(5 + DAY_MS - 1).whole_days_since(opened), 0);
+        assert_eq!(opened.plus_days(1).whole_days_since(opened), 1);
+        assert_eq!(opened.plus_days(1).days_since(opened), 1.0);
+    }
+
+    #[test]
+    fn arithmetic_stops_at_the_ends() {
+        assert_eq!(Instant::from_ms(0).minus_days(1), Instant::from_ms(0));
+        assert_eq!(Instant::from_ms(1).plus_minutes(u64::MAX).ms(), u64::MAX);
+        assert_eq!(Instant::from_ms(0).whole_days_since(Instant::from_ms(DAY_MS)), 0);
+    }
+}

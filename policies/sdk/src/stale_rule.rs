@@ -1,0 +1,161 @@
+//! Stale rules: how live claims are doing.
+
+use serde::de::DeserializeOwned;
+
+use crate::Instant;
+use crate::column::{Column, Texts};
+use crate::wit::claims as facts;
+use crate::wit::stale_rule_world::exports::issuecommand::policy::stale_rule as wit;
+
+/// Says how live claims are doing. Register it with [`export_stale_rule!`](crate::export_stale_rule).
+pub trait StaleRule: Sized + 'static {
+    /// The `[policies.stale_rule.settings]` of issuecommand.toml.
+    type Settings: DeserializeOwned;
+
+    /// Takes the settings.
+    ///
+    /// # Errors
+    /// What cannot work, naming the key and what is allowed; the server then keeps the policy it has.
+    fn new(settings: Self::Settings) -> Result<Self, String>;
+
+    /// How one claim is doing.
+    fn assess(&self, claim: &Claim<'_>, now: Instant) -> Verdict;
+
+    /// A JSON Schema of the settings.
+    fn settings_schema() -> String {
+        crate::settings::ANY_OBJECT.to_owned()
+    }
+}
+
+/// How a claim is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Its owner is at work.
+    Healthy,
+    /// It waits for a person or a review; leave it alone.
+    Waiting,
+    /// It has lapsed: mark it, and go on blocking others.
+    Stale,
+    /// Take it back, so that others can have the issue.
+    Release,
+}
+
+impl From<Verdict> for wit::Verdict {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Healthy => Self::Healthy,
+            Verdict::Waiting => Self::Waiting,
+            Verdict::Stale => Self::Stale,
+            Verdict::Release => Self::Release,
+        }
+    }
+}
+
+/// The live claims that one sweep is about. Reads from the host only what a policy asks for.
+#[derive(Debug, Default)]
+pub struct Claims {
+    pub(crate) count: usize,
+    pub(crate) agents: Texts,
+    pub(crate) repos: Texts,
+    pub(crate) numbers: Column<u64>,
+    pub(crate) statuses: Texts,
+    pub(crate) claimed_at: Column<u64>,
+    pub(crate) status_since: Column<u64>,
+    pub(crate) last_call_at: Column<u64>,
+}
+
+impl Claims {
+    fn of_this_call() -> Self {
+        Self { count: facts::count() as usize, ..Self::default() }
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Claim<'_>> {
+        (0..self.count).map(|row| Claim { facts: self, row })
+    }
+}
+
+/// One agent's live hold on one issue.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    facts: &'a Claims,
+    row: usize,
+}
+
+impl<'a> Claim<'a> {
+    /// Who holds it.
+    pub fn agent(&self) -> &'a str {
+        self.facts.agents.row(self.row, facts::agents)
+    }
+
+    /// The repository, as `owner/name` in lower case.
+    pub fn repo(&self) -> &'a str {
+        self.facts.repos.row(self.row, facts::repos)
+    }
+
+    /// The issue's number.
+    pub fn number(&self) -> u64 {
+        self.facts.numbers.get_or_init(facts::numbers)[self.row]
+    }
+
+    /// `claimed`, `in_progress`, `pr_submitted`, `pr_merged` or `stale`.
+    pub fn status(&self) -> &'a str {
+        self.facts.statuses.row(self.row, facts::statuses)
+    }
+
+    /// When it was granted.
+    pub fn claimed_at(&self) -> Instant {
+        Instant::from_ms(self.facts.claimed_at.get_or_init(facts::claimed_at)[self.row])
+    }
+
+    /// When it entered its present status.
+    pub fn status_since(&self) -> Instant {
+        Instant::from_ms(self.facts.status_since.get_or_init(facts::status_since)[self.row])
+    }
+
+    /// When its owner was last heard of: any call of the owner counts.
+    pub fn last_call_at(&self) -> Instant {
+        Instant::from_ms(self.facts.last_call_at.get_or_init(facts::last_call_at)[self.row])
+    }
+}
+
+#[doc(hidden)]
+pub fn assess_this_call<S: StaleRule>(rule: &S, now: u64) -> Vec<wit::Verdict> {
+    let now = Instant::from_ms(now);
+    Claims::of_this_call().iter().map(|claim| rule.assess(&claim, now).into()).collect()
+}
+
+/// Makes a type that is a [`StaleRule`] the policy of this crate.
+///
+/// Does nothing unless the crate is built for WebAssembly, so its unit tests run natively.
+#[macro_export]
+macro_rules! export_stale_rule {
+    ($rule:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            use $crate::__private::stale_rule_world::exports::issuecommand::policy::stale_rule;
+
+            ::std::thread_local!(static POLICY: $crate::__private::Slot<$rule> = const { $crate::__private::Slot::empty() });
+
+            struct Exported;
+
+            impl stale_rule::Guest for Exported {
+                fn settings_schema() -> ::std::string::String {
+                    <$rule as $crate::StaleRule>::settings_schema()
+                }
+
+                fn configure(settings: ::std::string::String) -> ::core::result::Result<(), ::std::string::String> {
+                    POLICY.with(|policy| policy.fill(&settings, <$rule as $crate::StaleRule>::new))
+                }
+
+                fn assess(
+                    now: u64,
+                ) -> ::core::result::Result<::std::vec::Vec<stale_rule::Verdict>, ::std::string::String> {
+                    POLICY.with(|policy| policy.ask(|it| $crate::__private::assess_this_call(it, now)))
+                }
+            }
+
+            $crate::__private::export_stale_rule_world!(Exported with_types_in $crate::__private::stale_rule_world);
+        };
+    };
+}

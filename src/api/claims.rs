@@ -1,0 +1,102 @@
+//! Claims: asked for, moved, given back, listed.
+
+use serde_json::json;
+
+use super::fields::read;
+use super::requests::{ClaimFields, ClaimFilterFields, MyClaimsFields, NextFields, ReleaseFields, UpdateFields};
+use super::{Answer, Api, Caller, Failure, Fields};
+use crate::claims::{ClaimManager, ClaimOutcome, NextOutcome, UpdateOutcome, UpdateRequest};
+use crate::domain::{Claim, Empty};
+use crate::store::ClaimFilter;
+
+impl Api {
+    /// The agent's next issue, by policy.
+    pub(super) async fn next(&self, caller: &Caller, fields: Fields) -> Result<Answer, Failure> {
+        let request = read::<NextFields>(fields)?.parse(caller.agent.as_ref())?;
+        self.admit_mutation(&request.agent)?;
+        Ok(match self.manager().next_issue(request).await? {
+            NextOutcome::Granted { claim, issue, idempotent } => {
+                let answer = granted(&claim, idempotent);
+                if let Some(issue) = issue { answer.with("issue", issue) } else { answer }
+            }
+            NextOutcome::Nothing(empty) => nothing(&empty),
+        })
+    }
+
+    /// One named issue.
+    pub(super) async fn claim(&self, caller: &Caller, fields: Fields) -> Result<Answer, Failure> {
+        let request = read::<ClaimFields>(fields)?.parse(caller.agent.as_ref())?;
+        self.admit_mutation(&request.agent)?;
+        Ok(match self.manager().claim(request).await? {
+            ClaimOutcome::Granted { claim, idempotent } => granted(&claim, idempotent),
+            ClaimOutcome::HeldBy(claim) => {
+                let message = format!("{} is held by {}", claim.issue_ref(), claim.agent_id);
+                Answer::rejected(409, "already_claimed", message).with_owner(&claim)
+            }
+            ClaimOutcome::NotOpen(issue) => {
+                let message = format!("{issue} is no open issue here (unknown, closed, or a pull request)");
+                Answer::rejected(409, "invalid_issue", message)
+            }
+        })
+    }
+
+    /// A claim has come so far.
+    pub(super) async fn update(&self, caller: &Caller, fields: Fields) -> Result<Answer, Failure> {
+        self.step(read::<UpdateFields>(fields)?.parse(caller.agent.as_ref())?).await
+    }
+
+    /// A claim is given back.
+    pub(super) async fn release(&self, caller: &Caller, fields: Fields) -> Result<Answer, Failure> {
+        self.step(read::<ReleaseFields>(fields)?.parse(caller.agent.as_ref())?).await
+    }
+
+    /// The claims of the one who asks, who is heard of by asking.
+    pub(super) async fn my_claims(&self, caller: &Caller, fields: Fields) -> Result<Answer, Failure> {
+        let agent = read::<MyClaimsFields>(fields)?.parse(caller.agent.as_ref())?;
+        self.manager().heard_from(&agent);
+        let claims = self.manager().claims(ClaimFilter { agent: Some(agent), ..ClaimFilter::default() }).await?;
+        Ok(Answer::found(json!({ "claims": claims })))
+    }
+
+    async fn step(&self, request: UpdateRequest) -> Result<Answer, Failure> {
+        self.admit_mutation(&request.agent)?;
+        let claim_id = request.claim_id;
+        Ok(match self.manager().update(request).await? {
+            UpdateOutcome::Moved { claim, idempotent, issue_closed } => {
+                let answer = granted(&claim, idempotent);
+                match issue_closed {
+                    None => answer,
+                    Some(Ok(())) => answer.with("issue_closed", true),
+                    Some(Err(why)) => answer.with("issue_closed", false).with("issue_close_error", why.to_string()),
+                }
+            }
+            UpdateOutcome::NotFound => {
+                let message = format!("there is no active claim {claim_id}: it ended, or never was");
+                Answer::rejected(404, "claim_not_found", message)
+            }
+            UpdateOutcome::NotOwner(claim) => {
+                let message = format!("{} is held by {}", claim.issue_ref(), claim.agent_id);
+                Answer::rejected(409, "agent_mismatch", message).with_owner(&claim)
+            }
+            UpdateOutcome::Refused(claim, why) => {
+                Answer::rejected(409, "invalid_transition", why.to_string()).with("claim", claim)
+            }
+        })
+    }
+}
+
+/// Active claims. Naming an agent here is a filter: who asks for another's claims does not renew them.
+pub(super) async fn list(manager: &ClaimManager, fields: Fields) -> Result<Answer, Failure> {
+    let claims = manager.claims(read::<ClaimFilterFields>(fields)?.parse()?).await?;
+    Ok(Answer::found(json!({ "claims": claims })))
+}
+
+fn granted(claim: &Claim, idempotent: bool) -> Answer {
+    Answer::found(json!({ "ok": true, "idempotent": idempotent, "claim": claim }))
+}
+
+fn nothing(empty: &Empty) -> Answer {
+    Answer::rejected(409, "invalid_issue", "No eligible unclaimed issues found".into())
+        .with("why", empty.to_string())
+        .with("counts", empty)
+}

@@ -1,0 +1,20 @@
+//! What agents say and hear, whatever the transport: fields in, one [`Answer`] out.
+//!
+//! [`Api::answer`] is the whole of it. HTTP and MCP only carry fields to it and answers back, so an
+//! agent meets the same words through either door. Fields are parsed here, once, into domain types;
+//! every failure takes its status, word and hint from one table ([`Failure`]).
+
+mod answer;
+mod calls;
+mod claims;
+mod fields;
+mod issues;
+mod limits;
+mod requests;
+mod schema;
+
+pub use answer::{Answer, Failure};
+pub use calls::{Api, Call, Caller};
+pub use fields::{FieldError, Fields, fields_from_json};
+pub use limits::{Limited, Principal, RateLimits, Scope};
+pub use schema::published_schema;

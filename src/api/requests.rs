@@ -1,0 +1,235 @@
+//! The fields of each call. Their comments are what agents read in the published schemas: few words.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::fields::{self, FieldError, Flag, WholeNumber};
+use crate::claims::{ClaimRequest, NextRequest, UpdateRequest};
+use crate::domain::{AgentId, ClaimId, ClaimStatus, DecisionId, IssueRef, RepoName, RequestId};
+use crate::store::{ClaimFilter, IssueFilter};
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NextFields {
+    /// Your name; keep it for all calls.
+    #[schemars(with = "String")]
+    agent_id: Option<AgentId>,
+    /// Only in this owner/name.
+    #[schemars(with = "Option<String>")]
+    repo: Option<RepoName>,
+    /// Only with this label.
+    label: Option<String>,
+    /// Only in this milestone (title).
+    milestone: Option<String>,
+    /// Any id you choose; a retry with it gets the same claim.
+    #[schemars(with = "Option<String>")]
+    request_id: Option<RequestId>,
+}
+
+impl NextFields {
+    pub(super) fn parse(self, caller: Option<&AgentId>) -> Result<NextRequest, FieldError> {
+        Ok(NextRequest {
+            agent: fields::agent(self.agent_id, caller)?,
+            repo: self.repo,
+            label: fields::text("label", self.label)?,
+            milestone: fields::text("milestone", self.milestone)?,
+            request_id: self.request_id,
+        })
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClaimFields {
+    /// Your name; keep it for all calls.
+    #[schemars(with = "String")]
+    agent_id: Option<AgentId>,
+    /// owner/name
+    #[schemars(with = "String")]
+    repo: Option<RepoName>,
+    #[schemars(with = "u64", range(min = 1))]
+    issue_number: Option<WholeNumber>,
+    /// Any id you choose; a retry with it gets the same claim.
+    #[schemars(with = "Option<String>")]
+    request_id: Option<RequestId>,
+}
+
+impl ClaimFields {
+    pub(super) fn parse(self, caller: Option<&AgentId>) -> Result<ClaimRequest, FieldError> {
+        let agent = fields::agent(self.agent_id, caller)?;
+        let repo = fields::required("repo", self.repo)?;
+        let issue = IssueRef::new(repo, fields::issue_number(self.issue_number)?);
+        Ok(ClaimRequest { agent, issue, request_id: self.request_id })
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UpdateFields {
+    /// From the claim.
+    #[schemars(with = "String")]
+    claim_id: Option<ClaimId>,
+    /// Your name, as when you claimed.
+    #[schemars(with = "String")]
+    agent_id: Option<AgentId>,
+    /// The present status again renews the lease.
+    #[schemars(with = "String", extend("enum" = ["in_progress", "pr_submitted", "pr_merged", "closed", "released"]))]
+    status: Option<String>,
+    /// A word for the history.
+    note: Option<String>,
+    /// Required for pr_submitted.
+    pr_url: Option<String>,
+}
+
+impl UpdateFields {
+    pub(super) fn parse(self, caller: Option<&AgentId>) -> Result<UpdateRequest, FieldError> {
+        Ok(UpdateRequest {
+            claim_id: fields::required("claim_id", self.claim_id)?,
+            agent: fields::agent(self.agent_id, caller)?,
+            status: fields::status(&fields::required("status", self.status)?)?,
+            note: fields::text("note", self.note)?,
+            pr_url: fields::web_address("pr_url", self.pr_url)?,
+        })
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReleaseFields {
+    /// From the claim.
+    #[schemars(with = "String")]
+    claim_id: Option<ClaimId>,
+    /// Your name, as when you claimed.
+    #[schemars(with = "String")]
+    agent_id: Option<AgentId>,
+    /// Why, for the history.
+    reason: Option<String>,
+}
+
+impl ReleaseFields {
+    pub(super) fn parse(self, caller: Option<&AgentId>) -> Result<UpdateRequest, FieldError> {
+        Ok(UpdateRequest {
+            claim_id: fields::required("claim_id", self.claim_id)?,
+            agent: fields::agent(self.agent_id, caller)?,
+            status: ClaimStatus::Released,
+            note: fields::text("reason", self.reason)?,
+            pr_url: None,
+        })
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MyClaimsFields {
+    /// Your name, as when you claimed.
+    #[schemars(with = "String")]
+    agent_id: Option<AgentId>,
+}
+
+impl MyClaimsFields {
+    pub(super) fn parse(self, caller: Option<&AgentId>) -> Result<AgentId, FieldError> {
+        fields::agent(self.agent_id, caller)
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClaimFilterFields {
+    /// Only of this agent.
+    #[schemars(with = "Option<String>")]
+    agent_id: Option<AgentId>,
+    /// Only in this owner/name.
+    #[schemars(with = "Option<String>")]
+    repo: Option<RepoName>,
+    /// Only in this status.
+    #[schemars(extend("enum" = ["claimed", "in_progress", "pr_submitted", "pr_merged", "stale"]))]
+    status: Option<String>,
+}
+
+impl ClaimFilterFields {
+    pub(super) fn parse(self) -> Result<ClaimFilter, FieldError> {
+        let status = self.status.as_deref().map(fields::status).transpose()?;
+        Ok(ClaimFilter { agent: self.agent_id, repo: self.repo, status })
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IssueFilterFields {
+    /// owner/name
+    #[schemars(with = "String")]
+    repo: Option<RepoName>,
+    /// Only with this label.
+    label: Option<String>,
+    /// Only in this milestone (title).
+    milestone: Option<String>,
+    /// Most issues to list.
+    #[schemars(with = "Option<u64>", range(min = 1))]
+    limit: Option<WholeNumber>,
+}
+
+impl IssueFilterFields {
+    /// The filter, and how many issues to list at most.
+    pub(super) fn parse(self) -> Result<(IssueFilter, Option<usize>), FieldError> {
+        let limit = match self.limit {
+            Some(WholeNumber(0)) => return Err(FieldError::field("limit", "expected a whole number from 1")),
+            Some(WholeNumber(limit)) => Some(usize::try_from(limit).unwrap_or(usize::MAX)),
+            None => None,
+        };
+        let filter = IssueFilter {
+            repo: fields::required("repo", self.repo)?,
+            label: fields::text("label", self.label)?,
+            milestone: fields::text("milestone", self.milestone)?,
+        };
+        Ok((filter, limit))
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IssueFields {
+    /// owner/name
+    #[schemars(with = "String")]
+    repo: Option<RepoName>,
+    #[schemars(with = "u64", range(min = 1))]
+    issue_number: Option<WholeNumber>,
+}
+
+impl IssueFields {
+    pub(super) fn parse(self) -> Result<IssueRef, FieldError> {
+        let repo = fields::required("repo", self.repo)?;
+        Ok(IssueRef::new(repo, fields::issue_number(self.issue_number)?))
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RepoListFields {
+    /// false: without open_issue_count.
+    #[schemars(with = "Option<bool>")]
+    include_counts: Option<Flag>,
+}
+
+impl RepoListFields {
+    pub(super) fn include_counts(&self) -> bool {
+        self.include_counts.is_none_or(|Flag(flag)| flag)
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DecisionFields {
+    /// From the claim.
+    #[schemars(with = "String")]
+    decision_id: Option<DecisionId>,
+}
+
+impl DecisionFields {
+    pub(super) fn parse(self) -> Result<DecisionId, FieldError> {
+        fields::required("decision_id", self.decision_id)
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoFields {}

@@ -1,0 +1,124 @@
+//! The schemas that agents are shown, made from the same types that read their fields, and small:
+//! every word of them is paid for in every conversation.
+
+use serde_json::{Map, Value};
+
+use super::Call;
+use super::requests::{
+    ClaimFields, ClaimFilterFields, DecisionFields, IssueFields, IssueFilterFields, MyClaimsFields, NextFields,
+    NoFields, ReleaseFields, RepoListFields, UpdateFields,
+};
+
+/// The JSON schema of the fields of `call`. `agent_known`: the connection has named its agent, so
+/// `agent_id` may be left out.
+pub fn published_schema(call: Call, agent_known: bool) -> Map<String, Value> {
+    let schema = match call {
+        Call::Next => schemars::schema_for!(NextFields),
+        Call::Claim => schemars::schema_for!(ClaimFields),
+        Call::Update => schemars::schema_for!(UpdateFields),
+        Call::Release => schemars::schema_for!(ReleaseFields),
+        Call::MyClaims => schemars::schema_for!(MyClaimsFields),
+        Call::Claims => schemars::schema_for!(ClaimFilterFields),
+        Call::Repos => schemars::schema_for!(RepoListFields),
+        Call::OpenIssues => schemars::schema_for!(IssueFilterFields),
+        Call::IssueDetails => schemars::schema_for!(IssueFields),
+        Call::Decision => schemars::schema_for!(DecisionFields),
+        Call::Health => schemars::schema_for!(NoFields),
+    };
+    let mut schema = match schema.to_value() {
+        Value::Object(schema) => schema,
+        other => unreachable!("the schema of a struct is an object, not {other}"),
+    };
+    schema.remove("$schema");
+    schema.remove("title");
+    // Clients of the protocol expect the key, also when there is nothing in it.
+    schema.entry("properties").or_insert_with(|| Value::Object(Map::new()));
+    if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+        properties.values_mut().filter_map(Value::as_object_mut).for_each(simplify);
+    }
+    if agent_known {
+        forgo(&mut schema, "agent_id");
+    }
+    schema
+}
+
+/// Drops what clients warn about or models need not read: formats of integers, and null as a type
+/// (an optional field is one that is not required).
+fn simplify(property: &mut Map<String, Value>) {
+    property.remove("format");
+    if let Some(Value::Array(types)) = property.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            property.insert("type".into(), only);
+        }
+    }
+}
+
+fn forgo(schema: &mut Map<String, Value>, field: &str) {
+    if let Some(Value::Array(required)) = schema.get_mut("required") {
+        required.retain(|name| name != field);
+        if required.is_empty() {
+            schema.remove("required");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const CALLS: [Call; 11] = [
+        Call::Next,
+        Call::Claim,
+        Call::Update,
+        Call::Release,
+        Call::MyClaims,
+        Call::Claims,
+        Call::Repos,
+        Call::OpenIssues,
+        Call::IssueDetails,
+        Call::Decision,
+        Call::Health,
+    ];
+
+    #[test]
+    fn a_schema_is_small_and_says_what_is_required() {
+        let schema = Value::Object(published_schema(Call::Claim, false));
+        let expected = json!({
+            "type": "object",
+            "properties": {
+                "agent_id": { "description": "Your name; keep it for all calls.", "type": "string" },
+                "repo": { "description": "owner/name", "type": "string" },
+                "issue_number": { "type": "integer", "minimum": 1 },
+                "request_id": {
+                    "description": "Any id you choose; a retry with it gets the same claim.", "type": "string"
+                },
+            },
+            "required": ["agent_id", "repo", "issue_number"],
+            "additionalProperties": false,
+        });
+        assert_eq!(schema, expected);
+    }
+
+    #[test]
+    fn an_agent_that_is_known_need_not_name_itself() {
+        let schema = published_schema(Call::Claim, true);
+        assert_eq!(schema["required"], json!(["repo", "issue_number"]));
+        assert!(schema["properties"].get("agent_id").is_some());
+        assert_eq!(published_schema(Call::MyClaims, true).get("required"), None);
+    }
+
+    #[test]
+    fn no_schema_holds_what_clients_warn_about() {
+        for call in CALLS {
+            let text = Value::Object(published_schema(call, false)).to_string();
+            for noise in ["null", "format", "$schema", "\"title\"", "$defs", "$ref", "default"] {
+                assert!(!text.contains(noise), "{call:?} has {noise}: {text}");
+            }
+            assert!(text.contains(r#""properties""#) && text.len() < 800, "{call:?}: {text}");
+        }
+    }
+}

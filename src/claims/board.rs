@@ -1,0 +1,444 @@
+//! The in-memory index: every open issue with its score, every live claim, and the order of what is
+//! on offer. Rebuilt from the store at start, and told of every commit by the store's writer.
+//!
+//! The board never decides a claim. It says what to try, in which order; the store decides.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::order::{Order, OrderKey, Question, Slot, Standing, answers};
+use crate::domain::{
+    AgentId, Claim, ClaimId, ClaimStatus, Empty, IssueFacts, IssueRef, Repo, RepoName, Timestamp,
+};
+use crate::policy::{Scored, Shortlisted};
+use crate::store::{Change, Snapshot};
+
+/// Rows that one walk looks at when a question names both a label and a milestone.
+const WALK_COUNT_MAX: usize = 4_096;
+
+/// Why a repository's issues wait until the filter has seen it.
+const NOT_JUDGED_YET: &str = "the repository filter has not seen it yet";
+
+/// One open issue.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) facts: Arc<IssueFacts>,
+    pub(super) score: Option<Scored>,
+    /// Where the order has it now.
+    pub(super) standing: Standing,
+    /// Finished here, still open on GitHub.
+    pub(super) finished: bool,
+}
+
+/// A repository, and why it does not take part, if so.
+#[derive(Debug, Clone)]
+pub(super) struct RepoRow {
+    pub(super) repo: Repo,
+    pub(super) exclusion: Option<Arc<str>>,
+    pub(super) open_issue_count: usize,
+    pub(super) claim_count: u32,
+}
+
+/// A page of a short list.
+#[derive(Debug, Default)]
+pub(super) struct Shortlist {
+    pub(super) rows: Vec<Shortlisted>,
+    pub(super) slots: Vec<Slot>,
+    /// Where the next page begins; `None` at the end.
+    pub(super) next: Option<OrderKey>,
+}
+
+/// Issues to be scored, as they were when they were taken.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    slots: Vec<Slot>,
+    pub(super) facts: Vec<Arc<IssueFacts>>,
+    generation: u64,
+}
+
+/// Counts for the health page.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts {
+    pub(super) open_issues: usize,
+    /// Claims ever granted.
+    pub(super) granted: u64,
+    pub(super) active_claims: usize,
+    pub(super) active_agents: usize,
+    pub(super) stale_claims: usize,
+}
+
+/// The index itself. Guarded by one lock; no method blocks or takes long.
+#[derive(Debug, Default)]
+pub(super) struct Board {
+    pub(super) rows: Vec<Option<Row>>,
+    free: Vec<Slot>,
+    by_issue: HashMap<IssueRef, Slot>,
+    pub(super) order: Order,
+    /// When scores run out.
+    pub(super) expiries: BTreeSet<(Timestamp, Slot)>,
+    /// Slots waiting for a score.
+    pub(super) unscored: HashSet<Slot>,
+    /// Slots touched since a backlog was taken; `None` while none is out.
+    pub(super) touched: Option<HashSet<Slot>>,
+    pub(super) repos: HashMap<RepoName, RepoRow>,
+    /// Repositories that the filter has yet to see.
+    pub(super) unjudged: HashSet<RepoName>,
+    claims: HashMap<ClaimId, Arc<Claim>>,
+    claim_by_issue: HashMap<IssueRef, ClaimId>,
+    claims_by_agent: HashMap<AgentId, HashSet<ClaimId>>,
+    granted_count: u64,
+    /// Grows with every set of policies put in force.
+    pub(super) generation: u64,
+}
+
+impl Board {
+    /// The board of a freshly opened store; nothing is on offer until a plan is put in force.
+    pub(super) fn load(snapshot: Snapshot) -> Self {
+        let mut board = Self::default();
+        board.granted_count = snapshot.granted_count - snapshot.claims.len() as u64;
+        snapshot.repos.into_iter().for_each(|repo| board.set_repo(repo));
+        snapshot.claims.into_iter().for_each(|claim| board.set_claim(claim));
+        snapshot.issues.into_iter().for_each(|facts| board.set_issue(facts));
+        snapshot.finished.iter().for_each(|issue| board.set_finished(issue));
+        board
+    }
+
+    /// Takes note of one committed change.
+    pub(super) fn apply(&mut self, change: Change) {
+        match change {
+            Change::ClaimSet(claim) => self.set_claim(*claim),
+            Change::IssueOpen(facts) => self.set_issue(*facts),
+            Change::IssueGone(issue) => self.remove_issue(&issue),
+            Change::RepoSet(repo) => self.set_repo(*repo),
+            Change::RepoGone(repo) => self.remove_repo(&repo),
+            Change::Event(_) => {}
+        }
+    }
+
+    /// Whether anything waits for a policy: issues for a score, repositories for the filter.
+    pub(super) fn has_work(&self, now: Timestamp) -> bool {
+        !self.unscored.is_empty() || !self.unjudged.is_empty() || self.next_expiry().is_some_and(|at| at <= now)
+    }
+
+    /// When the next score runs out.
+    pub(super) fn next_expiry(&self) -> Option<Timestamp> {
+        self.expiries.first().map(|(at, _)| *at)
+    }
+
+    /// Takes up to `limit` issues that need a score at `now`.
+    pub(super) fn take_unscored(&mut self, limit: usize, now: Timestamp) -> Batch {
+        while let Some(&(at, slot)) = self.expiries.first()
+            && at <= now
+        {
+            self.expiries.pop_first();
+            self.unscored.insert(slot);
+        }
+        let slots: Vec<Slot> = self.unscored.iter().copied().take(limit).collect();
+        let mut batch = Batch { generation: self.generation, ..Batch::default() };
+        for slot in slots {
+            self.unscored.remove(&slot);
+            if let Some(row) = self.row(slot) {
+                batch.facts.push(Arc::clone(&row.facts));
+                batch.slots.push(slot);
+            }
+        }
+        batch
+    }
+
+    /// Notes scores, except of issues that changed meanwhile: those wait for a score already. A batch
+    /// taken under an earlier set of policies is dropped, since the newer set scored everything.
+    pub(super) fn note_scores(&mut self, batch: Batch, scores: Vec<Scored>) {
+        if batch.generation != self.generation {
+            return;
+        }
+        for ((slot, facts), scored) in batch.slots.into_iter().zip(batch.facts).zip(scores) {
+            if self.row(slot).is_some_and(|row| Arc::ptr_eq(&row.facts, &facts)) {
+                self.set_score(slot, Some(scored));
+                self.place(slot);
+            }
+        }
+    }
+
+    /// Takes repositories that the filter has yet to see.
+    pub(super) fn take_unjudged(&mut self) -> Vec<Repo> {
+        let names = std::mem::take(&mut self.unjudged);
+        names.iter().filter_map(|name| self.repos.get(name)).map(|row| row.repo.clone()).collect()
+    }
+
+    /// Notes the filter's word on repositories: why each does not take part, if so.
+    pub(super) fn note_exclusions(&mut self, verdicts: impl IntoIterator<Item = (RepoName, Option<Arc<str>>)>) {
+        let mut changed = HashSet::new();
+        for (name, exclusion) in verdicts {
+            if let Some(row) = self.repos.get_mut(&name)
+                && row.exclusion != exclusion
+            {
+                row.exclusion = exclusion;
+                changed.insert(name);
+            }
+        }
+        if changed.is_empty() {
+            return;
+        }
+        for index in 0..self.rows.len() {
+            if self.rows[index].as_ref().is_some_and(|row| changed.contains(&row.facts.issue.repo)) {
+                self.place(slot_of(index));
+            }
+        }
+    }
+
+    /// Up to `limit` issues on offer in answer to `question`, best first, from behind `after`,
+    /// without those that `passed` names.
+    pub(super) fn shortlist(
+        &self,
+        question: &Question<'_>,
+        after: Option<OrderKey>,
+        limit: usize,
+        passed: impl Fn(Slot) -> bool,
+    ) -> Shortlist {
+        let mut page = Shortlist::default();
+        for (looked_at, place) in self.order.walk(question, after).enumerate() {
+            if page.slots.len() == limit || looked_at == WALK_COUNT_MAX {
+                return page;
+            }
+            page.next = Some(place);
+            let Some(row) = self.row(place.slot()).filter(|row| answers(&row.facts, question)) else { continue };
+            if passed(place.slot()) {
+                continue;
+            }
+            page.slots.push(place.slot());
+            page.rows.push(Shortlisted {
+                facts: Arc::clone(&row.facts),
+                score: row.score.as_ref().map_or(0.0, |scored| scored.value),
+                repo_claim_count: self.repos.get(&row.facts.issue.repo).map_or(0, |repo| repo.claim_count),
+            });
+        }
+        page.next = None;
+        page
+    }
+
+    /// Why there is nothing in answer to `question`.
+    pub(super) fn tally(&self, question: &Question<'_>) -> Empty {
+        self.order.tally(question)
+    }
+
+    /// Why a repository does not take part, if it is known and excluded.
+    pub(super) fn exclusion(&self, repo: &RepoName) -> Option<Arc<str>> {
+        self.repos.get(repo).and_then(|row| row.exclusion.clone())
+    }
+
+    /// Whether the issue is known as open.
+    pub(super) fn is_open(&self, issue: &IssueRef) -> bool {
+        self.by_issue.contains_key(issue)
+    }
+
+    /// Every live claim.
+    pub(super) fn claims(&self) -> impl Iterator<Item = &Arc<Claim>> {
+        self.claims.values()
+    }
+
+    /// The live claim on `issue`.
+    pub(super) fn claim_on(&self, issue: &IssueRef) -> Option<&Arc<Claim>> {
+        self.claim_by_issue.get(issue).and_then(|id| self.claims.get(id))
+    }
+
+    /// Whether `agent` holds anything.
+    pub(super) fn is_holder(&self, agent: &AgentId) -> bool {
+        self.claims_by_agent.contains_key(agent)
+    }
+
+    /// Repositories of the agent's live claims, one entry a claim.
+    pub(super) fn claim_repos(&self, agent: &AgentId) -> Vec<RepoName> {
+        let ids = self.claims_by_agent.get(agent).into_iter().flatten();
+        ids.filter_map(|id| self.claims.get(id)).map(|claim| claim.repo.clone()).collect()
+    }
+
+    /// Counts for the health page.
+    pub(super) fn counts(&self) -> Counts {
+        Counts {
+            open_issues: self.by_issue.len(),
+            granted: self.granted_count,
+            active_claims: self.claims.len(),
+            active_agents: self.claims_by_agent.len(),
+            stale_claims: self.claims.values().filter(|claim| claim.status() == ClaimStatus::Stale).count(),
+        }
+    }
+
+    pub(super) fn row(&self, slot: Slot) -> Option<&Row> {
+        self.rows.get(slot as usize).and_then(Option::as_ref)
+    }
+
+    /// Where an issue stands by what is known now.
+    pub(super) fn standing(&self, slot: Slot, row: &Row) -> Standing {
+        let admitted = self.repos.get(&row.facts.issue.repo).is_some_and(|repo| repo.exclusion.is_none());
+        if !admitted {
+            Standing::NotAdmitted
+        } else if self.claim_by_issue.contains_key(&row.facts.issue) {
+            Standing::Claimed
+        } else if row.finished {
+            Standing::Finished
+        } else {
+            match &row.score {
+                None => Standing::Unscored,
+                Some(Scored { skip: Some(reason), .. }) => Standing::Skipped(Arc::clone(reason)),
+                Some(scored) => Standing::Ready(OrderKey::new(scored.value, &row.facts, slot)),
+            }
+        }
+    }
+
+    /// Moves an issue in the order to where it stands now.
+    fn place(&mut self, slot: Slot) {
+        self.touch(slot);
+        let Some(row) = self.row(slot) else { return };
+        let standing = self.standing(slot, row);
+        if let Some(row) = self.rows[slot as usize].as_mut()
+            && row.standing != standing
+        {
+            self.order.remove(&row.facts, &row.standing);
+            self.order.insert(&row.facts, &standing);
+            row.standing = standing;
+        }
+    }
+
+    fn touch(&mut self, slot: Slot) {
+        if let Some(touched) = &mut self.touched {
+            touched.insert(slot);
+        }
+    }
+
+    pub(super) fn set_score(&mut self, slot: Slot, score: Option<Scored>) {
+        let Some(row) = self.rows[slot as usize].as_mut() else { return };
+        if let Some(at) = row.score.as_ref().and_then(|old| old.valid_until) {
+            self.expiries.remove(&(at, slot));
+        }
+        if let Some(at) = score.as_ref().and_then(|new| new.valid_until) {
+            self.expiries.insert((at, slot));
+        }
+        row.score = score;
+    }
+
+    /// A new or changed issue. A changed one keeps its old score, and so stays on offer, until it has its new one.
+    fn set_issue(&mut self, facts: IssueFacts) {
+        let issue = facts.issue.clone();
+        let facts = Arc::new(facts);
+        let slot = match self.by_issue.get(&issue) {
+            Some(&slot) => {
+                if let Some(row) = self.rows[slot as usize].as_mut() {
+                    self.order.remove(&row.facts, &row.standing);
+                    row.facts = facts;
+                    row.standing = Standing::Unscored;
+                    self.order.insert(&row.facts, &row.standing);
+                }
+                slot
+            }
+            None => {
+                let row = Row { facts, score: None, standing: Standing::Unscored, finished: false };
+                self.order.insert(&row.facts, &row.standing);
+                self.repos.entry(issue.repo.clone()).and_modify(|repo| repo.open_issue_count += 1);
+                let slot = self.occupy(row);
+                self.by_issue.insert(issue, slot);
+                slot
+            }
+        };
+        self.unscored.insert(slot);
+        self.place(slot);
+    }
+
+    fn occupy(&mut self, row: Row) -> Slot {
+        if let Some(slot) = self.free.pop() {
+            self.rows[slot as usize] = Some(row);
+            return slot;
+        }
+        self.rows.push(Some(row));
+        slot_of(self.rows.len() - 1)
+    }
+
+    fn remove_issue(&mut self, issue: &IssueRef) {
+        let Some(slot) = self.by_issue.remove(issue) else { return };
+        self.touch(slot);
+        self.set_score(slot, None);
+        self.unscored.remove(&slot);
+        if let Some(row) = self.rows[slot as usize].take() {
+            self.order.remove(&row.facts, &row.standing);
+        }
+        if let Some(repo) = self.repos.get_mut(&issue.repo) {
+            repo.open_issue_count = repo.open_issue_count.saturating_sub(1);
+        }
+        self.free.push(slot);
+    }
+
+    fn set_finished(&mut self, issue: &IssueRef) {
+        let Some(&slot) = self.by_issue.get(issue) else { return };
+        if let Some(row) = self.rows[slot as usize].as_mut() {
+            row.finished = true;
+        }
+        self.place(slot);
+    }
+
+    fn set_repo(&mut self, repo: Repo) {
+        let name = repo.full_name.clone();
+        match self.repos.get_mut(&name) {
+            Some(row) if row.repo == repo => return,
+            // Until the filter has judged the new facts its word on the old ones holds.
+            Some(row) => row.repo = repo,
+            None => {
+                let claim_count = self.claims.values().filter(|claim| claim.repo == name).count();
+                let row = RepoRow {
+                    repo,
+                    exclusion: Some(NOT_JUDGED_YET.into()),
+                    open_issue_count: self.by_issue.keys().filter(|issue| issue.repo == name).count(),
+                    claim_count: u32::try_from(claim_count).unwrap_or(u32::MAX),
+                };
+                self.repos.insert(name.clone(), row);
+            }
+        }
+        self.unjudged.insert(name);
+    }
+
+    fn remove_repo(&mut self, name: &RepoName) {
+        let gone: Vec<IssueRef> = self.by_issue.keys().filter(|issue| issue.repo == *name).cloned().collect();
+        gone.iter().for_each(|issue| self.remove_issue(issue));
+        self.repos.remove(name);
+        self.unjudged.remove(name);
+    }
+
+    fn set_claim(&mut self, claim: Claim) {
+        let issue = claim.issue_ref();
+        if claim.status().is_terminal() {
+            self.remove_claim(&claim);
+            if claim.status() == ClaimStatus::Closed {
+                self.set_finished(&issue);
+            }
+        } else {
+            let claim = Arc::new(claim);
+            if self.claims.insert(claim.claim_id, Arc::clone(&claim)).is_none() {
+                self.granted_count += 1;
+                self.claim_by_issue.insert(issue.clone(), claim.claim_id);
+                self.claims_by_agent.entry(claim.agent_id.clone()).or_default().insert(claim.claim_id);
+                self.repos.entry(issue.repo.clone()).and_modify(|repo| repo.claim_count += 1);
+            }
+        }
+        if let Some(&slot) = self.by_issue.get(&issue) {
+            self.place(slot);
+        }
+    }
+
+    fn remove_claim(&mut self, claim: &Claim) {
+        if self.claims.remove(&claim.claim_id).is_none() {
+            return;
+        }
+        self.claim_by_issue.remove(&claim.issue_ref());
+        if let Some(ids) = self.claims_by_agent.get_mut(&claim.agent_id) {
+            ids.remove(&claim.claim_id);
+            if ids.is_empty() {
+                self.claims_by_agent.remove(&claim.agent_id);
+            }
+        }
+        if let Some(repo) = self.repos.get_mut(&claim.repo) {
+            repo.claim_count = repo.claim_count.saturating_sub(1);
+        }
+    }
+}
+
+pub(super) fn slot_of(index: usize) -> Slot {
+    Slot::try_from(index).expect("fewer than 2^32 open issues")
+}

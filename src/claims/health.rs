@@ -1,0 +1,68 @@
+//! How the server is doing, and what works only in part.
+
+use parking_lot::Mutex;
+
+use super::{ClaimManager, Health, PolicyHealth};
+use crate::domain::{PolicyStamp, Timestamp};
+
+/// What background work found out about the world around.
+#[derive(Debug)]
+pub(super) struct Status {
+    started_at: Timestamp,
+    last_sync_at: Mutex<Option<Timestamp>>,
+    /// What is wrong now, by part.
+    troubles: Mutex<Vec<(&'static str, String)>>,
+}
+
+impl Status {
+    pub(super) fn new(started_at: Timestamp) -> Self {
+        Self { started_at, last_sync_at: Mutex::default(), troubles: Mutex::default() }
+    }
+
+    pub(super) fn synced(&self, at: Timestamp) {
+        *self.last_sync_at.lock() = Some(at);
+    }
+
+    /// Notes how a part is doing; `None` when all is well with it again.
+    pub(super) fn report(&self, part: &'static str, trouble: Option<String>) {
+        let mut troubles = self.troubles.lock();
+        troubles.retain(|(known, _)| *known != part);
+        troubles.extend(trouble.map(|trouble| (part, trouble)));
+    }
+}
+
+impl ClaimManager {
+    /// How the server is doing.
+    pub fn health(&self) -> Health {
+        let counts = self.index.board.read().counts();
+        let policies = self.desk.current();
+        let [ranker, stale_rule, repo_filter] = policies.set.stamps();
+        let troubles = self.status.troubles.lock();
+        let mut degraded: Vec<String> = troubles.iter().map(|(part, trouble)| format!("{part}: {trouble}")).collect();
+        degraded.extend(self.desk.faults());
+        let rejected = self.desk.rejected();
+        degraded.extend(rejected.iter().map(|why| format!("policies: {why}")));
+        let uptime = self.clock.now() - self.status.started_at;
+        Health {
+            uptime_seconds: u64::try_from(uptime.num_seconds()).unwrap_or(0),
+            total_claims: counts.granted,
+            active_claims: counts.active_claims,
+            active_agents: counts.active_agents,
+            stale_claims: counts.stale_claims,
+            open_issues: counts.open_issues,
+            last_github_sync_at: *self.status.last_sync_at.lock(),
+            degraded,
+            policies: PolicyHealth {
+                ranker: brief(ranker),
+                stale_rule: brief(stale_rule),
+                repo_filter: brief(repo_filter),
+                rejected,
+            },
+        }
+    }
+}
+
+/// `builtin:rules@1f2e3d4c5b6a`: where it is from, and enough of its digest to tell versions apart.
+fn brief(stamp: &PolicyStamp) -> String {
+    format!("{}@{}", stamp.source, stamp.digest.get(..12).unwrap_or(&stamp.digest))
+}

@@ -1,0 +1,235 @@
+//! Opening the claim manager, and the work it does on its own: scoring, sweeping, syncing.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+use super::desk::{ANNOUNCEMENT_COUNT_MAX, Desk};
+use super::health::Status;
+use super::index::Index;
+use super::presence::Presence;
+use super::{ClaimManager, Reload};
+use crate::config::{Config, LiveConfig};
+use crate::domain::{Clock, EventDraft, RepoName};
+use crate::github::IssueSource;
+use crate::policy::{PolicyHost, PolicyRejected};
+use crate::store::{Store, StoreError};
+use crate::sync::{Sync, SyncReport};
+
+/// How long after a start no claim is marked or taken back: while the server was away nobody could be
+/// heard, so owners get a chance to call first.
+const FIRST_SWEEP_DELAY: Duration = Duration::from_secs(120);
+/// How often calls of owners are written down: what a crash can forget of them.
+const CALLS_WRITTEN_EVERY: Duration = Duration::from_secs(10);
+/// Longest sleep of the scorer, so that a clock that was set is noticed.
+const SCORER_SLEEP_MAX: Duration = Duration::from_secs(30);
+
+/// What a claim manager is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The authority.
+    pub store: Arc<dyn Store>,
+    /// Where issues come from.
+    pub source: Arc<dyn IssueSource>,
+    /// The index that the store reports to.
+    pub index: Arc<Index>,
+    /// What runs policies.
+    pub host: PolicyHost,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The settings, as they change.
+    pub config: LiveConfig,
+    /// The folder that relative policy sources start from.
+    pub base_dir: PathBuf,
+}
+
+/// Why a claim manager could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A policy was refused that nothing can stand in for.
+    #[error(transparent)]
+    Policy(#[from] PolicyRejected),
+}
+
+impl ClaimManager {
+    /// Fills the index from the store, puts the policies in force, and is ready for requests.
+    ///
+    /// # Errors
+    /// When the store fails, or the repository filter cannot be loaded.
+    pub async fn open(parts: Parts) -> Result<(Arc<Self>, Background), OpenError> {
+        let Parts { store, source, index, host, clock, config, base_dir } = parts;
+        let mut snapshot = store.snapshot_load().await?;
+        let presence = Presence::load(std::mem::take(&mut snapshot.last_calls));
+        let (sender, announcements) = mpsc::channel(ANNOUNCEMENT_COUNT_MAX);
+        let policies = config.current().effective_policies();
+        let (filled, desk_clock, dir) = (Arc::clone(&index), Arc::clone(&clock), base_dir.clone());
+        let desk = tokio::task::spawn_blocking(move || {
+            filled.fill(snapshot);
+            Desk::open(host, &policies, &dir, filled, desk_clock, sender)
+        });
+        let desk = Arc::new(desk.await.expect("opening policies does not panic")?);
+        let sync = Sync::new(Arc::clone(&source), Arc::clone(&store), Arc::clone(&clock));
+        let status = Status::new(clock.now());
+        let manager = Arc::new(Self::new(store, source, index, desk, clock, config, presence, status));
+        let background = Background { manager: Arc::clone(&manager), sync, announcements };
+        Ok((manager, background))
+    }
+
+    /// Whether the filter admits a repository; asks it first if it has not seen it yet.
+    fn is_admitted(&self, repo: &RepoName) -> bool {
+        if self.index.board.read().unjudged.contains(repo) {
+            self.desk.judge_pending();
+        }
+        self.index.board.read().exclusion(repo).is_none()
+    }
+}
+
+/// The work a claim manager does on its own.
+#[derive(Debug)]
+pub struct Background {
+    manager: Arc<ClaimManager>,
+    sync: Sync,
+    announcements: mpsc::Receiver<EventDraft>,
+}
+
+impl Background {
+    /// Starts everything; it ends with `shutdown`.
+    pub fn start(self, tracker: &TaskTracker, shutdown: &CancellationToken) {
+        let Self { manager, sync, announcements } = self;
+        let spawn = |name: &'static str, work: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
+            let shutdown = shutdown.clone();
+            tracker.spawn(async move {
+                if shutdown.run_until_cancelled(work).await.is_some() {
+                    error!("{name} ended early");
+                }
+            });
+        };
+        spawn("scoring", Box::pin(score_continually(Arc::clone(&manager))));
+        spawn("sweeping", Box::pin(sweep_continually(Arc::clone(&manager))));
+        spawn("noting calls", Box::pin(write_calls_continually(Arc::clone(&manager))));
+        spawn("announcing", Box::pin(announce_continually(Arc::clone(&manager), announcements)));
+        spawn("syncing", Box::pin(sync_continually(manager, sync)));
+    }
+}
+
+async fn score_continually(manager: Arc<ClaimManager>) {
+    loop {
+        let (desk, now) = (Arc::clone(&manager.desk), manager.clock.now());
+        let expiry = manager.index.board.read().next_expiry();
+        if manager.index.board.read().has_work(now)
+            && let Err(panic) = tokio::task::spawn_blocking(move || desk.work_off()).await
+        {
+            error!("scoring failed: {panic}");
+        }
+        let until = expiry.and_then(|at| (at - now).to_std().ok()).map_or(SCORER_SLEEP_MAX, |wait| wait.min(SCORER_SLEEP_MAX));
+        let _ = tokio::time::timeout(until, manager.index.work.notified()).await;
+    }
+}
+
+async fn sweep_continually(manager: Arc<ClaimManager>) {
+    tokio::time::sleep(FIRST_SWEEP_DELAY).await;
+    loop {
+        let trouble = manager.sweep().await.err().map(|error| chain(&error));
+        if let Some(trouble) = &trouble {
+            error!("sweep failed, no lease was checked: {trouble}");
+        }
+        manager.status.report("sweep", trouble);
+        tokio::time::sleep(Duration::from_secs(manager.config.current().leases.sweep_seconds.max(1))).await;
+    }
+}
+
+async fn write_calls_continually(manager: Arc<ClaimManager>) {
+    loop {
+        tokio::time::sleep(CALLS_WRITTEN_EVERY).await;
+        let trouble = manager.write_down_calls().await.err().map(|error| chain(&error));
+        manager.status.report("store", trouble);
+    }
+}
+
+async fn announce_continually(manager: Arc<ClaimManager>, mut announcements: mpsc::Receiver<EventDraft>) {
+    while let Some(draft) = announcements.recv().await {
+        if let Err(error) = manager.store.event_append(vec![draft]).await {
+            warn!("an event could not be written: {}", chain(&error));
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
+async fn sync_continually(manager: Arc<ClaimManager>, sync: Sync) {
+    let mut config = manager.config.clone();
+    loop {
+        let report = sync.run_once(|repo| manager.is_admitted(repo)).await;
+        manager.note_sync(&report);
+        let interval = Duration::from_secs(config.current().sync.interval_minutes.max(1) * 60);
+        let pause = report.paused_until.and_then(|until| (until - manager.clock.now()).to_std().ok());
+        let wait = pause.map_or(interval, |pause| pause.min(interval));
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = manager.sync_wanted(&mut config) => {}
+        }
+    }
+}
+
+impl ClaimManager {
+    /// Puts an edited configuration in force: its policies first, and nothing of it unless they are
+    /// accepted. Relative policy sources start from `base_dir`.
+    ///
+    /// # Errors
+    /// [`PolicyRejected`]; everything in force stays.
+    pub async fn apply_config(&self, config: Config, base_dir: &Path) -> Result<Reload, PolicyRejected> {
+        let reload = self.desk.reload(config.effective_policies(), base_dir).await?;
+        self.config.replace(config);
+        Ok(reload)
+    }
+
+    /// Writes down what is only noted, before the store closes.
+    pub async fn rest(&self) {
+        if let Err(error) = self.write_down_calls().await {
+            warn!("the latest calls of owners were not written down: {}", chain(&error));
+        }
+    }
+
+    /// Notes that an edit of the configuration was refused as a whole.
+    pub fn note_rejected_config(&self, why: String) {
+        self.desk.note_rejected(why);
+    }
+
+    /// Waits for an edit that changes what a sync would read.
+    async fn sync_wanted(&self, config: &mut LiveConfig) {
+        let (github, policies) = (config.current().github.clone(), config.current().policies.repo_filter.clone());
+        loop {
+            config.changed().await;
+            let present = config.current();
+            if present.github != github || present.policies.repo_filter != policies {
+                return;
+            }
+        }
+    }
+
+    fn note_sync(&self, report: &SyncReport) {
+        let general = report.general_failure.iter().map(|error| chain(error));
+        let single = report.failures.iter().map(|(repo, error)| format!("{repo}: {}", chain(error)));
+        let trouble = general.chain(single).next();
+        if let Some(trouble) = &trouble {
+            warn!(failures = report.failures.len(), "sync went through only in part: {trouble}");
+        } else {
+            self.status.synced(self.clock.now());
+            info!(repos = report.repos_scanned, changed = report.open_issues_seen, "synced");
+        }
+        self.status.report("github", trouble);
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

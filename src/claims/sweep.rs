@@ -1,0 +1,110 @@
+//! The periodic lease check: marks lapsed claims and takes them back, as the stale rule says.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use tracing::{info, warn};
+
+use super::ClaimManager;
+use crate::domain::{Actor, Claim, ClaimStatus, Step, Timestamp};
+use crate::policy::{LiveClaim, Verdict};
+use crate::store::{AdvanceOutcome, ClaimChange, StoreError};
+
+/// What one sweep did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SweepReport {
+    /// Claims marked as stale.
+    pub stale_marked: usize,
+    /// Claims taken back.
+    pub auto_released: usize,
+}
+
+impl ClaimManager {
+    /// Checks every live claim once.
+    ///
+    /// # Errors
+    /// When the store fails. A failing stale rule is no error: it touches no claim.
+    pub async fn sweep(&self) -> Result<SweepReport, StoreError> {
+        let now = self.clock.now();
+        self.write_down_calls().await?;
+        let claims: Vec<Arc<Claim>> = self.index.board.read().claims().cloned().collect();
+        let mut report = SweepReport::default();
+        if claims.is_empty() {
+            return Ok(report);
+        }
+        let policies = self.desk.current();
+        let rows: Vec<LiveClaim<'_>> =
+            claims.iter().map(|claim| LiveClaim { claim, last_call_at: self.last_call(claim) }).collect();
+        let verdicts = match policies.set.stale_rule.assess(&rows, now) {
+            Ok(verdicts) => verdicts,
+            Err(fault) => {
+                self.desk.note_failure(&policies, "stale_rule", &fault, "no claim is touched");
+                return Ok(report);
+            }
+        };
+        for (row, verdict) in rows.iter().zip(verdicts) {
+            let to = match verdict {
+                Verdict::Healthy | Verdict::Waiting => continue,
+                Verdict::Stale => ClaimStatus::Stale,
+                Verdict::Release => ClaimStatus::Released,
+            };
+            // Its owner may have called since the rule looked.
+            if row.claim.status() == to || self.last_call(row.claim) > row.last_call_at {
+                continue;
+            }
+            if self.reclaim(row.claim, to, now).await? {
+                report.stale_marked += usize::from(to == ClaimStatus::Stale);
+                report.auto_released += usize::from(to == ClaimStatus::Released);
+            }
+        }
+        if report != SweepReport::default() {
+            info!(stale = report.stale_marked, released = report.auto_released, "sweep moved claims");
+        }
+        Ok(report)
+    }
+
+    async fn reclaim(&self, claim: &Claim, to: ClaimStatus, now: Timestamp) -> Result<bool, StoreError> {
+        let note = match to {
+            ClaimStatus::Stale => "no word from its owner within the lease",
+            _ => "taken back by the stale rule",
+        };
+        let change = ClaimChange {
+            claim_id: claim.claim_id,
+            owner: None,
+            epoch: Some(claim.lease.epoch),
+            last_updated: Some(claim.last_updated()),
+            step: Step::to(to, Actor::Sweep).with_note(note),
+            lease: TimeDelta::zero(),
+            now,
+        };
+        match self.store.claim_advance(change).await? {
+            AdvanceOutcome::Moved(..) => Ok(true),
+            // Its owner was faster: that is what the guards are for.
+            AdvanceOutcome::NotFound | AdvanceOutcome::NotOwner(_) | AdvanceOutcome::Superseded(_) => Ok(false),
+            AdvanceOutcome::Refused(claim, error) => {
+                warn!(claim.id = %claim.claim_id, "the stale rule asked for what a claim cannot do: {error}");
+                Ok(false)
+            }
+        }
+    }
+
+    /// When the claim's owner was last heard of.
+    fn last_call(&self, claim: &Claim) -> Timestamp {
+        let updated = claim.status_history().iter().rev().find(|entry| entry.status != ClaimStatus::Stale);
+        let updated = updated.map_or(claim.claimed_at, |entry| entry.timestamp);
+        let updated = if claim.status() == ClaimStatus::Stale { updated } else { claim.last_updated() };
+        self.presence.last_call(&claim.agent_id).map_or(updated, |heard| heard.max(updated))
+    }
+
+    /// Writes down when owners were last heard of.
+    pub(super) async fn write_down_calls(&self) -> Result<(), StoreError> {
+        let calls = {
+            let board = self.index.board.read();
+            self.presence.take_unwritten(|agent| board.is_holder(agent))
+        };
+        if calls.is_empty() {
+            return Ok(());
+        }
+        self.store.agent_heard(calls).await
+    }
+}

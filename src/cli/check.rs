@@ -1,0 +1,58 @@
+//! `issuecommand config check`: is this configuration fit for use, policies included?
+
+use std::process::ExitCode;
+
+use clap::Args;
+use issuecommand::config::{ConfigSource, Summary, load};
+use issuecommand::policy::PolicyHost;
+
+use super::ConfigFile;
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Print the result as JSON, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let source = ConfigSource::from_process(args.file.config.clone());
+    let loaded = match load(&source) {
+        Ok(loaded) => loaded,
+        Err(report) => {
+            if args.json {
+                let problems: Vec<_> = report.problems.iter().map(ToString::to_string).collect();
+                anstream::println!("{}", serde_json::json!({ "ok": false, "problems": problems }));
+            } else {
+                report.print();
+            }
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    // Policies are compiled, configured and tried as the server would, without a cache to hide behind.
+    let policies = PolicyHost::new(None)?.load(&loaded.config.effective_policies(), &loaded.folder);
+    match policies {
+        Ok(policies) => {
+            let [ranker, stale_rule, repo_filter] = policies.stamps();
+            if args.json {
+                let stamps = serde_json::json!({ "ranker": ranker, "stale_rule": stale_rule, "repo_filter": repo_filter });
+                anstream::println!("{}", serde_json::json!({ "ok": true, "policies": stamps }));
+            } else {
+                anstream::print!("{}", Summary::of(&loaded));
+                for (part, stamp) in [("ranker", ranker), ("stale rule", stale_rule), ("repo filter", repo_filter)] {
+                    anstream::println!("  {part:11} {} (sha256 {})", stamp.source, &stamp.digest[..12]);
+                }
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(rejected) => {
+            if args.json {
+                anstream::println!("{}", serde_json::json!({ "ok": false, "problems": [rejected.to_string()] }));
+                return Ok(ExitCode::FAILURE);
+            }
+            Err(rejected.into())
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What can be asked for on the command line: one file a command.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+mod check;
+mod demo;
+mod serve;
+
+/// The server that says which coding agent works on which GitHub issue.
+///
+/// Agents ask it for their next issue, over MCP or HTTP, and get one that is exclusively theirs. Which
+/// issue comes first is your team's policy: a table in issuecommand.toml, or a WebAssembly component.
+#[derive(Debug, Parser)]
+#[command(name = "issuecommand", version, max_term_width = 100, after_help = "Start with `issuecommand demo`: no token, no network, no configuration.")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve agents: HTTP with MCP at /mcp, and MCP on standard input with --stdio
+    Serve(serve::ServeArgs),
+    /// Show it at work on a sample backlog: no token, no network, no configuration
+    Demo(demo::DemoArgs),
+    /// Look at the configuration without starting anything
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Check a configuration: every key, every variable, and the policies it names
+    Check(check::CheckArgs),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+pub struct ConfigFile {
+    #[arg(long, value_name = "FILE")]
+    #[arg(help = "The configuration file [default: ./issuecommand.toml, if there is one]")]
+    config: Option<PathBuf>,
+}
+
+/// Runs the command. Exit codes: 0 all is well, 1 it failed, 2 the command line is wrong.
+pub fn run(cli: Cli) -> ExitCode {
+    let done = match cli.command {
+        Command::Serve(args) => serve::run(args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Config(ConfigCommand::Check(args)) => check::run(&args),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            anstream::eprintln!("{RED}error:{RED:#} {error:#}", RED = anstyle::AnsiColor::Red.on_default().bold());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The runtime every command runs on.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// Waits until the process is asked to end.
+async fn asked_to_end() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}

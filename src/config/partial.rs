@@ -1,0 +1,63 @@
+//! Tables that may be given in part: what is left out keeps the default of its own place.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use super::{PoliciesConfig, PolicyConfig, RateLimit, RateLimitConfig};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RateLimitPart {
+    per_minute: Option<u32>,
+    burst: Option<u32>,
+}
+
+fn limit<'de, D: Deserializer<'de>>(deserializer: D, default: RateLimit) -> Result<RateLimit, D::Error> {
+    let part = RateLimitPart::deserialize(deserializer)?;
+    Ok(RateLimit {
+        per_minute: part.per_minute.unwrap_or(default.per_minute),
+        burst: part.burst.unwrap_or(default.burst),
+    })
+}
+
+pub(super) fn ip_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RateLimit, D::Error> {
+    limit(deserializer, RateLimitConfig::default().ip)
+}
+
+pub(super) fn principal_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RateLimit, D::Error> {
+    limit(deserializer, RateLimitConfig::default().principal)
+}
+
+pub(super) fn agent_mutations_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RateLimit, D::Error> {
+    limit(deserializer, RateLimitConfig::default().agent_mutations)
+}
+
+pub(super) fn sse_connect_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RateLimit, D::Error> {
+    limit(deserializer, RateLimitConfig::default().sse_connect)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PolicyPart {
+    source: Option<String>,
+    sha256: Option<String>,
+    #[serde(default)]
+    settings: Map<String, Value>,
+}
+
+fn policy<'de, D: Deserializer<'de>>(deserializer: D, default: PolicyConfig) -> Result<PolicyConfig, D::Error> {
+    let part = PolicyPart::deserialize(deserializer)?;
+    Ok(PolicyConfig { source: part.source.unwrap_or(default.source), sha256: part.sha256, settings: part.settings })
+}
+
+pub(super) fn ranker<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PolicyConfig, D::Error> {
+    policy(deserializer, PoliciesConfig::default().ranker)
+}
+
+pub(super) fn stale_rule<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PolicyConfig, D::Error> {
+    policy(deserializer, PoliciesConfig::default().stale_rule)
+}
+
+pub(super) fn repo_filter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PolicyConfig, D::Error> {
+    policy(deserializer, PoliciesConfig::default().repo_filter)
+}

@@ -1,0 +1,245 @@
+//! Where configuration comes from, and the one way to load it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::document::{Document, Reading};
+use super::environment::{Environment, Place};
+use super::report::{ConfigReport, Problem};
+use super::validate::{Finding, validate};
+use super::variables::Variable;
+use super::{Config, keys};
+
+/// The configuration's file name when none is given, in the working folder.
+pub const CONFIG_FILE_NAME: &str = "issuecommand.toml";
+/// The file of variables beside it.
+pub const DOTENV_FILE_NAME: &str = ".env";
+/// Largest issuecommand.toml. Ours: far more than anyone writes by hand.
+pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Where to read from. Files are read at every [`load`], the environment is what it was at the start.
+#[derive(Clone, Default)]
+pub struct ConfigSource {
+    /// The file; `None` means issuecommand.toml in the working folder, if there is one.
+    pub file: Option<PathBuf>,
+    /// The variables of the process.
+    pub env: BTreeMap<String, String>,
+    /// A file of further variables, over which those of the process win.
+    pub dotenv: Option<PathBuf>,
+}
+
+/// Names of variables only: their values may be secret.
+impl fmt::Debug for ConfigSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConfigSource")
+            .field("file", &self.file)
+            .field("env", &self.env.keys())
+            .field("dotenv", &self.dotenv)
+            .finish()
+    }
+}
+
+impl ConfigSource {
+    /// The process's environment, a `.env` beside the configuration, and `file` or issuecommand.toml.
+    /// The process's environment itself is never changed.
+    pub fn from_process(file: Option<PathBuf>) -> Self {
+        let env = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
+            .collect();
+        let folder = folder_of(file.as_deref());
+        Self { file, env, dotenv: Some(folder.join(DOTENV_FILE_NAME)) }
+    }
+
+    fn path(&self) -> &Path {
+        self.file.as_deref().unwrap_or(Path::new(CONFIG_FILE_NAME))
+    }
+}
+
+fn folder_of(file: Option<&Path>) -> PathBuf {
+    file.and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default()
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody set it.
+    Default,
+    /// A line of the file.
+    File {
+        /// The file as it was named.
+        file: String,
+        /// From 1.
+        line: usize,
+    },
+    /// A variable, of the process or of a `.env` file.
+    Variable {
+        /// Its name.
+        name: &'static str,
+        /// The `.env` file, with the line; `None` for the process's environment.
+        dotenv: Option<String>,
+    },
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File { file, line } => write!(f, "{file}:{line}"),
+            Self::Variable { name, dotenv: None } => write!(f, "env {name}"),
+            Self::Variable { name, dotenv: Some(place) } => write!(f, "{name} in {place}"),
+        }
+    }
+}
+
+/// A configuration that is fit for use, and where it came from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// The file it was read from, if there was one.
+    pub file: Option<PathBuf>,
+    /// The folder to which paths of policy components are relative.
+    pub folder: PathBuf,
+    /// What the operator should know, although nothing is wrong.
+    pub notes: Vec<String>,
+    origins: BTreeMap<String, Origin>,
+    watched: Vec<PathBuf>,
+}
+
+impl Loaded {
+    /// Where the value of a dotted key came from.
+    pub fn origin(&self, key: &str) -> &Origin {
+        self.origins.get(key).unwrap_or(&Origin::Default)
+    }
+
+    /// Every file whose change may change what the server does: issuecommand.toml and `.env`, whether
+    /// they exist or not, and the policy components.
+    pub fn watched_files(&self) -> Vec<PathBuf> {
+        let components = self.config.policies.component_paths(&self.folder);
+        self.watched.iter().cloned().chain(components).collect()
+    }
+}
+
+/// Reads file and variables, and puts them together: defaults, the file over them, variables over both.
+///
+/// # Errors
+/// Everything that is wrong, at once: see [`ConfigReport`].
+pub fn load(source: &ConfigSource) -> Result<Loaded, ConfigReport> {
+    let mut problems = Vec::new();
+    let (reading, found) = match read_file(source) {
+        Ok(Some(text)) => (Document::read(source.path().display().to_string(), text), true),
+        Ok(None) => (nothing(), false),
+        Err(problem) => {
+            problems.push(*problem);
+            (Reading { is_toml: false, ..nothing() }, false)
+        }
+    };
+    let Reading { document, mut config, problems: wrong, is_toml } = reading;
+    problems.extend(wrong);
+    let environment = Environment::read(&source.env, source.dotenv.as_deref(), &mut problems);
+    let applied = environment.apply(&mut config, &mut problems);
+    let sources = Sources { document: &document, environment: &environment, applied: &applied };
+    if is_toml {
+        problems.extend(validate(&config).into_iter().map(|finding| sources.problem(finding)));
+    }
+    if !problems.is_empty() {
+        problems.sort_by_key(|problem| (problem.file != document.label(), problem.line, problem.column));
+        return Err(ConfigReport { problems });
+    }
+    config.store.journal_mode.make_ascii_uppercase();
+    Ok(Loaded {
+        origins: keys::values(&config).into_keys().map(|key| (key.clone(), sources.origin(&key))).collect(),
+        notes: sources.notes(&config),
+        file: found.then(|| source.path().to_owned()),
+        folder: folder_of(source.file.as_deref()),
+        watched: [Some(source.path().to_owned()), source.dotenv.clone()].into_iter().flatten().collect(),
+        config,
+    })
+}
+
+fn nothing() -> Reading {
+    Reading { document: Document::default(), config: Config::default(), problems: Vec::new(), is_toml: true }
+}
+
+/// The file's text; `None` if there is none and none was asked for.
+fn read_file(source: &ConfigSource) -> Result<Option<String>, Box<Problem>> {
+    let path = source.path();
+    let problem = |message: String, hint: &str| {
+        let (file, hint) = (path.display().to_string(), Some(hint.to_owned()));
+        Box::new(Problem { file, message, hint, ..Problem::default() })
+    };
+    let mut text = String::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(CONFIG_BYTES_MAX + 1).read_to_string(&mut text));
+    match read {
+        Ok(_) if text.len() as u64 > CONFIG_BYTES_MAX => {
+            Err(problem(format!("is larger than {CONFIG_BYTES_MAX} bytes"), "is it the right file?"))
+        }
+        Ok(_) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && source.file.is_none() => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(problem("does not exist".into(), "create it, or name another file"))
+        }
+        Err(error) => Err(problem(format!("cannot be read: {error}"), "make it a readable UTF-8 text")),
+    }
+}
+
+/// Who set what.
+struct Sources<'s> {
+    document: &'s Document,
+    environment: &'s Environment,
+    applied: &'s [&'static Variable],
+}
+
+impl Sources<'_> {
+    fn variable_of(&self, key: &str) -> Option<&'static Variable> {
+        let sets = |variable: &&Variable| {
+            variable.key == Some(key)
+                || variable.name == "ALLOWED_REPOS"
+                    && key == "github.repositories"
+                    && self.document.line_of(key).is_none()
+        };
+        self.applied.iter().copied().find(sets)
+    }
+
+    fn origin(&self, key: &str) -> Origin {
+        if let Some(variable) = self.variable_of(key) {
+            let dotenv = match self.environment.place(variable.name) {
+                Some(Place::DotEnv(file, Some(line))) => Some(format!("{file}:{line}")),
+                Some(Place::DotEnv(file, None)) => Some(file.clone()),
+                _ => None,
+            };
+            return Origin::Variable { name: variable.name, dotenv };
+        }
+        match self.document.line_of(key) {
+            Some(line) => Origin::File { file: self.document.label().to_owned(), line },
+            None => Origin::Default,
+        }
+    }
+
+    fn problem(&self, finding: Finding) -> Problem {
+        let problem = match self.variable_of(&finding.key) {
+            Some(variable) => self.environment.problem_with(variable.name, finding.message),
+            None => self.document.problem_with(&finding.key, finding.message),
+        };
+        Problem { hint: finding.hint, ..problem }
+    }
+
+    fn notes(&self, config: &Config) -> Vec<String> {
+        let mut notes = Vec::new();
+        if config.server.api_key.is_empty() {
+            notes.push(format!(
+                "there is no API key, so every program on this machine may call; only {} is served",
+                config.server.host
+            ));
+        }
+        for variable in self.applied.iter().filter(|variable| variable.key.is_none()) {
+            notes.push(format!("{} is read, but this version does not use it yet", variable.name));
+        }
+        for (name, near) in self.environment.near_misses() {
+            notes.push(format!("{name} is set, but nothing reads it; did you mean {near}?"));
+        }
+        notes
+    }
+}

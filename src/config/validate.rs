@@ -1,0 +1,278 @@
+//! What types cannot say: ranges, words, addresses, and what must not go together.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+use tracing_subscriber::EnvFilter;
+
+use super::settings::{BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE};
+use super::{Config, PolicyConfig, Secret, keys};
+use crate::domain::RepoName;
+
+/// Most connections at once: each may hold a file handle and a buffer.
+pub const CONNECTION_COUNT_MAX: usize = 65_536;
+/// Largest body of a request anyone may configure: the largest real ones are a few kilobytes.
+pub const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Longest time-out of a connection: ten minutes. Longer is a leak, not a limit.
+pub const TIMEOUT_SECONDS_MAX: u64 = 600;
+/// Longest wait for a lock of the database: ten minutes.
+pub const BUSY_TIMEOUT_MS_MAX: u64 = 600_000;
+/// Most past claims to keep.
+pub const HISTORY_COUNT_MAX: usize = 10_000_000;
+/// Most events to keep.
+pub const EVENT_COUNT_MAX: usize = 100_000_000;
+/// Longest of all intervals in minutes: a year.
+pub const INTERVAL_MINUTES_MAX: u64 = 365 * 24 * 60;
+/// Longest pause between two sweeps: an hour.
+pub const SWEEP_SECONDS_MAX: u64 = 3600;
+/// Longest call of a policy off the request path: a minute.
+pub const POLICY_CALL_MS_MAX: u64 = 60_000;
+/// Longest call of a policy while an agent waits: five seconds.
+pub const POLICY_CHOOSE_MS_MAX: u64 = 5_000;
+/// Least memory of a policy's instance: sixteen WebAssembly pages.
+pub const POLICY_MEMORY_BYTES_MIN: usize = 1024 * 1024;
+/// Most memory of a policy's instance: what a 32-bit WebAssembly memory can address.
+pub const POLICY_MEMORY_BYTES_MAX: usize = 4 * 1024 * 1024 * 1024;
+
+/// SQLite's journal modes that keep what was acknowledged.
+const JOURNAL_MODES: [&str; 4] = ["WAL", "DELETE", "TRUNCATE", "PERSIST"];
+/// Those that do not.
+const JOURNAL_MODES_UNSAFE: [&str; 2] = ["MEMORY", "OFF"];
+/// The levels of the log.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// Something that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub key: String,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+/// Everything that does not hold.
+pub(super) fn validate(config: &Config) -> Vec<Finding> {
+    let mut check = Check::default();
+    check.server(config);
+    check.store(config);
+    check.github(config);
+    check.intervals(config);
+    check.rate_limits(config);
+    check.log(config);
+    check.policies(config);
+    check.findings
+}
+
+#[derive(Default)]
+struct Check {
+    findings: Vec<Finding>,
+}
+
+impl Check {
+    fn found(&mut self, key: &str, message: impl Into<String>, hint: Option<&str>) {
+        self.findings.push(Finding { key: key.to_owned(), message: message.into(), hint: hint.map(str::to_owned) });
+    }
+
+    fn range<T: PartialOrd + Display>(&mut self, key: &str, value: T, allowed: RangeInclusive<T>, unit: &str) {
+        if !allowed.contains(&value) {
+            let (least, most) = allowed.into_inner();
+            self.found(key, format!("{value} is out of range: from {least} to {most} {unit}"), None);
+        }
+    }
+
+    /// A secret travels in a header: only visible ASCII can.
+    fn secret(&mut self, key: &str, secret: &Secret) {
+        if !secret.expose().bytes().all(|b| b.is_ascii_graphic()) {
+            self.found(key, "the value has blanks or signs that no HTTP header can carry", None);
+        }
+    }
+
+    fn server(&mut self, config: &Config) {
+        let server = &config.server;
+        self.secret("server.api_key", &server.api_key);
+        if server.api_key.is_empty() && !server.host.is_loopback() {
+            let message =
+                format!("without an API key anyone who reaches {} could take and release claims", server.host);
+            let hint = "set API_KEY or server.api_key, or listen on 127.0.0.1 only";
+            self.found("server.host", message, Some(hint));
+        }
+        for host in &server.allowed_hosts {
+            if !is_authority(host) {
+                let hint = Some("without scheme and path, as in \"issues.example.org\" or \"issues.example.org:3100\"");
+                self.found("server.allowed_hosts", format!("{host:?} is no host name"), hint);
+            }
+        }
+        for origin in &server.allowed_origins {
+            if !is_origin(origin) {
+                let hint = Some("scheme and host without a path, as in \"https://issues.example.org\"");
+                self.found("server.allowed_origins", format!("{origin:?} is no origin"), hint);
+            }
+        }
+        self.range("server.connection_count_max", server.connection_count_max, 1..=CONNECTION_COUNT_MAX, "connections");
+        self.range("server.header_timeout_seconds", server.header_timeout_seconds, 1..=TIMEOUT_SECONDS_MAX, "seconds");
+        self.range("server.body_timeout_seconds", server.body_timeout_seconds, 1..=TIMEOUT_SECONDS_MAX, "seconds");
+        self.range("server.body_bytes_max", server.body_bytes_max, 1024..=BODY_BYTES_MAX, "bytes");
+        self.range("server.shutdown_seconds", server.shutdown_seconds, 0..=TIMEOUT_SECONDS_MAX, "seconds");
+    }
+
+    fn store(&mut self, config: &Config) {
+        let store = &config.store;
+        if store.path.as_os_str().is_empty() {
+            self.found("store.path", "the path is empty", None);
+        }
+        self.range("store.busy_timeout_ms", store.busy_timeout_ms, 0..=BUSY_TIMEOUT_MS_MAX, "milliseconds");
+        let mode = store.journal_mode.to_ascii_uppercase();
+        if JOURNAL_MODES_UNSAFE.contains(&mode.as_str()) {
+            let message =
+                format!("with {mode} a crash would lose claims that were granted; expected {}", list(&JOURNAL_MODES));
+            self.found("store.journal_mode", message, None);
+        } else if !JOURNAL_MODES.contains(&mode.as_str()) {
+            let message = format!("{:?} is no journal mode; expected {}", store.journal_mode, list(&JOURNAL_MODES));
+            self.found("store.journal_mode", message, None);
+        }
+        self.range("store.history_max_entries", store.history_max_entries, 0..=HISTORY_COUNT_MAX, "claims");
+        self.range("store.event_max_entries", store.event_max_entries, 1..=EVENT_COUNT_MAX, "events");
+    }
+
+    fn github(&mut self, config: &Config) {
+        let github = &config.github;
+        self.secret("github.token", &github.token);
+        if let Some(wrong) = api_url_error(&github.api_url) {
+            let hint = Some("as in \"https://api.github.com\" or \"https://github.example.org/api/v3\"");
+            self.found("github.api_url", wrong, hint);
+        }
+        for name in &github.repositories {
+            if let Err(error) = name.parse::<RepoName>() {
+                self.found("github.repositories", error.to_string(), None);
+            }
+        }
+        if github.issues_file.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+            self.found("github.issues_file", "the path is empty", Some("leave the key out to read from GitHub"));
+        }
+        let timeouts = 1..=TIMEOUT_SECONDS_MAX;
+        self.range("github.connect_timeout_seconds", github.connect_timeout_seconds, timeouts.clone(), "seconds");
+        self.range("github.read_timeout_seconds", github.read_timeout_seconds, timeouts, "seconds");
+    }
+
+    fn intervals(&mut self, config: &Config) {
+        let Config { leases, sync, .. } = config;
+        self.range("sync.interval_minutes", sync.interval_minutes, 1..=INTERVAL_MINUTES_MAX, "minutes");
+        self.range("leases.timeout_minutes", leases.timeout_minutes, 1..=INTERVAL_MINUTES_MAX, "minutes");
+        self.range("leases.auto_release_minutes", leases.auto_release_minutes, 0..=INTERVAL_MINUTES_MAX, "minutes");
+        self.range("leases.sweep_seconds", leases.sweep_seconds, 1..=SWEEP_SECONDS_MAX, "seconds");
+    }
+
+    fn rate_limits(&mut self, config: &Config) {
+        let limits = &config.rate_limits;
+        let named = [
+            ("ip", limits.ip),
+            ("principal", limits.principal),
+            ("agent_mutations", limits.agent_mutations),
+            ("sse_connect", limits.sse_connect),
+        ];
+        for (name, limit) in named {
+            for (key, value) in [("per_minute", limit.per_minute), ("burst", limit.burst)] {
+                if value == 0 {
+                    let hint = Some("to have no limits at all, set rate_limits.enabled to false");
+                    self.found(
+                        &format!("rate_limits.{name}.{key}"),
+                        "0 would refuse everything; expected 1 or more",
+                        hint,
+                    );
+                }
+            }
+        }
+    }
+
+    fn log(&mut self, config: &Config) {
+        if let Some(wrong) = level_error(&config.log.level) {
+            let hint = Some("a level, or directives as in \"info,issuecommand::sync=debug\"");
+            self.found("log.level", wrong, hint);
+        }
+        if config.log.file.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+            self.found("log.file", "the path is empty", Some("leave the key out to log to standard error only"));
+        }
+    }
+
+    fn policies(&mut self, config: &Config) {
+        let policies = &config.policies;
+        self.policy("policies.ranker", &policies.ranker, BUILTIN_RANKER);
+        self.policy("policies.stale_rule", &policies.stale_rule, BUILTIN_STALE_RULE);
+        self.policy("policies.repo_filter", &policies.repo_filter, BUILTIN_REPO_FILTER);
+        self.range("policies.call_ms_max", policies.call_ms_max, 1..=POLICY_CALL_MS_MAX, "milliseconds");
+        self.range("policies.choose_ms_max", policies.choose_ms_max, 1..=POLICY_CHOOSE_MS_MAX, "milliseconds");
+        let memory = POLICY_MEMORY_BYTES_MIN..=POLICY_MEMORY_BYTES_MAX;
+        self.range("policies.memory_bytes_max", policies.memory_bytes_max, memory, "bytes");
+    }
+
+    fn policy(&mut self, path: &str, policy: &PolicyConfig, builtin: &str) {
+        let key = format!("{path}.source");
+        match policy.builtin_name() {
+            Some(name) if name != builtin => {
+                let message =
+                    format!("there is no built-in policy {name:?} of this kind; expected \"builtin:{builtin}\"");
+                self.found(&key, message, Some("or the path of a component, relative to this file"));
+            }
+            None if policy.source.trim().is_empty() => {
+                let hint = format!("leave the key out for \"builtin:{builtin}\"");
+                self.found(&key, "the source is empty", Some(&hint));
+            }
+            _ => {}
+        }
+        if let Some(digest) = &policy.sha256
+            && (digest.len() != 64 || !digest.bytes().all(|b| b.is_ascii_hexdigit()))
+        {
+            let hint = Some("sha256sum prints it");
+            self.found(&format!("{path}.sha256"), "expected 64 hexadecimal digits", hint);
+        }
+    }
+}
+
+fn list(words: &[&str]) -> String {
+    match words {
+        [all @ .., last] if !all.is_empty() => format!("{} or {last}", all.join(", ")),
+        _ => words.concat(),
+    }
+}
+
+/// Whether a text is a host with or without a port, and nothing else.
+fn is_authority(text: &str) -> bool {
+    text.parse::<http::uri::Authority>().is_ok_and(|authority| !authority.as_str().contains('@'))
+}
+
+fn is_origin(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, rest)| {
+        !scheme.is_empty()
+            && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+            && is_authority(rest)
+    })
+}
+
+/// What is wrong with the root of GitHub's API. Never quotes it: it may hold credentials.
+fn api_url_error(text: &str) -> Option<&'static str> {
+    let Ok(uri) = text.parse::<http::Uri>() else { return Some("the value is no address") };
+    let (Some("http" | "https"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return Some("expected an address that begins with https:// or http://");
+    };
+    if authority.as_str().contains('@') {
+        return Some("credentials do not belong into the address: use GITHUB_TOKEN or github.token");
+    }
+    uri.query().map(|_| "expected an address without a query")
+}
+
+/// What is wrong with a filter of the log. A word that is no level would be taken for the name of a
+/// part of the program and so switch everything else off: it is refused.
+fn level_error(filter: &str) -> Option<String> {
+    if filter.trim().is_empty() {
+        return Some("the filter is empty".into());
+    }
+    if let Err(error) = EnvFilter::builder().parse(filter) {
+        return Some(format!("{filter:?} is no filter: {error}"));
+    }
+    let words = filter.split(',').map(str::trim).filter(|_| !filter.contains('['));
+    let stranger = words
+        .filter(|part| !part.contains('='))
+        .find(|part| !LEVELS.contains(&part.to_ascii_lowercase().as_str()) && part.parse::<u8>().is_err())?;
+    let near = keys::nearest(&stranger.to_ascii_lowercase(), LEVELS.into_iter());
+    let near = near.map(|level| format!("; did you mean \"{level}\"?")).unwrap_or_default();
+    Some(format!("{stranger:?} is no level: expected {}{near}", list(&LEVELS)))
+}

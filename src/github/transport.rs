@@ -1,0 +1,293 @@
+//! Requests to GitHub: timeouts, the pause shared by all calls, and retries of what is safe to repeat.
+
+use std::error::Error as _;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use http::header::{DATE, ETAG, IF_NONE_MATCH, LINK};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri};
+use http_body_util::BodyExt;
+use octocrab::Octocrab;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tracing::debug;
+
+use super::pause::{Budget, Pause, budget};
+use super::{SourceError, paging};
+use crate::config::GithubConfig;
+use crate::domain::Timestamp;
+
+/// How often a request that is safe to repeat is sent at most.
+const ATTEMPT_COUNT_MAX: u32 = 3;
+/// Shortest wait before the second attempt, in milliseconds; it doubles for the third.
+const RETRY_WAIT_MS: u64 = 250;
+/// Longest time for one whole answer, in seconds, however steadily it drips in.
+const ANSWER_SECONDS_MAX: u64 = 120;
+/// Largest answer read, in bytes: 100 issues of 65,536 characters each would need 26 MB.
+const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Most requests under way at once. GitHub turns callers away at 100.
+const REQUESTS_AT_ONCE_MAX: usize = 16;
+/// The version of GitHub's REST interface that is asked for.
+const API_VERSION: &str = "2022-11-28";
+
+/// The body of an answer, as octocrab hands it on.
+type Body = http_body_util::combinators::BoxBody<hyper::body::Bytes, octocrab::Error>;
+
+/// What is asked for: `list the issues of` and `acme/small`, for errors.
+#[derive(Debug, Clone)]
+pub(super) struct Ask {
+    verb: &'static str,
+    subject: String,
+}
+
+impl Ask {
+    /// Asks to `verb` the `subject`.
+    pub(super) fn to(verb: &'static str, subject: impl fmt::Display) -> Self {
+        Self { verb, subject: subject.to_string() }
+    }
+
+    /// No usable answer came.
+    pub(super) fn unavailable(&self, why: impl Into<String>) -> SourceError {
+        SourceError::Unavailable { what: self.to_string(), why: why.into() }
+    }
+}
+
+impl fmt::Display for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.verb, self.subject)
+    }
+}
+
+/// A usable answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// Whether nothing changed since the tag that was sent.
+    pub(super) unchanged: bool,
+    /// The tag of this answer.
+    pub(super) etag: Option<String>,
+    /// The path of the next page, on the same host.
+    pub(super) next: Option<String>,
+    /// GitHub's clock.
+    pub(super) date: Option<Timestamp>,
+    /// The body.
+    pub(super) body: Vec<u8>,
+}
+
+/// Why one attempt failed.
+enum Miss {
+    /// Another attempt may go through.
+    Passing(String),
+    /// It would fail again.
+    Lasting(SourceError),
+}
+
+/// One token's way to GitHub.
+pub(super) struct Transport {
+    client: Octocrab,
+    root: Uri,
+    pause: Pause,
+    slots: Semaphore,
+    head_wait: Duration,
+    read_wait: Duration,
+}
+
+impl Transport {
+    /// Prepares the client; sends nothing. Needs a tokio runtime, for octocrab's worker.
+    pub(super) fn new(config: &GithubConfig) -> Result<Self, SourceError> {
+        let refused = |why: String| SourceError::Unsupported { what: "reach GitHub".into(), why };
+        let root = api_root(&config.api_url).map_err(|why| refused(format!("github.api_url {why}")))?;
+        let connect_wait = Duration::from_secs(config.connect_timeout_seconds);
+        let read_wait = Duration::from_secs(config.read_timeout_seconds);
+        // Reading is timed here and not by octocrab: its reading clock starts when a kept connection
+        // falls idle, so the next request on it may find the time used up.
+        let mut builder = Octocrab::builder()
+            .set_connect_timeout(Some(connect_wait))
+            .add_header(HeaderName::from_static("x-github-api-version"), API_VERSION.into())
+            .add_header(http::header::ACCEPT, "application/vnd.github+json".into())
+            .base_uri(root.clone())
+            .map_err(|_| refused("github.api_url is no address".into()))?;
+        if !config.token.is_empty() {
+            let token = config.token.expose();
+            // octocrab panics on a token that cannot stand in a header.
+            HeaderValue::from_str(token)
+                .map_err(|_| refused("github.token holds characters that no token has".into()))?;
+            builder = builder.personal_token(token);
+        }
+        let client = builder.build().map_err(|error| refused(innermost(&error)))?;
+        let slots = Semaphore::new(REQUESTS_AT_ONCE_MAX);
+        Ok(Self { client, root, pause: Pause::default(), slots, head_wait: connect_wait + read_wait, read_wait })
+    }
+
+    /// Reads `path`, unless it still has the tag `etag`. Tries again when that may help.
+    pub(super) async fn get(&self, ask: &Ask, path: &str, etag: Option<&str>) -> Result<Answer, SourceError> {
+        let mut headers = HeaderMap::new();
+        if let Some(tag) = etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
+            headers.insert(IF_NONE_MATCH, tag);
+        }
+        let mut attempt = 1;
+        loop {
+            let request = self.client._get_with_headers(path, Some(headers.clone()));
+            match self.attempt(ask, request).await {
+                Ok(answer) => return Ok(answer),
+                Err(Miss::Lasting(error)) => return Err(error),
+                Err(Miss::Passing(why)) if attempt == ATTEMPT_COUNT_MAX => {
+                    return Err(ask.unavailable(format!("{why} ({attempt} attempts)")));
+                }
+                Err(Miss::Passing(why)) => debug!("could not {ask}, attempt {attempt}: {why}"),
+            }
+            sleep(retry_wait(attempt)).await;
+            attempt += 1;
+        }
+    }
+
+    /// Changes `path`. Sent once: whether a lost answer meant yes cannot be known.
+    pub(super) async fn patch(&self, ask: &Ask, path: &str, body: &Value) -> Result<Answer, SourceError> {
+        let request = self.client._patch(path, Some(body));
+        self.attempt(ask, request).await.map_err(|miss| match miss {
+            Miss::Passing(why) => ask.unavailable(why),
+            Miss::Lasting(error) => error,
+        })
+    }
+
+    async fn attempt(
+        &self,
+        ask: &Ask,
+        request: impl Future<Output = octocrab::Result<Response<Body>>>,
+    ) -> Result<Answer, Miss> {
+        let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
+        // Only now: the pause may have begun while this request waited its turn.
+        if let Some(retry_after) = self.pause.remaining(Instant::now()) {
+            return Err(Miss::Lasting(SourceError::Paused { retry_after }));
+        }
+        let whole = Duration::from_secs(ANSWER_SECONDS_MAX).max(self.head_wait);
+        let answer = timeout(whole, self.exchange(ask, request)).await;
+        answer.unwrap_or_else(|_| Err(Miss::Passing(format!("no whole answer within {} s", whole.as_secs()))))
+    }
+
+    async fn exchange(
+        &self,
+        ask: &Ask,
+        request: impl Future<Output = octocrab::Result<Response<Body>>>,
+    ) -> Result<Answer, Miss> {
+        let response = match timeout(self.head_wait, request).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(Miss::Passing(innermost(&error))),
+            Err(_) => return Err(Miss::Passing(format!("no answer within {} s", self.head_wait.as_secs()))),
+        };
+        let (head, body) = response.into_parts();
+        let told = head.status.is_success() || head.status == StatusCode::FORBIDDEN;
+        let body = if told { self.read(ask, body).await } else { Ok(Vec::new()) };
+        match budget(head.status, &head.headers, body.as_deref().unwrap_or_default()) {
+            Budget::TurnedAway(retry_after) => {
+                self.pause.hold(retry_after, Instant::now());
+                return Err(Miss::Lasting(SourceError::Paused { retry_after }));
+            }
+            Budget::UsedUp(until_reset) => self.pause.hold(until_reset, Instant::now()),
+            Budget::Left => {}
+        }
+        self.judge(ask, head.status)?;
+        let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
+        let next = paging::next_path(text(LINK).unwrap_or_default(), &self.root);
+        Ok(Answer {
+            unchanged: head.status == StatusCode::NOT_MODIFIED,
+            etag: text(ETAG).map(str::to_owned),
+            next: next.map_err(|why| Miss::Lasting(ask.unavailable(why)))?,
+            date: text(DATE)
+                .and_then(|date| DateTime::parse_from_rfc2822(date).ok())
+                .map(|date| date.with_timezone(&Utc)),
+            body: body?,
+        })
+    }
+
+    fn judge(&self, ask: &Ask, status: StatusCode) -> Result<(), Miss> {
+        let code = status.as_u16();
+        let lasting = |error| Err(Miss::Lasting(error));
+        match code {
+            200..=299 | 304 => Ok(()),
+            404 | 410 => lasting(SourceError::NotFound { what: ask.subject.clone() }),
+            502..=504 => Err(Miss::Passing(format!("status {code}"))),
+            400..=499 => lasting(SourceError::Denied { what: ask.to_string(), status: code }),
+            _ => lasting(ask.unavailable(format!("status {code}"))),
+        }
+    }
+
+    async fn read(&self, ask: &Ask, mut body: Body) -> Result<Vec<u8>, Miss> {
+        let mut bytes = Vec::new();
+        loop {
+            let frame = match timeout(self.read_wait, body.frame()).await {
+                Err(_) => return Err(Miss::Passing(format!("the answer stopped for {} s", self.read_wait.as_secs()))),
+                Ok(None) => return Ok(bytes),
+                Ok(Some(Err(error))) => return Err(Miss::Passing(innermost(&error))),
+                Ok(Some(Ok(frame))) => frame,
+            };
+            let Some(data) = frame.data_ref() else { continue };
+            if bytes.len() + data.len() > ANSWER_BYTES_MAX {
+                let why = format!("the answer is larger than {ANSWER_BYTES_MAX} bytes");
+                return Err(Miss::Lasting(ask.unavailable(why)));
+            }
+            bytes.extend_from_slice(data);
+        }
+    }
+}
+
+/// The API's root: http or https, a host, perhaps a path (`/api/v3` of GitHub Enterprise).
+fn api_root(text: &str) -> Result<Uri, String> {
+    let root: Uri = text.trim().trim_end_matches('/').parse().map_err(|_| "is no address".to_owned())?;
+    let Some(authority) = root.authority() else { return Err("needs http:// or https:// and a host".into()) };
+    if !matches!(root.scheme_str(), Some("http" | "https")) {
+        return Err("needs http:// or https:// and a host".into());
+    }
+    if authority.as_str().contains('@') || root.query().is_some() {
+        return Err("must hold neither a user name nor a query".into());
+    }
+    Ok(root)
+}
+
+/// Doubles with every attempt; the jitter, up to as much again, keeps many walks from returning at once.
+fn retry_wait(attempt: u32) -> Duration {
+    let shortest = RETRY_WAIT_MS << (attempt - 1);
+    let jitter = RandomState::new().hash_one(attempt) % shortest;
+    Duration::from_millis(shortest + jitter)
+}
+
+/// The cause at the bottom of a transport error (`connection refused`), which is what one can act on.
+/// Such errors come from below HTTP: none of them holds a body or a header.
+fn innermost(error: &octocrab::Error) -> String {
+    let mut cause = error.source();
+    while let Some(next) = cause.and_then(|cause| cause.source()) {
+        cause = Some(next);
+    }
+    cause.map_or_else(|| "the connection failed".to_owned(), ToString::to_string)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_of_github_enterprise_keeps_its_path() {
+        assert_eq!(api_root("https://ghe.example/api/v3/").unwrap().path(), "/api/v3");
+        assert_eq!(api_root(" https://api.github.com ").unwrap().host(), Some("api.github.com"));
+    }
+
+    #[test]
+    fn a_root_that_is_no_plain_address_is_refused() {
+        for text in ["", "api.github.com", "ftp://x", "/api", "https://me:pw@x", "https://x/?a=1", "https://"] {
+            assert!(api_root(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn waits_grow_and_differ() {
+        for attempt in 1..ATTEMPT_COUNT_MAX {
+            let shortest = Duration::from_millis(RETRY_WAIT_MS << (attempt - 1));
+            let waits: Vec<_> = (0..64).map(|_| retry_wait(attempt)).collect();
+            assert!(waits.iter().all(|wait| (shortest..shortest * 2).contains(wait)), "{waits:?}");
+            assert!(waits.iter().any(|wait| *wait != waits[0]));
+        }
+    }
+}

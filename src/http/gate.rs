@@ -1,0 +1,134 @@
+//! The gate before every route: who asks, then how much they may ask, then the route.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{Extensions, HeaderMap};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::origin::stranger;
+use super::state::HttpState;
+use crate::api::{Answer, Failure, Principal};
+
+/// Paths that only a caller with the key may know more of. All others are 404 to everybody.
+const GUARDED: [&str; 3] = ["/api", "/sse", "/mcp"];
+
+/// The address that a request came from, as far as it can be known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ClientAddress(pub(super) IpAddr);
+
+/// Lets a request through to its route, or answers it.
+pub(super) async fn gate(State(state): State<HttpState>, mut request: Request, next: Next) -> Response {
+    let address = client_address(request.headers(), request.extensions(), state.server.trust_proxy);
+    request.extensions_mut().insert(ClientAddress(address));
+    if is_guarded(request.uri().path())
+        && let Err(failure) = admit(&state, address, &request)
+    {
+        return Answer::from(failure).into_response();
+    }
+    next.run(request).await
+}
+
+fn is_guarded(path: &str) -> bool {
+    GUARDED
+        .iter()
+        .any(|guarded| path.strip_prefix(guarded).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+}
+
+/// Failed authentications are counted by address, so that a key cannot be guessed at speed and a
+/// flood of wrong ones costs the holders of the right one nothing; valid ones by credential, because
+/// a whole fleet of agents may stand behind one address.
+fn admit(state: &HttpState, address: IpAddr, request: &Request) -> Result<(), Failure> {
+    let limits = state.api.limits();
+    let principal = match principal(state, request) {
+        Ok(principal) => principal,
+        Err(failure) => {
+            limits.ip(address)?;
+            return Err(failure);
+        }
+    };
+    Ok(limits.principal(principal)?)
+}
+
+fn principal(state: &HttpState, request: &Request) -> Result<Principal, Failure> {
+    let key = &state.server.api_key;
+    if key.is_empty() {
+        return match stranger(request.uri(), request.headers(), &state.server) {
+            None => Ok(Principal::Local),
+            Some(who) => Err(Failure::NotFromHere(who)),
+        };
+    }
+    match bearer(request.headers()) {
+        Some(token) if key.matches(token) => Ok(Principal::Key),
+        _ => Err(Failure::Unauthorized),
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Behind a proxy that is trusted, the last entry of `X-Forwarded-For`: the one that proxy wrote.
+/// Whatever stands before it is what the client claimed.
+fn client_address(headers: &HeaderMap, extensions: &Extensions, trust_proxy: bool) -> IpAddr {
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let forwarded = || {
+        let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
+        let entry = last.rsplit(',').next()?.trim();
+        entry.parse().ok().or_else(|| entry.parse::<SocketAddr>().ok().map(|address| address.ip()))
+    };
+    let forwarded = if trust_proxy { forwarded() } else { None };
+    forwarded.or(peer).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn address(forwarded: &[&str], trust_proxy: bool) -> String {
+        let mut headers = HeaderMap::new();
+        for value in forwarded {
+            headers.append("x-forwarded-for", value.parse().unwrap());
+        }
+        let mut extensions = Extensions::new();
+        extensions.insert(ConnectInfo(SocketAddr::from(([10, 0, 0, 1], 999))));
+        client_address(&headers, &extensions, trust_proxy).to_string()
+    }
+
+    #[test]
+    fn only_the_entry_of_a_trusted_proxy_is_believed() {
+        assert_eq!(address(&["6.6.6.6, 203.0.113.9"], false), "10.0.0.1");
+        assert_eq!(address(&["6.6.6.6, 203.0.113.9"], true), "203.0.113.9");
+        assert_eq!(address(&["6.6.6.6", "203.0.113.9"], true), "203.0.113.9");
+        assert_eq!(address(&["203.0.113.9:4711"], true), "203.0.113.9");
+        assert_eq!(address(&["unknown"], true), "10.0.0.1");
+        assert_eq!(address(&[], true), "10.0.0.1");
+    }
+
+    #[test]
+    fn what_merely_begins_like_a_guarded_path_is_not_one() {
+        for path in ["/api", "/api/next", "/sse", "/mcp", "/mcp/", "/api//"] {
+            assert!(is_guarded(path), "{path}");
+        }
+        for path in ["/", "/apis", "/ssed", "/mcpx/api"] {
+            assert!(!is_guarded(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_read_from_a_bearer_header_only() {
+        let token = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, value.parse().unwrap());
+            bearer(&headers).map(str::to_owned)
+        };
+        assert_eq!(token("Bearer abc").unwrap(), "abc");
+        assert_eq!(token("bearer  abc ").unwrap(), "abc");
+        assert_eq!(token("Basic abc"), None);
+        assert_eq!(token("abc"), None);
+    }
+}

@@ -1,0 +1,17 @@
+//! The HTTP door: routes, gate and event stream over an accept loop of our own.
+//!
+//! [`routes`] is the table of contents. A request meets the gate first (authentication, then the rate
+//! limit), then its route; [`serve()`] bounds what a connection may cost.
+
+mod answer;
+mod gate;
+mod origin;
+mod routes;
+mod serve;
+mod sse;
+mod state;
+mod write_timeout;
+
+pub use routes::router;
+pub use serve::{ServeLimits, harden, serve};
+pub use state::HttpState;

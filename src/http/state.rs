@@ -1,0 +1,40 @@
+//! What every route knows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::api::Api;
+use crate::config::{Config, ServerConfig};
+use crate::domain::Clock;
+
+/// Time between two `ping` frames of an event stream (the contract's number).
+const PING_INTERVAL: Duration = Duration::from_secs(15);
+
+/// What every route knows. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct HttpState {
+    pub(super) api: Api,
+    pub(super) server: Arc<ServerConfig>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) shutdown: CancellationToken,
+    pub(super) ping_interval: Duration,
+}
+
+impl HttpState {
+    /// The state of a server over `api`. Event streams end when `shutdown` is cancelled.
+    pub fn new(api: Api, config: &Config, clock: Arc<dyn Clock>, shutdown: CancellationToken) -> Self {
+        Self { api, server: Arc::new(config.server.clone()), clock, shutdown, ping_interval: PING_INTERVAL }
+    }
+
+    /// The same state with another time between two `ping` frames.
+    pub fn with_ping_interval(self, ping_interval: Duration) -> Self {
+        Self { ping_interval, ..self }
+    }
+
+    /// Puts what is hot of a changed configuration in force: the rate limits.
+    pub fn apply(&self, config: &Config) {
+        self.api.apply(config);
+    }
+}

@@ -1,0 +1,224 @@
+//! The log: to standard error, and to a file if one is named. Never to standard output, which belongs
+//! to MCP.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use tracing::Subscriber;
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::fmt::format::{DefaultFields, Writer};
+use tracing_subscriber::fmt::{FormatFields, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
+
+use crate::config::{LogConfig, LogFormat};
+
+/// Changes the level while the server runs.
+#[derive(Debug, Clone)]
+pub struct LogHandle {
+    filter: reload::Handle<EnvFilter, Registry>,
+}
+
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The level is neither a level nor a filter.
+    #[error("failed to read the log level {level:?}: {why}")]
+    Level {
+        /// As it was written.
+        level: String,
+        /// The parser's words.
+        why: String,
+    },
+    /// The file cannot be opened.
+    #[error("failed to open the log file {}: {source}; name another one in LOG_FILE or log.file", path.display())]
+    File {
+        /// As it was named.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A log was set up before.
+    #[error("the log was set up already")]
+    Twice,
+}
+
+/// Sets up the log of this process. Standard error is coloured if it is a terminal and `NO_COLOR` is not
+/// set.
+///
+/// # Errors
+/// The level or the file is not usable, or the log was set up before.
+pub fn init(config: &LogConfig) -> Result<LogHandle, LogError> {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let coloured = io::stderr().is_terminal() && !no_color;
+    let (subscriber, handle) = build(config, io::stderr, coloured)?;
+    subscriber.try_init().map_err(|_| LogError::Twice)?;
+    Ok(handle)
+}
+
+impl LogHandle {
+    /// Another level, or filter, from now on.
+    ///
+    /// # Errors
+    /// What is wrong with it; the level in force stays.
+    pub fn set_level(&self, level: &str) -> Result<(), String> {
+        let filter = EnvFilter::builder().parse(level).map_err(|error| error.to_string())?;
+        self.filter.reload(filter).map_err(|error| error.to_string())
+    }
+}
+
+fn build<W>(
+    config: &LogConfig,
+    writer: W,
+    coloured: bool,
+) -> Result<(impl Subscriber + Send + Sync + 'static, LogHandle), LogError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let level = &config.level;
+    let wrong_level = |error: tracing_subscriber::filter::ParseError| LogError::Level {
+        level: level.clone(),
+        why: error.to_string(),
+    };
+    let filter = EnvFilter::builder().parse(level).map_err(wrong_level)?;
+    let (filter, handle) = reload::Layer::new(filter);
+    let file = config.file.as_deref().map(open).transpose()?;
+    // A failed write must not become a line on standard error, nor a panic if that is closed.
+    let lines = match config.format {
+        LogFormat::Text => fmt::layer().with_writer(writer).with_ansi(coloured).log_internal_errors(false).boxed(),
+        LogFormat::Json => fmt::layer().json().with_writer(writer).log_internal_errors(false).boxed(),
+    };
+    let file = file.map(|file| file_layer(config.format, file));
+    Ok((tracing_subscriber::registry().with(filter).with(lines).with(file), LogHandle { filter: handle }))
+}
+
+fn file_layer<S>(format: LogFormat, file: File) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'s> LookupSpan<'s>,
+{
+    let layer = fmt::layer().with_writer(Mutex::new(file)).with_ansi(false).log_internal_errors(false);
+    match format {
+        LogFormat::Text => layer.fmt_fields(FileFields(DefaultFields::new())).boxed(),
+        LogFormat::Json => layer.json().boxed(),
+    }
+}
+
+/// Spans cache their fields by the type that formatted them: with a type of its own the file does not
+/// get the colours of standard error.
+struct FileFields(DefaultFields);
+
+impl<'w> FormatFields<'w> for FileFields {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'w>, fields: R) -> std::fmt::Result {
+        self.0.format_fields(writer, fields)
+    }
+}
+
+/// Opens for appending, readable by its owner only: a log says who works on what.
+fn open(path: &Path) -> Result<File, LogError> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|source| LogError::File { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, PoisonError};
+
+    use super::*;
+
+    /// Where lines go instead of standard error.
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl Page {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()).unwrap()
+        }
+    }
+
+    impl Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is logged under `config` while `work` runs.
+    fn logged(config: &LogConfig, coloured: bool, work: impl FnOnce(&LogHandle)) -> String {
+        let page = Page::default();
+        let writer = page.clone();
+        let (subscriber, handle) = build(config, move || writer.clone(), coloured).unwrap();
+        tracing::subscriber::with_default(subscriber, || work(&handle));
+        page.text()
+    }
+
+    #[test]
+    fn the_level_changes_while_the_server_runs() {
+        let text = logged(&LogConfig::default(), false, |handle| {
+            tracing::debug!("one");
+            handle.set_level("debug").unwrap();
+            tracing::debug!("two");
+            handle.set_level("issuecommand=loud").unwrap_err();
+            tracing::debug!("three");
+            handle.set_level("off").unwrap();
+            tracing::error!("four");
+        });
+        let seen = ["one", "two", "three", "four"].map(|word| text.contains(word));
+        assert_eq!(seen, [false, true, true, false], "{text}");
+    }
+
+    #[test]
+    fn json_lines_are_json() {
+        let config = LogConfig { format: LogFormat::Json, ..LogConfig::default() };
+        let text = logged(&config, true, |_| tracing::info!(claim.id = 7, "granted"));
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&line["level"], &line["fields"]["message"]), (&"INFO".into(), &"granted".into()));
+        assert_eq!(line["fields"]["claim.id"], 7);
+    }
+
+    #[test]
+    fn the_file_gets_the_same_lines_after_those_it_has_and_never_colours() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("issuecommand.log");
+        let config = LogConfig { file: Some(path.clone()), ..LogConfig::default() };
+        for word in ["first", "second"] {
+            let text = logged(&config, true, |_| {
+                let _span = tracing::info_span!("sync", repo = "acme/small").entered();
+                tracing::info!("{word}");
+            });
+            assert!(text.contains("\u{1b}["), "{text:?}");
+        }
+        let file = std::fs::read_to_string(&path).unwrap();
+        assert!(file.contains("first") && file.contains("second") && file.contains("acme/small"), "{file}");
+        assert!(!file.contains('\u{1b}'), "{file:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_file_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("issuecommand.log");
+        open(&path).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_told_with_its_name_and_what_to_do() {
+        let config = LogConfig { file: Some("/nowhere/at/all.log".into()), ..LogConfig::default() };
+        let error = build(&config, io::sink, false).err().unwrap().to_string();
+        assert!(error.starts_with("failed to open the log file /nowhere/at/all.log: "), "{error}");
+        assert!(error.ends_with("name another one in LOG_FILE or log.file"), "{error}");
+    }
+}

@@ -1,0 +1,230 @@
+//! One whole server: store, source, policies, claim manager and doors, started and stopped together.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::api::Api;
+use crate::claims::{Background, ClaimManager, Index, Parts, Reload};
+use crate::config::{ConfigChanges, ConfigSource, ConfigWatch, GithubConfig, LiveConfig, Loaded, load};
+use crate::domain::{Clock, SystemClock};
+use crate::github::{FileSource, GithubSource, IssueSource};
+use crate::http::{HttpState, ServeLimits};
+use crate::logging::LogHandle;
+use crate::policy::PolicyHost;
+use crate::store::{SqliteStore, Store};
+
+/// What a server is started with.
+#[derive(Debug)]
+pub struct Start {
+    /// The configuration, as loaded.
+    pub loaded: Loaded,
+    /// Where issues come from, if not from where the configuration says.
+    pub source: Option<Arc<dyn IssueSource>>,
+}
+
+/// A running server. Ask it to [`Server::stop`]; dropping it leaves its work running.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    api: Api,
+    store: Arc<SqliteStore>,
+    manager: Arc<ClaimManager>,
+    http: HttpState,
+    config: LiveConfig,
+    tracker: TaskTracker,
+    shutdown: CancellationToken,
+    shutdown_timeout: Duration,
+}
+
+impl Server {
+    /// Opens the store, puts the policies in force and listens. Requests are answered when this returns;
+    /// the first sync goes on behind them.
+    ///
+    /// # Errors
+    /// When the store cannot be opened, the repository filter cannot be loaded, or the port is taken.
+    pub async fn start(start: Start) -> anyhow::Result<Self> {
+        let Start { loaded, source } = start;
+        let config = LiveConfig::new(&loaded);
+        let present = config.current();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let source = match source {
+            Some(source) => source,
+            None => source_of(&present.github, &loaded)?,
+        };
+        let listener = TcpListener::bind((present.server.host, present.server.port)).await;
+        let listener = listener.with_context(|| {
+            let (host, port) = (present.server.host, present.server.port);
+            format!("failed to listen on {host}:{port}; choose another server.port (HTTP_PORT), 0 for any free one")
+        })?;
+        let address = listener.local_addr()?;
+
+        let index = Index::empty();
+        let (store_config, observer) = (present.store.clone(), Arc::clone(&index));
+        let store = tokio::task::spawn_blocking(move || SqliteStore::open(&store_config, observer)).await??;
+        let store = Arc::new(store);
+        let host = tokio::task::spawn_blocking(move || PolicyHost::new(cache_folder())).await??;
+        let parts = Parts {
+            store: Arc::clone(&store) as Arc<dyn Store>,
+            source,
+            index,
+            host,
+            clock: Arc::clone(&clock),
+            config: config.clone(),
+            base_dir: loaded.folder.clone(),
+        };
+        let (manager, background) = ClaimManager::open(parts).await?;
+
+        let (tracker, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        let api = Api::new(Arc::clone(&manager), &present);
+        let http = HttpState::new(api.clone(), &present, clock, shutdown.clone());
+        let server = Self {
+            address,
+            api,
+            store,
+            manager,
+            http,
+            config,
+            tracker,
+            shutdown,
+            shutdown_timeout: Duration::from_secs(present.server.shutdown_seconds),
+        };
+        server.open_doors(listener, background, ServeLimits::from(&present.server));
+        info!("listening on http://{address} (MCP at /mcp), pid {}", std::process::id());
+        Ok(server)
+    }
+
+    fn open_doors(&self, listener: TcpListener, background: Background, limits: ServeLimits) {
+        background.start(&self.tracker, &self.shutdown);
+        let router = crate::http::router(&self.http);
+        self.tracker.spawn(crate::http::serve(listener, router, limits, self.shutdown.clone()));
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The calls that both doors make.
+    pub fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// The claim manager behind the doors.
+    pub fn manager(&self) -> &Arc<ClaimManager> {
+        &self.manager
+    }
+
+    /// Ends everything when cancelled.
+    pub fn shutdown_token(&self) -> CancellationToken {
+        self.shutdown.clone()
+    }
+
+    /// Watches the configuration and puts edits in force, for as long as the server runs.
+    ///
+    /// # Errors
+    /// When the system offers no way to watch files; the server runs on without.
+    pub fn follow_edits(&self, source: ConfigSource, loaded: &Loaded, log: LogHandle) -> anyhow::Result<()> {
+        let watch = ConfigWatch::start(loaded.watched_files()).context("failed to watch the configuration for edits")?;
+        let editor = Editor {
+            changes: watch.changes(),
+            watch,
+            source,
+            log,
+            manager: Arc::clone(&self.manager),
+            http: self.http.clone(),
+            config: self.config.clone(),
+        };
+        let shutdown = self.shutdown.clone();
+        self.tracker.spawn(async move { shutdown.run_until_cancelled(editor.follow()).await });
+        Ok(())
+    }
+
+    /// Ends open streams, lets requests finish, writes down what is pending and closes the store.
+    pub async fn stop(self) {
+        info!("stopping");
+        self.shutdown.cancel();
+        self.tracker.close();
+        // The doors bound their own end; a little more lets background work come to its next await.
+        let patience = self.shutdown_timeout + Duration::from_secs(2);
+        if tokio::time::timeout(patience, self.tracker.wait()).await.is_err() {
+            warn!("some work did not end in time and was left behind");
+        }
+        self.manager.rest().await;
+        let store = self.store;
+        if let Err(panic) = tokio::task::spawn_blocking(move || store.close()).await {
+            warn!("closing the store failed: {panic}");
+        }
+        info!("stopped");
+    }
+}
+
+/// Puts edits of the configuration in force.
+struct Editor {
+    watch: ConfigWatch,
+    changes: ConfigChanges,
+    source: ConfigSource,
+    log: LogHandle,
+    manager: Arc<ClaimManager>,
+    http: HttpState,
+    config: LiveConfig,
+}
+
+impl Editor {
+    async fn follow(mut self) {
+        while self.changes.next().await.is_some() {
+            self.take_in().await;
+        }
+        warn!("the watch on the configuration ended; edits need a restart now");
+    }
+
+    /// Takes in what the files say now: all of it, or nothing.
+    async fn take_in(&self) {
+        let source = self.source.clone();
+        let loaded = match tokio::task::spawn_blocking(move || load(&source)).await {
+            Ok(Ok(loaded)) => loaded,
+            Ok(Err(report)) => return self.manager.note_rejected_config(report.to_string()),
+            Err(panic) => return self.manager.note_rejected_config(format!("reading it failed: {panic}")),
+        };
+        // Before the policies are judged: a refused component is watched too, so that mending it is noticed.
+        self.watch.watch(loaded.watched_files());
+        let (present, next) = (self.config.current(), loaded.config.clone());
+        let needs_restart = crate::config::changes_needing_restart(&present, &next);
+        let Ok(reload) = self.manager.apply_config(next, &loaded.folder).await else { return };
+        let present = self.config.current();
+        self.http.apply(&present);
+        if let Err(error) = self.log.set_level(&present.log.level) {
+            warn!("log.level was not changed: {error}");
+        }
+        let policies = if reload == Reload::Swapped { "new policies in force" } else { "policies unchanged" };
+        info!("configuration taken in: {policies}");
+        if !needs_restart.is_empty() {
+            warn!("waiting for a restart to take effect: {}", needs_restart.join(", "));
+        }
+    }
+}
+
+/// The source of issues that the configuration names.
+fn source_of(github: &GithubConfig, loaded: &Loaded) -> anyhow::Result<Arc<dyn IssueSource>> {
+    if let Some(file) = &github.issues_file {
+        return Ok(Arc::new(FileSource::new(loaded.folder.join(file))));
+    }
+    if github.token.is_empty() && github.repositories.is_empty() {
+        warn!("nothing to sync: set GITHUB_TOKEN, github.repositories or github.issues_file (`issuecommand demo` needs none)");
+    }
+    Ok(Arc::new(GithubSource::new(github)?))
+}
+
+/// Where compiled policies are kept between runs: the user's cache folder.
+fn cache_folder() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))?;
+    Some(cache.join("issuecommand").join("policies"))
+}

@@ -1,0 +1,200 @@
+//! Opening the database: the lock, the file, the settings that durability rests on, the migrations.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::super::StoreError;
+use crate::config::StoreConfig;
+
+mod embedded {
+    refinery::embed_migrations!("src/store/sqlite/migrations");
+}
+
+/// The first SQLite without the WAL-reset bug, which could corrupt a database: 3.51.3
+/// (<https://sqlite.org/wal.html>).
+const SQLITE_VERSION_MIN: i32 = 3_051_003;
+/// What `PRAGMA synchronous` answers for FULL: every commit is on the disk when it returns.
+const SYNCHRONOUS_FULL: i64 = 2;
+/// Journal modes with which a crash loses nothing. MEMORY and OFF are not among them.
+const JOURNAL_MODES: [&str; 4] = ["wal", "delete", "truncate", "persist"];
+/// Statements kept prepared on each connection; there are fewer.
+const STATEMENT_CACHE_COUNT: usize = 64;
+/// Where refinery notes which migrations ran (its own default name).
+const MIGRATION_TABLE: &str = "refinery_schema_history";
+
+/// An opened database: nobody else has it.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// The connection that writes.
+    pub(super) connection: Connection,
+    /// Held exclusively for as long as this lives.
+    pub(super) lock: File,
+    /// The database file.
+    pub(super) path: PathBuf,
+    /// How long to wait for a lock.
+    pub(super) busy_timeout: Duration,
+}
+
+/// Why a database cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum OpenError {
+    #[error("{path}: {source}; check that its directory exists and may be written to")]
+    File { path: PathBuf, source: io::Error },
+    #[error("SQLite {found} may corrupt its write-ahead log; 3.51.3 or newer is needed")]
+    SqliteTooOld { found: &'static str },
+    #[error(
+        "store.journal_mode {mode:?} cannot be used: a crash could lose claims; use WAL, DELETE, TRUNCATE or PERSIST"
+    )]
+    JournalMode { mode: String },
+    #[error(
+        "{path} does not take PRAGMA {pragma} = {wanted} (it answers {found}): is its file system a network share?"
+    )]
+    PragmaRefused { path: PathBuf, pragma: &'static str, wanted: String, found: String },
+    #[error(
+        "{path} was written by a newer issuecommand (schema {found}, this one knows {known}): upgrade issuecommand"
+    )]
+    Newer { path: PathBuf, found: i32, known: i32 },
+    #[error(
+        "{path} is the database of another program, or of IssueCommand's first edition: set store.path to a new file"
+    )]
+    Foreign { path: PathBuf },
+    #[error("{path}: {source}")]
+    Migration { path: PathBuf, source: Box<refinery::Error> },
+    #[error("{path}: {source}")]
+    Database { path: PathBuf, source: rusqlite::Error },
+}
+
+/// Opens the database for writing, alone, with its schema up to date. Blocks.
+///
+/// # Errors
+/// [`StoreError::InUse`] when another server has it; [`StoreError::Failed`] with what to do otherwise.
+pub(super) fn open(config: &StoreConfig) -> Result<Opened, StoreError> {
+    if rusqlite::version_number() < SQLITE_VERSION_MIN {
+        return Err(failed(OpenError::SqliteTooOld { found: rusqlite::version() }));
+    }
+    let path = database_file(&config.path).map_err(|source| file_error(&config.path, source))?;
+    let lock = lock(&path)?;
+    let busy_timeout = Duration::from_millis(config.busy_timeout_ms);
+    let connection = writing_connection(&path, config).map_err(failed)?;
+    Ok(Opened { connection, lock, path, busy_timeout })
+}
+
+/// A connection that sees the last commit and cannot write.
+pub(super) fn reading_connection(path: &Path, busy_timeout: Duration) -> rusqlite::Result<Connection> {
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(busy_timeout)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE_COUNT);
+    Ok(connection)
+}
+
+/// Makes the file if there is none, for its owner's eyes only, and follows links to it: one database
+/// has one lock, whatever it is called by.
+fn database_file(path: &Path) -> io::Result<PathBuf> {
+    match private_file().create_new(true).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => fs::canonicalize(path),
+    }
+}
+
+fn private_file() -> fs::OpenOptions {
+    let mut options = File::options();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let mut lock_path = path.as_os_str().to_owned();
+    lock_path.push(".lock");
+    let lock_path = PathBuf::from(lock_path);
+    let file = private_file()
+        .create(true)
+        .truncate(false)
+        .open(&lock_path)
+        .map_err(|source| file_error(&lock_path, source))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.display().to_string() }),
+        Err(TryLockError::Error(source)) => Err(file_error(&lock_path, source)),
+    }
+}
+
+fn writing_connection(path: &Path, config: &StoreConfig) -> Result<Connection, OpenError> {
+    let database = |source| OpenError::Database { path: path.to_owned(), source };
+    let mode = config.journal_mode.trim().to_ascii_lowercase();
+    if !JOURNAL_MODES.contains(&mode.as_str()) {
+        return Err(OpenError::JournalMode { mode: config.journal_mode.clone() });
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(database)?;
+    connection.busy_timeout(Duration::from_millis(config.busy_timeout_ms)).map_err(database)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE_COUNT);
+
+    let refused = |pragma, wanted: &str, found: String| {
+        Err(OpenError::PragmaRefused { path: path.to_owned(), pragma, wanted: wanted.to_owned(), found })
+    };
+    let journal: String =
+        connection.pragma_update_and_check(None, "journal_mode", &mode, |row| row.get(0)).map_err(database)?;
+    if journal != mode {
+        return refused("journal_mode", &mode, journal);
+    }
+    connection.pragma_update(None, "synchronous", "FULL").map_err(database)?;
+    let synchronous: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0)).map_err(database)?;
+    if synchronous != SYNCHRONOUS_FULL {
+        return refused("synchronous", "FULL", synchronous.to_string());
+    }
+    connection.pragma_update(None, "foreign_keys", true).map_err(database)?;
+    let foreign_keys: bool = connection.pragma_query_value(None, "foreign_keys", |row| row.get(0)).map_err(database)?;
+    if !foreign_keys {
+        return refused("foreign_keys", "ON", "OFF".to_owned());
+    }
+    migrate(&mut connection, path)?;
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
+    let path = || path.to_owned();
+    let runner = embedded::migrations::runner();
+    let known = runner.get_migrations().iter().map(|migration| migration.version()).max().unwrap_or(0);
+    match schema_version(connection).map_err(|source| OpenError::Database { path: path(), source })? {
+        Schema::Foreign => return Err(OpenError::Foreign { path: path() }),
+        Schema::Version(found) if found > known => return Err(OpenError::Newer { path: path(), found, known }),
+        Schema::Empty | Schema::Version(_) => {}
+    }
+    let done = runner.run(connection);
+    done.map(|_| ()).map_err(|source| OpenError::Migration { path: path(), source: Box::new(source) })
+}
+
+/// What a database holds before migration.
+enum Schema {
+    /// Nothing.
+    Empty,
+    /// Ours, of this version.
+    Version(i32),
+    /// Somebody else's tables.
+    Foreign,
+}
+
+fn schema_version(connection: &Connection) -> rusqlite::Result<Schema> {
+    let ours = connection.table_exists(None, MIGRATION_TABLE)?;
+    if ours {
+        let newest = format!("SELECT coalesce(max(version), 0) FROM {MIGRATION_TABLE}");
+        return connection.query_row(&newest, [], |row| row.get(0)).map(Schema::Version);
+    }
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok(if tables == 0 { Schema::Empty } else { Schema::Foreign })
+}
+
+fn file_error(path: &Path, source: io::Error) -> StoreError {
+    failed(OpenError::File { path: path.to_owned(), source })
+}
+
+fn failed(source: OpenError) -> StoreError {
+    StoreError::failed("open the database", source)
+}

@@ -1,0 +1,64 @@
+//! The snapshot that the in-memory index is rebuilt from.
+
+use rusqlite::{Connection, Result, Row};
+
+use super::columns::{ISSUE, Interner, issue_number, issue_ref, parsed, text, time};
+use super::{claims, events, repos};
+use crate::domain::{IssueFacts, IssueRef};
+use crate::store::{ClaimFilter, Snapshot};
+
+const ISSUES_WHERE: &str = "FROM issues WHERE open = 1 ORDER BY repo, number";
+pub(super) const FINISHED: &str = "SELECT past.repo, past.number FROM lease_epochs AS past \
+     CROSS JOIN issues ON issues.repo = past.repo AND issues.number = past.number AND issues.open = 1 \
+     WHERE past.finished = 1 ORDER BY past.repo, past.number";
+/// Every grant raises the epoch of its issue by one.
+const GRANTED_COUNT: &str = "SELECT coalesce(sum(epoch), 0) FROM lease_epochs";
+const LAST_CALLS: &str = "SELECT agent_id, last_call_ms FROM agents";
+
+/// Reads everything as of one commit.
+pub(super) fn load(connection: &Connection) -> Result<Snapshot> {
+    let as_of_one_commit = connection.unchecked_transaction()?;
+    let snapshot = Snapshot {
+        repos: repos::list(connection)?,
+        issues: open_issues(connection)?,
+        finished: finished(connection)?,
+        claims: claims::list(connection, &ClaimFilter::default())?,
+        last_calls: connection
+            .prepare_cached(LAST_CALLS)?
+            .query_map([], |row| Ok((parsed(row, 0)?, time(row, 1)?)))?
+            .collect::<Result<_>>()?,
+        last_event: events::event_seq(events::last(connection)?),
+        granted_count: connection.query_row(GRANTED_COUNT, [], |row| row.get::<_, i64>(0))?.unsigned_abs(),
+    };
+    as_of_one_commit.commit()?;
+    Ok(snapshot)
+}
+
+fn finished(connection: &Connection) -> Result<Vec<IssueRef>> {
+    connection.prepare_cached(FINISHED)?.query_map([], |row| issue_ref(row, 0))?.collect()
+}
+
+fn open_issues(connection: &Connection) -> Result<Vec<IssueFacts>> {
+    let mut interner = Interner::default();
+    let mut statement = connection.prepare_cached(&format!("SELECT {ISSUE} {ISSUES_WHERE}"))?;
+    statement.query_map([], |row| facts(row, &mut interner))?.collect()
+}
+
+/// The facts of one row, by the columns of [`ISSUE`]; like [`super::columns::issue`], without copying
+/// texts that are known.
+fn facts(row: &Row<'_>, interner: &mut Interner) -> Result<IssueFacts> {
+    let milestone = row.get_ref(6)?.as_str_or_null()?.map(|title| interner.share(title));
+    Ok(IssueFacts {
+        issue: IssueRef::new(interner.repo(row, 0)?, issue_number(row, 1)?),
+        title: text(row, 3)?.into(),
+        labels: interner.share_all(row, 4)?,
+        assignees: interner.share_all(row, 5)?,
+        milestone,
+        author: interner.share(text(row, 7)?),
+        author_association: interner.share(text(row, 8)?),
+        comment_count: row.get(9)?,
+        reaction_count: row.get(10)?,
+        created_at: time(row, 11)?,
+        updated_at: time(row, 12)?,
+    })
+}

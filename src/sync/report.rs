@@ -1,0 +1,134 @@
+//! What one sync did.
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use tracing::{info, warn};
+
+use super::walk::Walked;
+use crate::domain::{RepoName, Timestamp};
+use crate::github::SourceError;
+use crate::store::StoreError;
+
+/// Failing repositories named one by one in the log; the rest are counted.
+const FAILURE_COUNT_LOGGED_MAX: usize = 10;
+
+/// Why a part of a sync failed.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// The source did not answer.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The store did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A walk did not come to an end.
+    #[error("its list of issues did not end within {pages} pages")]
+    Endless {
+        /// How many pages were read.
+        pages: usize,
+    },
+}
+
+/// What one sync did. Counts are of this run only: a repository in which nothing changed adds none.
+#[derive(Debug, Default)]
+pub struct SyncReport {
+    /// Repositories walked to the end, or found unchanged.
+    pub repos_scanned: usize,
+    /// Open issues read.
+    pub open_issues_seen: usize,
+    /// Issues that are open now and were not known as open before.
+    pub newly_opened_issues: usize,
+    /// Claims closed because GitHub shows their issue as closed.
+    pub externally_closed_claims: usize,
+    /// Open issues whose facts changed.
+    pub metadata_updates: usize,
+    /// Repositories that failed, by name, each with the reason.
+    pub failures: Vec<(RepoName, SyncError)>,
+    /// What failed apart from single repositories: the list of repositories, or the store.
+    pub general_failure: Option<SyncError>,
+    /// Until when GitHub asks for a pause, if it does: the run ended early.
+    pub paused_until: Option<Timestamp>,
+}
+
+impl SyncReport {
+    /// Whether everything was read that should be.
+    pub fn went_through(&self) -> bool {
+        self.failures.is_empty() && self.general_failure.is_none() && self.paused_until.is_none()
+    }
+
+    /// The details of the `sync.reconciled` event. What became stale is the sweep's to count, so
+    /// those two are 0.
+    pub fn details(&self) -> Value {
+        let mut details = json!({
+            "repos_scanned": self.repos_scanned,
+            "open_issues_seen": self.open_issues_seen,
+            "newly_opened_issues": self.newly_opened_issues,
+            "externally_closed_claims": self.externally_closed_claims,
+            "metadata_updates": self.metadata_updates,
+            "stale_marked": 0,
+            "stale_auto_released": 0,
+            "repos_failed": self.failures.len(),
+        });
+        if let Some(until) = self.paused_until {
+            details["paused_until"] = json!(until);
+        }
+        details
+    }
+
+    pub(super) fn note_walked(&mut self, walked: &Walked) {
+        self.repos_scanned += 1;
+        self.open_issues_seen += walked.open.len();
+        self.newly_opened_issues += walked.applied.newly_opened;
+        self.externally_closed_claims += walked.applied.claims_closed;
+        self.metadata_updates += walked.applied.updated;
+    }
+
+    pub(super) fn note_failure(&mut self, repo: RepoName, error: SyncError, now: Timestamp) {
+        if !self.note_pause(&error, now) {
+            self.failures.push((repo, error));
+        }
+    }
+
+    /// Keeps the first failure that belongs to no single repository.
+    pub(super) fn note_general(&mut self, outcome: Result<(), SyncError>, now: Timestamp) {
+        if let Err(error) = outcome
+            && !self.note_pause(&error, now)
+        {
+            self.general_failure.get_or_insert(error);
+        }
+    }
+
+    /// A pause is no failure of a repository: it holds for all of them.
+    fn note_pause(&mut self, error: &SyncError, now: Timestamp) -> bool {
+        let SyncError::Source(SourceError::Paused { retry_after }) = error else { return false };
+        let until = now + TimeDelta::from_std(*retry_after).unwrap_or(TimeDelta::MAX / 1_000_000);
+        self.paused_until = self.paused_until.max(Some(until));
+        true
+    }
+
+    /// One line on what was done, one for each failure.
+    pub(super) fn log(&self) {
+        let Self { repos_scanned, open_issues_seen, newly_opened_issues, externally_closed_claims, .. } = self;
+        info!(
+            repos_scanned,
+            open_issues_seen,
+            newly_opened_issues,
+            externally_closed_claims,
+            metadata_updates = self.metadata_updates,
+            "synced {repos_scanned} repositories: {newly_opened_issues} newly open issues, {} changed",
+            self.metadata_updates
+        );
+        if let Some(error) = &self.general_failure {
+            warn!("sync: {error}");
+        }
+        for (repo, error) in self.failures.iter().take(FAILURE_COUNT_LOGGED_MAX) {
+            warn!(%repo, "sync of {repo}: {error}");
+        }
+        if self.failures.len() > FAILURE_COUNT_LOGGED_MAX {
+            warn!("sync of {} repositories failed in all", self.failures.len());
+        }
+        if let Some(until) = self.paused_until {
+            warn!("sync ended early: GitHub asks for a pause until {until}");
+        }
+    }
+}

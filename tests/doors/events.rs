@@ -1,0 +1,175 @@
+//! The event stream.
+
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+
+use crate::server::{DEADLINE, Server, config, issue, narrow};
+
+/// One frame: its fields by name.
+#[derive(Debug, Default, PartialEq)]
+struct Frame {
+    id: Option<String>,
+    event: String,
+    data: Value,
+}
+
+struct Stream {
+    response: Response,
+    text: String,
+}
+
+impl Stream {
+    async fn open(server: &Server, last_event_id: Option<&str>) -> Self {
+        let mut request = server.request(Method::GET, "/sse");
+        if let Some(id) = last_event_id {
+            request = request.header("Last-Event-ID", id);
+        }
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Self { response, text: String::new() }
+    }
+
+    /// The next frame; `None` at the end of the stream.
+    async fn next(&mut self) -> Option<Frame> {
+        loop {
+            if let Some((frame, rest)) = self.text.split_once("\n\n") {
+                let frame = parse(frame);
+                self.text = rest.to_owned();
+                return Some(frame);
+            }
+            let chunk = tokio::time::timeout(DEADLINE, self.response.chunk()).await.expect("a frame in time");
+            self.text.push_str(std::str::from_utf8(&chunk.ok()??).unwrap());
+        }
+    }
+
+    /// The next frame that is no ping.
+    async fn event(&mut self) -> Frame {
+        loop {
+            let frame = self.next().await.expect("the stream goes on");
+            if frame.event != "ping" {
+                return frame;
+            }
+        }
+    }
+}
+
+fn parse(text: &str) -> Frame {
+    let mut frame = Frame::default();
+    for line in text.lines() {
+        match line.split_once(": ").unwrap() {
+            ("id", id) => frame.id = Some(id.to_owned()),
+            ("event", event) => frame.event = event.to_owned(),
+            ("data", data) => frame.data = serde_json::from_str(data).unwrap(),
+            other => panic!("unknown field {other:?}"),
+        }
+    }
+    frame
+}
+
+async fn server() -> Server {
+    Server::over(config(), &[issue(1, &[]), issue(2, &[]), issue(3, &[])]).await
+}
+
+async fn next(server: &Server) -> Value {
+    server.post("/api/next", json!({ "agent_id": "a" })).await.1
+}
+
+#[tokio::test]
+async fn a_stream_says_hello_and_then_what_happens() {
+    let server = server().await;
+    let mut stream = Stream::open(&server, None).await;
+    let hello = stream.next().await.unwrap();
+    assert_eq!(hello.event, "connected");
+    assert_eq!(hello.data["event_id"].as_str(), hello.id.as_deref());
+    assert!(hello.data["timestamp"].is_string());
+
+    let claim = next(&server).await["claim"].clone();
+    let created = stream.event().await;
+    assert_eq!((created.event.as_str(), created.data["event_id"].as_str()), ("claim.created", created.id.as_deref()));
+    assert_eq!((&created.data["type"], &created.data["claim_id"]), (&json!("claim.created"), &claim["claim_id"]));
+    assert_eq!((&created.data["repo"], &created.data["issue_number"]), (&claim["repo"], &claim["issue_number"]));
+    assert_eq!((&created.data["agent_id"], &created.data["details"]["status"]), (&json!("a"), &json!("claimed")));
+}
+
+#[tokio::test]
+async fn pings_come_without_an_id() {
+    let server = server().await;
+    let mut stream = Stream::open(&server, None).await;
+    stream.next().await.unwrap();
+    for _ in 0..2 {
+        let ping = stream.next().await.unwrap();
+        assert_eq!((ping.event.as_str(), ping.id), ("ping", None));
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_comes_back_misses_nothing() {
+    let server = server().await;
+    let mut stream = Stream::open(&server, None).await;
+    let hello = stream.next().await.unwrap();
+    next(&server).await;
+    let seen = stream.event().await;
+    drop(stream);
+    let missed = [next(&server).await, next(&server).await];
+    let mut back = Stream::open(&server, seen.id.as_deref()).await;
+    assert_eq!(back.event().await.event, "connected");
+    for missed in &missed {
+        assert_eq!(back.event().await.data["claim_id"], missed["claim"]["claim_id"]);
+    }
+    // One that was cut before its first event comes back to where it stood, here by the query.
+    let path = format!("/sse?last_event_id={}", hello.id.unwrap());
+    let response = server.request(Method::GET, &path).send().await.unwrap();
+    let mut back = Stream { response, text: String::new() };
+    assert_eq!(back.event().await.event, "connected");
+    assert_eq!(back.event().await.id, seen.id);
+}
+
+#[tokio::test]
+async fn a_reader_with_an_id_of_another_order_is_told() {
+    let server = server().await;
+    for id in ["4711-from-elsewhere", "999999999"] {
+        let mut stream = Stream::open(&server, Some(id)).await;
+        let hello = stream.event().await;
+        let gap = stream.event().await;
+        assert_eq!((gap.event.as_str(), &gap.data["after"], &gap.id), ("gap", &json!(id), &hello.id));
+    }
+}
+
+#[tokio::test]
+async fn many_readers_see_the_same_events_in_the_same_order() {
+    let server = server().await;
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        let mut stream = Stream::open(&server, None).await;
+        stream.next().await.unwrap();
+        streams.push(stream);
+    }
+    let granted = [next(&server).await, next(&server).await, next(&server).await];
+    for mut stream in streams {
+        for body in &granted {
+            assert_eq!(stream.event().await.data["claim_id"], body["claim"]["claim_id"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn shutdown_ends_open_streams() {
+    let server = server().await;
+    let mut stream = Stream::open(&server, None).await;
+    stream.next().await.unwrap();
+    server.inside.shutdown.cancel();
+    while stream.next().await.is_some() {}
+}
+
+#[tokio::test]
+async fn an_address_opens_only_so_many_streams() {
+    let mut config = config();
+    config.rate_limits = narrow();
+    config.rate_limits.principal.burst = 100;
+    let server = Server::start(config).await;
+    let first = Stream::open(&server, None).await;
+    let (status, body) = server.get("/sse").await;
+    assert_eq!((status, &body["scope"]), (429, &json!("sse_connect")));
+    drop(first);
+}

@@ -1,0 +1,9 @@
+//! The doors, as clients meet them.
+#![allow(clippy::unwrap_used)]
+
+mod accept;
+mod contract;
+mod events;
+mod gate;
+mod server;
+mod tools;

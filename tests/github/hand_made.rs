@@ -1,0 +1,69 @@
+//! Hand-made answers, and sources that read them.
+
+use issuecommand::config::{GithubConfig, Secret};
+use issuecommand::domain::{IssueRef, RepoName, Timestamp};
+use issuecommand::github::GithubSource;
+use serde_json::{Value, json};
+use wiremock::matchers::{method, path};
+use wiremock::{Mock, MockBuilder, MockServer, ResponseTemplate};
+
+/// Stands for a real token: must be seen in the Authorization header and nowhere else.
+pub const TOKEN: &str = "ghp_T0ken5ecret";
+
+pub fn config(server: &MockServer) -> GithubConfig {
+    GithubConfig {
+        token: Secret::new(TOKEN),
+        api_url: server.uri(),
+        connect_timeout_seconds: 1,
+        read_timeout_seconds: 1,
+        ..GithubConfig::default()
+    }
+}
+
+pub fn source(server: &MockServer) -> GithubSource {
+    GithubSource::new(&config(server)).unwrap()
+}
+
+pub fn small() -> RepoName {
+    "acme/small".parse().unwrap()
+}
+
+pub fn issue(text: &str) -> IssueRef {
+    text.parse().unwrap()
+}
+
+/// The given minute of one far-off day.
+pub fn at(minute: u32) -> Timestamp {
+    format!("2020-05-05T{:02}:{:02}:00Z", minute / 60, minute % 60).parse().unwrap()
+}
+
+/// An open issue as GitHub lists it, changed at `minute`.
+pub fn row(number: u64, minute: u32) -> Value {
+    json!({
+        "number": number, "title": format!("Issue {number}"), "state": "open", "user": { "login": "ann" },
+        "labels": [], "assignees": [], "created_at": at(0), "updated_at": at(minute),
+    })
+}
+
+pub fn closed_row(number: u64, minute: u32) -> Value {
+    let mut row = row(number, minute);
+    row["state"] = json!("closed");
+    row
+}
+
+pub fn get(at: &str) -> MockBuilder {
+    Mock::given(method("GET")).and(path(at))
+}
+
+pub fn ok(body: Value) -> ResponseTemplate {
+    ResponseTemplate::new(200).set_body_json(body)
+}
+
+/// An answer that names `next` (a path and query) as its next page.
+pub fn with_next(server: &MockServer, body: Value, next: &str) -> ResponseTemplate {
+    ok(body).insert_header("link", format!("<{}{next}>; rel=\"next\"", server.uri()))
+}
+
+pub async fn request_count(server: &MockServer) -> usize {
+    server.received_requests().await.unwrap().len()
+}

@@ -1,0 +1,14 @@
+//! The adapters of the source port and the sync walk: against hand-made answers (what a stand-in would
+//! never send), and against a GitHub stand-in where one is at hand.
+#![allow(clippy::unwrap_used)]
+
+mod against_standin;
+mod files;
+mod hand_made;
+mod limits;
+mod listing;
+mod logs;
+#[path = "../standin/mod.rs"]
+mod standin;
+mod syncing;
+mod world;

@@ -1,0 +1,121 @@
+//! An edit of issuecommand.toml while agents work: it changes the next answer, or is refused with a
+//! reason, and no request fails meanwhile.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+
+use super::harness::{Home, Server, issue};
+
+const OLD_FIRST: &str = "";
+const LABEL_FIRST: &str = r#"
+[policies.ranker.settings]
+tiers = [["urgent"]]
+"#;
+
+fn backlog() -> Vec<Value> {
+    (1..=40).map(|number| issue("acme/small", number, if number > 20 { &["urgent"] } else { &[] })).collect()
+}
+
+/// Takes the next issue, gives it back, and answers its number: a look at the head of the order.
+async fn head(server: &Server, agent: &str) -> u64 {
+    let (status, body) = server.next(agent).await;
+    assert_eq!(status, 200, "{body}");
+    let path = format!("/api/claims/{}", body["claim"]["claim_id"].as_str().unwrap());
+    let (status, answer) = server.send("DELETE", &path, json!({ "agent_id": agent })).await;
+    assert_eq!(status, 200, "{answer}");
+    body["issue"]["number"].as_u64().unwrap()
+}
+
+async fn wait_for_head(server: &Server, expected: u64) {
+    let deadline = std::time::Instant::now() + super::harness::PATIENCE;
+    while head(server, "watcher").await != expected {
+        assert!(std::time::Instant::now() < deadline, "the order never changed");
+    }
+}
+
+async fn rejection(server: &Server, wanted: &str) -> String {
+    let names = |body: &Value| body["health"]["policies"]["rejected"].as_str().is_some_and(|why| why.contains(wanted));
+    let body = server.wait_until("/api/health", names).await;
+    body["health"]["policies"]["rejected"].as_str().unwrap().to_owned()
+}
+
+/// Agents at work in the background, counting what went wrong.
+struct Bystanders {
+    stop: Arc<AtomicBool>,
+    requests: Arc<AtomicUsize>,
+    work: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Bystanders {
+    fn start(server: &Arc<Server>) -> Self {
+        let (stop, requests) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let work = (0..4).map(|n| {
+            let (server, stop, requests) = (Arc::clone(server), Arc::clone(&stop), Arc::clone(&requests));
+            tokio::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    head(&server, &format!("bystander-{n}")).await;
+                    requests.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        });
+        Self { stop, requests, work: work.collect() }
+    }
+
+    /// Ends their work; a request that failed fails the test here.
+    async fn finish(self) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        for work in self.work {
+            work.await.expect("no request of a bystander failed");
+        }
+        self.requests.load(Ordering::Relaxed)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_of_the_ranker_changes_the_next_answer() {
+    let home = Home::new(&backlog(), OLD_FIRST);
+    let server = Arc::new(home.serve());
+    server.wait_for_backlog(40).await;
+    wait_for_head(&server, 1).await;
+    home.configure(LABEL_FIRST);
+    wait_for_head(&server, 21).await;
+    home.configure(OLD_FIRST);
+    wait_for_head(&server, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_broken_edit_is_refused_by_name_and_no_request_fails_meanwhile() {
+    let home = Home::new(&backlog(), LABEL_FIRST);
+    let server = Arc::new(home.serve());
+    server.wait_for_backlog(40).await;
+    let bystanders = Bystanders::start(&server);
+    wait_for_head(&server, 21).await;
+
+    home.configure("[policies.ranker.settings\n");
+    let why = rejection(&server, "issuecommand.toml").await;
+    assert!(why.contains("issuecommand.toml:14"), "names the line: {why}");
+
+    home.configure("[policies.ranker]\nsauce = \"x.wasm\"\n");
+    rejection(&server, "sauce").await;
+
+    home.configure("[policies.ranker.settings]\ntiers = 5\n");
+    rejection(&server, "tiers").await;
+
+    for (name, bytes) in faulty_components() {
+        let file = format!("{name}.wasm");
+        std::fs::write(home.path(&file), bytes).unwrap();
+        home.configure(&format!("[policies.ranker]\nsource = \"{file}\"\n\n[policies.ranker.settings]\nfault = \"{name}\"\n"));
+        let why = rejection(&server, &file).await;
+        let expected = fault_word(name);
+        assert!(why.contains(expected), "{name} is said to be {expected:?}: {why}");
+    }
+    wait_for_head(&server, 21).await;
+
+    home.configure(OLD_FIRST);
+    let well = |body: &Value| body["health"]["policies"]["rejected"].is_null();
+    server.wait_until("/api/health", well).await;
+    wait_for_head(&server, 1).await;
+    assert!(bystanders.finish().await > 0);
+}

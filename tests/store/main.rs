@@ -1,0 +1,90 @@
+//! The conformance suite of the store port. Every adapter must pass every case.
+//!
+//! A case is an async function of a [`Bed`]: an open store, what its observer saw, and a way to reopen
+//! it. An adapter joins with one line at the end of this file.
+
+#![allow(clippy::unwrap_used)]
+
+mod bed;
+mod claims;
+mod events;
+mod issues;
+mod keeping;
+mod races;
+mod repos;
+mod steps;
+
+/// Runs every case on the engine that `$engine` makes, one fresh database each.
+macro_rules! conformance {
+    ($name:ident, $engine:expr) => {
+        conformance! { @cases $name, $engine;
+            claims::a_free_issue_is_granted_with_its_text,
+            claims::the_same_agent_has_the_issue_already,
+            claims::second_agent_learns_who_holds_the_issue,
+            claims::an_unknown_or_closed_issue_is_not_open,
+            claims::a_claim_on_a_forgotten_issue_still_tells_its_holder,
+            claims::the_first_free_candidate_is_taken_in_order,
+            claims::held_closed_and_unknown_candidates_are_passed_by,
+            claims::a_finished_candidate_is_passed_by_but_can_be_claimed_by_name,
+            claims::the_same_request_gets_the_same_claim,
+            claims::a_request_is_remembered_after_its_claim_ended,
+            claims::request_ids_of_two_agents_are_two_requests,
+            claims::epochs_grow_with_every_grant,
+            claims::the_decision_is_stored_with_its_claim,
+            claims::no_decision_is_stored_without_a_claim,
+            claims::lists_are_filtered_and_oldest_first,
+            claims::a_failing_write_does_not_fail_its_batch,
+            steps::a_claim_goes_all_the_way,
+            steps::a_released_issue_is_free_again,
+            steps::only_the_owner_moves_a_claim,
+            steps::a_late_epoch_is_superseded,
+            steps::a_sweep_does_not_undo_what_the_owner_did_meanwhile,
+            steps::an_owner_mismatch_is_told_before_the_epoch,
+            steps::a_refused_step_changes_nothing,
+            steps::a_heartbeat_renews_the_lease_without_an_event,
+            steps::a_lapsed_claim_blocks_until_it_is_taken_back,
+            steps::a_closed_claim_marks_its_issue_as_finished,
+            steps::a_released_claim_leaves_no_finished_mark,
+            issues::a_batch_counts_what_is_new_and_what_changed,
+            issues::what_did_not_change_is_not_announced,
+            issues::a_changed_body_is_kept,
+            issues::an_issue_closed_on_github_closes_its_claim,
+            issues::closing_on_github_clears_the_finished_mark,
+            issues::a_removed_issue_keeps_its_claim,
+            issues::lists_hold_open_unclaimed_issues_by_number,
+            issues::labels_and_milestones_are_compared_trimmed_and_without_case,
+            issues::every_field_of_an_issue_is_kept,
+            repos::repositories_are_kept_and_differences_announced,
+            repos::a_removed_repository_takes_its_issues_along,
+            repos::cursors_are_kept_with_their_batch,
+            events::events_are_numbered_in_the_order_of_changes,
+            events::the_observer_sees_exactly_what_was_committed,
+            events::a_write_is_observed_before_it_is_answered,
+            events::a_page_of_events_is_bounded,
+            events::events_of_their_own_are_appended,
+            keeping::everything_is_there_after_reopening,
+            keeping::past_claims_are_trimmed_with_their_decisions,
+            keeping::an_epoch_grows_even_when_its_past_is_trimmed,
+            keeping::events_are_trimmed_and_numbers_never_come_back,
+            keeping::the_last_call_of_an_agent_is_kept_and_never_goes_back,
+            keeping::the_snapshot_shares_equal_texts,
+            races::one_issue_has_one_owner_among_many,
+            races::racing_agents_share_out_every_issue_once,
+            races::concurrent_retries_of_a_request_get_one_claim,
+            races::claims_and_releases_interleave_without_two_owners,
+            races::a_caller_that_goes_away_disturbs_nobody,
+        }
+    };
+    (@cases $name:ident, $engine:expr; $($module:ident::$case:ident,)+) => {
+        mod $name {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    super::$module::$case(super::bed::Bed::open($engine).await).await;
+                }
+            )+
+        }
+    };
+}
+
+conformance!(sqlite, crate::bed::Sqlite::fresh());
