@@ -25,7 +25,8 @@ pub(crate) type Column<T> = OnceCell<Vec<T>>;
 pub(crate) struct Texts(OnceCell<(ColumnId, TextColumn)>);
 
 impl Texts {
-    /// A column that is already here.
+    /// A column that is already here, for tests.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn of<S: AsRef<str>>(rows: impl IntoIterator<Item = S>) -> Self {
         let mut column = TextColumn { names: Vec::new(), ids: Vec::new() };
         for text in rows {
@@ -58,7 +59,8 @@ impl Texts {
 pub(crate) struct TextLists(OnceCell<(ColumnId, LabelTable)>);
 
 impl TextLists {
-    /// A column that is already here.
+    /// A column that is already here, for tests.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn of<'a>(rows: impl IntoIterator<Item = &'a [String]>) -> Self {
         let mut table = LabelTable { names: Vec::new(), starts: vec![0], ids: Vec::new() };
         for texts in rows {
@@ -101,6 +103,7 @@ impl TextLists {
     }
 }
 
+#[cfg(not(target_arch = "wasm32"))]
 fn intern(names: &mut Vec<String>, text: &str) -> u32 {
     let known = names.iter().position(|name| name == text);
     known.unwrap_or_else(|| {

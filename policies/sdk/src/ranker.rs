@@ -96,10 +96,12 @@ impl Choice {
         self.skipped.push(Exclusion { row: candidate.row(), reason: reason.into() });
     }
 
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn order(&self) -> &[u32] {
         &self.order
     }
 
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn skipped(&self) -> &[Exclusion] {
         &self.skipped
     }
