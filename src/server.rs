@@ -132,7 +132,8 @@ impl Server {
     /// # Errors
     /// When the system offers no way to watch files; the server runs on without.
     pub fn follow_edits(&self, source: ConfigSource, loaded: &Loaded, log: LogHandle) -> anyhow::Result<()> {
-        let watch = ConfigWatch::start(loaded.watched_files()).context("failed to watch the configuration for edits")?;
+        let watch =
+            ConfigWatch::start(loaded.watched_files()).context("failed to watch the configuration for edits")?;
         let editor = Editor {
             changes: watch.changes(),
             watch,
@@ -217,7 +218,9 @@ fn source_of(github: &GithubConfig, loaded: &Loaded) -> anyhow::Result<Arc<dyn I
         return Ok(Arc::new(FileSource::new(loaded.folder.join(file))));
     }
     if github.token.is_empty() && github.repositories.is_empty() {
-        warn!("nothing to sync: set GITHUB_TOKEN, github.repositories or github.issues_file (`issuecommand demo` needs none)");
+        warn!(
+            "nothing to sync: set GITHUB_TOKEN, github.repositories or github.issues_file (`issuecommand demo` needs none)"
+        );
     }
     Ok(Arc::new(GithubSource::new(github)?))
 }

@@ -7,9 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::order::{Order, OrderKey, Question, Slot, Standing, answers};
-use crate::domain::{
-    AgentId, Claim, ClaimId, ClaimStatus, Empty, IssueFacts, IssueRef, Repo, RepoName, Timestamp,
-};
+use crate::domain::{AgentId, Claim, ClaimId, ClaimStatus, Empty, IssueFacts, IssueRef, Repo, RepoName, Timestamp};
 use crate::policy::{Scored, Shortlisted};
 use crate::store::{Change, Snapshot};
 

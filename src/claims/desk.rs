@@ -17,9 +17,7 @@ use tracing::{error, info, warn};
 use super::index::Index;
 use crate::config::{PoliciesConfig, PolicyConfig};
 use crate::domain::{Clock, EventDraft, EventKind, IssueFacts, Repo, RepoName, Timestamp};
-use crate::policy::{
-    Choice, ChooseRequest, PolicyError, PolicyHost, PolicyRejected, PolicySet, Scored, Shortlisted,
-};
+use crate::policy::{Choice, ChooseRequest, PolicyError, PolicyHost, PolicyRejected, PolicySet, Scored, Shortlisted};
 
 /// Failures in a row after which a policy is stood in for until the next change of the set.
 const FAILURE_COUNT_MAX: u32 = 3;
@@ -109,7 +107,9 @@ impl Desk {
         if let Err(fault) = desk.put_in_force(&first) {
             error!("the ranker failed on the backlog, the built-in one stands in: {fault}");
             *desk.rejected.lock() = Some(fault);
-            let stand_in = desk.host.load(&PoliciesConfig { repo_filter: config.repo_filter.clone(), ..Default::default() }, base_dir)?;
+            let stand_in = desk
+                .host
+                .load(&PoliciesConfig { repo_filter: config.repo_filter.clone(), ..Default::default() }, base_dir)?;
             let stand_in = InForce::new(stand_in);
             if let Err(fault) = desk.put_in_force(&stand_in) {
                 error!("the repository filter failed, nothing is admitted: {fault}");
@@ -159,7 +159,10 @@ impl Desk {
         let answer = answer.expect("loading policies does not panic");
         if let Err(rejected) = &answer {
             warn!("policy refused, the last good set stays in force: {rejected}");
-            self.announce(EventKind::PolicyRejected, json!({ "policy": rejected.policy, "reason": rejected.to_string() }));
+            self.announce(
+                EventKind::PolicyRejected,
+                json!({ "policy": rejected.policy, "reason": rejected.to_string() }),
+            );
             *self.rejected.lock() = Some(rejected.to_string());
         }
         answer
@@ -174,7 +177,12 @@ impl Desk {
         let next = InForce::new(set);
         self.put_in_force(&next).map_err(|reason| {
             let source = config.ranker.source.clone();
-            PolicyRejected { policy: "ranker", source, file: None, reason: format!("it failed on the live backlog: {reason}") }
+            PolicyRejected {
+                policy: "ranker",
+                source,
+                file: None,
+                reason: format!("it failed on the live backlog: {reason}"),
+            }
         })?;
         *self.previous.lock() = Some(present);
         *self.rejected.lock() = None;
@@ -294,7 +302,10 @@ impl Desk {
         let Some(previous) = self.previous.lock().take() else { return };
         if self.put_in_force(&previous).is_ok() {
             let [ranker, ..] = failing.set.stamps();
-            let why = format!("{} failed {FAILURE_COUNT_MAX} times in a row; the set before it is back in force", ranker.source);
+            let why = format!(
+                "{} failed {FAILURE_COUNT_MAX} times in a row; the set before it is back in force",
+                ranker.source
+            );
             self.note_rejected(why);
         }
     }

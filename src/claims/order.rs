@@ -267,7 +267,6 @@ pub(super) fn answers(facts: &IssueFacts, question: &Question<'_>) -> bool {
         && question.milestone.is_none_or(|wanted| facts.milestone.as_deref().is_some_and(|title| same(wanted, title)))
 }
 
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -300,21 +299,26 @@ mod tests {
     fn higher_scores_come_first_and_among_equals_the_older_issue() {
         let rows = [(1, 0.0), (2, 5.0), (3, -1.0), (4, 0.0)];
         let rows: Vec<_> = rows.iter().map(|(number, score)| (facts(*number, &[], None), *score)).collect();
-        let order = Order::build((0..).zip(&rows).map(|(slot, (facts, score))| (facts, Standing::Ready(OrderKey::new(*score, facts, slot)))));
+        let order = Order::build(
+            (0..).zip(&rows).map(|(slot, (facts, score))| (facts, Standing::Ready(OrderKey::new(*score, facts, slot)))),
+        );
         assert_eq!(slots(&order, &Question::default()), [1, 3, 0, 2]);
     }
 
     #[test]
     fn a_lane_holds_what_answers_its_question_in_any_spelling() {
         let rows = [facts(1, &["Bug", " bug "], None), facts(2, &["docs"], Some("V1")), facts(3, &["bug"], Some("v1"))];
-        let order = Order::build((0..).zip(&rows).map(|(slot, facts)| (facts, Standing::Ready(OrderKey::new(0.0, facts, slot)))));
+        let order = Order::build(
+            (0..).zip(&rows).map(|(slot, facts)| (facts, Standing::Ready(OrderKey::new(0.0, facts, slot)))),
+        );
         let ask = |label, milestone| Question { repo: Some("acme/small"), label, milestone };
         assert_eq!(slots(&order, &ask(Some("BUG"), None)), [2, 0]);
         assert_eq!(slots(&order, &ask(None, Some("v1"))), [2, 1]);
         assert_eq!(slots(&order, &ask(Some("nothing"), None)), [0; 0]);
         assert_eq!(slots(&order, &Question { repo: Some("acme/other"), ..Question::default() }), [0; 0]);
         let both = ask(Some("bug"), Some("v1"));
-        let found: Vec<_> = order.walk(&both, None).filter(|place| answers(&rows[place.slot() as usize], &both)).collect();
+        let found: Vec<_> =
+            order.walk(&both, None).filter(|place| answers(&rows[place.slot() as usize], &both)).collect();
         assert_eq!(found.len(), 1);
     }
 

@@ -60,8 +60,12 @@ impl Board {
         self.touched = Some(HashSet::new());
         let repos = self.repos.values().map(|row| row.repo.clone()).collect();
         let count = self.rows.len();
-        let mut backlog =
-            Backlog { slots: Vec::with_capacity(count), facts: Vec::with_capacity(count), fixed: Vec::with_capacity(count), repos };
+        let mut backlog = Backlog {
+            slots: Vec::with_capacity(count),
+            facts: Vec::with_capacity(count),
+            fixed: Vec::with_capacity(count),
+            repos,
+        };
         for (index, row) in self.rows.iter().enumerate() {
             let Some(row) = row else { continue };
             backlog.slots.push(slot_of(index));

@@ -129,7 +129,8 @@ async fn score_continually(manager: Arc<ClaimManager>) {
         {
             error!("scoring failed: {panic}");
         }
-        let until = expiry.and_then(|at| (at - now).to_std().ok()).map_or(SCORER_SLEEP_MAX, |wait| wait.min(SCORER_SLEEP_MAX));
+        let until =
+            expiry.and_then(|at| (at - now).to_std().ok()).map_or(SCORER_SLEEP_MAX, |wait| wait.min(SCORER_SLEEP_MAX));
         let _ = tokio::time::timeout(until, manager.index.work.notified()).await;
     }
 }

@@ -37,7 +37,8 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         Ok(policies) => {
             let [ranker, stale_rule, repo_filter] = policies.stamps();
             if args.json {
-                let stamps = serde_json::json!({ "ranker": ranker, "stale_rule": stale_rule, "repo_filter": repo_filter });
+                let stamps =
+                    serde_json::json!({ "ranker": ranker, "stale_rule": stale_rule, "repo_filter": repo_filter });
                 anstream::println!("{}", serde_json::json!({ "ok": true, "policies": stamps }));
             } else {
                 anstream::print!("{}", Summary::of(&loaded));

@@ -37,7 +37,10 @@ pub struct DemoArgs {
 }
 
 pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
-    let folder = tempfile::Builder::new().prefix("issuecommand-demo-").tempdir().context("failed to make a folder for the demo")?;
+    let folder = tempfile::Builder::new()
+        .prefix("issuecommand-demo-")
+        .tempdir()
+        .context("failed to make a folder for the demo")?;
     runtime()?.block_on(async {
         let server = start(args.port, folder.path()).await?;
         tour(server.manager()).await?;
@@ -61,7 +64,10 @@ async fn start(port: u16, folder: &Path) -> anyhow::Result<Server> {
     let log = issuecommand::logging::init(&LogConfig { level: "warn".into(), ..LogConfig::default() })?;
     let free = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.is_ok();
     let port = if free { port } else { 0 };
-    let env = [("HTTP_PORT".to_owned(), port.to_string()), ("SQLITE_PATH".to_owned(), folder.join("claims.db").display().to_string())];
+    let env = [
+        ("HTTP_PORT".to_owned(), port.to_string()),
+        ("SQLITE_PATH".to_owned(), folder.join("claims.db").display().to_string()),
+    ];
     let source = ConfigSource { file: Some(file), env: env.into(), dotenv: None };
     let loaded = load(&source)?;
     let backlog = Arc::new(FileSource::from_text(BACKLOG)?);
@@ -77,7 +83,10 @@ async fn start(port: u16, folder: &Path) -> anyhow::Result<Server> {
 
 /// Lets three agents ask, and a fourth meet a claim.
 async fn tour(manager: &Arc<ClaimManager>) -> anyhow::Result<()> {
-    anstream::println!("\n{BOLD}IssueCommand{BOLD:#}: {} open issues of two repositories, three agents.\n", manager.health().open_issues);
+    anstream::println!(
+        "\n{BOLD}IssueCommand{BOLD:#}: {} open issues of two repositories, three agents.\n",
+        manager.health().open_issues
+    );
     let mut first: Option<Claim> = None;
     for name in AGENTS {
         let agent: AgentId = name.parse()?;
@@ -86,7 +95,11 @@ async fn tour(manager: &Arc<ClaimManager>) -> anyhow::Result<()> {
         let NextOutcome::Granted { claim, .. } = outcome else {
             anyhow::bail!("the sample backlog had nothing for {name}");
         };
-        anstream::println!("  {NAME}{name:<11}{NAME:#} got {BOLD}{:<16}{BOLD:#} {}", claim.issue_ref().to_string(), claim.issue_title);
+        anstream::println!(
+            "  {NAME}{name:<11}{NAME:#} got {BOLD}{:<16}{BOLD:#} {}",
+            claim.issue_ref().to_string(),
+            claim.issue_title
+        );
         anstream::println!("  {:<11} {DIM}why: {}{DIM:#}", "", why(manager, &claim).await?);
         first.get_or_insert(claim);
     }
@@ -105,7 +118,8 @@ async fn why(manager: &ClaimManager, claim: &Claim) -> anyhow::Result<String> {
     let Some(decision_id) = claim.decision_id else { return Ok("asked for by number".into()) };
     let decision = manager.decision(decision_id).await?.context("the decision was not recorded")?;
     let row = decision.considered.iter().find(|row| row.number == claim.issue_number && row.repo == claim.repo);
-    let reasons = row.map(|row| row.reasons.iter().map(|reason| format!("{} {:+} ({})", reason.rule, reason.amount, reason.text)));
+    let reasons = row
+        .map(|row| row.reasons.iter().map(|reason| format!("{} {:+} ({})", reason.rule, reason.amount, reason.text)));
     let reasons = reasons.map(|reasons| reasons.collect::<Vec<_>>().join(", ")).unwrap_or_default();
     Ok(if reasons.is_empty() { "no rule spoke; the oldest comes first".into() } else { reasons })
 }
@@ -113,13 +127,17 @@ async fn why(manager: &ClaimManager, claim: &Claim) -> anyhow::Result<String> {
 /// The exact lines to paste.
 fn invite(server: &Server, folder: &Path) {
     let url = format!("http://{}", server.address());
-    let snippet = serde_json::json!({ "mcpServers": { "issuecommand": { "type": "http", "url": format!("{url}/mcp") } } });
+    let snippet =
+        serde_json::json!({ "mcpServers": { "issuecommand": { "type": "http", "url": format!("{url}/mcp") } } });
     anstream::println!("\n{BOLD}Join in{BOLD:#}, from another terminal:\n");
     anstream::println!("  curl -s {url}/api/next -H 'content-type: application/json' -d '{{\"agent_id\":\"me\"}}'");
     anstream::println!("  curl -s '{url}/api/claims?agent_id=me'");
     anstream::println!("  curl -N {url}/sse\n");
     anstream::println!("{BOLD}An MCP client{BOLD:#} (Claude Code, Cursor, ...) takes this:\n\n  {snippet}\n");
-    anstream::println!("{BOLD}Change the policy{BOLD:#} while it runs, and ask again:\n\n  $EDITOR {}\n", folder.join("issuecommand.toml").display());
+    anstream::println!(
+        "{BOLD}Change the policy{BOLD:#} while it runs, and ask again:\n\n  $EDITOR {}\n",
+        folder.join("issuecommand.toml").display()
+    );
     anstream::println!("{DIM}Ctrl-C ends the demo. What happens from here on:{DIM:#}\n");
 }
 
@@ -142,10 +160,15 @@ fn tell(event: &Event) {
         _ => String::new(),
     };
     let detail = match draft.kind {
-        EventKind::PolicyRejected | EventKind::PolicyFailed => draft.details["reason"].as_str().unwrap_or_default().to_owned(),
+        EventKind::PolicyRejected | EventKind::PolicyFailed => {
+            draft.details["reason"].as_str().unwrap_or_default().to_owned()
+        }
         EventKind::PolicyReloaded => "the order has changed: ask for the next issue".to_owned(),
         EventKind::SyncReconciled => return,
         _ => draft.details["status"].as_str().unwrap_or_default().to_owned(),
     };
-    anstream::println!("  {DIM}{time}{DIM:#}  {:<19} {NAME}{agent:<11}{NAME:#} {issue:<16} {detail}", draft.kind.to_string());
+    anstream::println!(
+        "  {DIM}{time}{DIM:#}  {:<19} {NAME}{agent:<11}{NAME:#} {issue:<16} {detail}",
+        draft.kind.to_string()
+    );
 }

@@ -14,7 +14,12 @@ mod serve;
 /// Agents ask it for their next issue, over MCP or HTTP, and get one that is exclusively theirs. Which
 /// issue comes first is your team's policy: a table in issuecommand.toml, or a WebAssembly component.
 #[derive(Debug, Parser)]
-#[command(name = "issuecommand", version, max_term_width = 100, after_help = "Start with `issuecommand demo`: no token, no network, no configuration.")]
+#[command(
+    name = "issuecommand",
+    version,
+    max_term_width = 100,
+    after_help = "Start with `issuecommand demo`: no token, no network, no configuration."
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -30,7 +30,10 @@ async fn an_agent_gets_its_next_issue_in_one_call() {
     let (status, body) = server.post("/api/next", json!({ "agent_id": "a" })).await;
     assert_eq!((status, &body["ok"], &body["idempotent"]), (200, &json!(true), &json!(false)), "{body}");
     let (claim, issue) = (&body["claim"], &body["issue"]);
-    assert_eq!((&claim["repo"], &claim["issue_number"], &claim["agent_id"]), (&json!("acme/small"), &json!(2), &json!("a")));
+    assert_eq!(
+        (&claim["repo"], &claim["issue_number"], &claim["agent_id"]),
+        (&json!("acme/small"), &json!(2), &json!("a"))
+    );
     assert_eq!((&claim["status"], &claim["status_history"][0]["status"]), (&json!("claimed"), &json!("claimed")));
     let claim_keys = [
         "agent_id",
@@ -62,7 +65,8 @@ async fn a_retry_gets_the_same_claim_by_field_and_by_header() {
     let (_, first) = server.post("/api/next", ask.clone()).await;
     let (_, again) = server.post("/api/next", ask).await;
     assert_eq!((&again["idempotent"], &again["claim"]), (&json!(true), &first["claim"]));
-    let by_header = || server.request(Method::POST, "/api/next").header("Idempotency-Key", "r-2").json(&json!({ "agent_id": "a" }));
+    let by_header =
+        || server.request(Method::POST, "/api/next").header("Idempotency-Key", "r-2").json(&json!({ "agent_id": "a" }));
     let (_, second) = sent(by_header()).await;
     let (_, again) = sent(by_header()).await;
     assert_ne!(second["claim"]["claim_id"], first["claim"]["claim_id"]);
@@ -88,7 +92,8 @@ async fn second_agent_learns_who_holds_the_issue_however_it_spells_it() {
 #[tokio::test]
 async fn an_issue_that_is_not_there_is_a_rejection() {
     let server = server().await;
-    let (status, body) = server.post("/api/claims", json!({ "agent_id": "a", "repo": "acme/small", "issue_number": 99 })).await;
+    let (status, body) =
+        server.post("/api/claims", json!({ "agent_id": "a", "repo": "acme/small", "issue_number": 99 })).await;
     assert_eq!((status, &body["ok"], &body["reason"]), (409, &json!(false), &json!("invalid_issue")), "{body}");
 }
 
@@ -132,17 +137,25 @@ async fn a_claim_goes_its_way_and_then_leaves() {
     let (status, body) = server.patch(&claim, json!({ "agent_id": "b", "status": "in_progress" })).await;
     assert_eq!((status, &body["reason"], &body["owner_agent_id"]), (409, &json!("agent_mismatch"), &json!("a")));
     assert_eq!(body["claim"]["status"], "claimed");
-    let (status, body) = server.patch(&claim, json!({ "agent_id": "a", "status": "in_progress", "note": "on it" })).await;
+    let (status, body) =
+        server.patch(&claim, json!({ "agent_id": "a", "status": "in_progress", "note": "on it" })).await;
     assert_eq!((status, &body["ok"], &body["idempotent"]), (200, &json!(true), &json!(false)));
     assert_eq!(body["claim"]["status_history"][1]["note"], "on it");
     assert_eq!(server.patch(&claim, step("in_progress")).await.1["idempotent"], true);
     let (status, body) = server.patch(&claim, step("pr_submitted")).await;
-    assert_eq!((status, &body["reason"], &body["message"]), (409, &json!("invalid_transition"), &json!("pr_submitted needs a pr_url")));
+    assert_eq!(
+        (status, &body["reason"], &body["message"]),
+        (409, &json!("invalid_transition"), &json!("pr_submitted needs a pr_url"))
+    );
     let pr_url = "https://github.com/acme/small/pull/9";
-    let (status, body) = server.patch(&claim, json!({ "agent_id": "a", "status": "pr_submitted", "pr_url": pr_url })).await;
+    let (status, body) =
+        server.patch(&claim, json!({ "agent_id": "a", "status": "pr_submitted", "pr_url": pr_url })).await;
     assert_eq!((status, &body["claim"]["pr_url"]), (200, &json!(pr_url)));
     let (status, body) = server.patch(&claim, step("claimed")).await;
-    assert_eq!((status, &body["reason"], &body["claim"]["status"]), (409, &json!("invalid_transition"), &json!("pr_submitted")));
+    assert_eq!(
+        (status, &body["reason"], &body["claim"]["status"]),
+        (409, &json!("invalid_transition"), &json!("pr_submitted"))
+    );
     assert_eq!(server.patch(&claim, step("pr_merged")).await.0, 200);
     assert_eq!(server.patch(&claim, step("closed")).await.1["claim"]["status"], "closed");
 
@@ -155,9 +168,13 @@ async fn a_claim_goes_its_way_and_then_leaves() {
 async fn a_claim_is_given_back_by_body_or_by_query() {
     let server = server().await;
     let (_, first) = server.post("/api/next", json!({ "agent_id": "a" })).await;
-    let by_body = server.request(Method::DELETE, &path_of(&first)).json(&json!({ "agent_id": "a", "reason": "too hard" }));
+    let by_body =
+        server.request(Method::DELETE, &path_of(&first)).json(&json!({ "agent_id": "a", "reason": "too hard" }));
     let (status, body) = sent(by_body).await;
-    assert_eq!((status, &body["claim"]["status"], &body["claim"]["status_history"][1]["note"]), (200, &json!("released"), &json!("too hard")));
+    assert_eq!(
+        (status, &body["claim"]["status"], &body["claim"]["status_history"][1]["note"]),
+        (200, &json!("released"), &json!("too hard"))
+    );
     let (_, second) = server.post("/api/next", json!({ "agent_id": "b" })).await;
     assert_eq!(second["issue"]["number"], first["issue"]["number"], "free again");
     let (status, body) = sent(server.request(Method::DELETE, &format!("{}?agent_id=b", path_of(&second)))).await;
@@ -175,7 +192,12 @@ async fn claims_are_listed_by_agent_repository_and_status() {
     let holders = async |query: &str| {
         let (status, body) = server.get(&format!("/api/claims{query}")).await;
         assert_eq!(status, 200);
-        body["claims"].as_array().unwrap().iter().map(|claim| claim["agent_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        body["claims"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|claim| claim["agent_id"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!(holders("").await, ["a", "b"]);
     assert_eq!(holders("?agent_id=b").await, ["b"]);
@@ -199,7 +221,10 @@ async fn a_call_of_its_own_renews_an_agents_lease_and_a_look_of_others_does_not(
     };
     assert_eq!(expiry(None).await, granted);
     assert_eq!(expiry(Some("b")).await, granted);
-    assert_eq!((granted.as_str().unwrap(), expiry(Some("a")).await.as_str().unwrap()), ("2026-11-01T02:00:00Z", "2026-11-01T02:10:00Z"));
+    assert_eq!(
+        (granted.as_str().unwrap(), expiry(Some("a")).await.as_str().unwrap()),
+        ("2026-11-01T02:00:00Z", "2026-11-01T02:10:00Z")
+    );
 }
 
 #[tokio::test]
@@ -255,7 +280,10 @@ async fn the_reasons_of_a_pick_can_be_read() {
     let (_, body) = server.post("/api/next", json!({ "agent_id": "a" })).await;
     let decision_id = body["claim"]["decision_id"].as_str().unwrap();
     let (status, body) = server.get(&format!("/api/decisions/{decision_id}")).await;
-    assert_eq!((status, &body["decision"]["chosen"], &body["decision"]["agent_id"]), (200, &json!("acme/small#2"), &json!("a")));
+    assert_eq!(
+        (status, &body["decision"]["chosen"], &body["decision"]["agent_id"]),
+        (200, &json!("acme/small#2"), &json!("a"))
+    );
     assert_eq!(body["decision"]["considered"].as_array().unwrap().len(), 3);
     let (status, body) = server.get("/api/decisions/0190a5d2-7e1c-7000-8000-000000000001").await;
     assert_eq!((status, &body["error"]), (404, &json!("not_found")));
@@ -282,6 +310,9 @@ async fn health_counts_what_there_is() {
     let (status, body) = server.get("/api/health").await;
     let health = &body["health"];
     assert_eq!((status, &health["active_claims"], &health["active_agents"]), (200, &json!(1), &json!(1)));
-    assert_eq!((&health["total_claims"], &health["stale_claims"], &health["open_issues"]), (&json!(1), &json!(0), &json!(3)));
+    assert_eq!(
+        (&health["total_claims"], &health["stale_claims"], &health["open_issues"]),
+        (&json!(1), &json!(0), &json!(3))
+    );
     assert!(health["last_github_sync_at"].is_string() && health["uptime_seconds"].is_u64(), "{health}");
 }

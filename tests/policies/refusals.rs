@@ -60,7 +60,7 @@ fn a_file_that_is_not_there_is_named() {
 fn a_built_in_policy_that_does_not_exist_is_named() {
     let mut config = config(&PLAIN);
     config.ranker.source = "builtin:astrology".into();
-    assert_says(&load(&config).unwrap_err().to_string(), &["no built-in policy \"astrology\""]);
+    assert_says(&load(&config).unwrap_err().to_string(), &["no built-in policy \"astrology\"", "rules"]);
 }
 
 #[test]
@@ -92,6 +92,15 @@ fn a_policy_of_a_later_0_1_works_until_it_calls_what_is_not_offered() {
 fn a_component_without_the_export_is_told_what_it_lacks() {
     // The smallest component there is: a head, and nothing.
     assert_says(&refused(b"\0asm\x0d\0\x01\0"), &["exports nothing", "world `ranker-policy`"]);
+}
+
+#[test]
+fn a_policy_of_another_kind_is_told_where_it_belongs() {
+    let mut config = config(&PLAIN);
+    config.ranker.source = "builtin:lease-timeouts".into();
+    assert_says(&load(&config).unwrap_err().to_string(), &["is a stale rule, not a ranker", "[policies.stale_rule]"]);
+    config.ranker.source = "builtin:allow-list".into();
+    assert_says(&load(&config).unwrap_err().to_string(), &["is a repository filter", "[policies.repo_filter]"]);
 }
 
 #[test]

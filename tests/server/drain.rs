@@ -34,7 +34,8 @@ impl BothDoors {
         let command = tokio::process::Command::from(command);
         let builder = TokioChildProcess::builder(command).stderr(std::process::Stdio::piped());
         let (transport, stderr) = builder.spawn().unwrap();
-        let url = tokio::time::timeout(PATIENCE, address(stderr.unwrap())).await.expect("the server says where it listens");
+        let url =
+            tokio::time::timeout(PATIENCE, address(stderr.unwrap())).await.expect("the server says where it listens");
         let mcp = ().serve(transport).await.unwrap();
         Self { mcp, url, http: reqwest::Client::new() }
     }
@@ -85,12 +86,21 @@ async fn address(stderr: tokio::process::ChildStderr) -> String {
 /// then the rest; oldest first, then the lower number.
 fn expected_order(lines: &str) -> Vec<u64> {
     let rows = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let open = rows.filter(|row| row["kind"].as_str().unwrap_or("issue") == "issue" && row["state"].as_str().unwrap_or("open") == "open");
+    let open = rows.filter(|row| {
+        row["kind"].as_str().unwrap_or("issue") == "issue" && row["state"].as_str().unwrap_or("open") == "open"
+    });
     let mut order: Vec<_> = open
         .map(|row| {
-            let labels: Vec<_> = row["labels"].as_array().unwrap().iter().map(|label| label.as_str().unwrap().to_lowercase()).collect();
+            let labels: Vec<_> =
+                row["labels"].as_array().unwrap().iter().map(|label| label.as_str().unwrap().to_lowercase()).collect();
             let has = |wanted: &str| labels.iter().any(|label| label == wanted);
-            let tier = if has("bug") { 0 } else if has("feature") { 1 } else { 2 };
+            let tier = if has("bug") {
+                0
+            } else if has("feature") {
+                1
+            } else {
+                2
+            };
             (tier, row["created_at"].as_str().unwrap().to_owned(), row["number"].as_u64().unwrap())
         })
         .collect();
@@ -149,14 +159,20 @@ fn check_order(claims: &Value, expected: &[u64]) {
     assert_eq!(claims.len(), expected.len());
     for (turn, claim) in claims.iter().enumerate() {
         let wanted = place[&claim["issue_number"].as_u64().unwrap()];
-        assert!(turn.abs_diff(wanted) <= AGENTS, "issue {} of place {wanted} was granted as number {turn}", claim["issue_number"]);
+        assert!(
+            turn.abs_diff(wanted) <= AGENTS,
+            "issue {} of place {wanted} was granted as number {turn}",
+            claim["issue_number"]
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn thirty_two_agents_drain_a_real_backlog_through_both_doors() {
     let Some(standin) = Standin::with_history().await else {
-        eprintln!("skipped: no GitHub to run against beside this repository; draining the project's own sample from a file");
+        eprintln!(
+            "skipped: no GitHub to run against beside this repository; draining the project's own sample from a file"
+        );
         let sample = include_str!("../../examples/demo/backlog.jsonl");
         let home = Home::new(&[], TIERS);
         std::fs::write(home.path("backlog.jsonl"), sample).unwrap();
@@ -164,7 +180,16 @@ async fn thirty_two_agents_drain_a_real_backlog_through_both_doors() {
         return;
     };
     let home = Home::new(&[], "");
-    std::fs::write(home.path("issuecommand.toml"), format!("[server]\nport = 0\n\n[rate_limits]\nenabled = false\n\n{TIERS}")).unwrap();
-    let env = [("GITHUB_TOKEN", standin.token()), ("GITHUB_API_URL", standin.url()), ("SQLITE_PATH", "claims.db"), ("ALLOWED_REPOS", "alice/gui")];
+    std::fs::write(
+        home.path("issuecommand.toml"),
+        format!("[server]\nport = 0\n\n[rate_limits]\nenabled = false\n\n{TIERS}"),
+    )
+    .unwrap();
+    let env = [
+        ("GITHUB_TOKEN", standin.token()),
+        ("GITHUB_API_URL", standin.url()),
+        ("SQLITE_PATH", "claims.db"),
+        ("ALLOWED_REPOS", "alice/gui"),
+    ];
     drain(BothDoors::open(&home, &env).await, &expected_order(standin.history())).await;
 }

@@ -139,8 +139,10 @@ impl Server {
 
     /// Waits until the backlog is synced and `count` issues are known.
     pub async fn wait_for_backlog(&self, count: usize) {
-        self.wait_until("/api/health", |body| body["health"]["open_issues"] == count && body["health"]["last_github_sync_at"].is_string())
-            .await;
+        self.wait_until("/api/health", |body| {
+            body["health"]["open_issues"] == count && body["health"]["last_github_sync_at"].is_string()
+        })
+        .await;
     }
 
     /// Ends it as `kill -9` does.

@@ -106,7 +106,9 @@ async fn every_broken_edit_is_refused_by_name_and_no_request_fails_meanwhile() {
     for (name, bytes) in faulty_components() {
         let file = format!("{name}.wasm");
         std::fs::write(home.path(&file), bytes).unwrap();
-        home.configure(&format!("[policies.ranker]\nsource = \"{file}\"\n\n[policies.ranker.settings]\nfault = \"{name}\"\n"));
+        home.configure(&format!(
+            "[policies.ranker]\nsource = \"{file}\"\n\n[policies.ranker.settings]\nfault = \"{name}\"\n"
+        ));
         let why = rejection(&server, &file).await;
         let expected = fault_word(name);
         assert!(why.contains(expected), "{name} is said to be {expected:?}: {why}");
