@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::builtin::builtin;
+use super::builtin::{BUILTINS, builtin};
 use super::check::is_component;
 use crate::config::PolicyConfig;
 
@@ -50,7 +50,10 @@ pub(super) fn read(config: &PolicyConfig, file: Option<&Path>) -> Result<Source,
 }
 
 fn built_in(name: &str) -> Result<&'static [u8], String> {
-    let found = builtin(name).ok_or_else(|| format!("there is no built-in policy {name:?}"))?;
+    let found = builtin(name).ok_or_else(|| {
+        let names = BUILTINS.map(|builtin| builtin.name).join(", ");
+        format!("there is no built-in policy {name:?}; there are {names}")
+    })?;
     Ok(found.bytes)
 }
 

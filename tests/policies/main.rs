@@ -1,0 +1,10 @@
+//! Policies as the server meets them: real components, real faults. The guest is tests/guests/faulty.
+
+#![allow(clippy::unwrap_used)]
+
+mod answers;
+mod cache;
+mod faults;
+mod refusals;
+mod stage;
+mod workshop;
