@@ -10,6 +10,7 @@ use rmcp::service::{RoleClient, RunningService};
 use rmcp::{ServiceExt, transport::TokioChildProcess};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::task::spawn_blocking;
 
 use super::harness::{Home, PATIENCE};
 use crate::standin::{Standin, TOKEN};
@@ -170,8 +171,7 @@ fn check_order(claims: &Value, expected: &[u64]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn thirty_two_agents_drain_a_real_backlog_through_both_doors() {
-    let started = tokio::task::spawn_blocking(standin_with_history).await.unwrap();
-    let Some((standin, history)) = started else {
+    let Some(standin) = spawn_blocking(standin_with_history).await.unwrap() else {
         eprintln!("draining the project's own sample from a file instead");
         let sample = include_str!("../../examples/demo/backlog.jsonl");
         let home = Home::new(&[], TIERS);
@@ -191,17 +191,42 @@ async fn thirty_two_agents_drain_a_real_backlog_through_both_doors() {
         ("SQLITE_PATH", "claims.db"),
         ("ALLOWED_REPOS", "alice/gui"),
     ];
-    drain(BothDoors::open(&home, &env).await, &expected_order(&history)).await;
+    let backlog = open_issues(&standin).await;
+    assert!(backlog.lines().count() > AGENTS * 3, "enough real issues for everybody");
+    let doors = BothDoors::open(&home, &env).await;
+    doors.wait_for_backlog(backlog.lines().count()).await;
+    standin.reset_stats().await;
+    drain(doors, &expected_order(&backlog)).await;
+    assert_eq!(standin.stats().await["requests"], 0, "no claim and no `next` asked GitHub anything");
 }
 
-/// A GitHub with the recorded history in `alice/gui`, and that history as it was recorded.
-fn standin_with_history() -> Option<(Standin, String)> {
+/// A GitHub with the real issues of a recorded history in `alice/gui`.
+fn standin_with_history() -> Option<Standin> {
     let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/github-history-gui.jsonl");
-    let Ok(history) = std::fs::read_to_string(&recorded) else {
+    if !recorded.exists() {
         eprintln!("skipped: no recorded history at {}", recorded.display());
         return None;
-    };
+    }
     let standin = Standin::start()?;
     standin.load_history("alice/gui");
-    Some((standin, history))
+    Some(standin)
+}
+
+/// What that GitHub says is open, read as any client would; one issue a line.
+async fn open_issues(standin: &Standin) -> String {
+    let mut lines = String::new();
+    for page in 1.. {
+        let path = format!("/repos/alice/gui/issues?state=open&per_page=100&page={page}");
+        let answer = standin.call("GET", &path, &Value::Null).await;
+        let issues = answer.as_array().unwrap();
+        for issue in issues {
+            let labels: Vec<_> = issue["labels"].as_array().unwrap().iter().map(|label| &label["name"]).collect();
+            let row = json!({ "number": issue["number"], "labels": labels, "created_at": issue["created_at"] });
+            lines = format!("{lines}{row}\n");
+        }
+        if issues.len() < 100 {
+            break;
+        }
+    }
+    lines
 }

@@ -98,7 +98,7 @@ async fn every_broken_edit_is_refused_by_name_and_no_request_fails_meanwhile() {
 
     home.configure("[policies.ranker.settings\n");
     let why = rejection(&server, "issuecommand.toml").await;
-    assert!(why.contains("issuecommand.toml:14"), "names the line: {why}");
+    assert!(why.contains("issuecommand.toml:13"), "names the line: {why}");
 
     home.configure("[policies.ranker]\nsauce = \"x.wasm\"\n");
     rejection(&server, "sauce").await;
