@@ -34,7 +34,15 @@ const SCRUBBED: [&str; 5] =
 /// And those that start with one of these.
 const SCRUBBED_PREFIXES: [&str; 4] = ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_WASM32", "CARGO_UNSTABLE_"];
 
-fn main() -> Result<()> {
+fn main() {
+    // Said in plain lines: returning it would print the compiler's messages as one quoted line.
+    if let Err(error) = build() {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
+}
+
+fn build() -> Result<()> {
     for input in ["build.rs", "Cargo.toml", "Cargo.lock", "policies", "wit"] {
         println!("cargo::rerun-if-changed={input}");
     }

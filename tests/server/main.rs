@@ -4,7 +4,11 @@
 #![allow(clippy::unwrap_used)]
 
 #[path = "../standin/mod.rs"]
+#[allow(dead_code, reason = "other tests use the rest of it")]
 mod standin;
+#[path = "../policies/workshop.rs"]
+#[allow(dead_code, reason = "other tests use the rest of it")]
+mod workshop;
 
 mod drain;
 mod harness;

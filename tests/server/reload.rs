@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
 
 use super::harness::{Home, Server, issue};
+use crate::workshop::{PLAIN, WASI, component};
 
 const OLD_FIRST: &str = "";
 const LABEL_FIRST: &str = r#"
@@ -60,7 +62,8 @@ impl Bystanders {
                 }
             })
         });
-        Self { stop, requests, work: work.collect() }
+        let work = work.collect();
+        Self { stop, requests, work }
     }
 
     /// Ends their work; a request that failed fails the test here.
@@ -103,15 +106,23 @@ async fn every_broken_edit_is_refused_by_name_and_no_request_fails_meanwhile() {
     home.configure("[policies.ranker.settings]\ntiers = 5\n");
     rejection(&server, "tiers").await;
 
-    for (name, bytes) in faulty_components() {
-        let file = format!("{name}.wasm");
-        std::fs::write(home.path(&file), bytes).unwrap();
-        home.configure(&format!(
-            "[policies.ranker]\nsource = \"{file}\"\n\n[policies.ranker.settings]\nfault = \"{name}\"\n"
-        ));
-        let why = rejection(&server, &file).await;
-        let expected = fault_word(name);
-        assert!(why.contains(expected), "{name} is said to be {expected:?}: {why}");
+    let faulty = spawn_blocking(|| component(&PLAIN)).await.unwrap();
+    let foreign = spawn_blocking(|| component(&WASI)).await.unwrap();
+    std::fs::write(home.path("faulty.wasm"), &faulty).unwrap();
+    std::fs::write(home.path("foreign.wasm"), foreign).unwrap();
+    std::fs::write(home.path("broken.wasm"), &faulty[..faulty.len() / 2]).unwrap();
+    for (component, fault, named) in [
+        ("broken", "", "broken.wasm"),
+        ("foreign", "", "wasi:clocks/wall-clock"),
+        ("faulty", "loop", "ms"),
+        ("faulty", "allocate", "memory"),
+        ("faulty", "panic", "full of bees"),
+    ] {
+        let settings = format!("[policies.ranker.settings]\nat = \"score\"\ndo = \"{fault}\"\n");
+        home.configure(&format!("[policies.ranker]\nsource = \"{component}.wasm\"\n\n{settings}"));
+        let why = rejection(&server, &format!("{component}.wasm")).await;
+        let why = if why.contains(named) { why } else { rejection(&server, named).await };
+        assert!(why.contains("policies.ranker"), "names the part: {why}");
     }
     wait_for_head(&server, 21).await;
 

@@ -62,7 +62,10 @@ fn equals_stay_equal_so_that_the_host_puts_the_older_first() {
 
 #[test]
 fn the_best_label_gives_the_tier() {
-    assert_eq!(score_one(json!({}), candidate().label("p1").label("medium").label("sev:1"), NOW).value, 2.0);
+    for labels in [["p1", "x", "sev:1"], ["sev:1", "x", "p1"]] {
+        let facts = labels.iter().fold(candidate(), |facts, label| facts.label(label));
+        assert_eq!(score_one(json!({}), facts, NOW).value, 2.0, "{labels:?}");
+    }
     let both = json!({ "tiers": [["now"], ["now", "soon"]] });
     assert_eq!(score_one(both, candidate().label("now"), NOW).value, 2.0);
 }

@@ -17,7 +17,8 @@ type Meaning<T> = dyn Fn(&str) -> Option<T>;
 /// weight, a tier, membership in a set. Facts share their names, so the question is put once for each
 /// name of a column, however many rows have it; a row then costs an array access.
 ///
-/// Make it in [`Ranker::new`](crate::Ranker::new) and keep it: it forgets by itself with every call.
+/// Make it in [`Ranker::new`](crate::Ranker::new) and keep it: it forgets by itself with every call. Use
+/// one for one column: asked about two in turns, it works all names out again each time.
 pub struct PerName<T> {
     meaning: Box<Meaning<T>>,
     resolved: RefCell<(Option<ColumnId>, Vec<Option<T>>)>,
