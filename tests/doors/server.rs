@@ -58,7 +58,7 @@ pub struct Inside {
 }
 
 impl Inside {
-    /// With these settings, once this backlog is synced.
+    /// With these settings, once this backlog is synced: what of it is in repositories of acme.
     pub async fn open(config: &Config, backlog: &[Value]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("issuecommand.toml"), "").unwrap();
@@ -84,7 +84,8 @@ impl Inside {
         let (manager, background) = ClaimManager::open(parts).await.unwrap();
         let shutdown = CancellationToken::new();
         background.start(&TaskTracker::new(), &shutdown);
-        synced(&manager, backlog.len()).await;
+        let admitted = backlog.iter().filter(|issue| issue["repo"].as_str().is_some_and(|repo| repo.starts_with("acme/")));
+        synced(&manager, admitted.count()).await;
         let ends_with_it = shutdown.clone().drop_guard();
         Self { api: Api::new(manager, config), clock, shutdown, _ends_with_it: ends_with_it, _dir: dir }
     }
