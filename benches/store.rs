@@ -116,7 +116,7 @@ fn claims(criterion: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
     let mut group = criterion.benchmark_group("claims");
     group.throughput(Throughput::Elements(1)).sample_size(10).measurement_time(Duration::from_secs(3));
-    let kinds: [(&str, fn(u64) -> Wanted); 2] = [("exactly", exactly), ("first_free", first_free)];
+    let kinds = [("exactly", exactly as fn(u64) -> Wanted), ("first_free", first_free)];
     for (name, wanted) in kinds {
         for claimers in CLAIMER_COUNTS {
             group.bench_function(format!("{name}/{claimers}"), |bencher| {

@@ -127,7 +127,6 @@ fn open(path: &Path) -> Result<File, LogError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use std::io::Write;
     use std::sync::{Arc, PoisonError};

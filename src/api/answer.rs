@@ -183,7 +183,6 @@ pub(super) fn seconds_up(duration: Duration) -> u64 {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

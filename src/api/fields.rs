@@ -144,7 +144,6 @@ impl<'de> Deserialize<'de> for Flag {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use serde_json::json;
 

@@ -155,7 +155,6 @@ impl<K: Hash + Eq + Clone> fmt::Debug for Buckets<K> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

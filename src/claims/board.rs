@@ -92,8 +92,9 @@ pub(super) struct Board {
 impl Board {
     /// The board of a freshly opened store; nothing is on offer until a plan is put in force.
     pub(super) fn load(snapshot: Snapshot) -> Self {
-        let mut board = Self::default();
-        board.granted_count = snapshot.granted_count - snapshot.claims.len() as u64;
+        // The live claims among them are counted as they come in below.
+        let past = snapshot.granted_count.saturating_sub(snapshot.claims.len() as u64);
+        let mut board = Self { granted_count: past, ..Self::default() };
         snapshot.repos.into_iter().for_each(|repo| board.set_repo(repo));
         snapshot.claims.into_iter().for_each(|claim| board.set_claim(claim));
         snapshot.issues.into_iter().for_each(|facts| board.set_issue(facts));

@@ -48,7 +48,7 @@ pub struct ClaimManager {
     pub(super) status: super::health::Status,
     /// Issues at the head of a short list that is with the store now: others are offered the next
     /// ones, so that a crowd does not try the same issue. Only a hint; the store decides.
-    offered: Mutex<HashSet<Slot>>,
+    pub(super) offered: Mutex<HashSet<Slot>>,
 }
 
 /// The outcome of asking the policies, before the store has decided.
@@ -60,19 +60,6 @@ struct Pick {
 }
 
 impl ClaimManager {
-    pub(super) fn new(
-        store: Arc<dyn Store>,
-        source: Arc<dyn IssueSource>,
-        index: Arc<Index>,
-        desk: Arc<Desk>,
-        clock: Arc<dyn Clock>,
-        config: LiveConfig,
-        presence: Presence,
-        status: super::health::Status,
-    ) -> Self {
-        Self { store, source, index, desk, clock, config, presence, status, offered: Mutex::default() }
-    }
-
     /// Picks the agent's next issue by the team's policy and grants it exclusively.
     ///
     /// # Errors

@@ -268,7 +268,6 @@ pub(super) fn answers(facts: &IssueFacts, question: &Question<'_>) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use proptest::prelude::*;
 

@@ -26,6 +26,7 @@ pub struct NextRequest {
 
 /// The answer to [`NextRequest`].
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "made once a request, and taken apart at once")]
 pub enum NextOutcome {
     /// An issue that is now exclusively the agent's.
     Granted {

@@ -78,7 +78,8 @@ impl ClaimManager {
         let desk = Arc::new(desk.await.expect("opening policies does not panic")?);
         let sync = Sync::new(Arc::clone(&source), Arc::clone(&store), Arc::clone(&clock));
         let status = Status::new(clock.now());
-        let manager = Arc::new(Self::new(store, source, index, desk, clock, config, presence, status));
+        let offered = Default::default();
+        let manager = Arc::new(Self { store, source, index, desk, clock, config, presence, status, offered });
         let background = Background { manager: Arc::clone(&manager), sync, announcements };
         Ok((manager, background))
     }

@@ -21,7 +21,6 @@ mod variables;
 mod watch;
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests;
 
 pub use keys::{changes_needing_restart, defaults, is_hot, values};

@@ -57,12 +57,15 @@ impl ClaimStatus {
     /// The contract's table of transitions, without the special rights of [`Actor::Sync`].
     fn may_become(self, to: Self) -> bool {
         use ClaimStatus::{Claimed, Closed, InProgress, PrMerged, PrSubmitted, Released, Stale};
-        match (self, to) {
-            (Claimed, InProgress) | (InProgress, PrSubmitted) | (PrSubmitted, PrMerged) | (PrMerged, Closed) => true,
-            (Claimed | InProgress | PrSubmitted | PrMerged, Released | Stale) => true,
-            (Stale, InProgress | Released) => true,
-            _ => false,
-        }
+        matches!(
+            (self, to),
+            (Claimed, InProgress)
+                | (InProgress, PrSubmitted)
+                | (PrSubmitted, PrMerged)
+                | (PrMerged, Closed)
+                | (Claimed | InProgress | PrSubmitted | PrMerged, Released | Stale)
+                | (Stale, InProgress | Released)
+        )
     }
 }
 

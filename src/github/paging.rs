@@ -43,7 +43,6 @@ fn shown_host(uri: &Uri) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -98,7 +98,6 @@ fn speaks_of_a_rate_limit(body: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -264,7 +264,6 @@ fn innermost(error: &octocrab::Error) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -85,7 +85,6 @@ fn client_address(headers: &HeaderMap, extensions: &Extensions, trust_proxy: boo
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

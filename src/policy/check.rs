@@ -144,7 +144,6 @@ pub(super) fn linker_for<K: Kind>(component: &Component) -> wasmtime::Result<Lin
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::policy::ranker::RankerKind;

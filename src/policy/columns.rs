@@ -122,7 +122,6 @@ impl ByteCount for LabelTable {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use std::sync::Arc;
 

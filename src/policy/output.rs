@@ -76,7 +76,6 @@ pub(super) fn exclusions(what: &'static str, list: &[Exclusion], count: usize) -
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

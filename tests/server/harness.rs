@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, mpsc};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -60,8 +60,8 @@ impl Home {
         let mut command = self.command();
         command.envs(env.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let (url, log) = wait_for_address(&mut child);
-        Server { child, url, log: Mutex::new(log), client: reqwest::Client::new() }
+        let url = wait_for_address(&mut child);
+        Server { child, url, client: reqwest::Client::new() }
     }
 }
 
@@ -71,7 +71,7 @@ fn shared_cache() -> PathBuf {
 }
 
 /// Reads the log until it names the address; goes on reading so that the server never blocks on it.
-pub fn wait_for_address(child: &mut Child) -> (String, mpsc::Receiver<String>) {
+fn wait_for_address(child: &mut Child) -> String {
     let stderr = BufReader::new(child.stderr.take().unwrap());
     let (sender, log) = mpsc::channel();
     std::thread::spawn(move || {
@@ -83,7 +83,7 @@ pub fn wait_for_address(child: &mut Child) -> (String, mpsc::Receiver<String>) {
     while let Ok(line) = log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
         if let Some((_, address)) = line.split_once("listening on http://") {
             let address = address.split_whitespace().next().unwrap().trim_end_matches('/');
-            return (format!("http://{address}"), log);
+            return format!("http://{address}");
         }
         seen = format!("{seen}{line}\n");
     }
@@ -95,8 +95,6 @@ pub fn wait_for_address(child: &mut Child) -> (String, mpsc::Receiver<String>) {
 pub struct Server {
     pub child: Child,
     pub url: String,
-    /// What the server logs from then on.
-    pub log: Mutex<mpsc::Receiver<String>>,
     pub client: reqwest::Client,
 }
 

@@ -23,7 +23,7 @@ pub async fn everything_is_there_after_reopening(bed: Bed) {
 
     let bed = bed.reopen(Keep::default()).await;
     let after = bed.store.snapshot_load().await.unwrap();
-    assert_eq!(after.claims, [held.clone()]);
+    assert_eq!(after.claims, std::slice::from_ref(&held));
     assert_eq!(after.finished, [issue_ref(2)]);
     assert_eq!(after.issues.len(), 3);
     assert_eq!(after.issues, before.issues);

@@ -104,7 +104,6 @@ fn topics(topics: &[String]) -> Result<Option<(NameSet, String)>, String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use issuecommand_policy::settings::parse;

@@ -77,7 +77,6 @@ impl LeaseTimeouts {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use issuecommand_policy::settings::parse;

@@ -116,7 +116,6 @@ pub fn glob_matches(pattern: &str, text: &str) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use std::cell::Cell;
     use std::rc::Rc;

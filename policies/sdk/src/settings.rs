@@ -21,7 +21,6 @@ pub fn parse<S: DeserializeOwned>(text: &str) -> Result<S, String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use serde::Deserialize;
 

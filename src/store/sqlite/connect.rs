@@ -96,7 +96,7 @@ pub(super) fn reading_connection(path: &Path, busy_timeout: Duration) -> rusqlit
 /// has one lock, whatever it is called by.
 fn database_file(path: &Path) -> io::Result<PathBuf> {
     match private_file().create_new(true).open(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => fs::canonicalize(path),
     }
 }
