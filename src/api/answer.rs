@@ -52,6 +52,14 @@ impl Answer {
         self.body[field] = json!(value);
         self
     }
+
+    /// The same answer with one more field, if there is a value for it: absent fields are omitted.
+    pub(super) fn with_some(self, field: &str, value: Option<impl Serialize>) -> Self {
+        match value {
+            Some(value) => self.with(field, value),
+            None => self,
+        }
+    }
 }
 
 /// Why a call failed, for any transport.

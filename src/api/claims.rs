@@ -15,9 +15,9 @@ impl Api {
         let request = read::<NextFields>(fields)?.parse(caller.agent.as_ref())?;
         self.admit_mutation(&request.agent)?;
         Ok(match self.manager().next_issue(request).await? {
-            NextOutcome::Granted { claim, issue, idempotent } => {
-                let answer = granted(&claim, idempotent);
-                if let Some(issue) = issue { answer.with("issue", issue) } else { answer }
+            NextOutcome::Granted { claim, issue, idempotent, why } => {
+                let answer = granted(&claim, idempotent).with_some("issue", issue);
+                answer.with_some("why", why)
             }
             NextOutcome::Nothing(empty) => nothing(&empty),
         })

@@ -62,6 +62,7 @@ pub(super) struct Desk {
     previous: Mutex<Option<Arc<InForce>>>,
     rejected: Mutex<Option<String>>,
     reloading: tokio::sync::Mutex<()>,
+    judging: Mutex<()>,
     index: Arc<Index>,
     clock: Arc<dyn Clock>,
     announcements: mpsc::Sender<EventDraft>,
@@ -99,6 +100,7 @@ impl Desk {
             previous: Mutex::default(),
             rejected: Mutex::new(rejected),
             reloading: tokio::sync::Mutex::default(),
+            judging: Mutex::default(),
             index,
             clock,
             announcements,
@@ -260,8 +262,10 @@ impl Desk {
         }
     }
 
-    /// Shows the filter the repositories that it has yet to see. Blocking, and brief.
+    /// Shows the filter the repositories that it has yet to see. When this returns all of them are
+    /// judged, by whomever. Blocking, and brief.
     pub(super) fn judge_pending(&self) {
+        let _one_at_a_time = self.judging.lock();
         let repos = self.index.board.write().take_unjudged();
         if !repos.is_empty() {
             let verdicts = self.judge(&self.current(), &repos);

@@ -77,6 +77,7 @@ impl ClaimManager {
             }
             let nothing_left = pick.candidates.is_empty();
             let offer = Offer::new(&self.offered, pick.first);
+            let explained = explained_rows(pick.decision.as_ref());
             let wish = ClaimWish {
                 agent: request.agent.clone(),
                 wanted: Wanted::FirstFree(pick.candidates),
@@ -88,8 +89,16 @@ impl ClaimManager {
             let outcome = self.store.claim_insert(wish).await?;
             drop(offer);
             match outcome {
-                InsertOutcome::Granted(granted) => return Ok(next_granted(*granted, false)),
-                InsertOutcome::Already(granted) => return Ok(next_granted(*granted, true)),
+                InsertOutcome::Granted(granted) => {
+                    let Granted { claim, issue } = *granted;
+                    let row = explained.iter().find(|row| row.number == claim.issue_number && row.repo == claim.repo);
+                    let why = row.map(DecisionRow::why);
+                    return Ok(NextOutcome::Granted { claim, issue, idempotent: false, why });
+                }
+                InsertOutcome::Already(granted) => {
+                    let Granted { claim, issue } = *granted;
+                    return Ok(NextOutcome::Granted { claim, issue, idempotent: true, why: None });
+                }
                 InsertOutcome::NoneFree if nothing_left => {
                     return Ok(NextOutcome::Nothing(self.why_nothing(&request, pick.passed_over)));
                 }
@@ -323,8 +332,9 @@ fn question(request: &NextRequest) -> Question<'_> {
     }
 }
 
-fn next_granted(granted: Granted, idempotent: bool) -> NextOutcome {
-    NextOutcome::Granted { claim: granted.claim, issue: granted.issue, idempotent }
+/// The rows of a decision whose reasons were asked for.
+fn explained_rows(decision: Option<&Decision>) -> Vec<DecisionRow> {
+    decision.map(|decision| decision.considered.iter().take(EXPLAINED_COUNT).cloned().collect()).unwrap_or_default()
 }
 
 /// Records what the ranker saw and said. A ranker that cannot explain itself leaves the scores.

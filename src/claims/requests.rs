@@ -36,6 +36,8 @@ pub enum NextOutcome {
         issue: Option<Issue>,
         /// Whether the same request got it before.
         idempotent: bool,
+        /// Why this one, in one line; only where it was picked just now, from the head of the short list.
+        why: Option<String>,
     },
     /// Nothing for this agent, and why.
     Nothing(Empty),

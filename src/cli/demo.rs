@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::Args;
 use issuecommand::claims::{ClaimManager, ClaimOutcome, ClaimRequest, EventStep, NextOutcome, NextRequest};
 use issuecommand::config::{ConfigSource, LogConfig, load};
-use issuecommand::domain::{AgentId, Claim, Event, EventKind, IssueRef};
+use issuecommand::domain::{AgentId, Claim, DecisionRow, Event, EventKind, IssueRef};
 use issuecommand::github::FileSource;
 use issuecommand::server::{Server, Start};
 
@@ -118,10 +118,7 @@ async fn why(manager: &ClaimManager, claim: &Claim) -> anyhow::Result<String> {
     let Some(decision_id) = claim.decision_id else { return Ok("asked for by number".into()) };
     let decision = manager.decision(decision_id).await?.context("the decision was not recorded")?;
     let row = decision.considered.iter().find(|row| row.number == claim.issue_number && row.repo == claim.repo);
-    let reasons = row
-        .map(|row| row.reasons.iter().map(|reason| format!("{} {:+} ({})", reason.rule, reason.amount, reason.text)));
-    let reasons = reasons.map(|reasons| reasons.collect::<Vec<_>>().join(", ")).unwrap_or_default();
-    Ok(if reasons.is_empty() { "no rule spoke; the oldest comes first".into() } else { reasons })
+    Ok(row.map(DecisionRow::why).unwrap_or_default())
 }
 
 /// The exact lines to paste.
@@ -161,7 +158,7 @@ fn tell(event: &Event) {
     };
     let detail = match draft.kind {
         EventKind::PolicyRejected | EventKind::PolicyFailed => {
-            draft.details["reason"].as_str().unwrap_or_default().to_owned()
+            draft.details["reason"].as_str().and_then(|reason| reason.lines().next()).unwrap_or_default().to_owned()
         }
         EventKind::PolicyReloaded => "the order has changed: ask for the next issue".to_owned(),
         EventKind::SyncReconciled => return,

@@ -46,6 +46,20 @@ pub struct DecisionRow {
     pub reasons: Vec<Reason>,
 }
 
+impl DecisionRow {
+    /// The terms of the score in one line: `tier +2 (label p0), aging +0.5 (5 days)`.
+    pub fn why(&self) -> String {
+        if self.reasons.is_empty() {
+            return format!("score {}; among equals the oldest comes first", self.score);
+        }
+        let term = |reason: &Reason| match reason.text.as_str() {
+            "" => format!("{} {:+}", reason.rule, reason.amount),
+            text => format!("{} {:+} ({text})", reason.rule, reason.amount),
+        };
+        self.reasons.iter().map(term).collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// The recorded reasons of one pick.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
@@ -111,6 +125,21 @@ impl fmt::Display for Empty {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_says_why_in_one_line() {
+        let reason = |rule: &str, amount, text: &str| Reason { rule: rule.into(), amount, text: text.into() };
+        let mut row = DecisionRow {
+            repo: "acme/small".parse().unwrap(),
+            number: IssueNumber::new(1).unwrap(),
+            score: 2.5,
+            passed_over: None,
+            reasons: vec![reason("tier", 2.0, "label p0"), reason("aging", 0.5, "")],
+        };
+        assert_eq!(row.why(), "tier +2 (label p0), aging +0.5");
+        row.reasons.clear();
+        assert_eq!(row.why(), "score 2.5; among equals the oldest comes first");
+    }
 
     #[test]
     fn an_empty_answer_counts_by_reason_in_one_line() {
