@@ -61,6 +61,8 @@ pub(super) struct Desk {
     current: ArcSwap<InForce>,
     previous: Mutex<Option<Arc<InForce>>>,
     rejected: Mutex<Option<String>>,
+    /// Held from taking unjudged repositories to noting their verdicts.
+    judging: Mutex<()>,
     reloading: tokio::sync::Mutex<()>,
     index: Arc<Index>,
     clock: Arc<dyn Clock>,
@@ -98,6 +100,7 @@ impl Desk {
             current: ArcSwap::new(InForce::new(set)),
             previous: Mutex::default(),
             rejected: Mutex::new(rejected),
+            judging: Mutex::default(),
             reloading: tokio::sync::Mutex::default(),
             index,
             clock,
@@ -260,8 +263,10 @@ impl Desk {
         }
     }
 
-    /// Shows the filter the repositories that it has yet to see. Blocking, and brief.
+    /// Shows the filter the repositories that it has yet to see. Blocking, and brief. When it returns,
+    /// the verdicts that another thread was waiting for are in as well.
     pub(super) fn judge_pending(&self) {
+        let _one_at_a_time = self.judging.lock();
         let repos = self.index.board.write().take_unjudged();
         if !repos.is_empty() {
             let verdicts = self.judge(&self.current(), &repos);

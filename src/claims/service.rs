@@ -85,9 +85,8 @@ impl ClaimManager {
 
     /// Whether the filter admits a repository; asks it first if it has not seen it yet.
     fn is_admitted(&self, repo: &RepoName) -> bool {
-        if self.index.board.read().unjudged.contains(repo) {
-            self.desk.judge_pending();
-        }
+        // Always: a repository that is with the filter right now is no longer on the list of unjudged ones.
+        self.desk.judge_pending();
         self.index.board.read().exclusion(repo).is_none()
     }
 }
