@@ -84,7 +84,8 @@ impl Inside {
         let (manager, background) = ClaimManager::open(parts).await.unwrap();
         let shutdown = CancellationToken::new();
         background.start(&TaskTracker::new(), &shutdown);
-        let admitted = backlog.iter().filter(|issue| issue["repo"].as_str().is_some_and(|repo| repo.starts_with("acme/")));
+        let admitted =
+            backlog.iter().filter(|issue| issue["repo"].as_str().is_some_and(|repo| repo.starts_with("acme/")));
         synced(&manager, admitted.count()).await;
         let ends_with_it = shutdown.clone().drop_guard();
         Self { api: Api::new(manager, config), clock, shutdown, _ends_with_it: ends_with_it, _dir: dir }
