@@ -62,6 +62,8 @@ pub(super) struct Desk {
     previous: Mutex<Option<Arc<InForce>>>,
     rejected: Mutex<Option<String>>,
     reloading: tokio::sync::Mutex<()>,
+    /// Held while repositories are shown to a filter, until its verdicts are noted: verdicts of a set
+    /// that is no longer in force never come in behind those of the newer one.
     judging: Mutex<()>,
     index: Arc<Index>,
     clock: Arc<dyn Clock>,
@@ -199,6 +201,7 @@ impl Desk {
 
     /// Judges, scores and orders the whole backlog by `next`, then swaps order and set at once.
     fn put_in_force(&self, next: &Arc<InForce>) -> Result<(), String> {
+        let _one_at_a_time = self.judging.lock();
         let backlog = self.index.board.write().take_backlog();
         let judged = next.set.repo_filter.exclude(&backlog.repos);
         let scored = next.set.ranker.score(&backlog.facts, self.clock.now());
