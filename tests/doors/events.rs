@@ -39,18 +39,22 @@ impl Stream {
                 return Some(frame);
             }
             let chunk = tokio::time::timeout(DEADLINE, self.response.chunk()).await.expect("a frame in time");
-            self.text.push_str(std::str::from_utf8(&chunk.ok()??).unwrap());
+            // A stream that is cut instead of ended is an error here.
+            self.text.push_str(std::str::from_utf8(&chunk.unwrap()?).unwrap());
         }
     }
 
     /// The next frame that is no ping.
     async fn event(&mut self) -> Frame {
-        loop {
-            let frame = self.next().await.expect("the stream goes on");
-            if frame.event != "ping" {
-                return frame;
+        let not_a_ping = async {
+            loop {
+                let frame = self.next().await.expect("the stream goes on");
+                if frame.event != "ping" {
+                    return frame;
+                }
             }
-        }
+        };
+        tokio::time::timeout(DEADLINE, not_a_ping).await.expect("an event in time")
     }
 }
 
@@ -159,7 +163,8 @@ async fn shutdown_ends_open_streams() {
     let mut stream = Stream::open(&server, None).await;
     stream.next().await.unwrap();
     server.inside.shutdown.cancel();
-    while stream.next().await.is_some() {}
+    let end = async { while stream.next().await.is_some() {} };
+    tokio::time::timeout(DEADLINE, end).await.expect("the stream ends");
 }
 
 #[tokio::test]

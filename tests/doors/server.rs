@@ -157,7 +157,7 @@ impl Server {
 
 /// Sends a request; its status and body, in which nothing is null.
 pub async fn sent(request: RequestBuilder) -> (u16, Value) {
-    let response = request.send().await.unwrap();
+    let response = request.timeout(DEADLINE).send().await.unwrap();
     let status = response.status().as_u16();
     let text = response.text().await.unwrap();
     let body = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{status} {text:?} is no JSON: {error}"));
