@@ -134,3 +134,113 @@ impl Board {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::claims::order::Question;
+    use crate::domain::{AgentId, Claim, Issue, IssueNumber, IssueState, Lease, from_unix_ms};
+    use crate::store::{Change, Snapshot};
+
+    fn issue(number: u64, labels: usize) -> Issue {
+        Issue {
+            repo: "acme/small".parse().unwrap(),
+            number: IssueNumber::new(number).unwrap(),
+            title: "t".into(),
+            body: String::new(),
+            state: IssueState::Open,
+            labels: (0..labels).map(|n| format!("l{n}")).collect(),
+            assignees: Vec::new(),
+            milestone: None,
+            comments: Vec::new(),
+            created_at: from_unix_ms(0),
+            updated_at: from_unix_ms(0),
+            url: String::new(),
+            author: String::new(),
+            author_association: String::new(),
+            comment_count: 0,
+            reaction_count: 0,
+        }
+    }
+
+    fn open(number: u64, labels: usize) -> Change {
+        Change::IssueOpen(Box::new(issue(number, labels).facts(|text| Arc::from(text))))
+    }
+
+    fn claimed(number: u64) -> Change {
+        let lease = Lease { epoch: 1, expires_at: from_unix_ms(1) };
+        let agent: AgentId = format!("agent-{number}").parse().unwrap();
+        Change::ClaimSet(Box::new(Claim::grant(&issue(number, 0), &agent, lease, None, from_unix_ms(0))))
+    }
+
+    /// The more labels the better; three or more are skipped; scores of two labels run out.
+    fn scores(facts: &[Arc<IssueFacts>]) -> Vec<Scored> {
+        let score = |facts: &Arc<IssueFacts>| {
+            let labels = facts.labels.len();
+            let valid_until = (labels == 2).then(|| from_unix_ms(1_000));
+            Scored { value: labels as f64, valid_until, skip: (labels > 2).then(|| "too many".into()) }
+        };
+        facts.iter().map(score).collect()
+    }
+
+    fn board(issues: &[(u64, usize)]) -> Board {
+        let facts =
+            issues.iter().map(|(number, labels)| issue(*number, *labels).facts(|text| Arc::from(text))).collect();
+        let repos = vec![Repo::named("acme/small".parse().unwrap())];
+        let mut board = Board::load(Snapshot { repos, issues: facts, ..Snapshot::default() });
+        let backlog = board.take_backlog();
+        adopt(&mut board, backlog);
+        board
+    }
+
+    fn adopt(board: &mut Board, backlog: Backlog) {
+        let scores = scores(&backlog.facts);
+        let plan = backlog.plan(scores, vec![None]);
+        board.put_in_force(plan);
+        while board.has_work(from_unix_ms(0)) {
+            board.take_unjudged();
+            let batch = board.take_unscored(2, from_unix_ms(0));
+            let scores = super::tests::scores(&batch.facts);
+            board.note_scores(batch, scores);
+        }
+    }
+
+    /// What is on offer, in order, and why the rest is not.
+    fn offer(board: &Board) -> (Vec<u64>, crate::domain::Empty, usize) {
+        let page = board.shortlist(&Question::default(), None, usize::MAX, |_| false);
+        let numbers = page.rows.iter().map(|row| row.facts.issue.number.get()).collect();
+        (numbers, board.tally(&Question::default()), board.expiries.len())
+    }
+
+    proptest! {
+        /// Whatever happens between taking a backlog and putting its plan in force, the board ends as one
+        /// on which it had all happened before.
+        #[test]
+        fn changes_while_a_plan_is_made_are_not_lost(
+            before in prop::collection::btree_map(1u64..12, 0usize..4, 0..10),
+            changes in prop::collection::vec((0u8..3, 1u64..16, 0usize..4), 0..24),
+        ) {
+            let issues: Vec<_> = before.into_iter().collect();
+            let mut board_after = board(&issues);
+            let mut board_before = board(&issues);
+            let backlog = board_after.take_backlog();
+            let mut taken = HashSet::new();
+            for (kind, number, labels) in changes {
+                let change = match kind {
+                    0 => open(number, labels),
+                    1 => Change::IssueGone(issue(number, 0).issue_ref()),
+                    _ if taken.insert(number) => claimed(number),
+                    _ => continue,
+                };
+                board_before.apply(change.clone());
+                board_after.apply(change);
+            }
+            adopt(&mut board_after, backlog);
+            let backlog = board_before.take_backlog();
+            adopt(&mut board_before, backlog);
+            prop_assert_eq!(offer(&board_after), offer(&board_before));
+        }
+    }
+}

@@ -5,5 +5,6 @@ mod accept;
 mod contract;
 mod events;
 mod gate;
+mod leases;
 mod server;
 mod tools;

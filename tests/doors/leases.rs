@@ -1,0 +1,115 @@
+//! Claims over time: leases lapse, are renewed by any call of their owner, and are taken back; what is
+//! finished stays finished.
+
+use issuecommand::claims::SweepReport;
+use serde_json::{Value, json};
+
+use crate::server::{Server, config, issue};
+
+/// The contract's example: stale after 10 minutes, taken back 5 minutes later.
+async fn server(backlog: &[Value]) -> Server {
+    let mut config = config();
+    config.leases.timeout_minutes = 10;
+    config.leases.auto_release_minutes = 5;
+    Server::over(config, backlog).await
+}
+
+async fn next(server: &Server, agent: &str) -> Value {
+    let (status, body) = server.post("/api/next", json!({ "agent_id": agent })).await;
+    assert_eq!(status, 200, "{body}");
+    body["claim"].clone()
+}
+
+async fn sweep(server: &Server) -> (usize, usize) {
+    let SweepReport { stale_marked, auto_released } = server.inside.api.manager().sweep().await.unwrap();
+    (stale_marked, auto_released)
+}
+
+fn path(claim: &Value) -> String {
+    format!("/api/claims/{}", claim["claim_id"].as_str().unwrap())
+}
+
+#[tokio::test]
+async fn a_silent_owners_claim_goes_stale_and_is_then_taken_back() {
+    let server = server(&[issue(1, &[])]).await;
+    let claim = next(&server, "a").await;
+    server.pass(9);
+    assert_eq!(sweep(&server).await, (0, 0));
+    server.pass(2);
+    assert_eq!(sweep(&server).await, (1, 0), "at 11 minutes");
+    let (_, health) = server.get("/api/health").await;
+    assert_eq!(health["health"]["stale_claims"], 1);
+    let (status, _) = server.post("/api/next", json!({ "agent_id": "b" })).await;
+    assert_eq!(status, 409, "a stale claim still blocks others");
+    server.pass(6);
+    assert_eq!(sweep(&server).await, (0, 1), "6 minutes later");
+    let again = next(&server, "b").await;
+    assert_eq!(again["issue_number"], claim["issue_number"]);
+    assert_eq!((&claim["lease"]["epoch"], &again["lease"]["epoch"]), (&json!(1), &json!(2)));
+}
+
+#[tokio::test]
+async fn any_call_of_the_owner_renews_and_calls_of_others_do_not() {
+    let server = server(&[issue(1, &[]), issue(2, &[]), issue(3, &[])]).await;
+    next(&server, "caller").await;
+    let silent = next(&server, "silent").await;
+    server.pass(8);
+    next(&server, "caller").await;
+    server.pass(3);
+    assert_eq!(sweep(&server).await, (1, 0), "only the silent one's");
+    let (_, claims) = server.get("/api/claims?status=stale").await;
+    assert_eq!(claims["claims"][0]["claim_id"], silent["claim_id"]);
+}
+
+#[tokio::test]
+async fn a_heartbeat_renews_without_a_new_entry_in_the_history() {
+    let server = server(&[issue(1, &[])]).await;
+    let claim = next(&server, "a").await;
+    server.pass(8);
+    let (status, body) = server.patch(&path(&claim), json!({ "agent_id": "a", "status": "claimed" })).await;
+    assert_eq!((status, &body["idempotent"]), (200, &json!(true)), "{body}");
+    assert_eq!(body["claim"]["status_history"].as_array().unwrap().len(), 1);
+    server.pass(8);
+    assert_eq!(sweep(&server).await, (0, 0));
+}
+
+#[tokio::test]
+async fn an_owner_that_comes_back_takes_its_stale_claim_up_again() {
+    let server = server(&[issue(1, &[])]).await;
+    let claim = next(&server, "a").await;
+    server.pass(10);
+    assert_eq!(sweep(&server).await, (1, 0), "at its end, not only past it");
+    let (status, body) = server.patch(&path(&claim), json!({ "agent_id": "a", "status": "in_progress" })).await;
+    assert_eq!((status, &body["claim"]["status"]), (200, &json!("in_progress")), "{body}");
+    server.pass(9);
+    assert_eq!(sweep(&server).await, (0, 0));
+}
+
+#[tokio::test]
+async fn a_finished_issue_that_is_still_open_on_github_is_not_handed_out_again() {
+    let server = server(&[issue(1, &[])]).await;
+    let claim = next(&server, "a").await;
+    let pr = "https://github.com/acme/small/pull/9";
+    for status in ["in_progress", "pr_submitted", "pr_merged", "closed"] {
+        let (code, body) =
+            server.patch(&path(&claim), json!({ "agent_id": "a", "status": status, "pr_url": pr })).await;
+        assert_eq!(code, 200, "{body}");
+    }
+    let (status, body) = server.post("/api/next", json!({ "agent_id": "b" })).await;
+    assert_eq!(status, 409);
+    assert_eq!(body["why"], "1 open, 1 finished here", "{body}");
+    let by_number = json!({ "agent_id": "b", "repo": "acme/small", "issue_number": 1 });
+    let (status, body) = server.post("/api/claims", by_number).await;
+    assert_eq!(status, 200, "who asks for it by number knows what they do: {body}");
+}
+
+#[tokio::test]
+async fn a_retry_gets_its_claim_even_when_nothing_else_is_left() {
+    let server = server(&[issue(1, &[])]).await;
+    let ask = json!({ "agent_id": "a", "request_id": "r1" });
+    let (_, first) = server.post("/api/next", ask.clone()).await;
+    let (status, again) = server.post("/api/next", ask).await;
+    assert_eq!(status, 200, "{again}");
+    assert_eq!((&again["claim"]["claim_id"], &again["idempotent"]), (&first["claim"]["claim_id"], &json!(true)));
+    assert_eq!(again["issue"]["number"], 1, "a retry gets the issue too");
+}
