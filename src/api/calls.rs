@@ -101,8 +101,8 @@ impl Api {
 
     /// Lets an agent's claim, update or release in, and notes that the agent was heard of.
     pub(super) fn admit_mutation(&self, agent: &AgentId) -> Result<(), Failure> {
-        self.limits.load().agent_mutation(agent)?;
+        // Who asks too often is alive all the same.
         self.manager.heard_from(agent);
-        Ok(())
+        Ok(self.limits.load().agent_mutation(agent)?)
     }
 }

@@ -19,6 +19,7 @@ impl Api {
                 let answer = granted(&claim, idempotent).with_some("issue", issue);
                 answer.with_some("why", why)
             }
+            NextOutcome::RequestIdUsed(claim) => request_id_used(&claim),
             NextOutcome::Nothing(empty) => nothing(&empty),
         })
     }
@@ -33,6 +34,7 @@ impl Api {
                 let message = format!("{} is held by {}", claim.issue_ref(), claim.agent_id);
                 Answer::rejected(409, "already_claimed", message).with_owner(&claim)
             }
+            ClaimOutcome::RequestIdUsed(claim) => request_id_used(&claim),
             ClaimOutcome::NotOpen(issue) => {
                 let message = format!("{issue} is no open issue here (unknown, closed, or a pull request)");
                 Answer::rejected(409, "invalid_issue", message)
@@ -99,4 +101,10 @@ fn nothing(empty: &Empty) -> Answer {
     Answer::rejected(409, "invalid_issue", "No eligible unclaimed issues found".into())
         .with("why", empty.to_string())
         .with("counts", empty)
+}
+
+/// A request id that got another claim, or one that has ended, gets nothing new.
+fn request_id_used(claim: &Claim) -> Answer {
+    let message = format!("this request_id got {} before (now {}); use a new one", claim.issue_ref(), claim.status());
+    Answer::rejected(409, "request_id_used", message).with("claim", claim)
 }

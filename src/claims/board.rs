@@ -14,6 +14,9 @@ use crate::store::{Change, Snapshot};
 /// Rows that one walk looks at when a question names both a label and a milestone.
 const WALK_COUNT_MAX: usize = 4_096;
 
+/// Why a repository that the server does not know takes no part.
+const NOT_SYNCED: &str = "it is not among the synced repositories";
+
 /// Why a repository's issues wait until the filter has seen it.
 const NOT_JUDGED_YET: &str = "the repository filter has not seen it yet";
 
@@ -98,7 +101,7 @@ impl Board {
         snapshot.repos.into_iter().for_each(|repo| board.set_repo(repo));
         snapshot.claims.into_iter().for_each(|claim| board.set_claim(claim));
         snapshot.issues.into_iter().for_each(|facts| board.set_issue(facts));
-        snapshot.finished.iter().for_each(|issue| board.set_finished(issue));
+        snapshot.finished.iter().for_each(|issue| board.set_finished(issue, true));
         board
     }
 
@@ -156,6 +159,11 @@ impl Board {
                 self.place(slot);
             }
         }
+    }
+
+    /// Puts repositories back that the filter failed on: what was said of them before holds.
+    pub(super) fn put_back_unjudged(&mut self, repos: Vec<Repo>) {
+        self.unjudged.extend(repos.into_iter().map(|repo| repo.full_name));
     }
 
     /// Takes repositories that the filter has yet to see.
@@ -220,9 +228,12 @@ impl Board {
         self.order.tally(question)
     }
 
-    /// Why a repository does not take part, if it is known and excluded.
+    /// Why a repository does not take part, if so. One that was never synced does not.
     pub(super) fn exclusion(&self, repo: &RepoName) -> Option<Arc<str>> {
-        self.repos.get(repo).and_then(|row| row.exclusion.clone())
+        match self.repos.get(repo) {
+            Some(row) => row.exclusion.clone(),
+            None => Some(NOT_SYNCED.into()),
+        }
     }
 
     /// Whether the issue is known as open.
@@ -365,10 +376,10 @@ impl Board {
         self.free.push(slot);
     }
 
-    fn set_finished(&mut self, issue: &IssueRef) {
+    fn set_finished(&mut self, issue: &IssueRef, finished: bool) {
         let Some(&slot) = self.by_issue.get(issue) else { return };
         if let Some(row) = self.rows[slot as usize].as_mut() {
-            row.finished = true;
+            row.finished = finished;
         }
         self.place(slot);
     }
@@ -405,12 +416,13 @@ impl Board {
         if claim.status().is_terminal() {
             self.remove_claim(&claim);
             if claim.status() == ClaimStatus::Closed {
-                self.set_finished(&issue);
+                self.set_finished(&issue, true);
             }
         } else {
             let claim = Arc::new(claim);
             if self.claims.insert(claim.claim_id, Arc::clone(&claim)).is_none() {
                 self.granted_count += 1;
+                self.set_finished(&issue, false);
                 self.claim_by_issue.insert(issue.clone(), claim.claim_id);
                 self.claims_by_agent.entry(claim.agent_id.clone()).or_default().insert(claim.claim_id);
                 self.repos.entry(issue.repo.clone()).and_modify(|repo| repo.claim_count += 1);

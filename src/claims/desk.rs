@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use arc_swap::ArcSwap;
+use chrono::TimeDelta;
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -16,13 +17,19 @@ use tracing::{error, info, warn};
 
 use super::index::Index;
 use crate::config::{PoliciesConfig, PolicyConfig};
-use crate::domain::{Clock, EventDraft, EventKind, IssueFacts, Repo, RepoName, Timestamp};
+use crate::domain::{Clock, EventDraft, EventKind, IssueFacts, Reason, Timestamp};
 use crate::policy::{Choice, ChooseRequest, PolicyError, PolicyHost, PolicyRejected, PolicySet, Scored, Shortlisted};
 
 /// Failures in a row after which a policy is stood in for until the next change of the set.
 const FAILURE_COUNT_MAX: u32 = 3;
 /// Issues scored by one call of a ranker off the request path.
-const SCORE_BATCH_COUNT: usize = 4_096;
+const SCORE_BATCH_COUNT: usize = 256;
+/// How long a score holds that a stand-in gave: then the ranker itself is asked again.
+const STAND_IN_SCORE: TimeDelta = TimeDelta::seconds(60);
+/// What a ranker does while an agent waits, in faults and events.
+const CHOOSE: &str = "ranker.choose";
+/// The repository filter, in faults and events.
+const FILTER: &str = "repo_filter";
 /// Events that wait for the store while policies fail; more are dropped, since they repeat.
 pub(super) const ANNOUNCEMENT_COUNT_MAX: usize = 64;
 
@@ -30,6 +37,8 @@ pub(super) const ANNOUNCEMENT_COUNT_MAX: usize = 64;
 #[derive(Debug)]
 pub(super) struct InForce {
     pub(super) set: PolicySet,
+    /// What it was loaded from, bounds included.
+    config: PoliciesConfig,
     choose_failures: AtomicU32,
     score_failures: AtomicU32,
     /// The last fault of each part, for the health page.
@@ -37,13 +46,19 @@ pub(super) struct InForce {
 }
 
 impl InForce {
-    fn new(set: PolicySet) -> Arc<Self> {
+    fn new(set: PolicySet, config: PoliciesConfig) -> Arc<Self> {
         Arc::new(Self {
             set,
+            config,
             choose_failures: AtomicU32::new(0),
             score_failures: AtomicU32::new(0),
             faults: Mutex::default(),
         })
+    }
+
+    /// All is well with a part again.
+    fn clear_fault(&self, part: &'static str) {
+        self.faults.lock().retain(|(known, _)| *known != part);
     }
 
     fn note_fault(&self, part: &'static str, fault: String) {
@@ -98,7 +113,7 @@ impl Desk {
         let desk = Self {
             host,
             builtin,
-            current: ArcSwap::new(InForce::new(set)),
+            current: ArcSwap::new(InForce::new(set, config.clone())),
             previous: Mutex::default(),
             rejected: Mutex::new(rejected),
             reloading: tokio::sync::Mutex::default(),
@@ -111,10 +126,8 @@ impl Desk {
         if let Err(fault) = desk.put_in_force(&first) {
             error!("the ranker failed on the backlog, the built-in one stands in: {fault}");
             *desk.rejected.lock() = Some(fault);
-            let stand_in = desk
-                .host
-                .load(&PoliciesConfig { repo_filter: config.repo_filter.clone(), ..Default::default() }, base_dir)?;
-            let stand_in = InForce::new(stand_in);
+            let stand_in = PoliciesConfig { repo_filter: config.repo_filter.clone(), ..Default::default() };
+            let stand_in = InForce::new(desk.host.load(&stand_in, base_dir)?, stand_in);
             if let Err(fault) = desk.put_in_force(&stand_in) {
                 error!("the repository filter failed, nothing is admitted: {fault}");
                 stand_in.note_fault("repo_filter", fault);
@@ -175,10 +188,11 @@ impl Desk {
     fn reload_blocking(&self, config: &PoliciesConfig, base_dir: &Path) -> Result<Reload, PolicyRejected> {
         let set = self.host.load(config, base_dir)?;
         let present = self.current();
-        if set.stamps() == present.set.stamps() && self.rejected.lock().take().is_none() {
+        let same_policies = set.stamps() == present.set.stamps();
+        if same_policies && *config == present.config && self.rejected.lock().take().is_none() {
             return Ok(Reload::Unchanged);
         }
-        let next = InForce::new(set);
+        let next = InForce::new(set, config.clone());
         self.put_in_force(&next).map_err(|reason| {
             let source = config.ranker.source.clone();
             PolicyRejected {
@@ -188,7 +202,9 @@ impl Desk {
                 reason: format!("it failed on the live backlog: {reason}"),
             }
         })?;
-        *self.previous.lock() = Some(present);
+        if !same_policies {
+            *self.previous.lock() = Some(present);
+        }
         *self.rejected.lock() = None;
         let [ranker, stale_rule, repo_filter] = next.set.stamps();
         info!(ranker = %ranker.source, digest = %ranker.digest, "policies in force");
@@ -239,15 +255,29 @@ impl Desk {
         }
         match policies.set.ranker.choose(request, rows, now) {
             Ok(choice) => {
-                policies.choose_failures.store(0, Ordering::Relaxed);
+                if policies.choose_failures.swap(0, Ordering::Relaxed) > 0 {
+                    policies.clear_fault(CHOOSE);
+                }
                 choice
             }
             Err(fault) => {
                 policies.choose_failures.fetch_add(1, Ordering::Relaxed);
-                self.note_failure(policies, "ranker.choose", &fault, "the order by score stands");
+                self.note_failure(policies, CHOOSE, &fault, "the order by score stands");
                 as_it_is()
             }
         }
+    }
+
+    /// Asks the ranker for the terms of some scores; none when it fails, or failed too often at the door.
+    pub(super) fn explain(&self, policies: &InForce, rows: &[Shortlisted], now: Timestamp) -> Vec<Vec<Reason>> {
+        if policies.choose_failures.load(Ordering::Relaxed) >= FAILURE_COUNT_MAX {
+            return Vec::new();
+        }
+        policies.set.ranker.explain(rows, now).unwrap_or_else(|fault| {
+            policies.choose_failures.fetch_add(1, Ordering::Relaxed);
+            self.note_failure(policies, CHOOSE, &fault, "the pick has no reasons");
+            Vec::new()
+        })
     }
 
     /// Works off what waits for a policy: repositories for the filter, issues for a score. Blocking.
@@ -270,25 +300,30 @@ impl Desk {
     pub(super) fn judge_pending(&self) {
         let _one_at_a_time = self.judging.lock();
         let repos = self.index.board.write().take_unjudged();
-        if !repos.is_empty() {
-            let verdicts = self.judge(&self.current(), &repos);
-            self.index.board.write().note_exclusions(verdicts);
+        if repos.is_empty() {
+            return;
         }
-    }
-
-    fn judge(&self, policies: &InForce, repos: &[Repo]) -> Vec<(RepoName, Option<Arc<str>>)> {
-        let exclusions = policies.set.repo_filter.exclude(repos).unwrap_or_else(|fault| {
-            self.note_failure(policies, "repo_filter", &fault, "nothing new is admitted");
-            repos.iter().map(|_| Some("the repository filter failed; see /api/health".to_owned())).collect()
-        });
-        let names = repos.iter().map(|repo| repo.full_name.clone());
-        names.zip(exclusions.into_iter().map(|why| why.map(Arc::from))).collect()
+        let policies = self.current();
+        match policies.set.repo_filter.exclude(&repos) {
+            Ok(exclusions) => {
+                policies.clear_fault(FILTER);
+                let names = repos.into_iter().map(|repo| repo.full_name);
+                let verdicts = names.zip(exclusions.into_iter().map(|why| why.map(Arc::from)));
+                self.index.board.write().note_exclusions(verdicts);
+            }
+            Err(fault) => {
+                self.note_failure(&policies, FILTER, &fault, "nothing new is admitted");
+                self.index.board.write().put_back_unjudged(repos);
+            }
+        }
     }
 
     fn score(&self, policies: &InForce, facts: &[Arc<IssueFacts>], now: Timestamp) -> Vec<Scored> {
         match policies.set.ranker.score(facts, now) {
             Ok(scores) => {
-                policies.score_failures.store(0, Ordering::Relaxed);
+                if policies.score_failures.swap(0, Ordering::Relaxed) > 0 {
+                    policies.clear_fault("ranker");
+                }
                 scores
             }
             Err(fault) => {
@@ -296,16 +331,22 @@ impl Desk {
                 if policies.score_failures.fetch_add(1, Ordering::Relaxed) + 1 == FAILURE_COUNT_MAX {
                     self.step_back(policies);
                 }
-                self.builtin.ranker.score(facts, now).unwrap_or_else(|fault| {
+                let mut scores = self.builtin.ranker.score(facts, now).unwrap_or_else(|fault| {
                     error!("the built-in ranker failed: {fault}");
                     facts.iter().map(|_| Scored { value: 0.0, valid_until: None, skip: None }).collect()
-                })
+                });
+                scores.iter_mut().for_each(|scored| scored.valid_until = Some(now + STAND_IN_SCORE));
+                scores
             }
         }
     }
 
     /// Puts the set before this one back in force, if there is one that can score the backlog.
     fn step_back(&self, failing: &InForce) {
+        // A newer edit is in force already: that is the better mend.
+        if !std::ptr::eq(Arc::as_ptr(&self.current()), failing) {
+            return;
+        }
         let Some(previous) = self.previous.lock().take() else { return };
         if self.put_in_force(&previous).is_ok() {
             let [ranker, ..] = failing.set.stamps();

@@ -21,15 +21,17 @@ use crate::domain::{
     IssueState, RepoName, Step, Timestamp,
 };
 use crate::github::{IssueSource, SourceError};
-use crate::policy::{ChooseRequest, Shortlisted};
+use crate::policy::{Choice, ChooseRequest, Shortlisted};
 use crate::store::{
     AdvanceOutcome, ClaimChange, ClaimFilter, ClaimWish, Granted, InsertOutcome, IssueBatch, IssueFilter, Store, Wanted,
 };
 
 /// Candidates that a ranker chooses from, and the store tries, at a time.
 const SHORTLIST_COUNT: usize = 32;
-/// Pages of the short list looked at for one request before it is told that everything was passed over.
-const PAGE_COUNT_MAX: usize = 8;
+/// The longest page of candidates shown to a ranker that passes over everything: pages grow up to this.
+const PAGE_COUNT_MAX: usize = 8_192;
+/// How much longer each further page is.
+const PAGE_GROWTH: usize = 8;
 /// Times a request starts over because others were faster on a whole short list.
 const ROUND_COUNT_MAX: usize = 8;
 /// Rows of a decision whose reasons are recorded: the pick and what came right behind it.
@@ -95,6 +97,9 @@ impl ClaimManager {
                     let why = row.map(DecisionRow::why);
                     return Ok(NextOutcome::Granted { claim, issue, idempotent: false, why });
                 }
+                InsertOutcome::Already(granted) if granted.claim.status().is_terminal() => {
+                    return Ok(NextOutcome::RequestIdUsed(granted.claim));
+                }
                 InsertOutcome::Already(granted) => {
                     let Granted { claim, issue } = *granted;
                     return Ok(NextOutcome::Granted { claim, issue, idempotent: true, why: None });
@@ -131,6 +136,11 @@ impl ClaimManager {
         }
         Ok(match outcome {
             InsertOutcome::Granted(granted) => ClaimOutcome::Granted { claim: granted.claim, idempotent: false },
+            InsertOutcome::Already(granted)
+                if granted.claim.status().is_terminal() || granted.claim.issue_ref() != request.issue =>
+            {
+                ClaimOutcome::RequestIdUsed(granted.claim)
+            }
             InsertOutcome::Already(granted) => ClaimOutcome::Granted { claim: granted.claim, idempotent: true },
             InsertOutcome::HeldBy(claim) => ClaimOutcome::HeldBy(*claim),
             InsertOutcome::NotOpen | InsertOutcome::NoneFree => ClaimOutcome::NotOpen(request.issue),
@@ -254,33 +264,35 @@ impl ClaimManager {
         }
     }
 
-    /// Asks the board for the best candidates and the ranker for its last word on them. Pages on
-    /// while the ranker passes over everything it sees.
+    /// Asks the board for the best candidates and the ranker for its last word on them. Pages on, to the
+    /// end, while the ranker passes over everything it sees: work further down is never hidden.
     fn pick(&self, policies: &InForce, request: &NextRequest, now: Timestamp) -> Pick {
         let question = question(request);
         let mut pick = Pick { candidates: Vec::new(), decision: None, first: None, passed_over: Vec::new() };
         let mut after: Option<OrderKey> = None;
-        for _ in 0..PAGE_COUNT_MAX {
+        let mut page_count = SHORTLIST_COUNT;
+        loop {
             let (page, chooser) = {
                 let board = self.index.board.read();
                 let offered = self.offered.lock().clone();
-                let mut page = board.shortlist(&question, after, SHORTLIST_COUNT, |slot| offered.contains(&slot));
+                let mut page = board.shortlist(&question, after, page_count, |slot| offered.contains(&slot));
                 if page.rows.is_empty() {
                     // What is on offer to others now may yet be refused to them.
-                    page = board.shortlist(&question, after, SHORTLIST_COUNT, |_| false);
+                    page = board.shortlist(&question, after, page_count, |_| false);
                 }
                 let claim_repos = board.claim_repos(&request.agent);
                 (page, ChooseRequest { agent: request.agent.clone(), claim_repos })
             };
-            if page.rows.is_empty() {
-                break;
-            }
-            let choice = self.desk.choose(policies, &chooser, &page.rows, now);
+            let choice = match page.rows.is_empty() {
+                true => Choice { order: Vec::new(), skipped: Vec::new() },
+                false => self.desk.choose(policies, &chooser, &page.rows, now),
+            };
             if let Some(&first) = choice.order.first() {
                 pick.first = Some(page.slots[first]);
-                pick.candidates = choice.order.iter().map(|&row| page.rows[row].facts.issue.clone()).collect();
-                let ordered: Vec<_> = choice.order.iter().map(|&row| page.rows[row].clone()).collect();
-                pick.decision = Some(decision(policies, &request.agent, &ordered, now));
+                let best = choice.order.iter().take(SHORTLIST_COUNT);
+                let ordered: Vec<_> = best.map(|&row| page.rows[row].clone()).collect();
+                pick.candidates = ordered.iter().map(|row| row.facts.issue.clone()).collect();
+                pick.decision = Some(self.decision_on(policies, &request.agent, &ordered, now));
                 break;
             }
             pick.passed_over.extend(choice.skipped.into_iter().map(|(_, reason)| reason));
@@ -288,8 +300,30 @@ impl ClaimManager {
             if after.is_none() {
                 break;
             }
+            page_count = (page_count * PAGE_GROWTH).min(PAGE_COUNT_MAX);
         }
         pick
+    }
+
+    /// Records what the ranker saw and said. One that cannot explain itself leaves the scores.
+    fn decision_on(&self, policies: &InForce, agent: &AgentId, ordered: &[Shortlisted], now: Timestamp) -> Decision {
+        let explained = &ordered[..ordered.len().min(EXPLAINED_COUNT)];
+        let mut reasons = self.desk.explain(policies, explained, now).into_iter();
+        let row = |shortlisted: &Shortlisted| DecisionRow {
+            repo: shortlisted.facts.issue.repo.clone(),
+            number: shortlisted.facts.issue.number,
+            score: shortlisted.score,
+            passed_over: None,
+            reasons: reasons.next().unwrap_or_default(),
+        };
+        Decision {
+            decision_id: DecisionId::fresh(),
+            agent_id: agent.clone(),
+            decided_at: now,
+            ranker: policies.set.ranker.stamp().clone(),
+            considered: ordered.iter().map(row).collect(),
+            chosen: None,
+        }
     }
 
     fn why_nothing(&self, request: &NextRequest, passed_over: Vec<String>) -> Empty {
@@ -335,27 +369,6 @@ fn question(request: &NextRequest) -> Question<'_> {
 /// The rows of a decision whose reasons were asked for.
 fn explained_rows(decision: Option<&Decision>) -> Vec<DecisionRow> {
     decision.map(|decision| decision.considered.iter().take(EXPLAINED_COUNT).cloned().collect()).unwrap_or_default()
-}
-
-/// Records what the ranker saw and said. A ranker that cannot explain itself leaves the scores.
-fn decision(policies: &InForce, agent: &AgentId, ordered: &[Shortlisted], now: Timestamp) -> Decision {
-    let explained = &ordered[..ordered.len().min(EXPLAINED_COUNT)];
-    let mut reasons = policies.set.ranker.explain(explained, now).unwrap_or_default().into_iter();
-    let row = |shortlisted: &Shortlisted| DecisionRow {
-        repo: shortlisted.facts.issue.repo.clone(),
-        number: shortlisted.facts.issue.number,
-        score: shortlisted.score,
-        passed_over: None,
-        reasons: reasons.next().unwrap_or_default(),
-    };
-    Decision {
-        decision_id: DecisionId::fresh(),
-        agent_id: agent.clone(),
-        decided_at: now,
-        ranker: policies.set.ranker.stamp().clone(),
-        considered: ordered.iter().map(row).collect(),
-        chosen: None,
-    }
 }
 
 /// Marks an issue as on offer for as long as it lives.

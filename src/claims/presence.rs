@@ -37,6 +37,11 @@ impl Presence {
         self.0.lock().last.get(agent).copied()
     }
 
+    /// Takes back calls that could not be written down.
+    pub(super) fn put_back(&self, calls: Vec<(AgentId, Timestamp)>) {
+        self.0.lock().unwritten.extend(calls.into_iter().map(|(agent, _)| agent));
+    }
+
     /// Takes the calls that are not written down yet, and forgets agents that hold nothing.
     pub(super) fn take_unwritten(&self, is_holder: impl Fn(&AgentId) -> bool) -> Vec<(AgentId, Timestamp)> {
         let mut calls = self.0.lock();

@@ -39,6 +39,8 @@ pub enum NextOutcome {
         /// Why this one, in one line; only where it was picked just now, from the head of the short list.
         why: Option<String>,
     },
+    /// The request id got this claim before, and it has ended since: a new wish needs a new id.
+    RequestIdUsed(Claim),
     /// Nothing for this agent, and why.
     Nothing(Empty),
 }
@@ -66,6 +68,8 @@ pub enum ClaimOutcome {
     },
     /// Another agent holds it.
     HeldBy(Claim),
+    /// The request id got this claim before: on another issue, or it has ended since.
+    RequestIdUsed(Claim),
     /// There is no such open issue (none, closed, or a pull request).
     NotOpen(IssueRef),
 }

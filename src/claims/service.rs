@@ -86,7 +86,7 @@ impl ClaimManager {
 
     /// Whether the filter admits a repository; asks it first if it has not seen it yet.
     fn is_admitted(&self, repo: &RepoName) -> bool {
-        self.desk.judge_pending();
+        blocking(|| self.desk.judge_pending());
         self.index.board.read().exclusion(repo).is_none()
     }
 }
@@ -121,13 +121,13 @@ impl Background {
 
 async fn score_continually(manager: Arc<ClaimManager>) {
     loop {
-        let (desk, now) = (Arc::clone(&manager.desk), manager.clock.now());
-        let expiry = manager.index.board.read().next_expiry();
-        if manager.index.board.read().has_work(now)
+        let desk = Arc::clone(&manager.desk);
+        if manager.index.board.read().has_work(manager.clock.now())
             && let Err(panic) = tokio::task::spawn_blocking(move || desk.work_off()).await
         {
             error!("scoring failed: {panic}");
         }
+        let (expiry, now) = (manager.index.board.read().next_expiry(), manager.clock.now());
         let until =
             expiry.and_then(|at| (at - now).to_std().ok()).map_or(SCORER_SLEEP_MAX, |wait| wait.min(SCORER_SLEEP_MAX));
         let _ = tokio::time::timeout(until, manager.index.work.notified()).await;
@@ -166,6 +166,8 @@ async fn announce_continually(manager: Arc<ClaimManager>, mut announcements: mps
 async fn sync_continually(manager: Arc<ClaimManager>, sync: Sync) {
     let mut config = manager.config.clone();
     loop {
+        // What this sync reads by; an edit while it runs calls for another.
+        let read_by = config.current();
         let report = sync.run_once(|repo| manager.is_admitted(repo)).await;
         manager.note_sync(&report);
         let interval = Duration::from_secs(config.current().sync.interval_minutes.max(1) * 60);
@@ -173,7 +175,7 @@ async fn sync_continually(manager: Arc<ClaimManager>, sync: Sync) {
         let wait = pause.map_or(interval, |pause| pause.min(interval));
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
-            () = manager.sync_wanted(&mut config) => {}
+            () = sync_wanted(&mut config, &read_by) => {}
         }
     }
 }
@@ -201,18 +203,6 @@ impl ClaimManager {
         self.desk.note_rejected(why);
     }
 
-    /// Waits for an edit that changes what a sync would read.
-    async fn sync_wanted(&self, config: &mut LiveConfig) {
-        let (github, policies) = (config.current().github.clone(), config.current().policies.repo_filter.clone());
-        loop {
-            config.changed().await;
-            let present = config.current();
-            if present.github != github || present.policies.repo_filter != policies {
-                return;
-            }
-        }
-    }
-
     /// Keeps for the health page what the sync has logged already.
     fn note_sync(&self, report: &SyncReport) {
         let general = report.general_failure.iter().map(|error| chain(error));
@@ -221,6 +211,25 @@ impl ClaimManager {
         if report.went_through() {
             self.status.synced(self.clock.now());
         }
+    }
+}
+
+/// Waits until the configuration asks for another sync than `read_by` did.
+async fn sync_wanted(config: &mut LiveConfig, read_by: &Config) {
+    loop {
+        let present = config.current();
+        if present.github != read_by.github || present.policies.repo_filter != read_by.policies.repo_filter {
+            return;
+        }
+        config.changed().await;
+    }
+}
+
+/// Does what may wait for a lock without keeping other work from this thread.
+fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    match tokio::runtime::Handle::current().runtime_flavor() {
+        tokio::runtime::RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 

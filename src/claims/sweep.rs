@@ -105,6 +105,10 @@ impl ClaimManager {
         if calls.is_empty() {
             return Ok(());
         }
-        self.store.agent_heard(calls).await
+        let written = self.store.agent_heard(calls.clone()).await;
+        if written.is_err() {
+            self.presence.put_back(calls);
+        }
+        written
     }
 }

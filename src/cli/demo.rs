@@ -22,6 +22,10 @@ const CONFIG: &str = include_str!("../../examples/demo/issuecommand.toml");
 /// The agents of the tour.
 const AGENTS: [&str; 3] = ["claude-1", "codex-1", "opencode-1"];
 
+/// How often an agent of the tour asks at most, and the pause in between.
+const ASK_COUNT_MAX: usize = 500;
+const ASK_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 const NAME: Style = AnsiColor::Cyan.on_default();
@@ -91,10 +95,7 @@ async fn tour(manager: &Arc<ClaimManager>) -> anyhow::Result<()> {
     for name in AGENTS {
         let agent: AgentId = name.parse()?;
         let request = NextRequest { agent, repo: None, label: None, milestone: None, request_id: None };
-        let outcome = manager.next_issue(request).await?;
-        let NextOutcome::Granted { claim, .. } = outcome else {
-            anyhow::bail!("the sample backlog had nothing for {name}");
-        };
+        let claim = granted(manager, request).await?;
         anstream::println!(
             "  {NAME}{name:<11}{NAME:#} got {BOLD}{:<16}{BOLD:#} {}",
             claim.issue_ref().to_string(),
@@ -111,6 +112,17 @@ async fn tour(manager: &Arc<ClaimManager>) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Asks for work until there is some: scores come a moment behind the issues.
+async fn granted(manager: &ClaimManager, request: NextRequest) -> anyhow::Result<Claim> {
+    for _ in 0..ASK_COUNT_MAX {
+        if let NextOutcome::Granted { claim, .. } = manager.next_issue(request.clone()).await? {
+            return Ok(claim);
+        }
+        tokio::time::sleep(ASK_PAUSE).await;
+    }
+    anyhow::bail!("the sample backlog had nothing for {}", request.agent)
 }
 
 /// The recorded reasons of a pick, in one line.

@@ -39,7 +39,8 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let log = issuecommand::logging::init(&loaded.config.log)?;
     loaded.notes.iter().for_each(|note| warn!("{note}"));
     let agent = agent_of_client()?;
-    runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let code = runtime.block_on(async {
         let server = Server::start(Start { loaded: loaded.clone(), source: None }).await?;
         if let Err(error) = server.follow_edits(source, &loaded, log) {
             warn!("edits of the configuration need a restart: {error:#}");
@@ -56,10 +57,16 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
             ended = client => ended.context("the MCP client on standard input could not be served"),
             ended = asked_to_end() => ended.context("failed to listen for signals"),
         };
-        server.stop().await;
+        tokio::select! {
+            () = server.stop() => {}
+            _ = asked_to_end() => warn!("asked to end once more: leaving open requests behind"),
+        }
         ended?;
         Ok(ExitCode::SUCCESS)
-    })
+    });
+    // A read of standard input cannot be called off, and would keep the process until the client ends.
+    runtime.shutdown_background();
+    code
 }
 
 /// The agent that the client named once for all its calls.

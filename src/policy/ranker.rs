@@ -28,7 +28,7 @@ const REASON_COUNT_MAX: usize = 64;
 const SCORE: Function = Function { name: "score", output_bytes_per_row: 256, waited_for: false };
 const CHOOSE: Function = Function { name: "choose", output_bytes_per_row: 512, waited_for: true };
 /// A reason is 40 bytes and two short texts; rules that speak are few.
-const EXPLAIN: Function = Function { name: "explain", output_bytes_per_row: 16 << 10, waited_for: false };
+const EXPLAIN: Function = Function { name: "explain", output_bytes_per_row: 16 << 10, waited_for: true };
 
 /// What a ranker says of one issue.
 #[derive(Debug, Clone, PartialEq)]
