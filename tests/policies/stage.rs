@@ -50,7 +50,6 @@ pub fn config(variant: &Variant) -> PoliciesConfig {
         call_ms_max: 500,
         choose_ms_max: 100,
         memory_bytes_max: 16 << 20,
-        ..PoliciesConfig::default()
     }
 }
 
