@@ -13,7 +13,7 @@ use issuecommand::domain::{AgentId, Claim, DecisionRow, Event, EventKind, IssueR
 use issuecommand::github::FileSource;
 use issuecommand::server::{Server, Start};
 
-use super::{asked_to_end, runtime};
+use super::{EndRequests, runtime};
 
 /// The sample backlog: a shop and its payments service.
 const BACKLOG: &str = include_str!("../../examples/demo/backlog.jsonl");
@@ -46,6 +46,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         .tempdir()
         .context("failed to make a folder for the demo")?;
     runtime()?.block_on(async {
+        let mut end_requests = EndRequests::listen()?;
         let server = start(args.port, folder.path()).await?;
         tour(server.manager()).await?;
         if args.once {
@@ -54,7 +55,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         }
         invite(&server, folder.path());
         tokio::select! {
-            ended = asked_to_end() => ended?,
+            () = end_requests.next() => {}
             ended = narrate(server.manager()) => ended?,
         }
         server.stop().await;

@@ -9,7 +9,7 @@ use issuecommand::domain::AgentId;
 use issuecommand::server::{Server, Start};
 use tracing::warn;
 
-use super::{ConfigFile, asked_to_end, runtime};
+use super::{ConfigFile, EndRequests, runtime};
 
 #[derive(Debug, Args)]
 pub struct ServeArgs {
@@ -41,6 +41,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let agent = agent_of_client()?;
     let runtime = runtime()?;
     let code = runtime.block_on(async {
+        let mut end_requests = EndRequests::listen()?;
         let server = Server::start(Start { loaded: loaded.clone(), source: None }).await?;
         if let Err(error) = server.follow_edits(source, &loaded, log) {
             warn!("edits of the configuration need a restart: {error:#}");
@@ -55,11 +56,11 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         };
         let ended = tokio::select! {
             ended = client => ended.context("the MCP client on standard input could not be served"),
-            ended = asked_to_end() => ended.context("failed to listen for signals"),
+            () = end_requests.next() => Ok(()),
         };
         tokio::select! {
             () = server.stop() => {}
-            _ = asked_to_end() => warn!("asked to end once more: leaving open requests behind"),
+            () = end_requests.next() => warn!("asked to end once more: leaving open requests behind"),
         }
         ended?;
         Ok(ExitCode::SUCCESS)

@@ -110,6 +110,52 @@ async fn an_agent_without_work_is_told_why() {
 }
 
 #[tokio::test]
+async fn a_repository_that_was_never_synced_cannot_be_read_or_claimed_through_the_servers_token() {
+    let server = server().await;
+    let ask = json!({ "agent_id": "a", "repo": "evil/secret", "issue_number": 7 });
+    for (status, body) in [server.post("/api/claims", ask).await, server.get("/api/issues/evil/secret/7").await] {
+        assert_eq!((status, &body["error"]), (403, &json!("repo_not_allowed")), "{body}");
+        assert!(body["message"].as_str().unwrap().contains("not among the synced repositories"), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_id_that_got_another_issue_gets_no_second_one() {
+    let server = server().await;
+    let ask =
+        |number: u64| json!({ "agent_id": "a", "repo": "acme/small", "issue_number": number, "request_id": "r1" });
+    let (_, first) = server.post("/api/claims", ask(1)).await;
+    let (status, other) = server.post("/api/claims", ask(3)).await;
+    assert_eq!((status, &other["ok"], &other["reason"]), (409, &json!(false), &json!("request_id_used")), "{other}");
+    assert_eq!(other["claim"]["claim_id"], first["claim"]["claim_id"]);
+    sent(server.request(Method::DELETE, &path_of(&first)).json(&json!({ "agent_id": "a" }))).await;
+    let (status, ended) = server.post("/api/next", json!({ "agent_id": "a", "request_id": "r1" })).await;
+    assert_eq!((status, &ended["reason"]), (409, &json!("request_id_used")), "{ended}");
+}
+
+#[tokio::test]
+async fn a_full_repository_does_not_hide_work_in_another() {
+    let mut backlog: Vec<Value> = (1..=28).map(|number| issue(number, &["p0"])).collect();
+    for number in 29..=400 {
+        let mut more = issue(1, &["p0"]);
+        more["number"] = json!(number);
+        backlog.push(more);
+    }
+    let mut elsewhere = issue(1, &[]);
+    elsewhere["repo"] = json!("acme/other");
+    backlog.push(elsewhere);
+    let mut config = config();
+    config.policies.ranker.settings.insert("max_claims_per_repo".into(), json!(1));
+    let server = Server::over(config, &backlog).await;
+    let next = async |agent: &str| server.post("/api/next", json!({ "agent_id": agent })).await;
+    assert_eq!(next("a").await.1["claim"]["repo"], "acme/small");
+    assert_eq!(next("b").await.1["claim"]["repo"], "acme/other", "400 better ones are passed over");
+    let (status, body) = next("c").await;
+    assert_eq!(status, 409);
+    assert!(body["why"].as_str().unwrap().contains("of at most 1 claims"), "{body}");
+}
+
+#[tokio::test]
 async fn next_keeps_to_repository_label_and_milestone() {
     let mut backlog = backlog();
     backlog[2]["milestone"] = json!("v1");
@@ -123,7 +169,7 @@ async fn next_keeps_to_repository_label_and_milestone() {
     assert_eq!(next(json!({ "label": " BUG " })).await, (200, json!(1)));
     assert_eq!(next(json!({ "milestone": "V1" })).await, (200, json!(3)));
     assert_eq!(next(json!({ "label": "nothing" })).await.0, 409);
-    assert_eq!(next(json!({ "repo": "acme/other" })).await.0, 409);
+    assert_eq!(next(json!({ "repo": "acme/other" })).await.0, 403, "a repository that is not synced takes no part");
     assert_eq!(next(json!({ "repo": "Acme/Small", "label": "", "milestone": null })).await, (200, json!(2)));
 }
 

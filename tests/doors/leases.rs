@@ -101,6 +101,10 @@ async fn a_finished_issue_that_is_still_open_on_github_is_not_handed_out_again()
     let by_number = json!({ "agent_id": "b", "repo": "acme/small", "issue_number": 1 });
     let (status, body) = server.post("/api/claims", by_number).await;
     assert_eq!(status, 200, "who asks for it by number knows what they do: {body}");
+    let again = body["claim"].clone();
+    let (status, _) = server.patch(&path(&again), json!({ "agent_id": "b", "status": "released" })).await;
+    assert_eq!(status, 200);
+    assert_eq!(next(&server, "c").await["issue_number"], 1, "work that was taken up again is not finished");
 }
 
 #[tokio::test]

@@ -71,7 +71,7 @@ fn shared_cache() -> PathBuf {
 }
 
 /// Reads the log until it names the address; goes on reading so that the server never blocks on it.
-fn wait_for_address(child: &mut Child) -> String {
+pub fn wait_for_address(child: &mut Child) -> String {
     let stderr = BufReader::new(child.stderr.take().unwrap());
     let (sender, log) = mpsc::channel();
     std::thread::spawn(move || {
@@ -164,7 +164,7 @@ impl Drop for Server {
     }
 }
 
-fn interrupt(child: &Child) {
+pub fn interrupt(child: &Child) {
     let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(killed.success());
 }

@@ -11,6 +11,7 @@ mod standin;
 mod workshop;
 
 mod drain;
+mod ending;
 mod harness;
 mod kill;
 mod reload;
