@@ -1,12 +1,13 @@
 //! One whole server: store, source, policies, claim manager and doors, started and stopped together.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -55,10 +56,9 @@ impl Server {
         let config = LiveConfig::new(&loaded);
         let present = config.current();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let source = match source {
-            Some(source) => source,
-            None => source_of(&present.github, &loaded)?,
-        };
+        // Reading the system's certificates takes as long as all the rest: it goes on beside it.
+        let (github, folder) = (present.github.clone(), loaded.folder.clone());
+        let source = spawn_blocking(move || source.map_or_else(|| source_of(&github, &folder), Ok));
         let listener = TcpListener::bind((present.server.host, present.server.port)).await;
         let listener = listener.with_context(|| {
             let (host, port) = (present.server.host, present.server.port);
@@ -68,9 +68,10 @@ impl Server {
 
         let index = Index::empty();
         let (store_config, observer) = (present.store.clone(), Arc::clone(&index));
-        let store = tokio::task::spawn_blocking(move || SqliteStore::open(&store_config, observer)).await??;
-        let store = Arc::new(store);
-        let host = tokio::task::spawn_blocking(move || PolicyHost::new(cache_folder())).await??;
+        let store = spawn_blocking(move || SqliteStore::open(&store_config, observer));
+        let host = spawn_blocking(move || PolicyHost::new(cache_folder()));
+        let (source, store, host) = tokio::try_join!(source, store, host)?;
+        let (source, store, host) = (source?, Arc::new(store?), host?);
         let parts = Parts {
             store: Arc::clone(&store) as Arc<dyn Store>,
             source,
@@ -165,7 +166,7 @@ impl Server {
         }
         self.manager.rest().await;
         let store = self.store;
-        if let Err(panic) = tokio::task::spawn_blocking(move || store.close()).await {
+        if let Err(panic) = spawn_blocking(move || store.close()).await {
             warn!("closing the store failed: {panic}");
         }
         info!("stopped");
@@ -203,9 +204,9 @@ impl Editor {
 }
 
 /// The source of issues that the configuration names.
-fn source_of(github: &GithubConfig, loaded: &Loaded) -> anyhow::Result<Arc<dyn IssueSource>> {
+fn source_of(github: &GithubConfig, folder: &Path) -> anyhow::Result<Arc<dyn IssueSource>> {
     if let Some(file) = &github.issues_file {
-        return Ok(Arc::new(FileSource::new(loaded.folder.join(file))));
+        return Ok(Arc::new(FileSource::new(folder.join(file))));
     }
     if github.token.is_empty() && github.repositories.is_empty() {
         warn!(
