@@ -256,7 +256,7 @@ pub struct PoliciesConfig {
     pub repo_filter: PolicyConfig,
     /// Longest time for one call off the request path, in milliseconds.
     pub call_ms_max: u64,
-    /// Longest time for one `choose`, while an agent waits, in milliseconds.
+    /// Longest time for one `choose` or `explain`, while an agent waits, in milliseconds.
     pub choose_ms_max: u64,
     /// Most memory of one instance, in bytes.
     pub memory_bytes_max: usize,
