@@ -6,7 +6,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::{Actor, AgentId, Claim, ClaimId, ClaimStatus, IssueNumber, RepoName, Step, Timestamp};
+use super::{
+    Actor, AgentId, Claim, ClaimId, ClaimStatus, FollowUp, FollowUpStatus, IssueNumber, RepoName, Step, Timestamp,
+    WorkItemId,
+};
 
 /// An event's place in the order of all events. Readers keep the last one they saw and ask for what
 /// follows. Written as text, so that a store with another notion of order can use another form.
@@ -70,6 +73,22 @@ event_kinds! {
     ClaimStale = "claim.stale",
     /// A lapsed claim was taken back.
     ClaimAutoReleased = "claim.auto_released",
+    /// Feedback on a pull request became a follow-up.
+    FollowUpCreated = "followup.created",
+    /// An agent took a follow-up.
+    FollowUpClaimed = "followup.claimed",
+    /// A follow-up changed in another way than those around.
+    FollowUpUpdated = "followup.updated",
+    /// A follow-up was answered.
+    FollowUpDone = "followup.done",
+    /// A follow-up needs no answer.
+    FollowUpDismissed = "followup.dismissed",
+    /// A follow-up lapsed.
+    FollowUpStale = "followup.stale",
+    /// A delivery from GitHub was taken in.
+    WebhookReceived = "webhook.received",
+    /// A delivery that does not prove to be GitHub's was turned away.
+    WebhookRejected = "webhook.rejected",
     /// One reconciliation with GitHub ended.
     SyncReconciled = "sync.reconciled",
     /// A new set of policies is in force.
@@ -81,6 +100,17 @@ event_kinds! {
 }
 
 impl EventKind {
+    /// The kind of event that tells of a follow-up's new status.
+    pub fn of_followup(status: FollowUpStatus) -> Self {
+        match status {
+            FollowUpStatus::Queued | FollowUpStatus::InProgress => Self::FollowUpUpdated,
+            FollowUpStatus::Claimed => Self::FollowUpClaimed,
+            FollowUpStatus::Done => Self::FollowUpDone,
+            FollowUpStatus::Dismissed => Self::FollowUpDismissed,
+            FollowUpStatus::Stale => Self::FollowUpStale,
+        }
+    }
+
     /// The kind of event that a step makes, if it changes the claim.
     pub fn of_step(step: &Step) -> Self {
         match (step.to, step.by) {
@@ -109,12 +139,18 @@ pub struct EventDraft {
     /// The claim concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim_id: Option<ClaimId>,
+    /// The follow-up concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work_item_id: Option<WorkItemId>,
     /// The repository concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repo: Option<RepoName>,
     /// The issue concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issue_number: Option<IssueNumber>,
+    /// The pull request concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pr_number: Option<IssueNumber>,
     /// The agent concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<AgentId>,
@@ -125,7 +161,17 @@ pub struct EventDraft {
 impl EventDraft {
     /// An event that concerns no claim.
     pub fn new(kind: EventKind, timestamp: Timestamp, details: Value) -> Self {
-        Self { kind, timestamp, claim_id: None, repo: None, issue_number: None, agent_id: None, details }
+        Self {
+            kind,
+            timestamp,
+            claim_id: None,
+            work_item_id: None,
+            repo: None,
+            issue_number: None,
+            pr_number: None,
+            agent_id: None,
+            details,
+        }
     }
 
     /// An event about `claim` as it stands now.
@@ -138,13 +184,26 @@ impl EventDraft {
             details["pr_url"] = pr_url.into();
         }
         Self {
-            kind,
-            timestamp,
             claim_id: Some(claim.claim_id),
             repo: Some(claim.repo.clone()),
             issue_number: Some(claim.issue_number),
             agent_id: Some(claim.agent_id.clone()),
-            details,
+            ..Self::new(kind, timestamp, details)
+        }
+    }
+
+    /// An event about `item` as it stands now.
+    pub fn about_followup(kind: EventKind, item: &FollowUp, timestamp: Timestamp) -> Self {
+        let mut details = json!({ "status": item.status(), "source_event_type": item.source_event_type });
+        if let Some(note) = item.status_history().last().and_then(|entry| entry.note.as_deref()) {
+            details["note"] = note.into();
+        }
+        Self {
+            work_item_id: Some(item.work_item_id),
+            repo: Some(item.repo.clone()),
+            pr_number: Some(item.pr_number),
+            agent_id: item.holder().cloned(),
+            ..Self::new(kind, timestamp, details)
         }
     }
 }

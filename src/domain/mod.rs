@@ -6,15 +6,19 @@
 mod claim;
 mod decision;
 mod event;
+mod followup;
 mod issue;
 mod names;
+mod pull;
 mod repo;
 mod time;
 
 pub use claim::{Actor, Advance, Claim, ClaimStatus, LEASE_EPOCH_FIRST, Lease, StatusEntry, Step, TransitionError};
 pub use decision::{Decision, DecisionRow, Empty, PolicyStamp, Reason};
 pub use event::{Event, EventDraft, EventKind, EventSeq};
+pub use followup::{FollowUp, FollowUpEntry, FollowUpRefusal, FollowUpStatus, FollowUpStep, Mover, Reservation};
 pub use issue::{Comment, Issue, IssueFacts, IssueState, label_key};
-pub use names::{AgentId, ClaimId, DecisionId, IssueNumber, IssueRef, NameError, RepoName, RequestId};
+pub use names::{AgentId, ClaimId, DecisionId, IssueNumber, IssueRef, NameError, RepoName, RequestId, WorkItemId};
+pub use pull::{Feedback, FeedbackKind, Merged, PullRequest, PullState};
 pub use repo::Repo;
 pub use time::{Clock, ManualClock, SystemClock, Timestamp, from_unix_ms, unix_ms};

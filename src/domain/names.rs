@@ -283,6 +283,11 @@ uuid_name!(
     DecisionId,
     "decision id"
 );
+uuid_name!(
+    /// The identity of one follow-up.
+    WorkItemId,
+    "work item id"
+);
 
 #[cfg(test)]
 mod tests {

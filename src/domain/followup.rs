@@ -1,0 +1,437 @@
+//! A follow-up: review feedback on a pull request that some agent should answer.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{AgentId, ClaimId, Feedback, FeedbackKind, IssueNumber, RepoName, Timestamp, WorkItemId};
+
+/// Longest summary, in characters: what a model needs in order to know what is asked.
+const SUMMARY_CHARS_MAX: usize = 200;
+/// Longest text of one comment that is kept, in characters; the rest stands on GitHub.
+const COMMENT_CHARS_MAX: usize = 4_000;
+
+/// Where a follow-up stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FollowUpStatus {
+    /// Waiting for an agent.
+    Queued,
+    /// An agent has it, work not begun.
+    Claimed,
+    /// Being answered.
+    InProgress,
+    /// Answered.
+    Done,
+    /// Needs no answer.
+    Dismissed,
+    /// Lapsed: nobody has moved it for too long. On offer again.
+    Stale,
+}
+
+impl FollowUpStatus {
+    /// Every status there is.
+    pub const ALL: [Self; 6] =
+        [Self::Queued, Self::Claimed, Self::InProgress, Self::Done, Self::Dismissed, Self::Stale];
+
+    /// The contract's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Claimed => "claimed",
+            Self::InProgress => "in_progress",
+            Self::Done => "done",
+            Self::Dismissed => "dismissed",
+            Self::Stale => "stale",
+        }
+    }
+
+    /// Whether a follow-up ends here.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Done | Self::Dismissed)
+    }
+
+    /// Whether `next_work` may give it out.
+    pub fn is_on_offer(self) -> bool {
+        matches!(self, Self::Queued | Self::Stale)
+    }
+
+    /// The contract's table of transitions.
+    fn may_become(self, to: Self) -> bool {
+        use FollowUpStatus::{Claimed, Dismissed, Done, InProgress, Queued, Stale};
+        matches!(
+            (self, to),
+            (Queued, Claimed | InProgress | Done | Dismissed | Stale)
+                | (Claimed, InProgress | Done | Dismissed | Stale)
+                | (InProgress, Done | Dismissed | Stale)
+                | (Stale, Claimed | InProgress | Done | Dismissed)
+        )
+    }
+}
+
+impl fmt::Display for FollowUpStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for FollowUpStatus {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or_else(|| {
+            let words: Vec<_> = Self::ALL.iter().map(|status| status.as_str()).collect();
+            format!("Invalid follow-up status: {text} (expected one of {})", words.join(", "))
+        })
+    }
+}
+
+/// Who moves a follow-up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mover {
+    /// An agent. One that nobody has becomes its own by `claimed` or `in_progress`; any other step
+    /// needs that it is its own already.
+    Agent(AgentId),
+    /// The periodic check of leases.
+    Sweep,
+    /// What GitHub says of the pull request.
+    Github,
+    /// A person with the right to.
+    Operator,
+}
+
+/// One wish to move a follow-up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FollowUpStep {
+    /// The status wished for.
+    pub to: FollowUpStatus,
+    /// Who wishes it.
+    pub by: Mover,
+    /// A word for the history.
+    pub note: Option<String>,
+}
+
+/// Why a step is not permitted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FollowUpRefusal {
+    /// Another agent has it.
+    #[error("it is held by {0}")]
+    HeldBy(AgentId),
+    /// Nobody has it: take it first.
+    #[error("take it first, with status claimed or in_progress")]
+    NotTaken,
+    /// The table of transitions has no such step.
+    #[error("a follow-up cannot go from {from} to {to}")]
+    NotAllowed {
+        /// Where it stands.
+        from: FollowUpStatus,
+        /// Where it was to go.
+        to: FollowUpStatus,
+    },
+}
+
+/// One entry of a follow-up's history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowUpEntry {
+    /// The status entered.
+    pub status: FollowUpStatus,
+    /// When.
+    pub timestamp: Timestamp,
+    /// A word about why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// For whom a follow-up is kept first: the agent whose claim made the pull request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reservation {
+    /// That agent.
+    pub agent_id: AgentId,
+    /// Others may have it from then on.
+    pub until: Timestamp,
+}
+
+/// Review feedback on a pull request, on its way to an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowUp {
+    /// Its identity.
+    pub work_item_id: WorkItemId,
+    /// The pull request's repository.
+    pub repo: RepoName,
+    /// The pull request's number.
+    pub pr_number: IssueNumber,
+    /// The pull request's page on GitHub.
+    pub pr_url: String,
+    /// The pull request's title, as written.
+    pub pr_title: String,
+    /// What kind of feedback it came from.
+    pub source_event_type: FeedbackKind,
+    /// The key of that feedback: one piece makes one follow-up.
+    pub source_event_id: String,
+    /// The webhook delivery that brought it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_delivery_id: Option<String>,
+    /// Who gave the feedback: a GitHub login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_by: Option<String>,
+    /// What is asked, in a line.
+    pub summary: String,
+    /// The texts to answer, each with its place where it has one.
+    pub actionable_comments: Vec<String>,
+    status: FollowUpStatus,
+    /// When it was made.
+    pub created_at: Timestamp,
+    last_updated: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    claimed_by_agent_id: Option<AgentId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    claimed_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    done_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dismiss_reason: Option<String>,
+    status_history: Vec<FollowUpEntry>,
+    /// The claim that the pull request came from, if one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim_id: Option<ClaimId>,
+    /// For whom it is kept first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserved: Option<Reservation>,
+    /// When commits were pushed that may answer it, where the setting says to look rather than to resolve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed_at: Option<Timestamp>,
+}
+
+impl FollowUp {
+    /// A new follow-up for one piece of feedback.
+    pub fn of(feedback: &Feedback, now: Timestamp) -> Self {
+        Self {
+            work_item_id: WorkItemId::fresh(),
+            repo: feedback.pull.repo.clone(),
+            pr_number: feedback.pull.number,
+            pr_url: feedback.pull_url.clone(),
+            pr_title: feedback.pull_title.clone(),
+            source_event_type: feedback.kind,
+            source_event_id: feedback.kind.source_key(feedback.id),
+            source_delivery_id: None,
+            requested_by: Some(feedback.author.clone()),
+            summary: summary(feedback),
+            actionable_comments: comment(feedback).into_iter().collect(),
+            status: FollowUpStatus::Queued,
+            created_at: now,
+            last_updated: now,
+            claimed_by_agent_id: None,
+            claimed_at: None,
+            done_at: None,
+            dismiss_reason: None,
+            status_history: vec![FollowUpEntry { status: FollowUpStatus::Queued, timestamp: now, note: None }],
+            claim_id: None,
+            reserved: None,
+            pushed_at: None,
+        }
+    }
+
+    /// Where it stands.
+    pub fn status(&self) -> FollowUpStatus {
+        self.status
+    }
+
+    /// When it last moved, or its agent last said that it stands where it stands.
+    pub fn last_updated(&self) -> Timestamp {
+        self.last_updated
+    }
+
+    /// Who has it.
+    pub fn holder(&self) -> Option<&AgentId> {
+        self.claimed_by_agent_id.as_ref()
+    }
+
+    /// Every status it entered, oldest first.
+    pub fn status_history(&self) -> &[FollowUpEntry] {
+        &self.status_history
+    }
+
+    /// Whether `agent` may be given it at `now`: it is on offer, and not kept for another.
+    pub fn is_for(&self, agent: &AgentId, now: Timestamp) -> bool {
+        let kept_for_another = |kept: &Reservation| kept.agent_id != *agent && now < kept.until;
+        self.status.is_on_offer() && !self.reserved.as_ref().is_some_and(kept_for_another)
+    }
+
+    /// Takes one step: the only place where a status changes. `true` when the status is another now.
+    ///
+    /// # Errors
+    /// [`FollowUpRefusal`] when the contract does not permit the step; nothing is changed then.
+    pub fn advance(&mut self, step: FollowUpStep, now: Timestamp) -> Result<bool, FollowUpRefusal> {
+        let FollowUpStep { to, by, note } = step;
+        let takes = matches!(to, FollowUpStatus::Claimed | FollowUpStatus::InProgress);
+        // Who let a follow-up lapse has it no more: it is on offer again.
+        let holder = self.claimed_by_agent_id.as_ref().filter(|_| self.status != FollowUpStatus::Stale || !takes);
+        if let Mover::Agent(agent) = &by {
+            match holder {
+                Some(holder) if holder != agent => return Err(FollowUpRefusal::HeldBy(holder.clone())),
+                None if !takes => return Err(FollowUpRefusal::NotTaken),
+                _ => {}
+            }
+        }
+        let stays = to == self.status && !to.is_terminal();
+        if !stays && !self.status.may_become(to) {
+            return Err(FollowUpRefusal::NotAllowed { from: self.status, to });
+        }
+        if let Mover::Agent(agent) = by {
+            if takes && holder != Some(&agent) {
+                self.claimed_by_agent_id = Some(agent);
+                self.claimed_at = Some(now);
+            }
+            self.last_updated = now;
+        }
+        if stays {
+            return Ok(false);
+        }
+        match to {
+            FollowUpStatus::Done => self.done_at = Some(now),
+            FollowUpStatus::Dismissed => self.dismiss_reason = note.clone(),
+            _ => {}
+        }
+        self.status = to;
+        self.last_updated = now;
+        self.status_history.push(FollowUpEntry { status: to, timestamp: now, note });
+        Ok(true)
+    }
+}
+
+/// What is asked, in one line: the first line of the text that says something.
+fn summary(feedback: &Feedback) -> String {
+    let line = feedback.body.lines().map(str::trim).find(|line| !line.is_empty());
+    let asks = match feedback.kind {
+        FeedbackKind::ReviewChangesRequested => "requested changes",
+        FeedbackKind::ReviewComment => "commented on the change",
+        FeedbackKind::PrComment => "commented",
+    };
+    let text = match line {
+        Some(line) => format!("{} {asks}: {line}", feedback.author),
+        None => format!("{} {asks}", feedback.author),
+    };
+    cut(&text, SUMMARY_CHARS_MAX)
+}
+
+/// The text to answer, with its place; `None` for a review that says nothing itself.
+fn comment(feedback: &Feedback) -> Option<String> {
+    let body = feedback.body.trim();
+    if body.is_empty() {
+        return None;
+    }
+    let text = match &feedback.place {
+        Some((path, Some(line))) => format!("{path}:{line}: {body}"),
+        Some((path, None)) => format!("{path}: {body}"),
+        None => body.to_owned(),
+    };
+    Some(cut(&text, COMMENT_CHARS_MAX))
+}
+
+/// `text`, or its beginning and a sign that it goes on.
+fn cut(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{IssueRef, from_unix_ms};
+
+    fn at(minute: u64) -> Timestamp {
+        from_unix_ms(1_700_000_000_000 + minute * 60_000)
+    }
+
+    fn feedback() -> Feedback {
+        Feedback {
+            kind: FeedbackKind::ReviewComment,
+            id: 9,
+            pull: "acme/small#4".parse::<IssueRef>().unwrap(),
+            pull_url: "https://github.com/acme/small/pull/4".into(),
+            pull_title: "Fix it".into(),
+            author: "ann".into(),
+            by_bot: false,
+            body: "\n  Use a constant.\nIt is used twice.".into(),
+            place: Some(("src/a.rs".into(), Some(12))),
+            commit: None,
+            created_at: at(0),
+        }
+    }
+
+    fn in_status(status: FollowUpStatus, holder: Option<&str>) -> FollowUp {
+        let claimed_by_agent_id = holder.map(|name| name.parse().unwrap());
+        FollowUp { status, claimed_by_agent_id, ..FollowUp::of(&feedback(), at(0)) }
+    }
+
+    fn step(to: FollowUpStatus, agent: &str) -> FollowUpStep {
+        FollowUpStep { to, by: Mover::Agent(agent.parse().unwrap()), note: None }
+    }
+
+    /// The contract, written out: every pair of statuses, for the agent that has the follow-up.
+    #[test]
+    fn every_transition_is_as_the_contract_says() {
+        use FollowUpStatus::{Claimed, Dismissed, Done, InProgress, Queued, Stale};
+        let table = [
+            (Queued, vec![Queued, Claimed, InProgress, Done, Dismissed, Stale]),
+            (Claimed, vec![Claimed, InProgress, Done, Dismissed, Stale]),
+            (InProgress, vec![InProgress, Done, Dismissed, Stale]),
+            (Done, vec![]),
+            (Dismissed, vec![]),
+            (Stale, vec![Claimed, InProgress, Done, Dismissed, Stale]),
+        ];
+        for (from, permitted) in table {
+            for to in FollowUpStatus::ALL {
+                let mut item = in_status(from, Some("a1"));
+                let answer = item.advance(step(to, "a1"), at(1));
+                assert_eq!(answer.is_ok(), permitted.contains(&to), "{from} to {to}: {answer:?}");
+                assert_eq!(item.status(), if answer.is_ok() { to } else { from });
+            }
+        }
+    }
+
+    #[test]
+    fn one_that_nobody_has_is_taken_before_it_is_ended() {
+        for to in [FollowUpStatus::Done, FollowUpStatus::Dismissed, FollowUpStatus::Stale] {
+            let mut item = in_status(FollowUpStatus::Queued, None);
+            assert_eq!(item.advance(step(to, "a1"), at(1)), Err(FollowUpRefusal::NotTaken), "{to}");
+        }
+        let mut item = in_status(FollowUpStatus::Queued, None);
+        assert_eq!(item.advance(step(FollowUpStatus::InProgress, "a1"), at(1)), Ok(true));
+        assert_eq!(item.holder().map(AgentId::as_str), Some("a1"));
+        let other = item.advance(step(FollowUpStatus::Done, "a2"), at(2));
+        assert_eq!(other, Err(FollowUpRefusal::HeldBy("a1".parse().unwrap())));
+        assert_eq!(item.advance(step(FollowUpStatus::Done, "a1"), at(3)), Ok(true));
+        assert_eq!(item.done_at, Some(at(3)));
+    }
+
+    #[test]
+    fn one_that_lapsed_can_be_taken_by_another_agent() {
+        let mut item = in_status(FollowUpStatus::Stale, Some("a1"));
+        assert_eq!(item.advance(step(FollowUpStatus::Claimed, "a2"), at(1)), Ok(true));
+        assert_eq!(item.holder().map(AgentId::as_str), Some("a2"));
+    }
+
+    #[test]
+    fn it_is_kept_for_the_agent_of_the_claim_until_the_grace_is_over() {
+        let mut item = in_status(FollowUpStatus::Queued, None);
+        item.reserved = Some(Reservation { agent_id: "a1".parse().unwrap(), until: at(10) });
+        let (own, other) = ("a1".parse().unwrap(), "a2".parse().unwrap());
+        assert!(item.is_for(&own, at(1)));
+        assert!(!item.is_for(&other, at(9)));
+        assert!(item.is_for(&other, at(10)));
+    }
+
+    #[test]
+    fn the_summary_is_one_short_line_and_the_comment_names_its_place() {
+        let item = FollowUp::of(&feedback(), at(0));
+        assert_eq!(item.summary, "ann commented on the change: Use a constant.");
+        assert_eq!(item.actionable_comments, ["src/a.rs:12: Use a constant.\nIt is used twice."]);
+        let long = Feedback { body: "ä".repeat(9_000), ..feedback() };
+        let item = FollowUp::of(&long, at(0));
+        assert_eq!(item.summary.chars().count(), SUMMARY_CHARS_MAX + 1);
+        assert_eq!(item.actionable_comments[0].chars().count(), COMMENT_CHARS_MAX + 1);
+    }
+}
