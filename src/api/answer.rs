@@ -77,6 +77,9 @@ pub enum Failure {
     /// The fields are not what the call needs.
     #[error(transparent)]
     Fields(#[from] FieldError),
+    /// A delivery of GitHub's is not what it should be.
+    #[error("{0}")]
+    WebhookPayload(String),
     /// The body is larger than the server takes.
     #[error("the body is larger than {bytes_max} bytes")]
     BodyTooLarge {
@@ -115,6 +118,7 @@ impl Failure {
             Self::NotFromHere(_) => row(403, "not_from_here"),
             Self::NoSuchPath => Row { message: None, ..row(404, "not_found") },
             Self::Fields(_) => row(400, "request_failed"),
+            Self::WebhookPayload(_) => row(400, "invalid_webhook_payload"),
             Self::BodyTooLarge { .. } => row(413, "request_failed"),
             Self::BodyIncomplete => row(408, "request_failed"),
             Self::Limited(limited) => Row {

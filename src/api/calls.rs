@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::{Answer, Failure, Fields, RateLimits, claims, issues};
+use super::{Answer, Failure, Fields, RateLimits, claims, follow_ups, issues};
 use crate::claims::ClaimManager;
 use crate::config::Config;
 use crate::domain::AgentId;
@@ -14,6 +14,8 @@ use crate::domain::AgentId;
 pub enum Call {
     /// The next issue, by policy.
     Next,
+    /// The next piece of work: feedback to answer, or an issue by policy.
+    NextWork,
     /// One named issue.
     Claim,
     /// A claim has come so far.
@@ -22,6 +24,12 @@ pub enum Call {
     Release,
     /// The claims of the one who asks.
     MyClaims,
+    /// All that the one who asks has in hand.
+    MyWork,
+    /// Active follow-ups.
+    FollowUps,
+    /// A follow-up has come so far.
+    UpdateFollowUp,
     /// Active claims.
     Claims,
     /// Admitted repositories.
@@ -82,6 +90,10 @@ impl Api {
         }
         let answer = match call {
             Call::Next => self.next(caller, fields).await,
+            Call::NextWork => self.next_work(caller, fields).await,
+            Call::MyWork => self.my_work(caller, fields).await,
+            Call::FollowUps => follow_ups::list(&self.manager, fields),
+            Call::UpdateFollowUp => self.update_follow_up(caller, fields).await,
             Call::Claim => self.claim(caller, fields).await,
             Call::Update => self.update(caller, fields).await,
             Call::Release => self.release(caller, fields).await,

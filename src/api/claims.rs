@@ -14,14 +14,7 @@ impl Api {
     pub(super) async fn next(&self, caller: &Caller, fields: Fields) -> Result<Answer, Failure> {
         let request = read::<NextFields>(fields)?.parse(caller.agent.as_ref())?;
         self.admit_mutation(&request.agent)?;
-        Ok(match self.manager().next_issue(request).await? {
-            NextOutcome::Granted { claim, issue, idempotent, why } => {
-                let answer = granted(&claim, idempotent).with_some("issue", issue);
-                answer.with_some("why", why)
-            }
-            NextOutcome::RequestIdUsed(claim) => request_id_used(&claim),
-            NextOutcome::Nothing(empty) => nothing(&empty),
-        })
+        Ok(answer_to_next(self.manager().next_issue(request).await?))
     }
 
     /// One named issue.
@@ -64,13 +57,18 @@ impl Api {
         self.admit_mutation(&request.agent)?;
         let claim_id = request.claim_id;
         Ok(match self.manager().update(request).await? {
-            UpdateOutcome::Moved { claim, idempotent, issue_closed } => {
-                let answer = granted(&claim, idempotent);
+            UpdateOutcome::Moved { claim, idempotent, issue_closed, verified } => {
+                let answer = granted(&claim, idempotent).with_some("verified", verified);
                 match issue_closed {
                     None => answer,
                     Some(Ok(())) => answer.with("issue_closed", true),
                     Some(Err(why)) => answer.with("issue_closed", false).with("issue_close_error", why.to_string()),
                 }
+            }
+            UpdateOutcome::NotMerged(claim) => {
+                let page = claim.pr_url().unwrap_or("the pull request").to_owned();
+                let message = format!("GitHub says that {page} is not merged; report it when it is");
+                Answer::rejected(409, "not_merged", message).with("claim", claim)
             }
             UpdateOutcome::NotFound => {
                 let message = format!("there is no active claim {claim_id}: it ended, or never was");
@@ -84,6 +82,17 @@ impl Api {
                 Answer::rejected(409, "invalid_transition", why.to_string()).with("claim", claim)
             }
         })
+    }
+}
+
+/// The answer to a wish for an issue.
+pub(super) fn answer_to_next(outcome: NextOutcome) -> Answer {
+    match outcome {
+        NextOutcome::Granted { claim, issue, idempotent, why } => {
+            granted(&claim, idempotent).with_some("issue", issue).with_some("why", why)
+        }
+        NextOutcome::RequestIdUsed(claim) => request_id_used(&claim),
+        NextOutcome::Nothing(empty) => nothing(&empty),
     }
 }
 

@@ -6,7 +6,7 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::domain::{AgentId, ClaimStatus, IssueNumber};
+use crate::domain::{AgentId, ClaimStatus, FollowUpStatus, IssueNumber};
 
 /// The named fields of one request, before anything is known of them.
 pub type Fields = Map<String, Value>;
@@ -80,6 +80,11 @@ pub(super) fn agent(named: Option<AgentId>, caller: Option<&AgentId>) -> Result<
 /// A claim status in the contract's words.
 pub(super) fn status(text: &str) -> Result<ClaimStatus, FieldError> {
     ClaimStatus::from_str(text.trim()).map_err(FieldError::Status)
+}
+
+/// A follow-up status in the contract's words.
+pub(super) fn follow_up_status(text: &str) -> Result<FollowUpStatus, FieldError> {
+    FollowUpStatus::from_str(text.trim()).map_err(FieldError::Status)
 }
 
 /// A bounded free text.

@@ -8,13 +8,16 @@ mod answer;
 mod calls;
 mod claims;
 mod fields;
+mod follow_ups;
 mod issues;
 mod limits;
 mod requests;
 mod schema;
+mod webhooks;
 
 pub use answer::{Answer, Failure};
 pub use calls::{Api, Call, Caller};
 pub use fields::{FieldError, Fields, fields_from_json};
 pub use limits::{Limited, Principal, RateLimits, Scope};
 pub use schema::published_schema;
+pub use webhooks::WebhookCall;

@@ -4,9 +4,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::fields::{self, FieldError, Flag, WholeNumber};
-use crate::claims::{ClaimRequest, NextRequest, UpdateRequest};
-use crate::domain::{AgentId, ClaimId, ClaimStatus, DecisionId, IssueRef, RepoName, RequestId};
-use crate::store::{ClaimFilter, IssueFilter};
+use crate::claims::{ClaimRequest, FollowUpUpdate, NextRequest, UpdateRequest};
+use crate::domain::{
+    AgentId, ClaimId, ClaimStatus, DecisionId, IssueNumber, IssueRef, RepoName, RequestId, WorkItemId,
+};
+use crate::store::{ClaimFilter, FollowUpFilter, IssueFilter};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -150,6 +152,77 @@ impl ClaimFilterFields {
     pub(super) fn parse(self) -> Result<ClaimFilter, FieldError> {
         let status = self.status.as_deref().map(fields::status).transpose()?;
         Ok(ClaimFilter { agent: self.agent_id, repo: self.repo, status })
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MyWorkFields {
+    /// Your name, as when you claimed.
+    #[schemars(with = "String")]
+    agent_id: Option<AgentId>,
+}
+
+impl MyWorkFields {
+    pub(super) fn parse(self, caller: Option<&AgentId>) -> Result<AgentId, FieldError> {
+        fields::agent(self.agent_id, caller)
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FollowUpFilterFields {
+    /// Only in this owner/name.
+    #[schemars(with = "Option<String>")]
+    repo: Option<RepoName>,
+    /// Only in this status.
+    #[schemars(extend("enum" = ["queued", "claimed", "in_progress", "stale"]))]
+    status: Option<String>,
+    /// Only of this agent.
+    #[schemars(with = "Option<String>")]
+    claimed_by_agent_id: Option<AgentId>,
+    /// Only on this pull request.
+    #[schemars(with = "Option<u64>", range(min = 1))]
+    pr_number: Option<WholeNumber>,
+}
+
+impl FollowUpFilterFields {
+    pub(super) fn parse(self) -> Result<FollowUpFilter, FieldError> {
+        let number = |WholeNumber(number)| {
+            IssueNumber::new(number).map_err(|error| FieldError::field("pr_number", error.to_string()))
+        };
+        Ok(FollowUpFilter {
+            repo: self.repo,
+            status: self.status.as_deref().map(fields::follow_up_status).transpose()?,
+            agent: self.claimed_by_agent_id,
+            pr_number: self.pr_number.map(number).transpose()?,
+        })
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UpdateFollowUpFields {
+    /// From the follow-up.
+    #[schemars(with = "String")]
+    work_item_id: Option<WorkItemId>,
+    /// Your name; keep it for all calls.
+    #[schemars(with = "String")]
+    agent_id: Option<AgentId>,
+    #[schemars(with = "String", extend("enum" = ["claimed", "in_progress", "done", "dismissed", "stale"]))]
+    status: Option<String>,
+    /// A word for the history; the reason, when dismissed.
+    note: Option<String>,
+}
+
+impl UpdateFollowUpFields {
+    pub(super) fn parse(self, caller: Option<&AgentId>) -> Result<FollowUpUpdate, FieldError> {
+        Ok(FollowUpUpdate {
+            work_item_id: fields::required("work_item_id", self.work_item_id)?,
+            agent: fields::agent(self.agent_id, caller)?,
+            status: fields::follow_up_status(&fields::required("status", self.status)?)?,
+            note: fields::text("note", self.note)?,
+        })
     }
 }
 

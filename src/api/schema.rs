@@ -5,8 +5,9 @@ use serde_json::{Map, Value};
 
 use super::Call;
 use super::requests::{
-    ClaimFields, ClaimFilterFields, DecisionFields, IssueFields, IssueFilterFields, MyClaimsFields, NextFields,
-    NoFields, ReleaseFields, RepoListFields, UpdateFields,
+    ClaimFields, ClaimFilterFields, DecisionFields, FollowUpFilterFields, IssueFields, IssueFilterFields,
+    MyClaimsFields, MyWorkFields, NextFields, NoFields, ReleaseFields, RepoListFields, UpdateFields,
+    UpdateFollowUpFields,
 };
 
 /// The JSON schema of the fields of `call`. `agent_known`: the connection has named its agent, so
@@ -14,6 +15,10 @@ use super::requests::{
 pub fn published_schema(call: Call, agent_known: bool) -> Map<String, Value> {
     let schema = match call {
         Call::Next => schemars::schema_for!(NextFields),
+        Call::NextWork => schemars::schema_for!(NextFields),
+        Call::FollowUps => schemars::schema_for!(FollowUpFilterFields),
+        Call::UpdateFollowUp => schemars::schema_for!(UpdateFollowUpFields),
+        Call::MyWork => schemars::schema_for!(MyWorkFields),
         Call::Claim => schemars::schema_for!(ClaimFields),
         Call::Update => schemars::schema_for!(UpdateFields),
         Call::Release => schemars::schema_for!(ReleaseFields),

@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::order::{Order, OrderKey, Question, Slot, Standing, answers};
+use super::shelf::Shelf;
 use crate::domain::{AgentId, Claim, ClaimId, ClaimStatus, Empty, IssueFacts, IssueRef, Repo, RepoName, Timestamp};
 use crate::policy::{Scored, Shortlisted};
 use crate::store::{Change, Snapshot};
@@ -87,6 +88,8 @@ pub(super) struct Board {
     claims: HashMap<ClaimId, Arc<Claim>>,
     claim_by_issue: HashMap<IssueRef, ClaimId>,
     claims_by_agent: HashMap<AgentId, HashSet<ClaimId>>,
+    /// Every active follow-up.
+    pub(super) shelf: Shelf,
     granted_count: u64,
     /// Grows with every set of policies put in force.
     pub(super) generation: u64,
@@ -100,6 +103,7 @@ impl Board {
         let mut board = Self { granted_count: past, ..Self::default() };
         snapshot.repos.into_iter().for_each(|repo| board.set_repo(repo));
         snapshot.claims.into_iter().for_each(|claim| board.set_claim(claim));
+        snapshot.follow_ups.into_iter().for_each(|item| board.shelf.set(item));
         snapshot.issues.into_iter().for_each(|facts| board.set_issue(facts));
         snapshot.finished.iter().for_each(|issue| board.set_finished(issue, true));
         board
@@ -113,6 +117,7 @@ impl Board {
             Change::IssueGone(issue) => self.remove_issue(&issue),
             Change::RepoSet(repo) => self.set_repo(*repo),
             Change::RepoGone(repo) => self.remove_repo(&repo),
+            Change::FollowUpSet(item) => self.shelf.set(*item),
             Change::Event(_) => {}
         }
     }
@@ -253,7 +258,7 @@ impl Board {
 
     /// Whether `agent` holds anything.
     pub(super) fn is_holder(&self, agent: &AgentId) -> bool {
-        self.claims_by_agent.contains_key(agent)
+        self.claims_by_agent.contains_key(agent) || self.shelf.is_holder(agent)
     }
 
     /// Repositories of the agent's live claims, one entry a claim.
@@ -420,7 +425,9 @@ impl Board {
             }
         } else {
             let claim = Arc::new(claim);
-            if self.claims.insert(claim.claim_id, Arc::clone(&claim)).is_none() {
+            if let Some(before) = self.claims.insert(claim.claim_id, Arc::clone(&claim)) {
+                self.change_owner(&before, &claim);
+            } else {
                 self.granted_count += 1;
                 self.set_finished(&issue, false);
                 self.claim_by_issue.insert(issue.clone(), claim.claim_id);
@@ -433,17 +440,27 @@ impl Board {
         }
     }
 
-    fn remove_claim(&mut self, claim: &Claim) {
-        if self.claims.remove(&claim.claim_id).is_none() {
-            return;
+    /// A claim that an operator gave to another agent.
+    fn change_owner(&mut self, before: &Claim, after: &Claim) {
+        if before.agent_id != after.agent_id {
+            self.leave(&before.agent_id, before.claim_id);
+            self.claims_by_agent.entry(after.agent_id.clone()).or_default().insert(after.claim_id);
         }
-        self.claim_by_issue.remove(&claim.issue_ref());
-        if let Some(ids) = self.claims_by_agent.get_mut(&claim.agent_id) {
-            ids.remove(&claim.claim_id);
+    }
+
+    fn leave(&mut self, agent: &AgentId, claim_id: ClaimId) {
+        if let Some(ids) = self.claims_by_agent.get_mut(agent) {
+            ids.remove(&claim_id);
             if ids.is_empty() {
-                self.claims_by_agent.remove(&claim.agent_id);
+                self.claims_by_agent.remove(agent);
             }
         }
+    }
+
+    fn remove_claim(&mut self, claim: &Claim) {
+        let Some(before) = self.claims.remove(&claim.claim_id) else { return };
+        self.claim_by_issue.remove(&claim.issue_ref());
+        self.leave(&before.agent_id, before.claim_id);
         if let Some(repo) = self.repos.get_mut(&claim.repo) {
             repo.claim_count = repo.claim_count.saturating_sub(1);
         }

@@ -11,14 +11,15 @@ use super::feed::EventCursor;
 use super::index::Index;
 use super::order::{OrderKey, Question, Slot};
 use super::presence::Presence;
+use super::truth::Verdict;
 use super::{
     ClaimOutcome, ClaimRequest, IssueDetails, ManagerError, NextOutcome, NextRequest, RepoEntry, UpdateOutcome,
     UpdateRequest,
 };
 use crate::config::LiveConfig;
 use crate::domain::{
-    Actor, AgentId, Claim, ClaimStatus, Clock, Decision, DecisionId, DecisionRow, Empty, EventSeq, Issue, IssueRef,
-    IssueState, RepoName, Step, Timestamp,
+    Actor, AgentId, Claim, Clock, Decision, DecisionId, DecisionRow, Empty, EventSeq, Issue, IssueRef, IssueState,
+    RepoName, Step, Timestamp,
 };
 use crate::github::{IssueSource, SourceError};
 use crate::policy::{Choice, ChooseRequest, Shortlisted};
@@ -51,6 +52,8 @@ pub struct ClaimManager {
     /// Issues at the head of a short list that is with the store now: others are offered the next
     /// ones, so that a crowd does not try the same issue. Only a hint; the store decides.
     pub(super) offered: Mutex<HashSet<Slot>>,
+    /// Rings when somebody wants a sync before its time.
+    pub(super) sync_wished: tokio::sync::Notify,
 }
 
 /// The outcome of asking the policies, before the store has decided.
@@ -152,6 +155,10 @@ impl ClaimManager {
     /// # Errors
     /// When the store fails; the claim is unchanged then.
     pub async fn update(&self, request: UpdateRequest) -> Result<UpdateOutcome, ManagerError> {
+        let verified = match self.verify(&request).await? {
+            Verdict::Refuted(claim) => return Ok(UpdateOutcome::NotMerged(*claim)),
+            Verdict::Verified(verified) => verified,
+        };
         let UpdateRequest { claim_id, agent, status, note, pr_url } = request;
         let change = ClaimChange {
             claim_id,
@@ -164,9 +171,9 @@ impl ClaimManager {
         };
         Ok(match self.store.claim_advance(change).await? {
             AdvanceOutcome::Moved(claim, advance) => {
-                let issue_closed = self.close_issue(&claim).await;
+                let issue_closed = self.close_issue(&claim, verified).await;
                 let idempotent = advance == crate::domain::Advance::AlreadyThere;
-                UpdateOutcome::Moved { claim: *claim, idempotent, issue_closed }
+                UpdateOutcome::Moved { claim: *claim, idempotent, issue_closed, verified }
             }
             AdvanceOutcome::NotFound => UpdateOutcome::NotFound,
             AdvanceOutcome::NotOwner(claim) | AdvanceOutcome::Superseded(claim) => UpdateOutcome::NotOwner(*claim),
@@ -252,12 +259,22 @@ impl ClaimManager {
         EventCursor::new(Arc::clone(&self.index.feed), Arc::clone(&self.store), after)
     }
 
+    /// The present.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Why a repository does not take part, if so.
+    pub fn exclusion(&self, repo: &RepoName) -> Option<String> {
+        self.index.board.read().exclusion(repo).map(|why| why.to_string())
+    }
+
     fn lease(&self) -> TimeDelta {
         let minutes = self.config.current().leases.timeout_minutes;
         TimeDelta::try_minutes(i64::try_from(minutes).unwrap_or(i64::MAX)).unwrap_or(TimeDelta::MAX)
     }
 
-    fn admit(&self, repo: &RepoName) -> Result<(), ManagerError> {
+    pub(super) fn admit(&self, repo: &RepoName) -> Result<(), ManagerError> {
         match self.index.board.read().exclusion(repo) {
             Some(reason) => Err(ManagerError::RepoNotAllowed { repo: repo.clone(), reason: reason.to_string() }),
             None => Ok(()),
@@ -348,13 +365,6 @@ impl ClaimManager {
         let batch = IssueBatch { repo: issue.repo.clone(), issues: vec![found], cursor: None, now: self.clock.now() };
         self.store.issue_apply(batch).await?;
         Ok(true)
-    }
-
-    async fn close_issue(&self, claim: &Claim) -> Option<Result<(), SourceError>> {
-        if claim.status() != ClaimStatus::Closed || !self.config.current().github.auto_close_issue {
-            return None;
-        }
-        Some(self.source.issue_close(&claim.issue_ref()).await)
     }
 }
 

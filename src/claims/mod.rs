@@ -8,23 +8,30 @@
 mod board;
 mod desk;
 mod feed;
+mod follow_ups;
 mod health;
 mod index;
 mod manager;
+mod news;
 mod order;
 mod plan;
 mod presence;
+mod pulls;
 mod requests;
 mod service;
+mod shelf;
 mod sweep;
+mod truth;
 
 pub use desk::Reload;
 pub use feed::{EventCursor, EventStep};
+pub use follow_ups::{FollowUpOutcome, FollowUpUpdate, WorkOutcome};
 pub use index::Index;
 pub use manager::ClaimManager;
+pub use pulls::{FeedbackOutcome, PullChange, PullOutcome};
 pub use requests::{
-    ClaimOutcome, ClaimRequest, Health, IssueDetails, ManagerError, NextOutcome, NextRequest, PolicyHealth, RepoEntry,
-    UpdateOutcome, UpdateRequest,
+    ClaimOutcome, ClaimRequest, CloseError, Health, IssueDetails, ManagerError, NextOutcome, NextRequest, PolicyHealth,
+    RepoEntry, UpdateOutcome, UpdateRequest, Verification,
 };
 pub use service::{Background, OpenError, Parts};
 pub use sweep::SweepReport;

@@ -100,14 +100,40 @@ pub enum UpdateOutcome {
         idempotent: bool,
         /// When the claim was closed: whether its issue on GitHub was closed too, or why not.
         /// `None` where the setting says to leave it.
-        issue_closed: Option<Result<(), SourceError>>,
+        issue_closed: Option<Result<(), CloseError>>,
+        /// For a step that says "merged" or "done": whether GitHub confirms that the pull request was
+        /// merged. `None` for other steps.
+        verified: Option<Verification>,
     },
+    /// GitHub says that the claim's pull request is not merged.
+    NotMerged(Claim),
     /// No such active claim.
     NotFound,
     /// Another agent holds it.
     NotOwner(Claim),
     /// The contract does not permit the step.
     Refused(Claim, TransitionError),
+}
+
+/// What GitHub says of a step that cannot be undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verification {
+    /// GitHub confirms it.
+    Confirmed,
+    /// GitHub could not be asked, or knows nothing of it: that is no "no".
+    Unknown,
+}
+
+/// Why an issue was not closed on GitHub.
+#[derive(Debug, thiserror::Error)]
+pub enum CloseError {
+    /// Nobody confirmed that the work is done.
+    #[error("GitHub did not confirm that the pull request was merged, so the issue was left open")]
+    NotConfirmed,
+    /// GitHub did not do it.
+    #[error(transparent)]
+    Source(#[from] SourceError),
 }
 
 /// A repository and what is going on in it.

@@ -79,7 +79,9 @@ impl ClaimManager {
         let sync = Sync::new(Arc::clone(&source), Arc::clone(&store), Arc::clone(&clock));
         let status = Status::new(clock.now());
         let offered = Default::default();
-        let manager = Arc::new(Self { store, source, index, desk, clock, config, presence, status, offered });
+        let sync_wished = Default::default();
+        let manager =
+            Arc::new(Self { store, source, index, desk, clock, config, presence, status, offered, sync_wished });
         let background = Background { manager: Arc::clone(&manager), sync, announcements };
         Ok((manager, background))
     }
@@ -175,6 +177,7 @@ async fn sync_continually(manager: Arc<ClaimManager>, sync: Sync) {
         let wait = pause.map_or(interval, |pause| pause.min(interval));
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
+            () = manager.sync_wished.notified() => {}
             () = sync_wanted(&mut config, &read_by) => {}
         }
     }

@@ -27,6 +27,7 @@ impl ClaimManager {
     pub async fn sweep(&self) -> Result<SweepReport, StoreError> {
         let now = self.clock.now();
         self.write_down_calls().await?;
+        self.sweep_follow_ups(now).await?;
         let claims: Vec<Arc<Claim>> = self.index.board.read().claims().cloned().collect();
         let mut report = SweepReport::default();
         if claims.is_empty() {

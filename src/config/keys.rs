@@ -8,10 +8,10 @@ use serde_json::Value;
 use super::{Config, LogConfig};
 
 /// Sections and keys whose change takes effect at once. Every other key needs a restart.
-const HOT: [&str; 5] = ["leases", "log.level", "policies", "rate_limits", "sync"];
+const HOT: [&str; 6] = ["follow_ups", "leases", "log.level", "policies", "rate_limits", "sync"];
 
 /// Keys whose value is never shown.
-pub(super) const SECRET_KEYS: [&str; 2] = ["server.api_key", "github.token"];
+pub(super) const SECRET_KEYS: [&str; 3] = ["server.api_key", "github.token", "webhooks.secret"];
 
 /// The tables in which a policy's author names the keys.
 const FREE_TABLE: &str = "settings";
@@ -69,6 +69,7 @@ pub fn changes_needing_restart(old: &Config, new: &Config) -> Vec<&'static str> 
     let differs = |key: &str| match key {
         "server.api_key" => old.server.api_key != new.server.api_key,
         "github.token" => old.github.token != new.github.token,
+        "webhooks.secret" => old.webhooks.secret != new.webhooks.secret,
         _ => old_values.get(key) != new_values.get(key),
     };
     DEFAULTS.keys().map(String::as_str).filter(|key| !is_hot(key) && differs(key)).collect()
@@ -78,6 +79,7 @@ pub fn changes_needing_restart(old: &Config, new: &Config) -> Vec<&'static str> 
 pub(super) fn with_hot_parts(old: &Config, new: Config) -> Config {
     Config {
         sync: new.sync,
+        follow_ups: new.follow_ups,
         leases: new.leases,
         rate_limits: new.rate_limits,
         policies: new.policies,
@@ -123,7 +125,9 @@ mod tests {
         new.server.api_key = Secret::new("two");
         assert_eq!(changes_needing_restart(&old, &new), ["server.api_key"]);
         new.github.token = Secret::new("two");
-        assert_eq!(changes_needing_restart(&old, &new), ["github.token", "server.api_key"]);
+        old.webhooks.secret = Secret::new("one");
+        new.webhooks.secret = Secret::new("two");
+        assert_eq!(changes_needing_restart(&old, &new), ["github.token", "server.api_key", "webhooks.secret"]);
     }
 
     #[test]
@@ -147,7 +151,8 @@ mod tests {
     #[test]
     fn every_key_is_either_hot_or_in_a_section_that_needs_a_restart() {
         for key in defaults().keys() {
-            let cold = ["server.", "store.", "github.", "log.file", "log.format"].iter().any(|p| key.starts_with(p));
+            let cold = ["server.", "store.", "github.", "webhooks.", "log.file", "log.format"];
+            let cold = cold.iter().any(|p| key.starts_with(p));
             assert_ne!(is_hot(key), cold, "{key}");
         }
     }
@@ -157,6 +162,7 @@ mod tests {
         let mut config = Config::default();
         config.server.api_key = Secret::new("hunter2");
         config.github.token = Secret::new("hunter2");
+        config.webhooks.secret = Secret::new("hunter2");
         let shown = values(&config);
         assert!(SECRET_KEYS.iter().all(|key| shown[*key] == "(secret)"), "{shown:?}");
         assert!(!format!("{config:?}").contains("hunter2"));

@@ -20,6 +20,10 @@ pub struct Config {
     pub github: GithubConfig,
     /// `[sync]`
     pub sync: SyncConfig,
+    /// `[webhooks]`
+    pub webhooks: WebhookConfig,
+    /// `[follow_ups]`
+    pub follow_ups: FollowUpConfig,
     /// `[leases]`
     pub leases: LeaseConfig,
     /// `[rate_limits]`
@@ -90,6 +94,10 @@ pub struct StoreConfig {
     pub history_max_entries: usize,
     /// How many events to keep for readers that come back.
     pub event_max_entries: usize,
+    /// How many follow-ups may be active, and how many past ones to keep. `FOLLOWUP_MAX_ENTRIES`.
+    pub follow_up_max_entries: usize,
+    /// How many webhook deliveries, and pieces of feedback, to remember. `WEBHOOK_DEDUPE_MAX_ENTRIES`.
+    pub delivery_max_entries: usize,
 }
 
 impl Default for StoreConfig {
@@ -100,6 +108,8 @@ impl Default for StoreConfig {
             journal_mode: "WAL".into(),
             history_max_entries: 1000,
             event_max_entries: 100_000,
+            follow_up_max_entries: 2000,
+            delivery_max_entries: 20_000,
         }
     }
 }
@@ -150,6 +160,99 @@ impl Default for SyncConfig {
     fn default() -> Self {
         Self { interval_minutes: 15 }
     }
+}
+
+/// `[webhooks]`: what GitHub calls. A change needs a restart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebhookConfig {
+    /// Whether GitHub may call. `WEBHOOK_ENABLED`.
+    pub enabled: bool,
+    /// Where it calls. `WEBHOOK_PATH`.
+    pub path: String,
+    /// The secret that signs its calls; empty: only calls with a key are taken. `GITHUB_WEBHOOK_SECRET`.
+    pub secret: Secret,
+    /// Largest delivery, in bytes.
+    pub body_bytes_max: usize,
+}
+
+impl Default for WebhookConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            path: "/api/webhooks/github".into(),
+            secret: Secret::default(),
+            // GitHub sends up to 25 MB; what is read here is below one.
+            body_bytes_max: 25 * 1024 * 1024,
+        }
+    }
+}
+
+/// `[follow_ups]`: how review feedback becomes work. Hot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FollowUpConfig {
+    /// Minutes until one that nobody moves is stale. `FOLLOWUP_STALE_MINUTES`.
+    pub stale_minutes: u64,
+    /// Minutes for which it is kept for the agent whose claim made the pull request.
+    pub grace_minutes: u64,
+    /// On which pull requests feedback becomes work.
+    pub pulls: FollowUpPulls,
+    /// What a push does to the follow-ups of its pull request.
+    pub on_push: OnPush,
+    /// What a pull request that was closed without a merge does to its claim.
+    pub on_closed_pull: OnClosedPull,
+    /// Whether feedback of programs is left out.
+    pub ignore_bots: bool,
+    /// Logins whose feedback is left out; `*` stands for any part of a login.
+    pub ignore_authors: Vec<String>,
+    /// Whether feedback by the author of the pull request is left out.
+    pub ignore_pull_author: bool,
+}
+
+impl Default for FollowUpConfig {
+    fn default() -> Self {
+        Self {
+            stale_minutes: 1440,
+            grace_minutes: 60,
+            pulls: FollowUpPulls::All,
+            on_push: OnPush::Resolve,
+            on_closed_pull: OnClosedPull::Release,
+            ignore_bots: true,
+            ignore_authors: Vec::new(),
+            ignore_pull_author: false,
+        }
+    }
+}
+
+/// On which pull requests feedback becomes work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FollowUpPulls {
+    /// On every one of an admitted repository.
+    All,
+    /// On those that came from a claim.
+    Claimed,
+}
+
+/// What a push does to the older follow-ups of its pull request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnPush {
+    /// Those that an agent is working on are done; the others are marked.
+    Resolve,
+    /// All are marked, for a look.
+    Mark,
+}
+
+/// What a pull request that was closed without a merge does to its claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnClosedPull {
+    /// The claim is released: the issue is on offer again.
+    Release,
+    /// The claim stays its agent's.
+    Keep,
 }
 
 /// `[leases]`: how long a claim holds without a word from its owner. Hot.

@@ -19,6 +19,21 @@ pub const TIMEOUT_SECONDS_MAX: u64 = 600;
 pub const BUSY_TIMEOUT_MS_MAX: u64 = 600_000;
 /// Most past claims to keep.
 pub const HISTORY_COUNT_MAX: usize = 10_000_000;
+/// Most follow-ups at once: each is looked at where one is made.
+pub const FOLLOW_UP_COUNT_MAX: usize = 100_000;
+/// Routes that GitHub cannot be told to call.
+const OWN_PATHS: [&str; 10] = [
+    "/api/repos",
+    "/api/next",
+    "/api/next-work",
+    "/api/claims",
+    "/api/claims/history",
+    "/api/followups",
+    "/api/my-work",
+    "/api/health",
+    "/sse",
+    "/mcp",
+];
 /// Most events to keep.
 pub const EVENT_COUNT_MAX: usize = 100_000_000;
 /// Longest of all intervals in minutes: a year.
@@ -55,6 +70,8 @@ pub(super) fn validate(config: &Config) -> Vec<Finding> {
     check.server(config);
     check.store(config);
     check.github(config);
+    check.webhooks(config);
+    check.follow_ups(config);
     check.intervals(config);
     check.rate_limits(config);
     check.log(config);
@@ -131,6 +148,32 @@ impl Check {
         }
         self.range("store.history_max_entries", store.history_max_entries, 0..=HISTORY_COUNT_MAX, "claims");
         self.range("store.event_max_entries", store.event_max_entries, 1..=EVENT_COUNT_MAX, "events");
+        self.range("store.follow_up_max_entries", store.follow_up_max_entries, 1..=FOLLOW_UP_COUNT_MAX, "follow-ups");
+        self.range("store.delivery_max_entries", store.delivery_max_entries, 1..=HISTORY_COUNT_MAX, "deliveries");
+    }
+
+    fn webhooks(&mut self, config: &Config) {
+        let webhooks = &config.webhooks;
+        let path = &webhooks.path;
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b"/-_.~".contains(&b);
+        if !path.starts_with('/') || path == "/" || path.contains("//") || !path.bytes().all(fits) {
+            let hint = Some("as in \"/api/webhooks/github\"");
+            self.found("webhooks.path", format!("{path:?} is no path of its own"), hint);
+        } else if OWN_PATHS.iter().any(|own| path.trim_end_matches('/') == *own) {
+            self.found("webhooks.path", format!("{path:?} is another route of this server"), None);
+        }
+        self.range("webhooks.body_bytes_max", webhooks.body_bytes_max, 1024..=BODY_BYTES_MAX, "bytes");
+    }
+
+    fn follow_ups(&mut self, config: &Config) {
+        let follow_ups = &config.follow_ups;
+        self.range("follow_ups.stale_minutes", follow_ups.stale_minutes, 1..=INTERVAL_MINUTES_MAX, "minutes");
+        self.range("follow_ups.grace_minutes", follow_ups.grace_minutes, 0..=INTERVAL_MINUTES_MAX, "minutes");
+        for author in &follow_ups.ignore_authors {
+            if let Err(error) = globset::Glob::new(author) {
+                self.found("follow_ups.ignore_authors", format!("{author:?} is no pattern: {}", error.kind()), None);
+            }
+        }
     }
 
     fn github(&mut self, config: &Config) {

@@ -176,14 +176,41 @@ pub const VARIABLES: &[Variable] = &[
         |c, v| put(&mut c.rate_limits.sse_connect.burst, v),
     ),
     Variable::later("STATE_FILE_PATH", "", "JSON mirror of the claims.", only_check::<PathBuf>),
-    Variable::later("WEBHOOK_ENABLED", "true", "Whether GitHub may call.", only_check::<bool>),
-    Variable::later("WEBHOOK_PATH", "/api/webhooks/github", "Where GitHub calls.", |_, v| {
-        if v.starts_with('/') { Ok(()) } else { Err("expected a path that begins with /".into()) }
+    Variable::new("WEBHOOK_ENABLED", "webhooks.enabled", "true", "Whether GitHub may call.", |c, v| {
+        put(&mut c.webhooks.enabled, v)
     }),
-    Variable::later("WEBHOOK_DEDUPE_MAX_ENTRIES", "20000", "Deliveries to remember.", only_check::<usize>),
-    Variable::later("GITHUB_WEBHOOK_SECRET", "", "Secret that signs GitHub's calls.", only_check::<Secret>).secret(),
-    Variable::later("FOLLOWUP_STALE_MINUTES", "1440", "Minutes until a follow-up is stale.", only_check::<u64>),
-    Variable::later("FOLLOWUP_MAX_ENTRIES", "2000", "Follow-ups to keep.", only_check::<usize>),
+    Variable::new("WEBHOOK_PATH", "webhooks.path", "/api/webhooks/github", "Where GitHub calls.", |c, v| {
+        put(&mut c.webhooks.path, v)
+    }),
+    Variable::new(
+        "WEBHOOK_DEDUPE_MAX_ENTRIES",
+        "store.delivery_max_entries",
+        "20000",
+        "Webhook deliveries, and pieces of feedback, to remember.",
+        |c, v| put(&mut c.store.delivery_max_entries, v),
+    ),
+    Variable::new(
+        "GITHUB_WEBHOOK_SECRET",
+        "webhooks.secret",
+        "",
+        "Secret that signs GitHub's calls. Without one only calls with a key are taken.",
+        |c, v| put(&mut c.webhooks.secret, v),
+    )
+    .secret(),
+    Variable::new(
+        "FOLLOWUP_STALE_MINUTES",
+        "follow_ups.stale_minutes",
+        "1440",
+        "Minutes until a follow-up that nobody moves is stale.",
+        |c, v| put(&mut c.follow_ups.stale_minutes, v),
+    ),
+    Variable::new(
+        "FOLLOWUP_MAX_ENTRIES",
+        "store.follow_up_max_entries",
+        "2000",
+        "Follow-ups that may be active, and past ones to keep.",
+        |c, v| put(&mut c.store.follow_up_max_entries, v),
+    ),
 ];
 
 /// A value that a variable can hold.

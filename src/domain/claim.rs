@@ -263,6 +263,11 @@ impl Claim {
         self.status_history.last().map_or(self.claimed_at, |entry| entry.timestamp)
     }
 
+    /// Takes note of its pull request, as GitHub tells of it. Renews nothing.
+    pub fn link_pull(&mut self, pr_url: String) {
+        self.pr_url = Some(pr_url);
+    }
+
     /// Takes one step: the only place where a status changes. Every permitted step of the owner
     /// renews the lease for `lease`, a step to the present status too (so it serves as a heartbeat);
     /// steps of others never do.

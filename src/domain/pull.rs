@@ -49,6 +49,8 @@ pub struct PullRequest {
     pub head_sha: String,
     /// Who opened it: a GitHub login, `ghost` for a deleted account.
     pub author: String,
+    /// When it was opened.
+    pub opened_at: Timestamp,
     /// When GitHub last saw a change.
     pub updated_at: Timestamp,
 }
@@ -57,6 +59,11 @@ impl PullRequest {
     /// Which pull request this is, in the sequence of issues.
     pub fn pull_ref(&self) -> IssueRef {
         IssueRef::new(self.repo.clone(), self.number)
+    }
+
+    /// TEMPORARY
+    pub fn closing_refs(&self) -> Vec<IssueRef> {
+        Vec::new()
     }
 }
 

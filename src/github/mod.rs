@@ -1,5 +1,6 @@
 //! Where issues come from: a port, GitHub behind it through octocrab, and a file of JSON lines.
 
+mod delivery;
 mod file;
 mod models;
 mod octocrab;
@@ -12,9 +13,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::domain::{Comment, Issue, IssueRef, Repo, RepoName};
+use crate::domain::{Comment, Issue, IssueRef, PullRequest, Repo, RepoName};
 use crate::store::SyncCursor;
 
+pub use self::delivery::{Delivery, DeliveryError, PullAction, read_delivery};
 pub use self::file::FileSource;
 pub use self::octocrab::GithubSource;
 
@@ -37,6 +39,11 @@ pub trait IssueSource: Send + Sync + fmt::Debug + 'static {
     async fn issue_get(&self, issue: &IssueRef) -> Result<Option<Issue>, SourceError>;
     /// The comments below one issue, oldest first; bounded.
     async fn comment_list(&self, issue: &IssueRef) -> Result<Vec<Comment>, SourceError>;
+    /// One pull request as it is now; `None` when there is none.
+    async fn pull_get(&self, pull: &IssueRef) -> Result<Option<PullRequest>, SourceError> {
+        let what = format!("read the pull request {pull}");
+        Err(SourceError::Unsupported { what, why: "this source holds none".into() })
+    }
     /// Closes an issue as completed.
     async fn issue_close(&self, issue: &IssueRef) -> Result<(), SourceError>;
 }

@@ -24,11 +24,22 @@ pub(super) async fn gate(State(state): State<HttpState>, mut request: Request, n
     let address = client_address(request.headers(), request.extensions(), state.server.trust_proxy);
     request.extensions_mut().insert(ClientAddress(address));
     if is_guarded(request.uri().path())
+        && !is_webhook(&state, request.uri().path())
         && let Err(failure) = admit(&state, address, &request)
     {
         return Answer::from(failure).into_response();
     }
     next.run(request).await
+}
+
+/// Whether this is where GitHub calls: its calls prove themselves in another way.
+fn is_webhook(state: &HttpState, path: &str) -> bool {
+    state.webhooks.enabled && path == state.webhooks.path
+}
+
+/// Whether a request comes with the server's key. Where there is none, none has it.
+pub(super) fn has_key(state: &HttpState, headers: &HeaderMap) -> bool {
+    bearer(headers).is_some_and(|token| state.server.api_key.matches(token))
 }
 
 fn is_guarded(path: &str) -> bool {

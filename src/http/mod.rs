@@ -10,6 +10,7 @@ mod routes;
 mod serve;
 mod sse;
 mod state;
+mod webhook;
 mod write_timeout;
 
 pub use routes::router;

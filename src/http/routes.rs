@@ -12,18 +12,26 @@ use serde_json::{Value, json};
 
 use super::answer::body_failure;
 use super::state::HttpState;
-use super::{gate, sse};
+use super::{gate, sse, webhook};
 use crate::api::{Answer, Call, Caller, Failure, FieldError, Fields, fields_from_json};
 use crate::mcp;
 
 /// Every route of the server, behind the gate.
 pub fn router(state: &HttpState) -> Router {
     let mcp = mcp::http_service(state.api.clone(), &state.server, state.shutdown.clone());
-    Router::new()
+    let mut routes = Router::new();
+    if state.webhooks.enabled {
+        routes = routes.route(&state.webhooks.path, webhook::route(state.webhooks.body_bytes_max));
+    }
+    routes
         .route("/api/repos", get(repos))
         .route("/api/repos/{owner}/{repo}/issues", get(open_issues))
         .route("/api/issues/{owner}/{repo}/{number}", get(issue_details))
         .route("/api/next", post(next))
+        .route("/api/next-work", post(next_work))
+        .route("/api/followups", get(follow_ups))
+        .route("/api/followups/{work_item_id}", patch(update_follow_up))
+        .route("/api/my-work", get(my_work))
         .route("/api/claims", get(claims).post(claim))
         .route("/api/claims/{claim_id}", patch(update).delete(release))
         .route("/api/decisions/{decision_id}", get(decision))
@@ -42,6 +50,25 @@ async fn no_such_path() -> Answer {
 
 async fn next(State(state): State<HttpState>, asked: Asked) -> Response {
     asked.of(&state, Call::Next, []).await
+}
+
+async fn next_work(State(state): State<HttpState>, asked: Asked) -> Response {
+    asked.of(&state, Call::NextWork, []).await
+}
+
+async fn my_work(State(state): State<HttpState>, asked: Asked) -> Response {
+    asked.of(&state, Call::MyWork, []).await
+}
+
+async fn follow_ups(State(state): State<HttpState>, asked: Asked) -> Response {
+    asked.of(&state, Call::FollowUps, []).await
+}
+
+async fn update_follow_up(State(state): State<HttpState>, path: OnePart, asked: Asked) -> Response {
+    match path {
+        Ok(Path(id)) => asked.of(&state, Call::UpdateFollowUp, [("work_item_id", id)]).await,
+        Err(_) => no_such_path().await.into_response(),
+    }
 }
 
 async fn claim(State(state): State<HttpState>, asked: Asked) -> Response {

@@ -4,6 +4,7 @@
 //! look before an insert. A claim, its event and its decision commit together or not at all, and
 //! nothing is acknowledged or announced before the commit.
 
+mod follow_ups;
 mod sqlite;
 
 use std::fmt;
@@ -13,10 +14,14 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Advance, AgentId, Claim, ClaimId, ClaimStatus, Decision, DecisionId, Event, EventDraft, EventSeq, Issue,
-    IssueFacts, IssueRef, Repo, RepoName, RequestId, Step, Timestamp, TransitionError,
+    Advance, AgentId, Claim, ClaimId, ClaimStatus, Decision, DecisionId, Event, EventDraft, EventSeq, FollowUp, Issue,
+    IssueFacts, IssueRef, PullRequest, Repo, RepoName, RequestId, Step, Timestamp, TransitionError, WorkItemId,
 };
 
+pub use follow_ups::{
+    ClaimFollow, FollowUpChange, FollowUpFilter, FollowUpInserted, FollowUpMoved, FollowUpTake, FollowUpTaken,
+    PullApplied, Settlement, Settles,
+};
 pub use sqlite::SqliteStore;
 
 /// The port. Methods are noun first; every write is durable when it returns.
@@ -29,10 +34,34 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     async fn claim_insert(&self, wish: ClaimWish) -> Result<InsertOutcome, StoreError>;
     /// Moves one active claim by one step.
     async fn claim_advance(&self, change: ClaimChange) -> Result<AdvanceOutcome, StoreError>;
+    /// Takes an active claim where GitHub says its pull request is; `None` when it has ended.
+    async fn claim_follow(&self, wish: ClaimFollow) -> Result<Option<Claim>, StoreError>;
     /// Active claims, oldest first.
     async fn claim_list(&self, filter: ClaimFilter) -> Result<Vec<Claim>, StoreError>;
     /// One claim, active or past.
     async fn claim_get(&self, claim_id: ClaimId) -> Result<Option<Claim>, StoreError>;
+
+    /// Writes a new follow-up, unless its feedback made one before.
+    async fn follow_up_insert(&self, item: FollowUp) -> Result<FollowUpInserted, StoreError>;
+    /// Gives an agent the first of some follow-ups that is on offer to it.
+    async fn follow_up_take(&self, wish: FollowUpTake) -> Result<FollowUpTaken, StoreError>;
+    /// Moves one active follow-up by one step.
+    async fn follow_up_advance(&self, change: FollowUpChange) -> Result<FollowUpMoved, StoreError>;
+    /// Settles follow-ups of one pull request; answers how many ended.
+    async fn follow_up_settle(&self, settlement: Settlement) -> Result<usize, StoreError>;
+    /// Active follow-ups: most urgent first, then oldest.
+    async fn follow_up_list(&self, filter: FollowUpFilter) -> Result<Vec<FollowUp>, StoreError>;
+    /// One follow-up, active or past.
+    async fn follow_up_get(&self, work_item_id: WorkItemId) -> Result<Option<FollowUp>, StoreError>;
+
+    /// Writes what GitHub said of a pull request, unless something newer is known.
+    async fn pull_apply(&self, pull: PullRequest) -> Result<PullApplied, StoreError>;
+    /// One pull request, as GitHub last described it.
+    async fn pull_get(&self, pull: IssueRef) -> Result<Option<PullRequest>, StoreError>;
+    /// Whether a webhook delivery was processed before.
+    async fn delivery_seen(&self, delivery_id: String) -> Result<bool, StoreError>;
+    /// Notes that a webhook delivery was processed.
+    async fn delivery_record(&self, delivery_id: String) -> Result<(), StoreError>;
 
     /// Writes what GitHub said of repositories.
     async fn repo_apply(&self, repos: Vec<Repo>) -> Result<(), StoreError>;
@@ -72,6 +101,8 @@ pub trait CommitObserver: Send + Sync + fmt::Debug + 'static {
 pub enum Change {
     /// A claim was granted or moved; a terminal one has left the active set.
     ClaimSet(Box<Claim>),
+    /// A follow-up was made or moved; one that ended has left the active set.
+    FollowUpSet(Box<FollowUp>),
     /// An issue is open, with these facts.
     IssueOpen(Box<IssueFacts>),
     /// An issue is no longer open, or no longer there.
@@ -95,6 +126,8 @@ pub struct Snapshot {
     pub finished: Vec<IssueRef>,
     /// Every active claim.
     pub claims: Vec<Claim>,
+    /// Every active follow-up.
+    pub follow_ups: Vec<FollowUp>,
     /// When agents were last heard of.
     pub last_calls: Vec<(AgentId, Timestamp)>,
     /// The newest event.

@@ -4,7 +4,9 @@
 mod accept;
 mod contract;
 mod events;
+mod follow_ups;
 mod gate;
 mod leases;
 mod server;
 mod tools;
+mod webhooks;

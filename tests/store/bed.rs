@@ -30,11 +30,13 @@ pub trait Engine: Send + Sync {
 pub struct Keep {
     pub past_claims: usize,
     pub events: usize,
+    pub follow_ups: usize,
+    pub deliveries: usize,
 }
 
 impl Default for Keep {
     fn default() -> Self {
-        Self { past_claims: 1000, events: 100_000 }
+        Self { past_claims: 1000, events: 100_000, follow_ups: 2000, deliveries: 20_000 }
     }
 }
 
@@ -54,6 +56,8 @@ impl Engine for Sqlite {
             path: self.0.path().join("claims.db"),
             history_max_entries: keep.past_claims,
             event_max_entries: keep.events,
+            follow_up_max_entries: keep.follow_ups,
+            delivery_max_entries: keep.deliveries,
             ..StoreConfig::default()
         };
         let opening = tokio::task::spawn_blocking(move || SqliteStore::open(&config, observer));

@@ -8,8 +8,10 @@
 mod bed;
 mod claims;
 mod events;
+mod follow_ups;
 mod issues;
 mod keeping;
+mod pulls;
 mod races;
 mod repos;
 mod steps;
@@ -62,6 +64,25 @@ macro_rules! conformance {
             events::a_write_is_observed_before_it_is_answered,
             events::a_page_of_events_is_bounded,
             events::events_of_their_own_are_appended,
+            follow_ups::a_piece_of_feedback_makes_one_follow_up,
+            follow_ups::the_first_on_offer_is_taken_once,
+            follow_ups::one_kept_for_another_agent_is_passed_by_until_the_grace_is_over,
+            follow_ups::the_same_request_gets_the_same_follow_up,
+            follow_ups::a_request_that_got_a_claim_gets_no_follow_up,
+            follow_ups::a_sweep_does_not_undo_what_its_agent_did_meanwhile,
+            follow_ups::the_end_of_a_pull_request_settles_all_of_its_follow_ups,
+            follow_ups::a_push_resolves_what_is_worked_on_and_marks_the_rest,
+            follow_ups::a_push_answers_nothing_that_came_after_it,
+            follow_ups::they_are_listed_most_urgent_first_and_filtered,
+            follow_ups::too_many_make_the_least_urgent_free_ones_give_way,
+            follow_ups::feedback_is_remembered_when_its_follow_up_is_trimmed,
+            follow_ups::racing_agents_share_out_every_follow_up_once,
+            pulls::an_older_description_changes_nothing,
+            pulls::what_a_description_does_not_say_stays_as_known,
+            pulls::a_delivery_is_remembered_over_a_restart,
+            pulls::a_claim_follows_its_pull_request_step_by_step,
+            pulls::a_claim_that_stands_further_stays_there,
+            pulls::a_claim_is_released_with_its_pull_request,
             keeping::everything_is_there_after_reopening,
             keeping::past_claims_are_trimmed_with_their_decisions,
             keeping::an_epoch_grows_even_when_its_past_is_trimmed,

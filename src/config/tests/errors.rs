@@ -35,7 +35,7 @@ issuecommand.toml:3:1: github.interval_minutes: unknown key; did you mean \"sync
   |
 3 | interval_minutes = 2
   | ^^^^^^^^^^^^^^^^
-issuecommand.toml:4:2: colours: unknown section; the sections are github, leases, log, policies, rate_limits, server, store, sync
+issuecommand.toml:4:2: colours: unknown section; the sections are follow_ups, github, leases, log, policies, rate_limits, server, store, sync, webhooks
   |
 4 | [colours]
   |  ^^^^^^^
@@ -251,11 +251,11 @@ fn a_sound_configuration_is_told_by_what_it_changes_and_who_changed_it() {
     let env = [("API_KEY", "hunter2"), ("ALLOWED_REPOS", "acme/*"), ("WEBHOOK_PATH", "/x")];
     let summary = check(&folder.source(&env)).unwrap().to_string();
     let expected = "\
-issuecommand.toml is fine: 3 values differ from the defaults
+issuecommand.toml is fine: 4 values differ from the defaults
   policies.repo_filter.settings.allow  [\"acme/*\"]  env ALLOWED_REPOS
   server.api_key                       (secret)    env API_KEY
   server.port                          8080        issuecommand.toml:2
-note: WEBHOOK_PATH is read, but this version does not use it yet
+  webhooks.path                        \"/x\"        env WEBHOOK_PATH
 ";
     assert_eq!(summary.replace(&format!("{}/", folder.path().display()), ""), expected);
 }

@@ -40,12 +40,12 @@ const TABLE: &[(&str, &str, &str, &str, Option<&str>)] = &[
     ("RATE_LIMIT_SSE_CONNECT_PER_MINUTE", "7", "rate_limits.sse_connect.per_minute", "7", Some("0")),
     ("RATE_LIMIT_SSE_CONNECT_BURST", "8", "rate_limits.sse_connect.burst", "8", Some("0")),
     ("STATE_FILE_PATH", "state.json", "", "", None),
-    ("WEBHOOK_ENABLED", "no", "", "", Some("nope")),
-    ("WEBHOOK_PATH", "/hook", "", "", Some("hook")),
-    ("WEBHOOK_DEDUPE_MAX_ENTRIES", "9", "", "", Some("x")),
-    ("GITHUB_WEBHOOK_SECRET", "s3cret", "", "", None),
-    ("FOLLOWUP_STALE_MINUTES", "9", "", "", Some("-9")),
-    ("FOLLOWUP_MAX_ENTRIES", "9", "", "", Some("x")),
+    ("WEBHOOK_ENABLED", "no", "webhooks.enabled", "false", Some("nope")),
+    ("WEBHOOK_PATH", "/hook", "webhooks.path", r#""/hook""#, Some("hook")),
+    ("WEBHOOK_DEDUPE_MAX_ENTRIES", "9", "store.delivery_max_entries", "9", Some("x")),
+    ("GITHUB_WEBHOOK_SECRET", "s3cret", "webhooks.secret", r#""(secret)""#, None),
+    ("FOLLOWUP_STALE_MINUTES", "9", "follow_ups.stale_minutes", "9", Some("-9")),
+    ("FOLLOWUP_MAX_ENTRIES", "9", "store.follow_up_max_entries", "9", Some("x")),
 ];
 
 #[test]

@@ -7,10 +7,12 @@ use super::events;
 use super::issues;
 use super::writer::WriteTxn;
 use crate::domain::{
-    Advance, AgentId, Claim, ClaimId, ClaimStatus, EventDraft, EventKind, Issue, IssueRef, IssueState,
-    LEASE_EPOCH_FIRST, Lease, RequestId, Timestamp,
+    Actor, Advance, AgentId, Claim, ClaimId, ClaimStatus, EventDraft, EventKind, Issue, IssueRef, IssueState,
+    LEASE_EPOCH_FIRST, Lease, RequestId, Step, Timestamp,
 };
-use crate::store::{AdvanceOutcome, Change, ClaimChange, ClaimFilter, ClaimWish, Granted, InsertOutcome, Wanted};
+use crate::store::{
+    AdvanceOutcome, Change, ClaimChange, ClaimFilter, ClaimFollow, ClaimWish, Granted, InsertOutcome, Wanted,
+};
 
 // The conflict target names the lock alone: any other conflict is an error, not a lost race.
 pub(super) const INSERT: &str = "INSERT INTO claims (claim_id, repo, number, agent_id, status, active, request_id, claimed_at_ms, record) \
@@ -130,6 +132,37 @@ pub(super) fn advance(txn: &mut WriteTxn<'_>, change: ClaimChange) -> Result<Adv
     }
 }
 
+/// The way of finished work.
+const WAY: [ClaimStatus; 4] =
+    [ClaimStatus::InProgress, ClaimStatus::PrSubmitted, ClaimStatus::PrMerged, ClaimStatus::Closed];
+
+/// Takes a claim along the way of finished work, one recorded step after the other, or releases it. One
+/// that stands there or further already only learns its pull request's page.
+pub(super) fn follow(txn: &mut WriteTxn<'_>, wish: ClaimFollow) -> Result<Option<Claim>> {
+    let Some(mut claim) = one(txn.connection, GET_ACTIVE, wish.claim_id)? else { return Ok(None) };
+    let place = |status: ClaimStatus| WAY.iter().position(|on_way| *on_way == status);
+    let begin = place(claim.status()).map_or(0, |at| at + 1);
+    let steps = match place(wish.to) {
+        Some(end) => WAY.get(begin..=end).unwrap_or_default(),
+        None => &[wish.to],
+    };
+    let linked = claim.pr_url() != Some(wish.pr_url.as_str());
+    claim.link_pull(wish.pr_url);
+    let mut moved = false;
+    for &to in steps {
+        let step = Step::to(to, Actor::Sync).with_note(wish.note.clone());
+        let kind = EventKind::of_step(&step);
+        if claim.advance(step, chrono::TimeDelta::zero(), wish.now) == Ok(Advance::Changed) {
+            update(txn, &claim, Some(kind), wish.now)?;
+            moved = true;
+        }
+    }
+    if linked && !moved {
+        update(txn, &claim, Some(EventKind::ClaimUpdated), wish.now)?;
+    }
+    Ok(Some(claim))
+}
+
 /// Writes a claim as it stands after a step, with the event of the step.
 pub(super) fn update(txn: &mut WriteTxn<'_>, claim: &Claim, kind: Option<EventKind>, now: Timestamp) -> Result<()> {
     let ended = claim.status().is_terminal();
@@ -193,7 +226,8 @@ fn one(connection: &Connection, sql: &str, claim_id: ClaimId) -> Result<Option<C
     connection.prepare_cached(sql)?.query_row([claim_id.to_string()], record).optional()
 }
 
-fn by_request(connection: &Connection, agent: &AgentId, request_id: &RequestId) -> Result<Option<Claim>> {
+/// The claim that a request got.
+pub(super) fn by_request(connection: &Connection, agent: &AgentId, request_id: &RequestId) -> Result<Option<Claim>> {
     let mut statement = connection.prepare_cached(BY_REQUEST)?;
     statement.query_row([agent.as_str(), request_id.as_str()], record).optional()
 }

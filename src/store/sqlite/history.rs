@@ -13,15 +13,55 @@ const TRIM_EVERY_COUNT_MAX: usize = 64;
 pub(super) const CLAIMS_TRIM: &str = "DELETE FROM claims WHERE claim_id IN \
      (SELECT claim_id FROM claims WHERE active = 0 ORDER BY ended_at_ms DESC, claim_id DESC LIMIT -1 OFFSET ?1)";
 pub(super) const EVENTS_TRIM: &str = "DELETE FROM events WHERE seq <= ?1 - ?2";
+pub(super) const FOLLOW_UPS_TRIM: &str = "DELETE FROM follow_ups WHERE work_item_id IN (SELECT work_item_id \
+     FROM follow_ups WHERE active = 0 ORDER BY ended_at_ms DESC, work_item_id DESC LIMIT -1 OFFSET ?1)";
+pub(super) const SOURCES_TRIM: &str =
+    "DELETE FROM follow_up_sources WHERE seq <= (SELECT max(seq) FROM follow_up_sources) - ?1";
+pub(super) const DELIVERIES_TRIM: &str = "DELETE FROM deliveries WHERE seq <= (SELECT max(seq) FROM deliveries) - ?1";
+pub(super) const PULLS_TRIM: &str = "DELETE FROM pulls WHERE (repo, number) IN \
+     (SELECT repo, number FROM pulls ORDER BY updated_at_ms DESC LIMIT -1 OFFSET ?1)";
+/// Most pull requests kept. One is needed while its claim or follow-up lives.
+const PULL_COUNT_MAX: usize = 10_000;
 const AGENTS_TRIM: &str = "DELETE FROM agents WHERE agent_id IN \
      (SELECT agent_id FROM agents ORDER BY last_call_ms DESC LIMIT -1 OFFSET ?1)";
 
-/// How much to keep, and when it was last seen to.
+/// One kind of past: how to trim it, how much to keep, and how much came since it was last seen to.
+#[derive(Debug)]
+struct Kept {
+    sql: &'static str,
+    count_max: usize,
+    since: usize,
+}
+
+impl Kept {
+    fn new(sql: &'static str, count_max: usize) -> Self {
+        Self { sql, count_max, since: 0 }
+    }
+
+    /// Counts one more; trims when it is time.
+    fn one_more(&mut self, connection: &Connection) -> Result<()> {
+        self.since += 1;
+        if self.since >= every(self.count_max) {
+            self.trim(connection)?;
+            self.since = 0;
+        }
+        Ok(())
+    }
+
+    fn trim(&self, connection: &Connection) -> Result<()> {
+        connection.prepare_cached(self.sql)?.execute([limit(self.count_max)]).map(|_| ())
+    }
+}
+
+/// How much to keep of everything.
 #[derive(Debug)]
 pub(super) struct Trim {
-    claim_count_max: usize,
+    claims: Kept,
+    follow_ups: Kept,
+    sources: Kept,
+    deliveries: Kept,
+    pulls: Kept,
     event_count_max: usize,
-    claims_since: usize,
     events_since: usize,
 }
 
@@ -29,28 +69,53 @@ impl Trim {
     /// What `config` says; nothing counted yet.
     pub(super) fn new(config: &StoreConfig) -> Self {
         Self {
-            claim_count_max: config.history_max_entries,
+            claims: Kept::new(CLAIMS_TRIM, config.history_max_entries),
+            follow_ups: Kept::new(FOLLOW_UPS_TRIM, config.follow_up_max_entries),
+            sources: Kept::new(SOURCES_TRIM, config.delivery_max_entries),
+            deliveries: Kept::new(DELIVERIES_TRIM, config.delivery_max_entries),
+            pulls: Kept::new(PULLS_TRIM, PULL_COUNT_MAX),
             event_count_max: config.event_max_entries,
-            claims_since: 0,
             events_since: 0,
         }
     }
 
     /// Trims everything: at start-up, because the settings may have changed.
     pub(super) fn all(&self, connection: &Connection, last_seq: i64) -> Result<()> {
-        self.claims(connection)?;
+        for kept in [&self.claims, &self.follow_ups, &self.sources, &self.deliveries, &self.pulls] {
+            kept.trim(connection)?;
+        }
         self.events(connection, last_seq)?;
         connection.execute(AGENTS_TRIM, [AGENT_COUNT_MAX]).map(|_| ())
     }
 
     /// Counts a claim that ended; trims when it is time. Decisions go with their claims.
     pub(super) fn claim_ended(&mut self, connection: &Connection) -> Result<()> {
-        self.claims_since += 1;
-        if self.claims_since >= every(self.claim_count_max) {
-            self.claims(connection)?;
-            self.claims_since = 0;
-        }
-        Ok(())
+        self.claims.one_more(connection)
+    }
+
+    /// Most follow-ups that may be active at once, and most past ones kept.
+    pub(super) fn follow_up_count_max(&self) -> usize {
+        self.follow_ups.count_max
+    }
+
+    /// Counts a follow-up that ended.
+    pub(super) fn follow_up_ended(&mut self, connection: &Connection) -> Result<()> {
+        self.follow_ups.one_more(connection)
+    }
+
+    /// Counts a piece of feedback that is remembered.
+    pub(super) fn source_noted(&mut self, connection: &Connection) -> Result<()> {
+        self.sources.one_more(connection)
+    }
+
+    /// Counts a delivery that is remembered.
+    pub(super) fn delivery_noted(&mut self, connection: &Connection) -> Result<()> {
+        self.deliveries.one_more(connection)
+    }
+
+    /// Counts a pull request that was written.
+    pub(super) fn pull_noted(&mut self, connection: &Connection) -> Result<()> {
+        self.pulls.one_more(connection)
     }
 
     /// Counts the event `seq`; trims when it is time.
@@ -61,10 +126,6 @@ impl Trim {
             self.events_since = 0;
         }
         Ok(())
-    }
-
-    fn claims(&self, connection: &Connection) -> Result<()> {
-        connection.prepare_cached(CLAIMS_TRIM)?.execute([limit(self.claim_count_max)]).map(|_| ())
     }
 
     fn events(&self, connection: &Connection, last_seq: i64) -> Result<()> {

@@ -9,8 +9,10 @@ mod claims;
 mod columns;
 mod connect;
 mod events;
+mod follow_ups;
 mod history;
 mod issues;
+mod pulls;
 mod readers;
 mod repos;
 mod snapshot;
@@ -23,13 +25,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{
-    AdvanceOutcome, ClaimChange, ClaimFilter, ClaimWish, CommitObserver, InsertOutcome, IssueApplied, IssueBatch,
-    IssueFilter, Snapshot, Store, StoreError, SyncCursor,
+    AdvanceOutcome, ClaimChange, ClaimFilter, ClaimFollow, ClaimWish, CommitObserver, FollowUpChange, FollowUpFilter,
+    FollowUpInserted, FollowUpMoved, FollowUpTake, FollowUpTaken, InsertOutcome, IssueApplied, IssueBatch, IssueFilter,
+    PullApplied, Settlement, Snapshot, Store, StoreError, SyncCursor,
 };
 use crate::config::StoreConfig;
 use crate::domain::{
-    AgentId, Claim, ClaimId, Decision, DecisionId, Event, EventDraft, EventSeq, Issue, IssueRef, Repo, RepoName,
-    Timestamp,
+    AgentId, Claim, ClaimId, Decision, DecisionId, Event, EventDraft, EventSeq, FollowUp, Issue, IssueRef, PullRequest,
+    Repo, RepoName, Timestamp, WorkItemId,
 };
 
 /// A SQLite database that this process alone has open.
@@ -84,12 +87,56 @@ impl Store for SqliteStore {
         self.writer.write("advance a claim", |txn| claims::advance(txn, change)).await
     }
 
+    async fn claim_follow(&self, wish: ClaimFollow) -> Result<Option<Claim>, StoreError> {
+        self.writer.write("take a claim where GitHub says", |txn| claims::follow(txn, wish)).await
+    }
+
     async fn claim_list(&self, filter: ClaimFilter) -> Result<Vec<Claim>, StoreError> {
         self.readers.read("list claims", move |connection| claims::list(connection, &filter)).await
     }
 
     async fn claim_get(&self, claim_id: ClaimId) -> Result<Option<Claim>, StoreError> {
         self.readers.read("get a claim", move |connection| claims::get(connection, claim_id)).await
+    }
+
+    async fn follow_up_insert(&self, item: FollowUp) -> Result<FollowUpInserted, StoreError> {
+        self.writer.write("insert a follow-up", |txn| follow_ups::insert(txn, item)).await
+    }
+
+    async fn follow_up_take(&self, wish: FollowUpTake) -> Result<FollowUpTaken, StoreError> {
+        self.writer.write("take a follow-up", |txn| follow_ups::take(txn, wish)).await
+    }
+
+    async fn follow_up_advance(&self, change: FollowUpChange) -> Result<FollowUpMoved, StoreError> {
+        self.writer.write("advance a follow-up", |txn| follow_ups::advance(txn, change)).await
+    }
+
+    async fn follow_up_settle(&self, settlement: Settlement) -> Result<usize, StoreError> {
+        self.writer.write("settle follow-ups", |txn| follow_ups::settle(txn, settlement)).await
+    }
+
+    async fn follow_up_list(&self, filter: FollowUpFilter) -> Result<Vec<FollowUp>, StoreError> {
+        self.readers.read("list follow-ups", move |connection| follow_ups::list(connection, &filter)).await
+    }
+
+    async fn follow_up_get(&self, work_item_id: WorkItemId) -> Result<Option<FollowUp>, StoreError> {
+        self.readers.read("get a follow-up", move |connection| follow_ups::get(connection, work_item_id)).await
+    }
+
+    async fn pull_apply(&self, pull: PullRequest) -> Result<PullApplied, StoreError> {
+        self.writer.write("write a pull request", |txn| pulls::apply(txn, pull)).await
+    }
+
+    async fn pull_get(&self, pull: IssueRef) -> Result<Option<PullRequest>, StoreError> {
+        self.readers.read("get a pull request", move |connection| pulls::get(connection, &pull)).await
+    }
+
+    async fn delivery_seen(&self, delivery_id: String) -> Result<bool, StoreError> {
+        self.readers.read("look a delivery up", move |connection| pulls::delivery_seen(connection, &delivery_id)).await
+    }
+
+    async fn delivery_record(&self, delivery_id: String) -> Result<(), StoreError> {
+        self.writer.write("record a delivery", move |txn| pulls::delivery_record(txn, &delivery_id)).await
     }
 
     async fn repo_apply(&self, repos: Vec<Repo>) -> Result<(), StoreError> {

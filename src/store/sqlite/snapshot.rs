@@ -3,9 +3,9 @@
 use rusqlite::{Connection, Result, Row};
 
 use super::columns::{ISSUE, Interner, issue_number, issue_ref, parsed, text, time};
-use super::{claims, events, repos};
+use super::{claims, events, follow_ups, repos};
 use crate::domain::{IssueFacts, IssueRef};
-use crate::store::{ClaimFilter, Snapshot};
+use crate::store::{ClaimFilter, FollowUpFilter, Snapshot};
 
 const ISSUES_WHERE: &str = "FROM issues WHERE open = 1 ORDER BY repo, number";
 pub(super) const FINISHED: &str = "SELECT past.repo, past.number FROM lease_epochs AS past \
@@ -23,6 +23,7 @@ pub(super) fn load(connection: &Connection) -> Result<Snapshot> {
         issues: open_issues(connection)?,
         finished: finished(connection)?,
         claims: claims::list(connection, &ClaimFilter::default())?,
+        follow_ups: follow_ups::list(connection, &FollowUpFilter::default())?,
         last_calls: connection
             .prepare_cached(LAST_CALLS)?
             .query_map([], |row| Ok((parsed(row, 0)?, time(row, 1)?)))?

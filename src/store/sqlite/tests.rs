@@ -304,6 +304,20 @@ fn no_hot_statement_scans_a_table() {
         (events::DECISION_GET, "PRIMARY KEY"),
         (events::AGENT_HEARD, ""),
         (history::EVENTS_TRIM, "INTEGER PRIMARY KEY"),
+        (history::SOURCES_TRIM, "INTEGER PRIMARY KEY"),
+        (history::DELIVERIES_TRIM, "INTEGER PRIMARY KEY"),
+        (follow_ups::SOURCE_GET, "INDEX"),
+        (follow_ups::SOURCE_INSERT, ""),
+        (follow_ups::INSERT, ""),
+        (follow_ups::UPDATE, "PRIMARY KEY"),
+        (follow_ups::REQUEST_FORGET, "PRIMARY KEY"),
+        (follow_ups::GET, "PRIMARY KEY"),
+        (follow_ups::GET_ACTIVE, "PRIMARY KEY"),
+        (follow_ups::BY_REQUEST, "follow_ups_by_request"),
+        (follow_ups::LIST_OF_PULL, "follow_ups_active_by_pull"),
+        (pulls::UPSERT, ""),
+        (pulls::GET, "PRIMARY KEY"),
+        (pulls::DELIVERY_RECORD, ""),
     ];
     for (sql, through) in hot {
         let plan = plan(&connection, sql);
@@ -315,6 +329,10 @@ fn no_hot_statement_scans_a_table() {
         (claims::LIST, "claims_one_active_per_issue", "claims_active_by_agent"),
         (snapshot::FINISHED, "lease_epochs_finished", "lease_epochs_finished"),
         (history::CLAIMS_TRIM, "claims_past", "claims_past"),
+        (history::FOLLOW_UPS_TRIM, "follow_ups_past", "follow_ups_past"),
+        (history::PULLS_TRIM, "pulls_by_age", "pulls_by_age"),
+        (follow_ups::LIST, "follow_ups_active", "follow_ups_active"),
+        (pulls::DELIVERY_SEEN, "CONSTANT ROW", "CONSTANT ROW"),
     ];
     for (sql, one, other) in bounded {
         let plan = plan(&connection, sql);

@@ -1,0 +1,229 @@
+//! Deliveries from GitHub: whether they are GitHub's, and what came of them.
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use super::{Answer, Api, Failure};
+use crate::claims::{FeedbackOutcome, PullChange};
+use crate::config::Secret;
+use crate::domain::{EventKind, FollowUpStatus};
+use crate::github::{Delivery, PullAction, read_delivery};
+
+/// Longest delivery id that is taken. GitHub's are GUIDs, 36 characters.
+const DELIVERY_ID_BYTES_MAX: usize = 128;
+
+/// One call of GitHub's, as it came in.
+#[derive(Debug, Clone, Copy)]
+pub struct WebhookCall<'c> {
+    /// `X-GitHub-Event`.
+    pub event: Option<&'c str>,
+    /// `X-GitHub-Delivery`.
+    pub delivery_id: Option<&'c str>,
+    /// `X-Hub-Signature-256`.
+    pub signature: Option<&'c str>,
+    /// `Content-Type`.
+    pub content_type: Option<&'c str>,
+    /// Whether it came with the server's key.
+    pub has_key: bool,
+    /// The body, to the byte.
+    pub body: &'c [u8],
+}
+
+impl Api {
+    /// Answers one delivery. It is processed before it is recorded as processed: one that fails is
+    /// processed again when GitHub, or a person, sends it again.
+    pub async fn webhook(&self, secret: &Secret, call: WebhookCall<'_>) -> Answer {
+        if let Some(reason) = turned_away(secret, &call) {
+            let details =
+                json!({ "reason": reason, "event_type": shown(call.event), "delivery_id": shown(call.delivery_id) });
+            self.manager().announce(EventKind::WebhookRejected, details).await;
+            let body = json!({ "ok": false, "error": "unauthorized_webhook", "reason": reason });
+            return Answer { status: 401, body, retry_after_seconds: None, is_error: true };
+        }
+        let answered = self.take_in(&call).await;
+        answered.unwrap_or_else(|failure| {
+            failure.log();
+            failure.into()
+        })
+    }
+
+    async fn take_in(&self, call: &WebhookCall<'_>) -> Result<Answer, Failure> {
+        let event = call
+            .event
+            .filter(|event| !event.is_empty())
+            .ok_or_else(|| invalid("the header X-GitHub-Event is missing"))?;
+        let is_json =
+            call.content_type.is_none_or(|kind| kind.trim_start().to_ascii_lowercase().starts_with("application/json"));
+        if !is_json {
+            return Err(invalid("set the webhook's content type to application/json"));
+        }
+        let delivery_id = call.delivery_id.filter(|id| !id.is_empty());
+        if delivery_id.is_some_and(|id| id.len() > DELIVERY_ID_BYTES_MAX) {
+            return Err(invalid("the header X-GitHub-Delivery is longer than 128 bytes"));
+        }
+        if let Some(id) = delivery_id
+            && self.manager().delivery_seen(id).await?
+        {
+            return Ok(Answer::found(json!({ "ok": true, "duplicate": true, "delivery_id": id })));
+        }
+        let delivery =
+            read_delivery(event, call.body, self.manager().now()).map_err(|why| invalid(&why.to_string()))?;
+        let action = action_of(call.body);
+        let body = self.process(event, &action, delivery, delivery_id).await?;
+        if let Some(id) = delivery_id {
+            self.manager().delivery_record(id).await?;
+        }
+        let mut details = json!({ "event_type": event, "action": action, "delivery_id": delivery_id });
+        details["outcome"] = if body["ignored"] == true { "ignored".into() } else { "processed".into() };
+        self.manager().announce(EventKind::WebhookReceived, without_nulls(details)).await;
+        Ok(Answer { status: 202, body, retry_after_seconds: None, is_error: false })
+    }
+
+    async fn process(
+        &self,
+        event: &str,
+        action: &str,
+        delivery: Delivery,
+        delivery_id: Option<&str>,
+    ) -> Result<Value, Failure> {
+        let manager = self.manager();
+        let settled = |count: usize| json!({ "ok": true, "processed": true, "event_type": event, "action": action, "resolved_followups": count });
+        Ok(match delivery {
+            Delivery::Feedback { feedback, pull_author } => {
+                let outcome = manager.take_in_feedback(&feedback, pull_author.as_deref(), delivery_id).await?;
+                let (work_item_id, created) = match outcome {
+                    FeedbackOutcome::Created(item) => (item.work_item_id, true),
+                    FeedbackOutcome::Known(id) => (id, false),
+                    FeedbackOutcome::Ignored(why) => return Ok(ignored(why)),
+                };
+                json!({
+                    "ok": true, "processed": true, "event_type": event,
+                    "source_event_type": feedback.kind, "created": created, "idempotent": !created,
+                    "work_item_id": work_item_id, "repo": feedback.pull.repo, "pr_number": feedback.pull.number,
+                })
+            }
+            Delivery::FeedbackSettled { pull, sources, answered } => {
+                let (to, note) = match answered {
+                    true => (FollowUpStatus::Done, "its thread was resolved on GitHub"),
+                    false => (FollowUpStatus::Dismissed, "it was taken back on GitHub"),
+                };
+                settled(manager.settle_feedback(pull, sources, to, note).await?)
+            }
+            Delivery::Pull { pull, .. } if manager.exclusion(&pull.repo).is_some() => ignored("repo_not_allowed"),
+            Delivery::Pull { pull, action } => {
+                let change = if action == PullAction::Pushed { PullChange::Pushed } else { PullChange::Seen };
+                let outcome = manager.take_in_pull(pull, change).await?;
+                if outcome.outdated {
+                    return Ok(ignored("something_newer_is_known"));
+                }
+                settled(outcome.resolved_followups)
+            }
+            Delivery::Issue(issue) if manager.exclusion(&issue.repo).is_some() => ignored("repo_not_allowed"),
+            Delivery::Issue(issue) => match manager.take_in_issue(issue).await? {
+                true => settled(0),
+                false => ignored("something_newer_is_known"),
+            },
+            Delivery::IssueGone(issue) if manager.exclusion(&issue.repo).is_some() => ignored("repo_not_allowed"),
+            Delivery::IssueGone(issue) => {
+                manager.forget_issue(issue).await?;
+                settled(0)
+            }
+            Delivery::Repositories => {
+                manager.wish_sync();
+                settled(0)
+            }
+            Delivery::Nothing(why) => ignored(why),
+        })
+    }
+}
+
+fn invalid(why: &str) -> Failure {
+    Failure::WebhookPayload(why.to_owned())
+}
+
+fn ignored(reason: &str) -> Value {
+    json!({ "ok": true, "ignored": true, "reason": reason })
+}
+
+/// The payload's own word for what happened; the body was found to be JSON.
+fn action_of(body: &[u8]) -> String {
+    #[derive(serde::Deserialize)]
+    struct Action {
+        #[serde(default)]
+        action: String,
+    }
+    serde_json::from_slice::<Action>(body).map(|payload| payload.action).unwrap_or_default()
+}
+
+/// What an outsider sent, cut to what may be kept.
+fn shown(text: Option<&str>) -> String {
+    text.unwrap_or_default().chars().filter(|c| !c.is_control()).take(64).collect()
+}
+
+fn without_nulls(mut details: Value) -> Value {
+    if let Value::Object(fields) = &mut details {
+        fields.retain(|_, value| !value.is_null());
+    }
+    details
+}
+
+/// Why a delivery does not prove to be GitHub's; `None` when it does. A signature that is there must be
+/// right, whatever else came with it.
+fn turned_away(secret: &Secret, call: &WebhookCall<'_>) -> Option<&'static str> {
+    match call.signature {
+        Some(signature) if !secret.is_empty() => {
+            (!is_signed(secret, signature, call.body)).then_some("invalid_signature")
+        }
+        _ if call.has_key => None,
+        _ => Some("missing_valid_signature_or_api_key"),
+    }
+}
+
+/// Whether `signature` is the HMAC-SHA256 of the raw body (GitHub: `sha256=` and hex digits). Compared in
+/// constant time.
+fn is_signed(secret: &Secret, signature: &str, body: &[u8]) -> bool {
+    let Some(digits) = signature.trim().strip_prefix("sha256=") else { return false };
+    let Ok(claimed) = hex::decode(digits) else { return false };
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).expect("any length of key will do");
+    mac.update(body);
+    mac.verify_slice(&claimed).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call<'c>(signature: Option<&'c str>, has_key: bool, body: &'c [u8]) -> WebhookCall<'c> {
+        WebhookCall { event: Some("ping"), delivery_id: None, signature, content_type: None, has_key, body }
+    }
+
+    /// GitHub's own example (docs.github.com, "Validating webhook deliveries").
+    #[test]
+    fn githubs_example_signature_is_accepted_and_any_other_is_not() {
+        let secret = Secret::new("It's a Secret to Everybody");
+        let right = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+        assert_eq!(turned_away(&secret, &call(Some(right), false, b"Hello, World!")), None);
+        let wrong = ["sha256=", "sha256=zz", "sha1=757107ea", &right[..70], &right.replace('7', "8"), "", right];
+        for (index, signature) in wrong.into_iter().enumerate() {
+            let body: &[u8] = if index == 6 { b"Hello, World?" } else { b"Hello, World!" };
+            for has_key in [false, true] {
+                assert_eq!(turned_away(&secret, &call(Some(signature), has_key, body)), Some("invalid_signature"));
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_signature_only_the_key_opens() {
+        let missing = Some("missing_valid_signature_or_api_key");
+        for secret in [Secret::default(), Secret::new("s")] {
+            assert_eq!(turned_away(&secret, &call(None, false, b"{}")), missing);
+            assert_eq!(turned_away(&secret, &call(None, true, b"{}")), None);
+        }
+        // An empty secret signs nothing: anyone could compute that.
+        let mut mac = Hmac::<Sha256>::new_from_slice(b"").unwrap();
+        mac.update(b"{}");
+        let signature = format!("sha256={}", hex::encode(mac.finalize().into_bytes()));
+        assert_eq!(turned_away(&Secret::default(), &call(Some(&signature), false, b"{}")), missing);
+    }
+}

@@ -1,0 +1,153 @@
+//! Work of both kinds: review feedback to answer, and issues to begin.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tracing::info;
+
+use super::{ClaimManager, ManagerError, NextOutcome, NextRequest};
+use crate::domain::{AgentId, FollowUp, FollowUpRefusal, FollowUpStatus, FollowUpStep, Mover, Timestamp, WorkItemId};
+use crate::store::{FollowUpChange, FollowUpFilter, FollowUpMoved, FollowUpTake, FollowUpTaken, StoreError};
+
+/// Follow-ups that the store tries at a time. Ours: a crowd that asks at once finds enough.
+const OFFER_COUNT: usize = 64;
+/// Times a request starts over because others were faster on all that was on offer.
+const ROUND_COUNT_MAX: usize = 4;
+
+/// The answer to "give me my next piece of work".
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "made once a request, and taken apart at once")]
+pub enum WorkOutcome {
+    /// Review feedback to answer.
+    FollowUp {
+        /// The follow-up, which is the agent's now.
+        item: FollowUp,
+        /// Whether the same request got it before.
+        idempotent: bool,
+    },
+    /// An issue to begin, or nothing.
+    Issue(NextOutcome),
+}
+
+/// "The follow-up has come this far."
+#[derive(Debug, Clone)]
+pub struct FollowUpUpdate {
+    /// Which one.
+    pub work_item_id: WorkItemId,
+    /// Who says so.
+    pub agent: AgentId,
+    /// How far.
+    pub status: FollowUpStatus,
+    /// A word for the history.
+    pub note: Option<String>,
+}
+
+/// The answer to [`FollowUpUpdate`].
+#[derive(Debug)]
+pub enum FollowUpOutcome {
+    /// Done; as it stands now, and whether it stood there already.
+    Moved(FollowUp, bool),
+    /// No such active follow-up.
+    NotFound,
+    /// The contract does not permit the step.
+    Refused(FollowUp, FollowUpRefusal),
+}
+
+impl ClaimManager {
+    /// The agent's next piece of work: review feedback first, its own pull requests' before others, then
+    /// an issue by the team's policy. Label and milestone narrow issues only.
+    ///
+    /// # Errors
+    /// As [`ClaimManager::next_issue`].
+    pub async fn next_work(&self, request: NextRequest) -> Result<WorkOutcome, ManagerError> {
+        if let Some(repo) = &request.repo {
+            self.admit(repo)?;
+        }
+        match self.take_follow_up(&request).await? {
+            Some((item, idempotent)) => Ok(WorkOutcome::FollowUp { item, idempotent }),
+            None => Ok(WorkOutcome::Issue(self.next_issue(request).await?)),
+        }
+    }
+
+    async fn take_follow_up(&self, request: &NextRequest) -> Result<Option<(FollowUp, bool)>, ManagerError> {
+        for _ in 0..ROUND_COUNT_MAX {
+            let now = self.clock.now();
+            let candidates: Vec<WorkItemId> = {
+                let board = self.index.board.read();
+                let offers = board.shelf.offers(&request.agent, request.repo.as_ref(), now, OFFER_COUNT);
+                offers
+                    .iter()
+                    .filter(|item| board.exclusion(&item.repo).is_none())
+                    .map(|item| item.work_item_id)
+                    .collect()
+            };
+            // The store alone knows what a request got before.
+            if candidates.is_empty() && request.request_id.is_none() {
+                return Ok(None);
+            }
+            let nothing_left = candidates.is_empty();
+            let wish =
+                FollowUpTake { agent: request.agent.clone(), candidates, request_id: request.request_id.clone(), now };
+            match self.store.follow_up_take(wish).await? {
+                FollowUpTaken::Taken(item) => return Ok(Some((*item, false))),
+                FollowUpTaken::Already(item) => return Ok(Some((*item, true))),
+                FollowUpTaken::RequestGotClaim => return Ok(None),
+                FollowUpTaken::NoneFree if nothing_left => return Ok(None),
+                FollowUpTaken::NoneFree => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Moves a follow-up by one step of an agent.
+    ///
+    /// # Errors
+    /// When the store fails; the follow-up is unchanged then.
+    pub async fn update_follow_up(&self, update: FollowUpUpdate) -> Result<FollowUpOutcome, ManagerError> {
+        let FollowUpUpdate { work_item_id, agent, status, note } = update;
+        let step = FollowUpStep { to: status, by: Mover::Agent(agent), note };
+        let change = FollowUpChange { work_item_id, last_updated: None, step, now: self.clock.now() };
+        Ok(match self.store.follow_up_advance(change).await? {
+            FollowUpMoved::Moved(item, changed) => FollowUpOutcome::Moved(*item, !changed),
+            FollowUpMoved::Refused(item, refusal) => FollowUpOutcome::Refused(*item, refusal),
+            FollowUpMoved::NotFound | FollowUpMoved::Superseded => FollowUpOutcome::NotFound,
+        })
+    }
+
+    /// Active follow-ups, most urgent first, then oldest.
+    pub fn follow_ups(&self, filter: &FollowUpFilter) -> Vec<FollowUp> {
+        let board = self.index.board.read();
+        let admitted = |item: &&std::sync::Arc<FollowUp>| {
+            filter.repo.as_ref().is_none_or(|repo| *repo == item.repo)
+                && filter.status.is_none_or(|status| status == item.status())
+                && filter.agent.as_ref().is_none_or(|agent| item.holder() == Some(agent))
+                && filter.pr_number.is_none_or(|number| number == item.pr_number)
+        };
+        board.shelf.all().filter(admitted).map(|item| FollowUp::clone(item)).collect()
+    }
+
+    /// Marks follow-ups that nobody moved for too long; answers how many.
+    pub(super) async fn sweep_follow_ups(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let minutes = self.config.current().follow_ups.stale_minutes;
+        let patience = TimeDelta::from_std(Duration::from_secs(minutes.saturating_mul(60))).unwrap_or(TimeDelta::MAX);
+        let Some(before) = now.checked_sub_signed(patience) else { return Ok(0) };
+        let lapsed = self.index.board.read().shelf.lapsed(before);
+        let mut marked = 0;
+        for item in lapsed {
+            // Any call of its agent is a sign of life.
+            if item.holder().and_then(|agent| self.presence.last_call(agent)).is_some_and(|heard| heard > before) {
+                continue;
+            }
+            let note = format!("not moved for {minutes} minutes");
+            let step = FollowUpStep { to: FollowUpStatus::Stale, by: Mover::Sweep, note: Some(note) };
+            let last_updated = Some(item.last_updated());
+            let change = FollowUpChange { work_item_id: item.work_item_id, last_updated, step, now };
+            let moved = self.store.follow_up_advance(change).await?;
+            marked += usize::from(matches!(moved, FollowUpMoved::Moved(_, true)));
+        }
+        if marked > 0 {
+            info!(stale = marked, "sweep marked follow-ups as stale");
+        }
+        Ok(marked)
+    }
+}

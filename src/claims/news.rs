@@ -1,0 +1,61 @@
+//! What GitHub tells by itself: deliveries are remembered, issues taken in, syncs wished for.
+
+use serde_json::Value;
+use tracing::warn;
+
+use super::{ClaimManager, ManagerError};
+use crate::domain::{EventDraft, EventKind, Issue, IssueRef};
+use crate::store::IssueBatch;
+
+impl ClaimManager {
+    /// Whether a delivery was processed before.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn delivery_seen(&self, delivery_id: &str) -> Result<bool, ManagerError> {
+        Ok(self.store.delivery_seen(delivery_id.to_owned()).await?)
+    }
+
+    /// Notes that a delivery was processed.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn delivery_record(&self, delivery_id: &str) -> Result<(), ManagerError> {
+        Ok(self.store.delivery_record(delivery_id.to_owned()).await?)
+    }
+
+    /// Takes in an issue as GitHub describes it; `false` when something newer is known.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn take_in_issue(&self, issue: Issue) -> Result<bool, ManagerError> {
+        let known = self.store.issue_get(issue.issue_ref()).await?;
+        if known.is_some_and(|known| known.updated_at > issue.updated_at) {
+            return Ok(false);
+        }
+        let batch = IssueBatch { repo: issue.repo.clone(), issues: vec![issue], cursor: None, now: self.clock.now() };
+        self.store.issue_apply(batch).await?;
+        Ok(true)
+    }
+
+    /// Forgets an issue that GitHub says is deleted or moved away. A claim on it stays.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn forget_issue(&self, issue: IssueRef) -> Result<(), ManagerError> {
+        Ok(self.store.issue_remove(issue).await?)
+    }
+
+    /// Asks for a sync now rather than at its time.
+    pub fn wish_sync(&self) {
+        self.sync_wished.notify_one();
+    }
+
+    /// Writes an event that belongs to no other write.
+    pub async fn announce(&self, kind: EventKind, details: Value) {
+        let draft = EventDraft::new(kind, self.clock.now(), details);
+        if let Err(error) = self.store.event_append(vec![draft]).await {
+            warn!("an event of kind {kind} could not be written: {error}");
+        }
+    }
+}

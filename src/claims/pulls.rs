@@ -1,0 +1,227 @@
+//! What GitHub says of pull requests, whichever way it came: it moves claims, makes follow-ups, and
+//! settles them.
+
+use chrono::TimeDelta;
+use globset::Glob;
+use tracing::info;
+
+use super::{ClaimManager, ManagerError};
+use crate::config::{FollowUpConfig, FollowUpPulls, OnClosedPull, OnPush};
+use crate::domain::{
+    Claim, ClaimStatus, Feedback, FollowUp, FollowUpStatus, IssueRef, Merged, PullRequest, PullState, Reservation,
+    Timestamp, WorkItemId,
+};
+use crate::store::{ClaimFollow, FollowUpInserted, PullApplied, Settlement, Settles};
+
+/// What made somebody describe a pull request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PullChange {
+    /// Commits were pushed to it.
+    Pushed,
+    /// Anything else, or nobody knows: it is compared with what was known.
+    Seen,
+}
+
+/// What became of a description of a pull request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PullOutcome {
+    /// Follow-ups that ended by it.
+    pub resolved_followups: usize,
+    /// The claim it belongs to, as it stands now.
+    pub claim: Option<Claim>,
+    /// It was older than what is known, and changed nothing.
+    pub outdated: bool,
+}
+
+/// What became of a piece of feedback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FeedbackOutcome {
+    /// It is a new follow-up.
+    Created(Box<FollowUp>),
+    /// It made this one before.
+    Known(WorkItemId),
+    /// It makes none, and why.
+    Ignored(&'static str),
+}
+
+impl ClaimManager {
+    /// Takes in a description of a pull request: links it to its claim, moves the claim as far as GitHub
+    /// says, and settles follow-ups.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn take_in_pull(&self, pull: PullRequest, change: PullChange) -> Result<PullOutcome, ManagerError> {
+        let claim = self.claim_of(&pull);
+        let before = match self.store.pull_apply(pull.clone()).await? {
+            PullApplied::Outdated => return Ok(PullOutcome { outdated: true, ..PullOutcome::default() }),
+            PullApplied::News(before) => before,
+        };
+        let pushed = change == PullChange::Pushed
+            || before.is_some_and(|before| before.head_sha != pull.head_sha && !before.head_sha.is_empty());
+        let claim = match claim {
+            Some(claim) => self.follow_pull(&claim, &pull).await?,
+            None => None,
+        };
+        let resolved_followups = self.settle_by(&pull, pushed).await?;
+        Ok(PullOutcome { resolved_followups, claim, outdated: false })
+    }
+
+    /// The active claim that a pull request came from: by the page its agent reported, by the branch, or by
+    /// what the pull request says it closes. Branch and words only link a claim that named no page, to a
+    /// pull request that was opened after the claim was granted: an older one is somebody else's work. And
+    /// one that ended without a merge is linked to nothing new.
+    fn claim_of(&self, pull: &PullRequest) -> Option<Claim> {
+        let board = self.index.board.read();
+        let reported = board.claims().find(|claim| claim.pr_url().is_some_and(|url| same_page(url, &pull.url)));
+        if let Some(claim) = reported {
+            return Some(Claim::clone(claim));
+        }
+        if pull.state == PullState::Closed && pull.merged != Merged::Yes {
+            return None;
+        }
+        let is_possible = |claim: &Claim| claim.pr_url().is_none() && claim.claimed_at <= pull.opened_at;
+        let closes = pull.closing_refs();
+        let mut by_word = closes.iter().filter_map(|issue| board.claim_on(issue)).filter(|claim| is_possible(claim));
+        let in_repo = board.claims().filter(|claim| claim.repo == pull.repo && is_possible(claim));
+        let mut by_branch = in_repo.filter(|claim| branch_names(&pull.head_branch, claim));
+        by_branch.next().or_else(|| by_word.next()).map(|claim| Claim::clone(claim))
+    }
+
+    async fn follow_pull(&self, claim: &Claim, pull: &PullRequest) -> Result<Option<Claim>, ManagerError> {
+        let config = self.config.current();
+        let named = pull.pull_ref();
+        let (to, note) = match (pull.state, pull.merged) {
+            (PullState::Open, _) => (ClaimStatus::PrSubmitted, format!("GitHub shows pull request {named}")),
+            (PullState::Closed, Merged::Yes) => (ClaimStatus::PrMerged, format!("GitHub merged {named}")),
+            (PullState::Closed, Merged::No) if config.follow_ups.on_closed_pull == OnClosedPull::Release => {
+                (ClaimStatus::Released, format!("{named} was closed without a merge"))
+            }
+            // Not known to be merged is not known to be refused.
+            (PullState::Closed, Merged::No | Merged::Unknown) => return Ok(Some(claim.clone())),
+        };
+        let wish = ClaimFollow { claim_id: claim.claim_id, to, pr_url: pull.url.clone(), note, now: self.clock.now() };
+        let followed = self.store.claim_follow(wish).await?;
+        if let Some(after) = followed.as_ref().filter(|after| after.status() != claim.status()) {
+            info!(claim.id = %claim.claim_id, "claim on {} is {} by pull request {named}", claim.issue_ref(), after.status());
+        }
+        Ok(followed)
+    }
+
+    async fn settle_by(&self, pull: &PullRequest, pushed: bool) -> Result<usize, ManagerError> {
+        let now = self.clock.now();
+        let settles = match (pull.state, pull.merged) {
+            (PullState::Closed, Merged::Yes) => {
+                Settles::All { to: FollowUpStatus::Done, note: "the pull request was merged" }
+            }
+            (PullState::Closed, Merged::No) => {
+                Settles::All { to: FollowUpStatus::Dismissed, note: "the pull request was closed" }
+            }
+            (PullState::Open, _) if pushed => {
+                let resolve = self.config.current().follow_ups.on_push == OnPush::Resolve;
+                Settles::Pushed { at: now, resolve }
+            }
+            _ => return Ok(0),
+        };
+        Ok(self.store.follow_up_settle(Settlement { pull: pull.pull_ref(), settles, now }).await?)
+    }
+
+    /// Takes in a piece of feedback: it becomes a follow-up, once, unless a setting leaves it out.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn take_in_feedback(
+        &self,
+        feedback: &Feedback,
+        pull_author: Option<&str>,
+        delivery_id: Option<&str>,
+    ) -> Result<FeedbackOutcome, ManagerError> {
+        if self.admit(&feedback.pull.repo).is_err() {
+            return Ok(FeedbackOutcome::Ignored("repo_not_allowed"));
+        }
+        let config = self.config.current();
+        if let Some(why) = left_out(&config.follow_ups, feedback, pull_author) {
+            return Ok(FeedbackOutcome::Ignored(why));
+        }
+        let claim = self.claim_behind(feedback);
+        if claim.is_none() && config.follow_ups.pulls == FollowUpPulls::Claimed {
+            return Ok(FeedbackOutcome::Ignored("not_a_claims_pull_request"));
+        }
+        let now = self.clock.now();
+        let mut item = FollowUp::of(feedback, now);
+        item.source_delivery_id = delivery_id.map(str::to_owned);
+        item.claim_id = claim.as_ref().map(|claim| claim.claim_id);
+        item.reserved = claim.and_then(|claim| reservation(claim, &config.follow_ups, now));
+        Ok(match self.store.follow_up_insert(item).await? {
+            FollowUpInserted::Created(item) => FeedbackOutcome::Created(item),
+            FollowUpInserted::Known(work_item_id) => FeedbackOutcome::Known(work_item_id),
+        })
+    }
+
+    /// Settles follow-ups whose feedback GitHub says is answered (`Done`) or withdrawn (`Dismissed`).
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn settle_feedback(
+        &self,
+        pull: IssueRef,
+        sources: Vec<String>,
+        to: FollowUpStatus,
+        note: &'static str,
+    ) -> Result<usize, ManagerError> {
+        let settles = Settles::Sources { sources, to, note };
+        Ok(self.store.follow_up_settle(Settlement { pull, settles, now: self.clock.now() }).await?)
+    }
+
+    /// The active claim that the pull request of `feedback` came from.
+    fn claim_behind(&self, feedback: &Feedback) -> Option<Claim> {
+        let board = self.index.board.read();
+        let mut claims = board.claims();
+        claims
+            .find(|claim| claim.pr_url().is_some_and(|url| same_page(url, &feedback.pull_url)))
+            .map(|claim| Claim::clone(claim))
+    }
+}
+
+fn reservation(claim: Claim, config: &FollowUpConfig, now: Timestamp) -> Option<Reservation> {
+    let grace = TimeDelta::try_minutes(i64::try_from(config.grace_minutes).ok()?)?;
+    // Who let the claim lapse is not waited for.
+    (grace > TimeDelta::zero() && claim.status() != ClaimStatus::Stale)
+        .then(|| Reservation { agent_id: claim.agent_id, until: now + grace })
+}
+
+/// Why the settings leave a piece of feedback out, if they do.
+fn left_out(config: &FollowUpConfig, feedback: &Feedback, pull_author: Option<&str>) -> Option<&'static str> {
+    let is_by = |login: &str| login.eq_ignore_ascii_case(&feedback.author);
+    let matches = |pattern: &String| {
+        let glob = Glob::new(&pattern.to_lowercase()).map(|glob| glob.compile_matcher());
+        glob.is_ok_and(|glob| glob.is_match(feedback.author.to_lowercase()))
+    };
+    if config.ignore_bots && feedback.by_bot {
+        Some("author_is_a_bot")
+    } else if config.ignore_authors.iter().any(matches) {
+        Some("author_is_ignored")
+    } else if config.ignore_pull_author && pull_author.is_some_and(is_by) {
+        Some("author_opened_the_pull_request")
+    } else {
+        None
+    }
+}
+
+/// Whether two addresses are one page: GitHub compares names without case.
+fn same_page(one: &str, other: &str) -> bool {
+    one.trim_end_matches('/').eq_ignore_ascii_case(other.trim_end_matches('/'))
+}
+
+/// Whether a branch is named for a claim: for its id (`agent/<claim id>`), or for its issue as people and
+/// GitHub itself do (`12-fix-it`, `issue-12`, `fix/12`, `gh-12-fix`).
+fn branch_names(branch: &str, claim: &Claim) -> bool {
+    if branch.contains(&claim.claim_id.to_string()) {
+        return true;
+    }
+    let last = branch.rsplit('/').next().unwrap_or(branch).to_ascii_lowercase();
+    let words = ["issue-", "issue_", "issue", "gh-", "#"];
+    let rest = words.iter().find_map(|word| last.strip_prefix(word)).unwrap_or(&last);
+    let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let ends = rest[digits..].chars().next().is_none_or(|next| matches!(next, '-' | '_'));
+    digits > 0 && ends && rest[..digits] == claim.issue_number.to_string()
+}
