@@ -157,6 +157,25 @@ async fn many_readers_see_the_same_events_in_the_same_order() {
     }
 }
 
+/// The clock of timers stands still unless nothing else is left to do: an hour passes in a moment.
+#[tokio::test]
+async fn an_idle_stream_lives_for_an_hour() {
+    let server = server().await;
+    let mut stream = Stream::open(&server, None).await;
+    stream.next().await.unwrap();
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    let mut pings = 0;
+    while begun.elapsed() < std::time::Duration::from_secs(3600) {
+        assert_eq!(stream.next().await.expect("the stream goes on").event, "ping");
+        pings += 1;
+    }
+    assert!(pings >= 3600, "a ping every 50 ms by the server's clock, or as fast as they are read: {pings}");
+    tokio::time::resume();
+    let granted = next(&server).await;
+    assert_eq!(stream.event().await.data["claim_id"], granted["claim"]["claim_id"], "and still tells what happens");
+}
+
 #[tokio::test]
 async fn shutdown_ends_open_streams() {
     let server = server().await;

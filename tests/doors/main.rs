@@ -1,6 +1,10 @@
 //! The doors, as clients meet them.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../standin/mod.rs"]
+#[allow(dead_code, reason = "other tests use the rest of it")]
+mod standin;
+
 mod accept;
 mod contract;
 mod events;
@@ -9,4 +13,5 @@ mod gate;
 mod leases;
 mod server;
 mod tools;
+mod webhook_examples;
 mod webhooks;

@@ -21,7 +21,7 @@ pub async fn server() -> Server {
     Server::over(configured(), &[issue(1, &[]), issue(2, &[]), issue(3, &[])]).await
 }
 
-fn signature(secret: &str, body: &[u8]) -> String {
+pub fn signature(secret: &str, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(body);
     format!("sha256={}", hex::encode(mac.finalize().into_bytes()))

@@ -15,3 +15,4 @@ mod ending;
 mod harness;
 mod kill;
 mod reload;
+mod streams;

@@ -17,6 +17,18 @@ pub const TOKEN: &str = "tok_alice";
 /// Longest time for the stand-in to come up.
 const READY_SECONDS_MAX: u64 = 30;
 
+/// The folder in which the stand-in's packages are installed. `None`, after a line that says why, where
+/// they cannot be had.
+pub fn packages() -> Option<PathBuf> {
+    match install(&shared().join("github-standin")) {
+        Ok(home) => Some(home.join("node_modules")),
+        Err(why) => {
+            eprintln!("skipped: {why}");
+            None
+        }
+    }
+}
+
 /// A running stand-in; it ends when dropped.
 #[derive(Debug)]
 pub struct Standin {
