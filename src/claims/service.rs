@@ -168,7 +168,7 @@ async fn sync_continually(manager: Arc<ClaimManager>, sync: Sync) {
     loop {
         // What this sync reads by; an edit while it runs calls for another.
         let read_by = config.current();
-        let report = sync.run_once(|repo| manager.is_admitted(repo)).await;
+        let report = sync.run_once(&read_by.sync, |repo| manager.is_admitted(repo)).await;
         manager.note_sync(&report);
         let interval = Duration::from_secs(config.current().sync.interval_minutes.max(1) * 60);
         let pause = report.paused_until.and_then(|until| (until - manager.clock.now()).to_std().ok());

@@ -11,7 +11,7 @@ use super::{Config, LogConfig};
 const HOT: [&str; 5] = ["leases", "log.level", "policies", "rate_limits", "sync"];
 
 /// Keys whose value is never shown.
-pub(super) const SECRET_KEYS: [&str; 2] = ["server.api_key", "github.token"];
+pub(super) const SECRET_KEYS: [&str; 3] = ["server.api_key", "github.token", "github.app.private_key"];
 
 /// The tables in which a policy's author names the keys.
 const FREE_TABLE: &str = "settings";
@@ -69,6 +69,7 @@ pub fn changes_needing_restart(old: &Config, new: &Config) -> Vec<&'static str> 
     let differs = |key: &str| match key {
         "server.api_key" => old.server.api_key != new.server.api_key,
         "github.token" => old.github.token != new.github.token,
+        "github.app.private_key" => old.github.app.private_key != new.github.app.private_key,
         _ => old_values.get(key) != new_values.get(key),
     };
     DEFAULTS.keys().map(String::as_str).filter(|key| !is_hot(key) && differs(key)).collect()
@@ -124,6 +125,9 @@ mod tests {
         assert_eq!(changes_needing_restart(&old, &new), ["server.api_key"]);
         new.github.token = Secret::new("two");
         assert_eq!(changes_needing_restart(&old, &new), ["github.token", "server.api_key"]);
+        old.github.app.private_key = Secret::new("one");
+        new.github.app.private_key = Secret::new("two");
+        assert!(changes_needing_restart(&old, &new).contains(&"github.app.private_key"));
     }
 
     #[test]
@@ -157,6 +161,7 @@ mod tests {
         let mut config = Config::default();
         config.server.api_key = Secret::new("hunter2");
         config.github.token = Secret::new("hunter2");
+        config.github.app.private_key = Secret::new("hunter2");
         let shown = values(&config);
         assert!(SECRET_KEYS.iter().all(|key| shown[*key] == "(secret)"), "{shown:?}");
         assert!(!format!("{config:?}").contains("hunter2"));

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{IssueNumber, IssueRef, RepoName, Timestamp};
+use super::{IssueNumber, IssueRef, RepoName, Timestamp, closing};
 
 /// Whether a pull request was merged. GitHub's lists and some of its events do not say: that is no "no".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +57,12 @@ impl PullRequest {
     /// Which pull request this is, in the sequence of issues.
     pub fn pull_ref(&self) -> IssueRef {
         IssueRef::new(self.repo.clone(), self.number)
+    }
+
+    /// The issues that merging it closes, by GitHub's closing keywords in its title and text (`Fixes #12`),
+    /// each once, in the order of the text.
+    pub fn closing_refs(&self) -> Vec<IssueRef> {
+        closing::refs_in(&self.title, &self.body, &self.repo)
     }
 }
 
