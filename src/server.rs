@@ -16,7 +16,7 @@ use crate::api::Api;
 use crate::claims::{Background, ClaimManager, Index, Parts, Reload};
 use crate::config::{ConfigReport, ConfigSource, ConfigWatch, GithubConfig, LiveConfig, Loaded, follow};
 use crate::domain::{Clock, SystemClock};
-use crate::github::{FileSource, GithubSource, IssueSource};
+use crate::github::{Credentials, FileSource, GithubSource, IssueSource};
 use crate::http::{HttpState, ServeLimits};
 use crate::logging::LogHandle;
 use crate::policy::PolicyHost;
@@ -208,12 +208,15 @@ fn source_of(github: &GithubConfig, folder: &Path) -> anyhow::Result<Arc<dyn Iss
     if let Some(file) = &github.issues_file {
         return Ok(Arc::new(FileSource::new(folder.join(file))));
     }
-    if github.token.is_empty() && github.repositories.is_empty() {
+    let credentials = Credentials::of(github, folder)?;
+    if matches!(credentials, Credentials::None) && github.repositories.is_empty() {
         warn!(
-            "nothing to sync: set GITHUB_TOKEN, github.repositories or github.issues_file (`issuecommand demo` needs none)"
+            "nothing to sync: set GITHUB_TOKEN, github.app, github.repositories or github.issues_file (`issuecommand demo` needs none)"
         );
     }
-    Ok(Arc::new(GithubSource::new(github)?))
+    let source = GithubSource::new(github, credentials)?;
+    info!("issues come from {}", source.description());
+    Ok(Arc::new(source))
 }
 
 /// Where compiled policies are kept between runs: the user's cache folder.

@@ -8,7 +8,7 @@ use super::{Answer, Api, Failure};
 use crate::claims::{FeedbackOutcome, PullChange};
 use crate::config::Secret;
 use crate::domain::{EventKind, FollowUpStatus};
-use crate::github::{Delivery, PullAction, read_delivery};
+use crate::github::{Delivery, read_delivery};
 
 /// Longest delivery id that is taken. GitHub's are GUIDs, 36 characters.
 const DELIVERY_ID_BYTES_MAX: usize = 128;
@@ -67,8 +67,7 @@ impl Api {
         {
             return Ok(Answer::found(json!({ "ok": true, "duplicate": true, "delivery_id": id })));
         }
-        let delivery =
-            read_delivery(event, call.body, self.manager().now()).map_err(|why| invalid(&why.to_string()))?;
+        let delivery = read_delivery(event, call.body).map_err(|why| invalid(&why.to_string()))?;
         let action = action_of(call.body);
         let body = self.process(event, &action, delivery, delivery_id).await?;
         if let Some(id) = delivery_id {
@@ -91,7 +90,7 @@ impl Api {
         let settled = |count: usize| json!({ "ok": true, "processed": true, "event_type": event, "action": action, "resolved_followups": count });
         Ok(match delivery {
             Delivery::Feedback { feedback, pull_author } => {
-                let outcome = manager.take_in_feedback(&feedback, pull_author.as_deref(), delivery_id).await?;
+                let outcome = manager.take_in_feedback(&feedback, &pull_author, delivery_id).await?;
                 let (work_item_id, created) = match outcome {
                     FeedbackOutcome::Created(item) => (item.work_item_id, true),
                     FeedbackOutcome::Known(id) => (id, false),
@@ -111,8 +110,8 @@ impl Api {
                 settled(manager.settle_feedback(pull, sources, to, note).await?)
             }
             Delivery::Pull { pull, .. } if manager.exclusion(&pull.repo).is_some() => ignored("repo_not_allowed"),
-            Delivery::Pull { pull, action } => {
-                let change = if action == PullAction::Pushed { PullChange::Pushed } else { PullChange::Seen };
+            Delivery::Pull { pull, pushed } => {
+                let change = if pushed { PullChange::Pushed } else { PullChange::Seen };
                 let outcome = manager.take_in_pull(pull, change).await?;
                 if outcome.outdated {
                     return Ok(ignored("something_newer_is_known"));

@@ -1,17 +1,20 @@
 //! What GitHub says of pull requests, whichever way it came: it moves claims, makes follow-ups, and
 //! settles them.
 
+use std::collections::BTreeSet;
+
 use chrono::TimeDelta;
 use globset::Glob;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{ClaimManager, ManagerError};
 use crate::config::{FollowUpConfig, FollowUpPulls, OnClosedPull, OnPush};
 use crate::domain::{
-    Claim, ClaimStatus, Feedback, FollowUp, FollowUpStatus, IssueRef, Merged, PullRequest, PullState, Reservation,
-    Timestamp, WorkItemId,
+    Claim, ClaimStatus, Feedback, FollowUp, FollowUpStatus, IssueRef, Merged, PullRequest, PullState, RepoName,
+    Reservation, Timestamp, WorkItemId,
 };
 use crate::store::{ClaimFollow, FollowUpInserted, PullApplied, Settlement, Settles};
+use crate::sync::PullWatch;
 
 /// What made somebody describe a pull request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,7 +135,7 @@ impl ClaimManager {
     pub async fn take_in_feedback(
         &self,
         feedback: &Feedback,
-        pull_author: Option<&str>,
+        pull_author: &str,
         delivery_id: Option<&str>,
     ) -> Result<FeedbackOutcome, ManagerError> {
         if self.admit(&feedback.pull.repo).is_err() {
@@ -155,6 +158,47 @@ impl ClaimManager {
             FollowUpInserted::Created(item) => FeedbackOutcome::Created(item),
             FollowUpInserted::Known(work_item_id) => FeedbackOutcome::Known(work_item_id),
         })
+    }
+
+    /// Reads what changed in pull requests wherever something is at work, and takes it in: what a webhook
+    /// that was lost, or never set up, would have told.
+    ///
+    /// # Errors
+    /// When the store fails; what was read is read again then.
+    pub(super) async fn read_pulls(&self, watch: &PullWatch) -> Result<(), ManagerError> {
+        let repos = self.repos_at_work();
+        if repos.is_empty() {
+            return Ok(());
+        }
+        let reading = watch.read(&repos, |pull| self.matters(pull)).await?;
+        for news in &reading.news {
+            self.take_in_pull(news.pull.clone(), PullChange::Seen).await?;
+            if news.pull.state == PullState::Open {
+                for feedback in &news.feedback {
+                    self.take_in_feedback(feedback, &news.pull.author, None).await?;
+                }
+            }
+        }
+        watch.keep(&reading).await?;
+        let failure = reading.failures.first().map(|(repo, error)| format!("pull requests of {repo}: {error}"));
+        if let Some(failure) = &failure {
+            warn!("{failure}");
+        }
+        self.status.report("pull requests", failure);
+        Ok(())
+    }
+
+    /// Admitted repositories with claims or follow-ups.
+    fn repos_at_work(&self) -> Vec<RepoName> {
+        let board = self.index.board.read();
+        let claimed = board.claims().map(|claim| claim.repo.clone());
+        let all: BTreeSet<_> = claimed.chain(board.shelf.all().map(|item| item.repo.clone())).collect();
+        all.into_iter().filter(|repo| board.exclusion(repo).is_none()).collect()
+    }
+
+    /// Whether feedback on a pull request is wanted.
+    fn matters(&self, pull: &PullRequest) -> bool {
+        self.config.current().follow_ups.pulls == FollowUpPulls::All || self.claim_of(pull).is_some()
     }
 
     /// Settles follow-ups whose feedback GitHub says is answered (`Done`) or withdrawn (`Dismissed`).
@@ -190,8 +234,7 @@ fn reservation(claim: Claim, config: &FollowUpConfig, now: Timestamp) -> Option<
 }
 
 /// Why the settings leave a piece of feedback out, if they do.
-fn left_out(config: &FollowUpConfig, feedback: &Feedback, pull_author: Option<&str>) -> Option<&'static str> {
-    let is_by = |login: &str| login.eq_ignore_ascii_case(&feedback.author);
+fn left_out(config: &FollowUpConfig, feedback: &Feedback, pull_author: &str) -> Option<&'static str> {
     let matches = |pattern: &String| {
         let glob = Glob::new(&pattern.to_lowercase()).map(|glob| glob.compile_matcher());
         glob.is_ok_and(|glob| glob.is_match(feedback.author.to_lowercase()))
@@ -200,7 +243,7 @@ fn left_out(config: &FollowUpConfig, feedback: &Feedback, pull_author: Option<&s
         Some("author_is_a_bot")
     } else if config.ignore_authors.iter().any(matches) {
         Some("author_is_ignored")
-    } else if config.ignore_pull_author && pull_author.is_some_and(is_by) {
+    } else if config.ignore_pull_author && pull_author.eq_ignore_ascii_case(&feedback.author) {
         Some("author_opened_the_pull_request")
     } else {
         None

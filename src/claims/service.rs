@@ -19,7 +19,7 @@ use crate::domain::{Clock, EventDraft, RepoName};
 use crate::github::IssueSource;
 use crate::policy::{PolicyHost, PolicyRejected};
 use crate::store::{Store, StoreError};
-use crate::sync::{Sync, SyncReport};
+use crate::sync::{PullWatch, Sync, SyncReport};
 
 /// How long after a start no claim is marked or taken back: while the server was away nobody could be
 /// heard, so owners get a chance to call first.
@@ -76,13 +76,14 @@ impl ClaimManager {
             Desk::open(host, &policies, &dir, filled, desk_clock, sender)
         });
         let desk = Arc::new(desk.await.expect("opening policies does not panic")?);
+        let pulls = PullWatch::new(Arc::clone(&source), Arc::clone(&store));
         let sync = Sync::new(Arc::clone(&source), Arc::clone(&store), Arc::clone(&clock));
         let status = Status::new(clock.now());
         let offered = Default::default();
         let sync_wished = Default::default();
         let manager =
             Arc::new(Self { store, source, index, desk, clock, config, presence, status, offered, sync_wished });
-        let background = Background { manager: Arc::clone(&manager), sync, announcements };
+        let background = Background { manager: Arc::clone(&manager), sync, pulls, announcements };
         Ok((manager, background))
     }
 
@@ -98,13 +99,14 @@ impl ClaimManager {
 pub struct Background {
     manager: Arc<ClaimManager>,
     sync: Sync,
+    pulls: PullWatch,
     announcements: mpsc::Receiver<EventDraft>,
 }
 
 impl Background {
     /// Starts everything; it ends with `shutdown`.
     pub fn start(self, tracker: &TaskTracker, shutdown: &CancellationToken) {
-        let Self { manager, sync, announcements } = self;
+        let Self { manager, sync, pulls, announcements } = self;
         let spawn = |name: &'static str, work: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
             let shutdown = shutdown.clone();
             tracker.spawn(async move {
@@ -117,7 +119,7 @@ impl Background {
         spawn("sweeping", Box::pin(sweep_continually(Arc::clone(&manager))));
         spawn("noting calls", Box::pin(write_calls_continually(Arc::clone(&manager))));
         spawn("announcing", Box::pin(announce_continually(Arc::clone(&manager), announcements)));
-        spawn("syncing", Box::pin(sync_continually(manager, sync)));
+        spawn("syncing", Box::pin(sync_continually(manager, sync, pulls)));
     }
 }
 
@@ -165,13 +167,18 @@ async fn announce_continually(manager: Arc<ClaimManager>, mut announcements: mps
     std::future::pending::<()>().await;
 }
 
-async fn sync_continually(manager: Arc<ClaimManager>, sync: Sync) {
+async fn sync_continually(manager: Arc<ClaimManager>, sync: Sync, pulls: PullWatch) {
     let mut config = manager.config.clone();
     loop {
         // What this sync reads by; an edit while it runs calls for another.
         let read_by = config.current();
-        let report = sync.run_once(|repo| manager.is_admitted(repo)).await;
+        let report = sync.run_once(&read_by.sync, |repo| manager.is_admitted(repo)).await;
         manager.note_sync(&report);
+        if report.paused_until.is_none()
+            && let Err(error) = manager.read_pulls(&pulls).await
+        {
+            error!("what pull requests say was not taken in: {}", chain(&error));
+        }
         let interval = Duration::from_secs(config.current().sync.interval_minutes.max(1) * 60);
         let pause = report.paused_until.and_then(|until| (until - manager.clock.now()).to_std().ok());
         let wait = pause.map_or(interval, |pause| pause.min(interval));

@@ -11,7 +11,8 @@ use super::{Config, LogConfig};
 const HOT: [&str; 6] = ["follow_ups", "leases", "log.level", "policies", "rate_limits", "sync"];
 
 /// Keys whose value is never shown.
-pub(super) const SECRET_KEYS: [&str; 3] = ["server.api_key", "github.token", "webhooks.secret"];
+pub(super) const SECRET_KEYS: [&str; 4] =
+    ["server.api_key", "github.token", "github.app.private_key", "webhooks.secret"];
 
 /// The tables in which a policy's author names the keys.
 const FREE_TABLE: &str = "settings";
@@ -70,6 +71,7 @@ pub fn changes_needing_restart(old: &Config, new: &Config) -> Vec<&'static str> 
         "server.api_key" => old.server.api_key != new.server.api_key,
         "github.token" => old.github.token != new.github.token,
         "webhooks.secret" => old.webhooks.secret != new.webhooks.secret,
+        "github.app.private_key" => old.github.app.private_key != new.github.app.private_key,
         _ => old_values.get(key) != new_values.get(key),
     };
     DEFAULTS.keys().map(String::as_str).filter(|key| !is_hot(key) && differs(key)).collect()
@@ -125,9 +127,12 @@ mod tests {
         new.server.api_key = Secret::new("two");
         assert_eq!(changes_needing_restart(&old, &new), ["server.api_key"]);
         new.github.token = Secret::new("two");
+        old.github.app.private_key = Secret::new("one");
+        new.github.app.private_key = Secret::new("two");
         old.webhooks.secret = Secret::new("one");
         new.webhooks.secret = Secret::new("two");
-        assert_eq!(changes_needing_restart(&old, &new), ["github.token", "server.api_key", "webhooks.secret"]);
+        let keys = ["github.app.private_key", "github.token", "server.api_key", "webhooks.secret"];
+        assert_eq!(changes_needing_restart(&old, &new), keys);
     }
 
     #[test]
@@ -163,6 +168,7 @@ mod tests {
         config.server.api_key = Secret::new("hunter2");
         config.github.token = Secret::new("hunter2");
         config.webhooks.secret = Secret::new("hunter2");
+        config.github.app.private_key = Secret::new("hunter2");
         let shown = values(&config);
         assert!(SECRET_KEYS.iter().all(|key| shown[*key] == "(secret)"), "{shown:?}");
         assert!(!format!("{config:?}").contains("hunter2"));

@@ -120,6 +120,10 @@ impl Default for StoreConfig {
 pub struct GithubConfig {
     /// A personal access token. `GITHUB_TOKEN`.
     pub token: Secret,
+    /// Whether to ask GitHub's command line (`gh auth token`) when neither a token nor an app is set.
+    pub use_gh_token: bool,
+    /// A GitHub App to act as, instead of a token.
+    pub app: GithubAppConfig,
     /// The API's root, for GitHub Enterprise. `GITHUB_API_URL`.
     pub api_url: String,
     /// Repositories to sync besides those the token's account belongs to.
@@ -138,6 +142,8 @@ impl Default for GithubConfig {
     fn default() -> Self {
         Self {
             token: Secret::default(),
+            use_gh_token: true,
+            app: GithubAppConfig::default(),
             api_url: "https://api.github.com".into(),
             repositories: Vec::new(),
             issues_file: None,
@@ -148,17 +154,35 @@ impl Default for GithubConfig {
     }
 }
 
+/// `[github.app]`: the GitHub App that the server acts as. A change needs a restart.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GithubAppConfig {
+    /// The app's id; without one no app is used. `GITHUB_APP_ID`.
+    pub id: Option<u64>,
+    /// The file with the app's private key (PEM), relative to issuecommand.toml.
+    /// `GITHUB_APP_PRIVATE_KEY_FILE`.
+    pub private_key_file: Option<PathBuf>,
+    /// The private key itself (PEM); `\n` may stand for line ends. `GITHUB_APP_PRIVATE_KEY`.
+    pub private_key: Secret,
+    /// Use only these installations; empty: all of them.
+    pub installation_ids: Vec<u64>,
+}
+
 /// `[sync]`: how often to read from GitHub. Hot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SyncConfig {
     /// Minutes between two syncs. `SYNC_INTERVAL_MINUTES`.
     pub interval_minutes: u64,
+    /// Hours until a repository's open issues are all read again, to find those that were deleted or
+    /// moved elsewhere; 0 never.
+    pub full_reconcile_hours: u64,
 }
 
 impl Default for SyncConfig {
     fn default() -> Self {
-        Self { interval_minutes: 15 }
+        Self { interval_minutes: 15, full_reconcile_hours: 24 }
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use tracing_subscriber::EnvFilter;
 
 use super::settings::{BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE};
-use super::{Config, PolicyConfig, Secret, keys};
+use super::{Config, GithubAppConfig, PolicyConfig, Secret, keys};
 use crate::domain::RepoName;
 
 /// Most connections at once: each may hold a file handle and a buffer.
@@ -36,6 +36,8 @@ const OWN_PATHS: [&str; 10] = [
 ];
 /// Most events to keep.
 pub const EVENT_COUNT_MAX: usize = 100_000_000;
+/// Longest time between two full readings of a repository: a year.
+pub const RECONCILE_HOURS_MAX: u64 = 365 * 24;
 /// Longest of all intervals in minutes: a year.
 pub const INTERVAL_MINUTES_MAX: u64 = 365 * 24 * 60;
 /// Longest pause between two sweeps: an hour.
@@ -191,14 +193,34 @@ impl Check {
         if github.issues_file.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
             self.found("github.issues_file", "the path is empty", Some("leave the key out to read from GitHub"));
         }
+        self.github_app(&github.app);
         let timeouts = 1..=TIMEOUT_SECONDS_MAX;
         self.range("github.connect_timeout_seconds", github.connect_timeout_seconds, timeouts.clone(), "seconds");
         self.range("github.read_timeout_seconds", github.read_timeout_seconds, timeouts, "seconds");
     }
 
+    fn github_app(&mut self, app: &GithubAppConfig) {
+        let (in_file, in_place) = (app.private_key_file.is_some(), !app.private_key.is_empty());
+        if app.id == Some(0) {
+            self.found("github.app.id", "0 is no app", Some("GitHub shows the id on the app's page"));
+        } else if app.private_key_file.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+            self.found("github.app.private_key_file", "the path is empty", Some("leave the key out"));
+        } else if in_file && in_place {
+            let message = "the private key is given twice";
+            self.found("github.app.private_key_file", message, Some("keep either the file or GITHUB_APP_PRIVATE_KEY"));
+        } else if app.id.is_some() && !in_file && !in_place {
+            let hint = "set github.app.private_key_file, or GITHUB_APP_PRIVATE_KEY";
+            self.found("github.app.id", "an app needs its private key", Some(hint));
+        } else if app.id.is_none() && (in_file || in_place) {
+            let key = if in_file { "github.app.private_key_file" } else { "github.app.private_key" };
+            self.found(key, "whose key is this?", Some("set github.app.id, or GITHUB_APP_ID"));
+        }
+    }
+
     fn intervals(&mut self, config: &Config) {
         let Config { leases, sync, .. } = config;
         self.range("sync.interval_minutes", sync.interval_minutes, 1..=INTERVAL_MINUTES_MAX, "minutes");
+        self.range("sync.full_reconcile_hours", sync.full_reconcile_hours, 0..=RECONCILE_HOURS_MAX, "hours");
         self.range("leases.timeout_minutes", leases.timeout_minutes, 1..=INTERVAL_MINUTES_MAX, "minutes");
         self.range("leases.auto_release_minutes", leases.auto_release_minutes, 0..=INTERVAL_MINUTES_MAX, "minutes");
         self.range("leases.sweep_seconds", leases.sweep_seconds, 1..=SWEEP_SECONDS_MAX, "seconds");

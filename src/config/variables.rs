@@ -58,6 +58,24 @@ pub const VARIABLES: &[Variable] = &[
     Variable::new("GITHUB_API_URL", "github.api_url", "https://api.github.com", "Root of GitHub's API.", |c, v| {
         put(&mut c.github.api_url, v)
     }),
+    Variable::new("GITHUB_APP_ID", "github.app.id", "", "Id of a GitHub App to act as, instead of a token.", |c, v| {
+        put(&mut c.github.app.id, v)
+    }),
+    Variable::new(
+        "GITHUB_APP_PRIVATE_KEY_FILE",
+        "github.app.private_key_file",
+        "",
+        "File with the app's private key.",
+        |c, v| put(&mut c.github.app.private_key_file, v),
+    ),
+    Variable::new(
+        "GITHUB_APP_PRIVATE_KEY",
+        "github.app.private_key",
+        "",
+        "The app's private key itself; \\n may stand for line ends.",
+        |c, v| put(&mut c.github.app.private_key, v),
+    )
+    .secret(),
     Variable::new(
         "AUTO_CLOSE_GITHUB_ISSUE",
         "github.auto_close_issue",
@@ -265,6 +283,12 @@ impl FromText for Secret {
 impl FromText for PathBuf {
     fn from_text(text: &str) -> Result<Self, String> {
         Ok(text.into())
+    }
+}
+
+impl FromText for Option<u64> {
+    fn from_text(text: &str) -> Result<Self, String> {
+        u64::from_text(text).map(Some)
     }
 }
 

@@ -4,6 +4,7 @@
 //! changes its status in one place only ([`Claim::advance`]).
 
 mod claim;
+mod closing;
 mod decision;
 mod event;
 mod followup;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{IssueNumber, IssueRef, RepoName, Timestamp};
+use super::{IssueNumber, IssueRef, RepoName, Timestamp, closing};
 
 /// Whether a pull request was merged. GitHub's lists and some of its events do not say: that is no "no".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,9 +61,10 @@ impl PullRequest {
         IssueRef::new(self.repo.clone(), self.number)
     }
 
-    /// TEMPORARY
+    /// The issues that merging it closes, by GitHub's closing keywords in its title and text (`Fixes #12`),
+    /// each once, in the order of the text.
     pub fn closing_refs(&self) -> Vec<IssueRef> {
-        Vec::new()
+        closing::refs_in(&self.title, &self.body, &self.repo)
     }
 }
 

@@ -16,8 +16,10 @@ use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use super::models::{self, RawIssue};
-use super::{IssuePage, IssueSource, PageToken, SourceError};
-use crate::domain::{Comment, Issue, IssueNumber, IssueRef, IssueState, Repo, RepoName};
+use super::{IssuePage, IssueSource, PageToken, PullPage, RepoList, SourceError};
+use crate::domain::{
+    Comment, Feedback, Issue, IssueNumber, IssueRef, IssueState, PullRequest, Repo, RepoName, Timestamp,
+};
 use crate::store::SyncCursor;
 
 /// Issues on one page.
@@ -153,8 +155,14 @@ impl IssueSource for FileSource {
         self.name()
     }
 
-    async fn repo_list(&self) -> Result<Vec<Repo>, SourceError> {
-        Ok(self.contents().await?.repos.keys().cloned().map(Repo::named).collect())
+    async fn repo_list(&self) -> Result<RepoList, SourceError> {
+        let repos = self.contents().await?.repos.keys().cloned().map(Repo::named).collect();
+        Ok(RepoList { repos, ..RepoList::default() })
+    }
+
+    /// A file has no list across its repositories.
+    async fn change_page(&self, _: &SyncCursor, _: Option<PageToken>) -> Result<Option<IssuePage>, SourceError> {
+        Ok(None)
     }
 
     /// The tag of the cursor is a digest of the file: people who edit a line seldom edit its
@@ -204,6 +212,24 @@ impl IssueSource for FileSource {
 
     async fn comment_list(&self, issue: &IssueRef) -> Result<Vec<Comment>, SourceError> {
         Ok(self.issue_get(issue).await?.map(|issue| issue.comments).unwrap_or_default())
+    }
+
+    /// A file holds no pull requests; lines about them are passed over.
+    async fn pull_get(&self, _: &IssueRef) -> Result<Option<PullRequest>, SourceError> {
+        Ok(None)
+    }
+
+    async fn pull_page(
+        &self,
+        _: &RepoName,
+        cursor: &SyncCursor,
+        _: Option<PageToken>,
+    ) -> Result<PullPage, SourceError> {
+        Ok(PullPage { cursor: Some(cursor.clone()), ..PullPage::default() })
+    }
+
+    async fn feedback_list(&self, _: &PullRequest, _: Option<Timestamp>) -> Result<Vec<Feedback>, SourceError> {
+        Ok(Vec::new())
     }
 
     async fn issue_close(&self, issue: &IssueRef) -> Result<(), SourceError> {

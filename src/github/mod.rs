@@ -1,22 +1,31 @@
 //! Where issues come from: a port, GitHub behind it through octocrab, and a file of JSON lines.
 
+mod access;
+mod credentials;
 mod delivery;
 mod file;
+mod gh;
+mod installations;
+mod kept_list;
 mod models;
 mod octocrab;
 mod paging;
 mod pause;
+mod pull_models;
+mod repos;
 mod transport;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::domain::{Comment, Issue, IssueRef, PullRequest, Repo, RepoName};
+use crate::domain::{Comment, Feedback, Issue, IssueRef, PullRequest, Repo, RepoName, Timestamp};
 use crate::store::SyncCursor;
 
-pub use self::delivery::{Delivery, DeliveryError, PullAction, read_delivery};
+pub use self::credentials::{AppKey, Credentials};
+pub use self::delivery::{Delivery, DeliveryError, read_delivery};
 pub use self::file::FileSource;
 pub use self::octocrab::GithubSource;
 
@@ -26,7 +35,12 @@ pub trait IssueSource: Send + Sync + fmt::Debug + 'static {
     /// What it reads from, for people: `GitHub at https://api.github.com`, `file issues.jsonl`.
     fn description(&self) -> String;
     /// Every repository the credentials reach, and those named in the configuration.
-    async fn repo_list(&self) -> Result<Vec<Repo>, SourceError>;
+    async fn repo_list(&self) -> Result<RepoList, SourceError>;
+    /// One page of the issues that changed since `cursor` in any of the repositories that
+    /// [`RepoList::followed`] names, newest change first; `None` when the source has no such list. With
+    /// an empty cursor the first page says where to begin, and its issues are only some.
+    async fn change_page(&self, cursor: &SyncCursor, page: Option<PageToken>)
+    -> Result<Option<IssuePage>, SourceError>;
     /// One page of the issues of `repo` that changed since `cursor` (all open ones, if it is empty),
     /// newest change first. `page` continues a walk; `None` begins one.
     async fn issue_page(
@@ -40,12 +54,31 @@ pub trait IssueSource: Send + Sync + fmt::Debug + 'static {
     /// The comments below one issue, oldest first; bounded.
     async fn comment_list(&self, issue: &IssueRef) -> Result<Vec<Comment>, SourceError>;
     /// One pull request as it is now; `None` when there is none.
-    async fn pull_get(&self, pull: &IssueRef) -> Result<Option<PullRequest>, SourceError> {
-        let what = format!("read the pull request {pull}");
-        Err(SourceError::Unsupported { what, why: "this source holds none".into() })
-    }
+    async fn pull_get(&self, pull: &IssueRef) -> Result<Option<PullRequest>, SourceError>;
+    /// One page of the pull requests of `repo`, open and closed, that changed since `cursor` (with an
+    /// empty one: all), newest change first. `page` continues a walk; `None` begins one.
+    async fn pull_page(
+        &self,
+        repo: &RepoName,
+        cursor: &SyncCursor,
+        page: Option<PageToken>,
+    ) -> Result<PullPage, SourceError>;
+    /// What was said on a pull request since `since`: reviews that ask for changes, comments on lines,
+    /// comments below it. Oldest first; bounded.
+    async fn feedback_list(&self, pull: &PullRequest, since: Option<Timestamp>) -> Result<Vec<Feedback>, SourceError>;
     /// Closes an issue as completed.
     async fn issue_close(&self, issue: &IssueRef) -> Result<(), SourceError>;
+}
+
+/// The repositories a source reaches.
+#[derive(Debug, Default)]
+pub struct RepoList {
+    /// By name, each once.
+    pub repos: Vec<Repo>,
+    /// Those whose changes [`IssueSource::change_page`] shows.
+    pub followed: HashSet<RepoName>,
+    /// Why some are missing, if some are: then nothing can be told from a repository's absence.
+    pub incomplete: Option<SourceError>,
 }
 
 /// Where a walk over pages goes on: opaque outside the adapter that made it.
@@ -60,6 +93,17 @@ pub struct IssuePage {
     /// Where to go on; `None` at the end of what changed since the cursor.
     pub next: Option<PageToken>,
     /// On the first page of a walk: the cursor to keep once the whole walk is applied.
+    pub cursor: Option<SyncCursor>,
+}
+
+/// One page of a walk over pull requests.
+#[derive(Debug, Clone, Default)]
+pub struct PullPage {
+    /// Pull requests, open and closed.
+    pub pulls: Vec<PullRequest>,
+    /// Where to go on; `None` at the end of what changed since the cursor.
+    pub next: Option<PageToken>,
+    /// On the first page of a walk: the cursor to keep once the whole walk is taken in.
     pub cursor: Option<SyncCursor>,
 }
 

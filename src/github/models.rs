@@ -14,7 +14,7 @@ const GHOST: &str = "ghost";
 /// A name that comes as plain text or as an object: a label, an account, a milestone.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Named {
+pub(super) enum Named {
     Text(String),
     Object { login: Option<String>, title: Option<String>, name: Option<String> },
     Other(IgnoredAny),
@@ -32,7 +32,7 @@ impl Named {
     }
 }
 
-fn author(user: Option<Named>) -> String {
+pub(super) fn author(user: Option<Named>) -> String {
     user.and_then(Named::text).unwrap_or_else(|| GHOST.to_owned())
 }
 
@@ -100,6 +100,11 @@ impl RawIssue {
     pub(super) fn is(&self, repo: &RepoName, number: IssueNumber) -> bool {
         let named = self.repository_url.as_deref().map(|url| url.to_ascii_lowercase());
         self.number == number.get() && named.is_none_or(|url| url.ends_with(&format!("/repos/{repo}")))
+    }
+
+    /// The repository that the answer says it belongs to.
+    pub(super) fn named_repo(&self) -> Option<RepoName> {
+        self.repository_url.as_deref()?.rsplit_once("/repos/")?.1.parse().ok()
     }
 
     /// The issue of `repo` that this describes.
@@ -172,7 +177,7 @@ impl RawComment {
 }
 
 /// A repository.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(super) struct RawRepo {
     full_name: RepoName,
     html_url: Option<String>,
@@ -221,7 +226,10 @@ pub(super) fn single<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
 /// # Errors
 /// When the body is no list, or none of its rows is in form.
 pub(super) fn rows<T: DeserializeOwned>(body: &[u8], what: &str) -> Result<Vec<T>, String> {
-    let values: Vec<Value> = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
+    good_rows(serde_json::from_slice(body).map_err(|error| not_json(&error))?, what)
+}
+
+fn good_rows<T: DeserializeOwned>(values: Vec<Value>, what: &str) -> Result<Vec<T>, String> {
     let total = values.len();
     let mut first_wrong = None;
     let good: Vec<T> = values
@@ -235,6 +243,18 @@ pub(super) fn rows<T: DeserializeOwned>(body: &[u8], what: &str) -> Result<Vec<T
             Ok(good)
         }
         None => Ok(good),
+    }
+}
+
+/// The rows of a list that stands in an object, under `field`.
+///
+/// # Errors
+/// As [`rows`], and when there is no such field.
+pub(super) fn rows_in<T: DeserializeOwned>(body: &[u8], field: &str, what: &str) -> Result<Vec<T>, String> {
+    let mut whole: serde_json::Map<String, Value> = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
+    match whole.remove(field) {
+        Some(Value::Array(values)) => good_rows(values, what),
+        _ => Err(format!("out of form at {field}")),
     }
 }
 

@@ -1,85 +1,61 @@
 //! GitHub through octocrab: its transport and authentication, our own lenient models and paging.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use http::StatusCode;
 use serde_json::json;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
-use super::models::{self, RawComment, RawIssue, RawRepo};
+use super::models::{self, RawComment, RawIssue};
+use super::pull_models::{RawFeedback, RawPull};
+use super::repos::Ways;
 use super::transport::{Answer, Ask, Transport};
-use super::{IssuePage, IssueSource, PageToken, SourceError};
+use super::{Credentials, IssuePage, IssueSource, PageToken, PullPage, RepoList, SourceError};
 use crate::config::GithubConfig;
-use crate::domain::{Comment, Issue, IssueRef, Repo, RepoName};
+use crate::domain::{Comment, Feedback, FeedbackKind, Issue, IssueRef, PullRequest, RepoName, Timestamp};
 use crate::store::SyncCursor;
 
-/// Most pages of repositories read: 100 each.
-const REPO_PAGE_COUNT_MAX: usize = 500;
-/// Most pages of comments read below one issue: the first 1,000 comments.
+/// Most pages of comments, or of reviews, read below one issue: the first 1,000.
 const COMMENT_PAGE_COUNT_MAX: usize = 10;
+/// The issues of all repositories that a token's account belongs to: one fixed address, so that its tag
+/// tells at no cost that nothing changed anywhere.
+const CHANGES: &str = "/issues?filter=all&state=all&sort=updated&direction=desc&per_page=100";
 
 /// The issues of GitHub, or of a GitHub Enterprise server.
 pub struct GithubSource {
-    transport: Transport,
-    api_url: String,
-    authenticated: bool,
-    configured: Vec<RepoName>,
+    ways: Ways,
+    description: String,
+    /// GitHub has no list across this account's repositories: found out once.
+    has_no_changes: AtomicBool,
 }
 
 impl fmt::Debug for GithubSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GithubSource").field("api_url", &self.api_url).finish_non_exhaustive()
+        f.debug_struct("GithubSource").field("description", &self.description).finish_non_exhaustive()
     }
 }
 
 impl GithubSource {
-    /// Prepares the connection that `config` describes; sends nothing yet. Without a token only
-    /// public repositories named in the configuration are read. Needs a tokio runtime.
+    /// Prepares the connection that `config` describes, with `credentials`; sends nothing yet. Without
+    /// any only public repositories named in the configuration are read. Needs a tokio runtime.
     ///
     /// # Errors
-    /// [`SourceError::Unsupported`], naming the setting, when `config` cannot be used as it is.
-    pub fn new(config: &GithubConfig) -> Result<Self, SourceError> {
+    /// [`SourceError::Unsupported`], naming the setting, when they cannot be used as they are.
+    pub fn new(config: &GithubConfig, credentials: Credentials) -> Result<Self, SourceError> {
         let parse = |text: &String| {
             let what = "read github.repositories".to_owned();
             text.parse().map_err(|error| SourceError::Unsupported { what, why: format!("{error}") })
         };
         let configured = config.repositories.iter().map(parse).collect::<Result<_, SourceError>>()?;
-        Ok(Self {
-            transport: Transport::new(config)?,
-            api_url: config.api_url.clone(),
-            authenticated: !config.token.is_empty(),
-            configured,
-        })
-    }
-
-    /// The repositories that the token's account belongs to.
-    async fn account_repos(&self) -> Result<Vec<Repo>, SourceError> {
-        let ask = Ask::to("list", "the repositories of the token's account");
-        let first = "/user/repos?per_page=100&affiliation=owner,collaborator,organization_member";
-        let rows: Vec<RawRepo> = self.rows(&ask, first, REPO_PAGE_COUNT_MAX).await?;
-        Ok(rows.into_iter().filter_map(RawRepo::into_repo).collect())
-    }
-
-    /// One repository named in the configuration; `None` when it cannot be read now.
-    async fn configured_repo(&self, name: &RepoName) -> Result<Option<Repo>, SourceError> {
-        let ask = Ask::to("read the repository", name);
-        let answer = match self.transport.get(&ask, &format!("/repos/{name}"), None).await {
-            Ok(answer) => answer,
-            Err(error @ SourceError::Paused { .. }) => return Err(error),
-            Err(error) => {
-                warn!(repo = %name, "left out {name}, which github.repositories names: {error}");
-                return Ok(None);
-            }
-        };
-        let raw: RawRepo = models::single(&answer.body).map_err(|why| ask.unavailable(why))?;
-        // A renamed repository answers under its new name; the configured one is what was asked for.
-        Ok(raw.into_repo().map(|repo| Repo { full_name: name.clone(), ..repo }))
+        let description = format!("GitHub at {}, {credentials}", config.api_url);
+        let ways = Ways::new(config, credentials, configured)?;
+        Ok(Self { ways, description, has_no_changes: AtomicBool::new(false) })
     }
 
     /// Every row of a paged list, up to `page_count_max` pages.
     async fn rows<T: serde::de::DeserializeOwned>(
-        &self,
+        transport: &Transport,
         ask: &Ask,
         first: &str,
         page_count_max: usize,
@@ -87,7 +63,7 @@ impl GithubSource {
         let mut rows = Vec::new();
         let mut path = first.to_owned();
         for _ in 0..page_count_max {
-            let answer = self.transport.get(ask, &path, None).await?;
+            let answer = transport.get(ask, &path, None).await?;
             rows.append(&mut models::rows(&answer.body, &ask.to_string()).map_err(|why| ask.unavailable(why))?);
             match answer.next {
                 Some(next) => path = next,
@@ -102,29 +78,41 @@ impl GithubSource {
 #[async_trait]
 impl IssueSource for GithubSource {
     fn description(&self) -> String {
-        format!("GitHub at {}", self.api_url)
+        self.description.clone()
     }
 
-    async fn repo_list(&self) -> Result<Vec<Repo>, SourceError> {
-        let mut repos = Vec::new();
-        if self.authenticated {
-            match self.account_repos().await {
-                Ok(listed) => repos = listed,
-                // Tokens of an installation belong to no account: what the configuration names is left.
-                Err(error @ SourceError::Denied { .. }) if !self.configured.is_empty() && !is_unauthorized(&error) => {
-                    warn!("only the repositories that github.repositories names are read: {error}");
-                }
-                Err(error) => return Err(error),
+    async fn repo_list(&self) -> Result<RepoList, SourceError> {
+        self.ways.repo_list().await
+    }
+
+    async fn change_page(
+        &self,
+        cursor: &SyncCursor,
+        page: Option<PageToken>,
+    ) -> Result<Option<IssuePage>, SourceError> {
+        let Some(transport) = self.ways.of_account().filter(|_| !self.has_no_changes.load(Ordering::Relaxed)) else {
+            return Ok(None);
+        };
+        let ask = Ask::to("list", "the issues of the token's account");
+        let answer = match begin_or_go_on(transport, &ask, CHANGES, cursor.etag.as_deref(), page.as_ref()).await {
+            Err(SourceError::NotFound { .. } | SourceError::Denied { .. }) if page.is_none() => {
+                info!("GitHub offers no list across repositories here: each is asked by itself");
+                self.has_no_changes.store(true, Ordering::Relaxed);
+                return Ok(None);
             }
+            answer => answer?,
+        };
+        if answer.unchanged {
+            return Ok(Some(IssuePage { cursor: Some(cursor.clone()), ..IssuePage::default() }));
         }
-        for name in &self.configured {
-            if repos.iter().all(|repo| repo.full_name != *name) {
-                repos.extend(self.configured_repo(name).await?);
-            }
-        }
-        repos.sort_by(|a, b| a.full_name.cmp(&b.full_name));
-        repos.dedup_by(|a, b| a.full_name == b.full_name);
-        Ok(repos)
+        let rows: Vec<RawIssue> = models::rows(&answer.body, &ask.to_string()).map_err(|why| ask.unavailable(why))?;
+        let walk = Walk { since: cursor.updated_at, begins: page.is_none(), keeps_tag: true };
+        let page = walk.page(rows, answer, RawIssue::changed_at);
+        let issues = page.rows.into_iter().filter(|row| !row.is_pull_request()).filter_map(|row| {
+            let repo = row.named_repo()?;
+            told(row.into_issue(&repo), &repo, "an issue")
+        });
+        Ok(Some(IssuePage { issues: issues.collect(), next: page.next, cursor: page.cursor }))
     }
 
     async fn issue_page(
@@ -134,26 +122,28 @@ impl IssueSource for GithubSource {
         page: Option<PageToken>,
     ) -> Result<IssuePage, SourceError> {
         let ask = Ask::to("list the issues of", repo);
-        let begins = page.is_none();
-        // Only this fixed address is ever asked for with a tag: a tag belongs to one address.
-        let fixed = |state| format!("/repos/{repo}/issues?state={state}&sort=updated&direction=desc&per_page=100");
-        let path = match (page, cursor.updated_at) {
-            (Some(PageToken(path)), _) => path,
-            (None, Some(_)) => fixed("all"),
-            (None, None) => fixed("open"),
-        };
-        let etag = cursor.etag.as_deref().filter(|_| begins && cursor.updated_at.is_some());
-        let answer = self.transport.get(&ask, &path, etag).await?;
+        // Only a fixed address is ever asked for with a tag: a tag belongs to one address.
+        let state = if cursor.updated_at.is_some() { "all" } else { "open" };
+        let first = format!("/repos/{repo}/issues?state={state}&sort=updated&direction=desc&per_page=100");
+        let etag = cursor.etag.as_deref().filter(|_| cursor.updated_at.is_some());
+        let transport = self.ways.to(repo).await?;
+        let answer = begin_or_go_on(&transport, &ask, &first, etag, page.as_ref()).await?;
         if answer.unchanged {
             return Ok(IssuePage { cursor: Some(cursor.clone()), ..IssuePage::default() });
         }
         let rows: Vec<RawIssue> = models::rows(&answer.body, &ask.to_string()).map_err(|why| ask.unavailable(why))?;
-        Ok(page_of(repo, cursor, begins, rows, answer))
+        // The tag of a first walk belongs to another address (`state=open`).
+        let keeps_tag = cursor.updated_at.is_some();
+        let walk = Walk { since: cursor.updated_at, begins: page.is_none(), keeps_tag };
+        let page = walk.page(rows, answer, RawIssue::changed_at);
+        let issues = page.rows.into_iter().filter(|row| !row.is_pull_request());
+        let issues = issues.filter_map(|row| told(row.into_issue(repo), repo, "an issue")).collect();
+        Ok(IssuePage { issues, next: page.next, cursor: page.cursor })
     }
 
     async fn issue_get(&self, issue: &IssueRef) -> Result<Option<Issue>, SourceError> {
         let ask = Ask::to("read the issue", issue);
-        let answer = match self.transport.get(&ask, &issue_path(issue), None).await {
+        let answer = match self.ways.to(&issue.repo).await?.get(&ask, &issue_path(issue), None).await {
             Ok(answer) => answer,
             Err(SourceError::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error),
@@ -168,13 +158,71 @@ impl IssueSource for GithubSource {
     async fn comment_list(&self, issue: &IssueRef) -> Result<Vec<Comment>, SourceError> {
         let ask = Ask::to("list the comments of", issue);
         let first = format!("{}/comments?per_page=100", issue_path(issue));
-        let rows: Vec<RawComment> = self.rows(&ask, &first, COMMENT_PAGE_COUNT_MAX).await?;
+        let transport = self.ways.to(&issue.repo).await?;
+        let rows: Vec<RawComment> = Self::rows(&transport, &ask, &first, COMMENT_PAGE_COUNT_MAX).await?;
         Ok(rows.into_iter().map(RawComment::into_comment).collect())
+    }
+
+    async fn pull_get(&self, pull: &IssueRef) -> Result<Option<PullRequest>, SourceError> {
+        let ask = Ask::to("read the pull request", pull);
+        let path = format!("/repos/{}/pulls/{}", pull.repo, pull.number);
+        let answer = match self.ways.to(&pull.repo).await?.get(&ask, &path, None).await {
+            Ok(answer) => answer,
+            Err(SourceError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let raw: RawPull = models::single(&answer.body).map_err(|why| ask.unavailable(why))?;
+        raw.into_pull(&pull.repo).map(Some).map_err(|field| ask.unavailable(format!("out of form at {field}")))
+    }
+
+    async fn pull_page(
+        &self,
+        repo: &RepoName,
+        cursor: &SyncCursor,
+        page: Option<PageToken>,
+    ) -> Result<PullPage, SourceError> {
+        let ask = Ask::to("list the pull requests of", repo);
+        let first = format!("/repos/{repo}/pulls?state=all&sort=updated&direction=desc&per_page=100");
+        let transport = self.ways.to(repo).await?;
+        let answer = begin_or_go_on(&transport, &ask, &first, cursor.etag.as_deref(), page.as_ref()).await?;
+        if answer.unchanged {
+            return Ok(PullPage { cursor: Some(cursor.clone()), ..PullPage::default() });
+        }
+        let rows: Vec<RawPull> = models::rows(&answer.body, &ask.to_string()).map_err(|why| ask.unavailable(why))?;
+        let walk = Walk { since: cursor.updated_at, begins: page.is_none(), keeps_tag: true };
+        let page = walk.page(rows, answer, RawPull::changed_at);
+        let pulls = page.rows.into_iter().filter_map(|row| told(row.into_pull(repo), repo, "a pull request")).collect();
+        Ok(PullPage { pulls, next: page.next, cursor: page.cursor })
+    }
+
+    async fn feedback_list(&self, pull: &PullRequest, since: Option<Timestamp>) -> Result<Vec<Feedback>, SourceError> {
+        let (repo, number) = (&pull.repo, pull.number);
+        let transport = self.ways.to(repo).await?;
+        let newer = since.map(|since| format!("&since={}", since.format("%Y-%m-%dT%H:%M:%SZ"))).unwrap_or_default();
+        let lists = [
+            (FeedbackKind::ReviewChangesRequested, format!("/repos/{repo}/pulls/{number}/reviews?per_page=100")),
+            (FeedbackKind::ReviewComment, format!("/repos/{repo}/pulls/{number}/comments?per_page=100{newer}")),
+            (FeedbackKind::PrComment, format!("/repos/{repo}/issues/{number}/comments?per_page=100{newer}")),
+        ];
+        let mut found = Vec::new();
+        for (kind, first) in lists {
+            let ask = Ask::to("list the feedback on", pull.pull_ref());
+            let rows: Vec<RawFeedback> = Self::rows(&transport, &ask, &first, COMMENT_PAGE_COUNT_MAX).await?;
+            let wanted = |row: &RawFeedback| kind != FeedbackKind::ReviewChangesRequested || row.requests_changes();
+            found.extend(rows.into_iter().filter(wanted).filter_map(|row| row.into_feedback(kind, pull)));
+        }
+        // GitHub filters comments by their last edit, which also counts when a drafted one is sent; it does
+        // not filter reviews.
+        let is_review = |feedback: &Feedback| feedback.kind == FeedbackKind::ReviewChangesRequested;
+        found.retain(|feedback| !is_review(feedback) || since.is_none_or(|since| feedback.created_at >= since));
+        found.sort_by_key(|feedback| (feedback.created_at, feedback.id));
+        Ok(found)
     }
 
     async fn issue_close(&self, issue: &IssueRef) -> Result<(), SourceError> {
         let body = json!({ "state": "closed", "state_reason": "completed" });
-        self.transport.patch(&Ask::to("close the issue", issue), &issue_path(issue), &body).await.map(drop)
+        let transport = self.ways.to(&issue.repo).await?;
+        transport.patch(&Ask::to("close the issue", issue), &issue_path(issue), &body).await.map(drop)
     }
 }
 
@@ -182,28 +230,56 @@ fn issue_path(issue: &IssueRef) -> String {
     format!("/repos/{}/issues/{}", issue.repo, issue.number)
 }
 
-fn is_unauthorized(error: &SourceError) -> bool {
-    matches!(error, SourceError::Denied { status, .. } if *status == StatusCode::UNAUTHORIZED.as_u16())
+/// A row in form; of another only the place is told.
+fn told<T>(read: Result<T, &'static str>, repo: &RepoName, what: &str) -> Option<T> {
+    read.map_err(|field| warn!(%repo, "left out {what} of {repo}: out of form at {field}")).ok()
 }
 
-fn page_of(repo: &RepoName, cursor: &SyncCursor, begins: bool, rows: Vec<RawIssue>, answer: Answer) -> IssuePage {
-    let since = cursor.updated_at;
-    let newest = rows.iter().map(RawIssue::changed_at).max();
-    // Rows of the very second of the cursor are read again: GitHub's times have no finer grain, and
-    // something may have changed later in that second.
-    let reached = rows.iter().any(|row| since.is_some_and(|since| row.changed_at() < since));
-    let fresh = rows.into_iter().filter(|row| since.is_none_or(|since| row.changed_at() >= since));
-    let issues = fresh.filter(|row| !row.is_pull_request()).filter_map(|row| {
-        row.into_issue(repo).map_err(|field| warn!(%repo, "left out an issue of {repo}: out of form at {field}")).ok()
-    });
-    IssuePage {
-        issues: issues.collect(),
-        next: answer.next.filter(|_| !reached).map(PageToken),
-        cursor: begins.then(|| SyncCursor {
-            // The tag of a first walk belongs to another address (`state=open`).
-            etag: answer.etag.filter(|_| since.is_some()),
-            // An empty repository is synced as of now, by GitHub's clock: the next walk is conditional.
-            updated_at: newest.max(since).or(answer.date),
-        }),
+/// The first page of a walk, unless it still has its tag; or the page where the walk goes on.
+async fn begin_or_go_on(
+    transport: &Transport,
+    ask: &Ask,
+    first: &str,
+    etag: Option<&str>,
+    page: Option<&PageToken>,
+) -> Result<Answer, SourceError> {
+    match page {
+        Some(PageToken(path)) => transport.get(ask, path, None).await,
+        None => transport.get(ask, first, etag).await,
+    }
+}
+
+/// A walk over a list whose newest change comes first.
+struct Walk {
+    /// Only what changed since then.
+    since: Option<Timestamp>,
+    begins: bool,
+    /// Whether the tag of the first page serves the next walk.
+    keeps_tag: bool,
+}
+
+struct WalkPage<T> {
+    rows: Vec<T>,
+    next: Option<PageToken>,
+    cursor: Option<SyncCursor>,
+}
+
+impl Walk {
+    /// The part of a page that is new, and where the walk and the next one go on.
+    fn page<T>(&self, rows: Vec<T>, answer: Answer, changed_at: impl Fn(&T) -> Timestamp) -> WalkPage<T> {
+        let newest = rows.iter().map(&changed_at).max();
+        // Rows of the very second of the cursor are read again: GitHub's times have no finer grain, and
+        // something may have changed later in that second.
+        let is_new = |row: &T| self.since.is_none_or(|since| changed_at(row) >= since);
+        let reached = rows.iter().any(|row| !is_new(row));
+        WalkPage {
+            rows: rows.into_iter().filter(is_new).collect(),
+            next: answer.next.filter(|_| !reached).map(PageToken),
+            cursor: self.begins.then(|| SyncCursor {
+                etag: answer.etag.filter(|_| self.keeps_tag),
+                // An empty list is read as of now, by GitHub's clock: the next walk is conditional.
+                updated_at: newest.max(self.since).or(answer.date),
+            }),
+        }
     }
 }

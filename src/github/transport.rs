@@ -3,11 +3,12 @@
 use std::error::Error as _;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use http::header::{DATE, ETAG, IF_NONE_MATCH, LINK};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use octocrab::Octocrab;
 use serde_json::Value;
@@ -15,8 +16,9 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
+use super::access::Access;
 use super::pause::{Budget, Pause, budget};
-use super::{SourceError, paging};
+use super::{Credentials, SourceError, paging};
 use crate::config::GithubConfig;
 use crate::domain::Timestamp;
 
@@ -80,13 +82,26 @@ pub(super) struct Answer {
 enum Miss {
     /// Another attempt may go through.
     Passing(String),
+    /// The token is not accepted: a new one may be.
+    Unauthorized(SourceError),
     /// It would fail again.
     Lasting(SourceError),
 }
 
+/// One request, as often as it is sent.
+struct Call<'c> {
+    ask: &'c Ask,
+    method: Method,
+    path: &'c str,
+    etag: Option<&'c str>,
+    body: Option<&'c Value>,
+    /// How often it may be sent when the connection or GitHub fails in between.
+    attempt_count_max: u32,
+}
+
 /// One token's way to GitHub.
 pub(super) struct Transport {
-    client: Octocrab,
+    access: Access,
     root: Uri,
     pause: Pause,
     slots: Semaphore,
@@ -95,8 +110,9 @@ pub(super) struct Transport {
 }
 
 impl Transport {
-    /// Prepares the client; sends nothing. Needs a tokio runtime, for octocrab's worker.
-    pub(super) fn new(config: &GithubConfig) -> Result<Self, SourceError> {
+    /// Prepares the client of a token, or of an app itself; sends nothing. Needs a tokio runtime, for
+    /// octocrab's worker.
+    pub(super) fn new(config: &GithubConfig, credentials: &Credentials) -> Result<Self, SourceError> {
         let refused = |why: String| SourceError::Unsupported { what: "reach GitHub".into(), why };
         let root = api_root(&config.api_url).map_err(|why| refused(format!("github.api_url {why}")))?;
         let connect_wait = Duration::from_secs(config.connect_timeout_seconds);
@@ -109,61 +125,98 @@ impl Transport {
             .add_header(http::header::ACCEPT, "application/vnd.github+json".into())
             .base_uri(root.clone())
             .map_err(|_| refused("github.api_url is no address".into()))?;
-        if !config.token.is_empty() {
-            let token = config.token.expose();
-            // octocrab panics on a token that cannot stand in a header.
-            HeaderValue::from_str(token)
-                .map_err(|_| refused("github.token holds characters that no token has".into()))?;
-            builder = builder.personal_token(token);
+        match credentials {
+            Credentials::None => {}
+            Credentials::Token(token) | Credentials::GhToken(token) => {
+                // octocrab panics on a token that cannot stand in a header.
+                HeaderValue::from_str(token.expose())
+                    .map_err(|_| refused("github.token holds characters that no token has".into()))?;
+                builder = builder.personal_token(token.expose());
+            }
+            Credentials::App(app) => {
+                builder = builder
+                    .app_from_rsa_pem(app.id.into(), app.private_key.expose())
+                    .map_err(|_| refused("the private key of github.app is no RSA key in PEM form".into()))?;
+            }
         }
         let client = builder.build().map_err(|error| refused(innermost(&error)))?;
+        Ok(Self::over(Access::fixed(client), root, connect_wait, read_wait))
+    }
+
+    /// The way of one installation of an app, whose own way `app` is: with a token, a budget and a pause
+    /// of its own.
+    pub(super) fn of_installation(app: &Arc<Self>, id: u64) -> Self {
+        let access = Access::installation(Arc::clone(app), id);
+        Self::over(access, app.root.clone(), app.head_wait - app.read_wait, app.read_wait)
+    }
+
+    fn over(access: Access, root: Uri, connect_wait: Duration, read_wait: Duration) -> Self {
         let slots = Semaphore::new(REQUESTS_AT_ONCE_MAX);
-        Ok(Self { client, root, pause: Pause::default(), slots, head_wait: connect_wait + read_wait, read_wait })
+        Self { access, root, pause: Pause::default(), slots, head_wait: connect_wait + read_wait, read_wait }
+    }
+
+    /// The client that carries no token of an installation.
+    pub(super) async fn client(&self) -> Result<Octocrab, SourceError> {
+        Ok(self.access.client().await?.0)
     }
 
     /// Reads `path`, unless it still has the tag `etag`. Tries again when that may help.
     pub(super) async fn get(&self, ask: &Ask, path: &str, etag: Option<&str>) -> Result<Answer, SourceError> {
-        let mut headers = HeaderMap::new();
-        if let Some(tag) = etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
-            headers.insert(IF_NONE_MATCH, tag);
-        }
-        let mut attempt = 1;
+        let attempt_count_max = ATTEMPT_COUNT_MAX;
+        self.send(Call { ask, method: Method::GET, path, etag, body: None, attempt_count_max }).await
+    }
+
+    /// Changes `path`. Sent once: whether a lost answer meant yes cannot be known.
+    pub(super) async fn patch(&self, ask: &Ask, path: &str, body: &Value) -> Result<Answer, SourceError> {
+        let body = Some(body);
+        self.send(Call { ask, method: Method::PATCH, path, etag: None, body, attempt_count_max: 1 }).await
+    }
+
+    /// Asks for something new at `path` of which it does not matter if it was made twice: a token.
+    pub(super) async fn post(&self, ask: &Ask, path: &str, body: &Value) -> Result<Answer, SourceError> {
+        let (body, attempt_count_max) = (Some(body), ATTEMPT_COUNT_MAX);
+        self.send(Call { ask, method: Method::POST, path, etag: None, body, attempt_count_max }).await
+    }
+
+    async fn send(&self, call: Call<'_>) -> Result<Answer, SourceError> {
+        let (mut attempt, mut renewed) = (1, false);
         loop {
-            let request = self.client._get_with_headers(path, Some(headers.clone()));
-            match self.attempt(ask, request).await {
+            // Before a token is asked for: the pause is that token's.
+            self.unless_paused()?;
+            let (client, token) = self.access.client().await?;
+            match self.attempt(&call, client).await {
                 Ok(answer) => return Ok(answer),
                 Err(Miss::Lasting(error)) => return Err(error),
-                Err(Miss::Passing(why)) if attempt == ATTEMPT_COUNT_MAX => {
-                    return Err(ask.unavailable(format!("{why} ({attempt} attempts)")));
+                // It was refused before anything was done, so a change may be sent again too.
+                Err(Miss::Unauthorized(error)) => {
+                    if renewed || !self.access.forget(token).await {
+                        return Err(error);
+                    }
+                    renewed = true;
+                    continue;
                 }
-                Err(Miss::Passing(why)) => debug!("could not {ask}, attempt {attempt}: {why}"),
+                Err(Miss::Passing(why)) if attempt == call.attempt_count_max => {
+                    let tries = if attempt > 1 { format!(" ({attempt} attempts)") } else { String::new() };
+                    return Err(call.ask.unavailable(format!("{why}{tries}")));
+                }
+                Err(Miss::Passing(why)) => debug!("could not {}, attempt {attempt}: {why}", call.ask),
             }
             sleep(retry_wait(attempt)).await;
             attempt += 1;
         }
     }
 
-    /// Changes `path`. Sent once: whether a lost answer meant yes cannot be known.
-    pub(super) async fn patch(&self, ask: &Ask, path: &str, body: &Value) -> Result<Answer, SourceError> {
-        let request = self.client._patch(path, Some(body));
-        self.attempt(ask, request).await.map_err(|miss| match miss {
-            Miss::Passing(why) => ask.unavailable(why),
-            Miss::Lasting(error) => error,
-        })
+    fn unless_paused(&self) -> Result<(), SourceError> {
+        let remaining = self.pause.remaining(Instant::now());
+        remaining.map_or(Ok(()), |retry_after| Err(SourceError::Paused { retry_after }))
     }
 
-    async fn attempt(
-        &self,
-        ask: &Ask,
-        request: impl Future<Output = octocrab::Result<Response<Body>>>,
-    ) -> Result<Answer, Miss> {
+    async fn attempt(&self, call: &Call<'_>, client: Octocrab) -> Result<Answer, Miss> {
         let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
         // Only now: the pause may have begun while this request waited its turn.
-        if let Some(retry_after) = self.pause.remaining(Instant::now()) {
-            return Err(Miss::Lasting(SourceError::Paused { retry_after }));
-        }
+        self.unless_paused().map_err(Miss::Lasting)?;
         let whole = Duration::from_secs(ANSWER_SECONDS_MAX).max(self.head_wait);
-        let answer = timeout(whole, self.exchange(ask, request)).await;
+        let answer = timeout(whole, self.exchange(call.ask, sent(call, &client))).await;
         answer.unwrap_or_else(|_| Err(Miss::Passing(format!("no whole answer within {} s", whole.as_secs()))))
     }
 
@@ -209,6 +262,7 @@ impl Transport {
             200..=299 | 304 => Ok(()),
             404 | 410 => lasting(SourceError::NotFound { what: ask.subject.clone() }),
             502..=504 => Err(Miss::Passing(format!("status {code}"))),
+            401 => Err(Miss::Unauthorized(SourceError::Denied { what: ask.to_string(), status: code })),
             400..=499 => lasting(SourceError::Denied { what: ask.to_string(), status: code }),
             _ => lasting(ask.unavailable(format!("status {code}"))),
         }
@@ -229,6 +283,21 @@ impl Transport {
                 return Err(Miss::Lasting(ask.unavailable(why)));
             }
             bytes.extend_from_slice(data);
+        }
+    }
+}
+
+/// Sends one request through octocrab, which adds the token.
+async fn sent(call: &Call<'_>, client: &Octocrab) -> octocrab::Result<Response<Body>> {
+    match call.method {
+        Method::POST => client._post(call.path, call.body).await,
+        Method::PATCH => client._patch(call.path, call.body).await,
+        _ => {
+            let mut headers = HeaderMap::new();
+            if let Some(tag) = call.etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
+                headers.insert(IF_NONE_MATCH, tag);
+            }
+            client._get_with_headers(call.path, Some(headers)).await
         }
     }
 }

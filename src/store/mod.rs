@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     Advance, AgentId, Claim, ClaimId, ClaimStatus, Decision, DecisionId, Event, EventDraft, EventSeq, FollowUp, Issue,
-    IssueFacts, IssueRef, PullRequest, Repo, RepoName, RequestId, Step, Timestamp, TransitionError, WorkItemId,
+    IssueFacts, IssueNumber, IssueRef, PullRequest, Repo, RepoName, RequestId, Step, Timestamp, TransitionError,
+    WorkItemId,
 };
 
 pub use follow_ups::{
@@ -76,8 +77,18 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     async fn issue_list(&self, filter: IssueFilter) -> Result<Vec<Issue>, StoreError>;
     /// One issue as last synced.
     async fn issue_get(&self, issue: IssueRef) -> Result<Option<Issue>, StoreError>;
+    /// The numbers of all open issues of a repository, claimed ones too, as last synced.
+    async fn issue_number_list(&self, repo: RepoName) -> Result<Vec<IssueNumber>, StoreError>;
     /// How far each repository was synced.
     async fn cursor_list(&self) -> Result<Vec<(RepoName, SyncCursor)>, StoreError>;
+    /// How far a list was read that is not one repository's issues; an empty cursor if never.
+    async fn list_cursor_get(&self, list: ListName) -> Result<SyncCursor, StoreError>;
+    /// Notes how far such lists were read: all of them, or none.
+    async fn list_cursor_set(&self, reached: Vec<(ListName, SyncCursor)>) -> Result<(), StoreError>;
+    /// What the sync noted about repositories.
+    async fn repo_mark_list(&self) -> Result<Vec<(RepoName, RepoMark)>, StoreError>;
+    /// Notes it: all of them, or none.
+    async fn repo_mark_set(&self, marks: Vec<(RepoName, RepoMark)>) -> Result<(), StoreError>;
 
     /// Writes events that belong to no other write.
     async fn event_append(&self, drafts: Vec<EventDraft>) -> Result<(), StoreError>;
@@ -273,6 +284,24 @@ pub struct SyncCursor {
     pub etag: Option<String>,
     /// The newest change seen; only later ones are read next time.
     pub updated_at: Option<Timestamp>,
+}
+
+/// A list that is read from its newest change back to where the last reading began.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ListName {
+    /// The issues of all repositories that the token's account belongs to.
+    Changes,
+    /// The pull requests of a repository.
+    Pulls(RepoName),
+}
+
+/// What the sync notes about a repository, apart from its cursor.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RepoMark {
+    /// Whether the account's list has shown every change since the repository was last walked.
+    pub followed: bool,
+    /// When all its open issues were last read.
+    pub reconciled_at: Option<Timestamp>,
 }
 
 /// Why the store could not do what was asked. Nothing was changed.

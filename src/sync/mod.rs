@@ -4,7 +4,11 @@
 //! claimed number may be a pull request. So nothing is closed or forgotten here because it was missing
 //! from a list; it is read by itself first.
 
+mod changes;
+mod pulls;
+mod reconcile;
 mod report;
+mod visits;
 mod walk;
 
 use std::collections::HashSet;
@@ -12,10 +16,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::{StreamExt, stream};
 
-use crate::domain::{Clock, EventDraft, EventKind, Repo, RepoName};
+use self::changes::Changes;
+use self::visits::Visit;
+use crate::config::SyncConfig;
+use crate::domain::{Clock, EventDraft, EventKind, RepoName, Timestamp};
 use crate::github::{IssueSource, SourceError};
-use crate::store::{Store, SyncCursor};
+use crate::store::{RepoMark, Store};
 
+pub use pulls::{PullNews, PullReading, PullWatch};
 pub use report::{SyncError, SyncReport};
 
 /// Repositories walked at once: four keep GitHub busy without meeting its secondary limits.
@@ -27,37 +35,30 @@ pub struct Sync {
     source: Arc<dyn IssueSource>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-}
-
-/// One repository to walk.
-struct Visit {
-    repo: RepoName,
-    cursor: SyncCursor,
-    /// Whether the source lists it still.
-    listed: bool,
+    /// Repositories whose changes the account's list was seen not to show: they are walked alone.
+    unlisted: Mutex<HashSet<RepoName>>,
 }
 
 impl Sync {
     /// Reconciles `store` with `source`.
     pub fn new(source: Arc<dyn IssueSource>, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { source, store, clock }
+        Self { source, store, clock, unlisted: Mutex::default() }
     }
 
-    /// Reads what repositories there are, and from those `admitted` what changed since the last time.
-    /// `admitted` is asked after the store has learnt of the repositories. Failures are in the report:
-    /// one repository's never stop another's, a pause that GitHub asks for ends the run early. What
-    /// was read until then is kept, and the next run goes on from there.
-    pub async fn run_once(&self, admitted: impl Fn(&RepoName) -> bool + Send + std::marker::Sync) -> SyncReport {
+    /// Reads what repositories there are, and from those `admitted` what changed since the last time:
+    /// all of an account's at once where the source can tell, one by one otherwise. Some are read as a
+    /// whole, as often as `pace` says. `admitted` is asked after the store has learnt of the
+    /// repositories. Failures are in the report: one repository's never stop another's, and a pause
+    /// that GitHub asks for lets nothing more be sent with that token. What was read until then is
+    /// kept, and the next run goes on from there.
+    pub async fn run_once(
+        &self,
+        pace: &SyncConfig,
+        admitted: impl Fn(&RepoName) -> bool + Send + std::marker::Sync,
+    ) -> SyncReport {
         let report = Mutex::new(SyncReport::default());
-        match self.visits().await {
-            Ok((visits, listing)) => {
-                report.lock().unwrap_or_else(PoisonError::into_inner).note_general(listing, self.clock.now());
-                let visits: Vec<Visit> = visits.into_iter().filter(|visit| admitted(&visit.repo)).collect();
-                stream::iter(visits).for_each_concurrent(REPOS_AT_ONCE_MAX, |visit| self.visit(visit, &report)).await;
-            }
-            Err(error) => {
-                report.lock().unwrap_or_else(PoisonError::into_inner).note_general(Err(error), self.clock.now())
-            }
+        if let Err(error) = self.run(pace, admitted, &report).await {
+            noted(&report).note_general(Err(error), self.clock.now());
         }
         let mut report = report.into_inner().unwrap_or_else(PoisonError::into_inner);
         report.failures.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -70,47 +71,88 @@ impl Sync {
         report
     }
 
-    /// The repositories to walk: those listed, and those known from before that are listed no more.
-    /// When the list cannot be had, the known ones are walked all the same.
-    async fn visits(&self) -> Result<(Vec<Visit>, Result<(), SyncError>), SyncError> {
-        let known = self.store.cursor_list().await?;
-        let (listed, failed) = match self.source.repo_list().await {
-            Ok(listed) => (Some(listed), Ok(())),
-            Err(error @ SourceError::Paused { .. }) => return Err(error.into()),
-            Err(error) => (None, Err(error.into())),
-        };
-        let names: HashSet<RepoName> = listed.iter().flatten().map(|repo: &Repo| repo.full_name.clone()).collect();
-        let mut visits: Vec<Visit> = known
-            .into_iter()
-            .map(|(repo, cursor)| Visit { listed: listed.is_none() || names.contains(&repo), repo, cursor })
-            .collect();
-        let visited: HashSet<RepoName> = visits.iter().map(|visit| visit.repo.clone()).collect();
-        let fresh = names.into_iter().filter(|repo| !visited.contains(repo));
-        visits.extend(fresh.map(|repo| Visit { repo, cursor: SyncCursor::default(), listed: true }));
-        visits.sort_by(|a, b| a.repo.cmp(&b.repo));
-        if let Some(repos) = listed.filter(|repos| !repos.is_empty()) {
-            self.store.repo_apply(repos).await?;
-        }
-        Ok((visits, failed))
+    async fn run(
+        &self,
+        pace: &SyncConfig,
+        admitted: impl Fn(&RepoName) -> bool + Send + std::marker::Sync,
+        report: &Mutex<SyncReport>,
+    ) -> Result<(), SyncError> {
+        let (mut visits, listing) = self.visits().await?;
+        let is_listed = listing.is_ok();
+        noted(report).note_general(listing, self.clock.now());
+        visits.retain(|visit| admitted(&visit.repo));
+        let changes = if is_listed { self.follow(&visits, report).await? } else { Changes::Untold };
+        self.plan_reconciles(&mut visits, pace);
+        let walks = visits.into_iter().map(|visit| self.visit(visit, &changes, report));
+        stream::iter(walks).for_each_concurrent(REPOS_AT_ONCE_MAX, |walk| walk).await;
+        Ok(())
     }
 
-    /// Walks one repository, unless a pause began meanwhile, and notes what came of it.
-    async fn visit(&self, visit: Visit, report: &Mutex<SyncReport>) {
-        if report.lock().unwrap_or_else(PoisonError::into_inner).paused_until.is_some() {
-            return;
-        }
-        let outcome = match self.walk_repo(&visit.repo, visit.cursor).await {
+    /// Brings one repository up to date, and notes what came of it.
+    async fn visit(&self, visit: Visit, changes: &Changes, report: &Mutex<SyncReport>) {
+        let outcome = match self.bring_up_to_date(&visit, changes, report).await {
             // Missing from the list, and from its own address: it is gone.
             Err(SyncError::Source(SourceError::NotFound { .. })) if !visit.listed => {
-                self.store.repo_remove(visit.repo.clone()).await.map(|()| None).map_err(SyncError::from)
+                let forgotten = self.store.repo_remove(visit.repo.clone()).await.map_err(SyncError::from);
+                forgotten
+                    .map(|()| tracing::info!(repo = %visit.repo, "forgot {}: the source has it no more", visit.repo))
             }
-            outcome => outcome.map(Some),
+            outcome => outcome,
         };
-        let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
-        match outcome {
-            Ok(Some(walked)) => report.note_walked(&walked),
-            Ok(None) => tracing::info!(repo = %visit.repo, "forgot {}: the source has it no more", visit.repo),
-            Err(error) => report.note_failure(visit.repo, error, self.clock.now()),
+        if let Err(error) = outcome {
+            noted(report).note_failure(visit.repo, error, self.clock.now());
         }
     }
+
+    async fn bring_up_to_date(
+        &self,
+        visit: &Visit,
+        changes: &Changes,
+        report: &Mutex<SyncReport>,
+    ) -> Result<(), SyncError> {
+        let mut mark = visit.mark;
+        let was_shown = mark.followed && changes.show(&visit.repo);
+        if was_shown {
+            noted(report).repos_scanned += 1;
+        } else {
+            let walked = self.walk_repo(&visit.repo, visit.cursor.clone()).await?;
+            noted(report).note_walked(&walked);
+            // If the account's list was read before this walk, it shows every change from here on.
+            mark.followed = changes.show(&visit.repo);
+        }
+        if visit.reconcile {
+            let reconciled = self.reconcile_repo(&visit.repo).await?;
+            noted(report).note_applied(&reconciled.walked);
+            if let Some(horizon) = changes.horizon().filter(|_| was_shown) {
+                mark.followed = !self.is_unlisted_by(&visit.repo, &reconciled, horizon);
+            }
+            if reconciled.complete {
+                mark.reconciled_at = Some(self.clock.now());
+            }
+        }
+        self.note_mark(visit, mark).await
+    }
+
+    async fn note_mark(&self, visit: &Visit, mark: RepoMark) -> Result<(), SyncError> {
+        if mark != visit.noted_mark {
+            self.store.repo_mark_set(vec![(visit.repo.clone(), mark)]).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a full reading found what the account's list should have shown before `horizon`. Such a
+    /// repository is walked alone from then on.
+    fn is_unlisted_by(&self, repo: &RepoName, reconciled: &reconcile::Reconciled, horizon: Timestamp) -> bool {
+        let Some(missed) = reconciled.unknown_before(horizon) else { return false };
+        tracing::warn!(
+            %repo,
+            "the account's list of issues did not show {repo}#{missed}: {repo} is asked by itself from now on"
+        );
+        self.unlisted.lock().unwrap_or_else(PoisonError::into_inner).insert(repo.clone());
+        true
+    }
+}
+
+fn noted(report: &Mutex<SyncReport>) -> std::sync::MutexGuard<'_, SyncReport> {
+    report.lock().unwrap_or_else(PoisonError::into_inner)
 }

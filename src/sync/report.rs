@@ -77,6 +77,11 @@ impl SyncReport {
 
     pub(super) fn note_walked(&mut self, walked: &Walked) {
         self.repos_scanned += 1;
+        self.note_applied(walked);
+    }
+
+    /// Counts what was read, apart from the repository.
+    pub(super) fn note_applied(&mut self, walked: &Walked) {
         self.open_issues_seen += walked.open.len();
         self.newly_opened_issues += walked.applied.newly_opened;
         self.externally_closed_claims += walked.applied.claims_closed;

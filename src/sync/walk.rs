@@ -1,15 +1,15 @@
 //! The walk over one repository's issues.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use tracing::info;
 
 use super::{Sync, SyncError};
-use crate::domain::{Issue, IssueNumber, IssueState, RepoName};
-use crate::store::{ClaimFilter, IssueApplied, IssueBatch, SyncCursor};
+use crate::domain::{Issue, IssueNumber, IssueState, RepoName, Timestamp};
+use crate::store::{IssueApplied, IssueBatch, SyncCursor};
 
 /// Most pages of one walk: 200,000 issues.
-const PAGE_COUNT_MAX: usize = 2_000;
+pub(super) const PAGE_COUNT_MAX: usize = 2_000;
 /// Pages between two lines of progress.
 const PROGRESS_PAGE_COUNT: usize = 10;
 /// How often all open issues are read anew because some were closed meanwhile.
@@ -18,8 +18,8 @@ const FULL_WALK_COUNT_MAX: usize = 3;
 /// What one walk read, and what the store made of it.
 #[derive(Debug, Default)]
 pub(super) struct Walked {
-    /// Numbers of open issues read.
-    pub(super) open: HashSet<IssueNumber>,
+    /// Open issues read, and when each last changed.
+    pub(super) open: HashMap<IssueNumber, Timestamp>,
     /// What changed in the store.
     pub(super) applied: IssueApplied,
     closed: HashSet<IssueNumber>,
@@ -27,7 +27,27 @@ pub(super) struct Walked {
 }
 
 impl Walked {
-    fn add(&mut self, applied: IssueApplied) {
+    /// What these issues tell, before the store has them.
+    pub(super) fn of(issues: &[Issue]) -> Self {
+        let mut walked = Self::default();
+        walked.see(issues);
+        walked
+    }
+
+    fn see(&mut self, issues: &[Issue]) {
+        for issue in issues {
+            match issue.state {
+                IssueState::Open => {
+                    self.open.insert(issue.number, issue.updated_at);
+                }
+                IssueState::Closed => {
+                    self.closed.insert(issue.number);
+                }
+            }
+        }
+    }
+
+    pub(super) fn add(&mut self, applied: IssueApplied) {
         self.applied.newly_opened += applied.newly_opened;
         self.applied.updated += applied.updated;
         self.applied.claims_closed += applied.claims_closed;
@@ -36,7 +56,7 @@ impl Walked {
     fn take_in(&mut self, other: Self) {
         self.add(other.applied);
         self.open.extend(other.open);
-        self.open.retain(|number| !other.closed.contains(number));
+        self.open.retain(|number, _| !other.closed.contains(number));
     }
 }
 
@@ -58,6 +78,7 @@ impl Sync {
     /// move up, perhaps past a page boundary and out of sight. So what changed meanwhile is read next,
     /// and if that shows such an issue, all are read anew.
     async fn walk_all(&self, repo: &RepoName, cursor: &SyncCursor) -> Result<(Walked, SyncCursor), SyncError> {
+        let known = self.known_open(repo).await?;
         let mut walked = Walked::default();
         let mut reached = cursor.clone();
         for _ in 0..FULL_WALK_COUNT_MAX {
@@ -68,7 +89,7 @@ impl Sync {
                 break;
             }
             let (meanwhile, now_at) = self.walk_since(repo, &reached).await?;
-            let settled = meanwhile.closed.is_disjoint(&all.open);
+            let settled = meanwhile.closed.iter().all(|number| !all.open.contains_key(number));
             walked.take_in(all);
             walked.take_in(meanwhile);
             reached = now_at;
@@ -77,14 +98,18 @@ impl Sync {
             }
         }
         if reached != *cursor {
-            self.confirm_claims(repo, &mut walked).await?;
+            self.confirm(repo, &known, usize::MAX, &mut walked).await?;
         }
         Ok((walked, reached))
     }
 
     /// Reads what changed since `cursor`, page by page; each page is in the store before the next is
     /// asked for. Answers where the next walk is to begin.
-    async fn walk_since(&self, repo: &RepoName, cursor: &SyncCursor) -> Result<(Walked, SyncCursor), SyncError> {
+    pub(super) async fn walk_since(
+        &self,
+        repo: &RepoName,
+        cursor: &SyncCursor,
+    ) -> Result<(Walked, SyncCursor), SyncError> {
         let mut walked = Walked::default();
         let mut reached = cursor.clone();
         let mut next = None;
@@ -94,12 +119,7 @@ impl Sync {
             if let Some(first) = page.cursor {
                 reached = first;
             }
-            for issue in &page.issues {
-                match issue.state {
-                    IssueState::Open => walked.open.insert(issue.number),
-                    IssueState::Closed => walked.closed.insert(issue.number),
-                };
-            }
+            walked.see(&page.issues);
             if !page.issues.is_empty() {
                 let applied = self.apply(repo, page.issues, None).await?;
                 walked.add(applied);
@@ -115,28 +135,8 @@ impl Sync {
         Err(SyncError::Endless { pages: PAGE_COUNT_MAX })
     }
 
-    /// Reads by itself each claimed issue that the list of open ones did not show: it may be closed,
-    /// or only have moved between pages. One that is gone, or a pull request, is offered no more; its
-    /// claim stays its owner's to give back. A failed read changes nothing.
-    async fn confirm_claims(&self, repo: &RepoName, walked: &mut Walked) -> Result<(), SyncError> {
-        let filter = ClaimFilter { repo: Some(repo.clone()), ..ClaimFilter::default() };
-        for claim in self.store.claim_list(filter).await? {
-            if walked.open.contains(&claim.issue_number) {
-                continue;
-            }
-            match self.source.issue_get(&claim.issue_ref()).await? {
-                Some(issue) => {
-                    walked.open.extend((issue.state == IssueState::Open).then_some(issue.number));
-                    let applied = self.apply(repo, vec![issue], None).await?;
-                    walked.add(applied);
-                }
-                None => self.store.issue_remove(claim.issue_ref()).await?,
-            }
-        }
-        Ok(())
-    }
-
-    async fn apply(
+    /// Writes what was read of `repo`, and how far with it.
+    pub(super) async fn apply(
         &self,
         repo: &RepoName,
         issues: Vec<Issue>,

@@ -69,7 +69,9 @@ pub fn comment_event(id: u64, number: u64, author: &str, body: &str) -> Value {
     json!({
         "action": "created", "repository": repository(),
         "issue": {
-            "number": number, "title": "Fix it", "user": user("agent-account"),
+            "number": number, "title": "Fix it", "state": "open", "user": user("agent-account"),
+            "html_url": format!("https://github.com/Acme/Small/issues/{number}"),
+            "created_at": "2026-11-01T00:00:00Z",
             "pull_request": { "html_url": format!("https://github.com/Acme/Small/pull/{number}") },
         },
         "comment": { "id": id, "user": user(author), "body": body, "created_at": "2026-11-01T00:05:00Z" },

@@ -19,7 +19,8 @@ const LINES: &str = r#"
 #[tokio::test]
 async fn both_forms_of_lines_are_read() {
     let source = FileSource::from_text(LINES).unwrap();
-    let names: Vec<_> = source.repo_list().await.unwrap().into_iter().map(|repo| repo.full_name.to_string()).collect();
+    let names: Vec<_> =
+        source.repo_list().await.unwrap().repos.into_iter().map(|repo| repo.full_name.to_string()).collect();
     assert_eq!(names, ["acme/big", "acme/small"]);
     let page = source.issue_page(&small(), &SyncCursor::default(), None).await.unwrap();
     assert_eq!(
@@ -57,7 +58,7 @@ async fn an_edited_file_is_read_again_and_an_untouched_one_is_not() {
 #[tokio::test]
 async fn a_bad_line_is_left_out_unless_none_is_good() {
     let source = FileSource::from_text(&format!("{{\"repo\":\n{LINES}{{\"number\":1}}\n")).unwrap();
-    assert_eq!(source.repo_list().await.unwrap().len(), 2);
+    assert_eq!(source.repo_list().await.unwrap().repos.len(), 2);
     let error = FileSource::from_text("\n{\"repo\":\"acme/small\",\"number\":\"s3cret\"}\nx").unwrap_err().to_string();
     assert!(error.contains("line 2") && error.contains("number") && !error.contains("s3cret"), "{error}");
 }

@@ -1,8 +1,10 @@
 //! Hand-made answers, and sources that read them.
 
+use std::path::Path;
+
 use issuecommand::config::{GithubConfig, Secret};
 use issuecommand::domain::{IssueRef, RepoName, Timestamp};
-use issuecommand::github::GithubSource;
+use issuecommand::github::{Credentials, GithubSource, SourceError};
 use serde_json::{Value, json};
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockBuilder, MockServer, ResponseTemplate};
@@ -16,12 +18,18 @@ pub fn config(server: &MockServer) -> GithubConfig {
         api_url: server.uri(),
         connect_timeout_seconds: 1,
         read_timeout_seconds: 1,
+        use_gh_token: false,
         ..GithubConfig::default()
     }
 }
 
 pub fn source(server: &MockServer) -> GithubSource {
-    GithubSource::new(&config(server)).unwrap()
+    source_of(&config(server)).unwrap()
+}
+
+/// A source with the credentials that `config` names.
+pub fn source_of(config: &GithubConfig) -> Result<GithubSource, SourceError> {
+    GithubSource::new(config, Credentials::of(config, Path::new(""))?)
 }
 
 pub fn small() -> RepoName {

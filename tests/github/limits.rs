@@ -130,7 +130,7 @@ async fn raw_server(text: &'static str, stays_open: bool) -> String {
 async fn error_from(api_url: String) -> String {
     let server = MockServer::start().await;
     let config = issuecommand::config::GithubConfig { api_url, ..config(&server) };
-    let source = issuecommand::github::GithubSource::new(&config).unwrap();
+    let source = crate::hand_made::source_of(&config).unwrap();
     source.issue_get(&issue("acme/small#5")).await.unwrap_err().to_string()
 }
 

@@ -2,13 +2,15 @@
 
 use issuecommand::config::{GithubConfig, Secret};
 use issuecommand::domain::IssueState;
-use issuecommand::github::{GithubSource, IssueSource, PageToken, SourceError};
+use issuecommand::github::{IssueSource, PageToken, SourceError};
 use issuecommand::store::SyncCursor;
 use serde_json::json;
 use wiremock::matchers::{body_json, header, method, path, query_param, query_param_is_missing};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::hand_made::{TOKEN, at, closed_row, config, get, issue, ok, request_count, row, small, source, with_next};
+use crate::hand_made::{
+    TOKEN, at, closed_row, config, get, issue, ok, request_count, row, small, source, source_of, with_next,
+};
 
 const ISSUES: &str = "/repos/acme/small/issues";
 
@@ -159,8 +161,8 @@ async fn repositories_of_the_account_and_the_configured_ones_are_listed_once_eac
     get("/user/repos").and(query_param("page", "2")).respond_with(second).mount(&server).await;
     get("/repos/else/where").respond_with(ok(repo("else/where"))).expect(1).mount(&server).await;
     let repositories = ["acme/small", "Else/Where", "not/there"].map(str::to_owned).to_vec();
-    let source = GithubSource::new(&GithubConfig { repositories, ..config(&server) }).unwrap();
-    let repos = source.repo_list().await.unwrap();
+    let source = source_of(&GithubConfig { repositories, ..config(&server) }).unwrap();
+    let repos = source.repo_list().await.unwrap().repos;
     assert_eq!(
         repos.iter().map(|r| r.full_name.as_str()).collect::<Vec<_>>(),
         ["acme/big", "acme/small", "else/where"]
@@ -173,9 +175,8 @@ async fn without_a_token_only_the_configured_repositories_are_read() {
     let server = MockServer::start().await;
     get("/repos/acme/small").respond_with(ok(json!({ "full_name": "acme/small" }))).mount(&server).await;
     let repositories = vec!["acme/small".to_owned()];
-    let source =
-        GithubSource::new(&GithubConfig { repositories, token: Secret::default(), ..config(&server) }).unwrap();
-    assert_eq!(source.repo_list().await.unwrap()[0].full_name, small());
+    let source = source_of(&GithubConfig { repositories, token: Secret::default(), ..config(&server) }).unwrap();
+    assert_eq!(source.repo_list().await.unwrap().repos[0].full_name, small());
     let sent = server.received_requests().await.unwrap();
     assert!(sent.len() == 1 && !sent[0].headers.contains_key("authorization"));
 }
@@ -186,8 +187,8 @@ async fn an_installation_token_still_reads_the_configured_repositories() {
     get("/user/repos").respond_with(ResponseTemplate::new(403)).mount(&server).await;
     get("/repos/acme/small").respond_with(ok(json!({ "full_name": "acme/small" }))).mount(&server).await;
     let repositories = vec!["acme/small".to_owned()];
-    let source = GithubSource::new(&GithubConfig { repositories, ..config(&server) }).unwrap();
-    assert_eq!(source.repo_list().await.unwrap().len(), 1);
+    let source = source_of(&GithubConfig { repositories, ..config(&server) }).unwrap();
+    assert_eq!(source.repo_list().await.unwrap().repos.len(), 1);
 }
 
 #[tokio::test]
@@ -200,7 +201,7 @@ async fn github_enterprise_is_reached_below_its_path() {
         .await;
     get("/api/v3/repositories/7/issues").respond_with(ok(json!([row(2, 1)]))).mount(&server).await;
     let api_url = format!("{}/api/v3/", server.uri());
-    let source = GithubSource::new(&GithubConfig { api_url, ..config(&server) }).unwrap();
+    let source = source_of(&GithubConfig { api_url, ..config(&server) }).unwrap();
     let page = source.issue_page(&small(), &SyncCursor::default(), None).await.unwrap();
     let page = source.issue_page(&small(), &SyncCursor::default(), page.next).await.unwrap();
     assert_eq!(page.issues[0].number.get(), 2);
@@ -217,11 +218,11 @@ async fn closing_says_completed() {
 
 #[tokio::test]
 async fn settings_that_cannot_work_are_refused_by_name() {
-    let refused = |config: GithubConfig| match GithubSource::new(&config).unwrap_err() {
+    let refused = |config: GithubConfig| match source_of(&config).unwrap_err() {
         error @ SourceError::Unsupported { .. } => error.to_string(),
         error => panic!("{error:?}"),
     };
-    let base = GithubConfig::default;
+    let base = || GithubConfig { use_gh_token: false, ..GithubConfig::default() };
     assert!(refused(GithubConfig { api_url: "github.com".into(), ..base() }).contains("github.api_url"));
     assert!(refused(GithubConfig { repositories: vec!["acme".into()], ..base() }).contains("github.repositories"));
     let broken = refused(GithubConfig { token: Secret::new("ghp_x\nHost: y"), ..base() });

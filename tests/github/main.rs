@@ -9,6 +9,7 @@ mod limits;
 mod listing;
 mod logs;
 #[path = "../standin/mod.rs"]
+#[allow(dead_code, reason = "other tests use the rest of it")]
 mod standin;
 mod syncing;
 mod world;

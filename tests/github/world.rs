@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use issuecommand::config::StoreConfig;
+use issuecommand::config::{StoreConfig, SyncConfig};
 use issuecommand::domain::{Claim, EventSeq, Issue, IssueRef, IssueState, ManualClock, RepoName};
 use issuecommand::github::IssueSource;
 use issuecommand::store::{
@@ -43,11 +43,11 @@ impl World {
     /// Syncs every repository, on a thread of its own choice as the server does.
     pub async fn sync(&self) -> SyncReport {
         let sync = Arc::clone(&self.sync);
-        tokio::spawn(async move { sync.run_once(|_| true).await }).await.unwrap()
+        tokio::spawn(async move { sync.run_once(&SyncConfig::default(), |_| true).await }).await.unwrap()
     }
 
     pub async fn sync_admitted(&self, admitted: impl Fn(&RepoName) -> bool + Send + std::marker::Sync) -> SyncReport {
-        self.sync.run_once(admitted).await
+        self.sync.run_once(&SyncConfig::default(), admitted).await
     }
 
     /// What an earlier sync left: an open issue.

@@ -137,6 +137,10 @@ fn every_range_and_word_is_checked() {
         ("github", "connect_timeout_seconds = 0"),
         ("github", "read_timeout_seconds = 0"),
         ("sync", "interval_minutes = 0"),
+        ("sync", "full_reconcile_hours = 8761"),
+        ("github.app", "id = 7"),
+        ("github.app", "private_key_file = \"app.pem\""),
+        ("github.app", "private_key = \"key\""),
         ("leases", "timeout_minutes = 0"),
         ("leases", "auto_release_minutes = 525601"),
         ("leases", "sweep_seconds = 0"),
@@ -171,6 +175,7 @@ fn every_range_and_word_is_checked() {
 fn what_is_allowed_is_not_refused() {
     let right = [
         "[server]\nport = 0\nhost = \"::1\"\nallowed_hosts = [\"x.org\", \"[::1]:80\"]\nallowed_origins = [\"https://x.org:8443\"]",
+        "[github.app]\nid = 7\nprivate_key_file = \"app.pem\"\ninstallation_ids = [1, 2]",
         "[store]\njournal_mode = \"wal\"\nbusy_timeout_ms = 0",
         "[log]\nlevel = \"warn,issuecommand::sync=debug,hyper=off\"",
         "[log]\nlevel = \"TRACE\"",
@@ -209,6 +214,8 @@ fn no_secret_is_ever_shown() {
         "server = { port = 1, api_key = \"hunter2\", x = 1 }\n".to_owned(),
         "[server]\napi_keys = \"hunter2\"\n".to_owned(),
         "[github]\ntoken = \"hunter2 \"\n".to_owned(),
+        "[github.app]\nprivate_key = \"hunter2\"\n".to_owned(),
+        "[github.app]\nprivate_key = hunter2\n".to_owned(),
         "[github]\ntoken = { a = \"hunter2\" }\n".to_owned(),
         "[github]\napi_url = \"https://ann:hunter2@github.example.org\"\n".to_owned(),
     ];

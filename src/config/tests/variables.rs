@@ -11,6 +11,9 @@ use super::Folder;
 const TABLE: &[(&str, &str, &str, &str, Option<&str>)] = &[
     ("GITHUB_TOKEN", "ghp_x", "github.token", r#""(secret)""#, Some("two words")),
     ("GITHUB_API_URL", "http://127.0.0.1:9/", "github.api_url", r#""http://127.0.0.1:9/""#, Some("ftp://x")),
+    ("GITHUB_APP_ID", "4242", "github.app.id", "4242", Some("0")),
+    ("GITHUB_APP_PRIVATE_KEY_FILE", "app.pem", "github.app.private_key_file", r#""app.pem""#, None),
+    ("GITHUB_APP_PRIVATE_KEY", "-----BEGIN", "github.app.private_key", r#""(secret)""#, None),
     ("AUTO_CLOSE_GITHUB_ISSUE", "Yes", "github.auto_close_issue", "true", Some("maybe")),
     ("API_KEY", "k3y", "server.api_key", r#""(secret)""#, Some("k\u{e9}y")),
     ("HTTP_PORT", "8080", "server.port", "8080", Some("65536")),
@@ -59,8 +62,13 @@ fn every_variable_sets_its_key_and_nothing_else() {
     let folder = Folder::with("");
     let before = values(&folder.load(&[]).unwrap().config);
     for (name, value, key, expected, _) in TABLE {
-        let loaded = folder.load(&[(name, value)]).unwrap_or_else(|report| panic!("{name}: {report}"));
+        let other = other_half_of(name);
+        let env: Vec<_> = [(*name, *value)].into_iter().chain(other.map(|(name, value, _)| (name, value))).collect();
+        let loaded = folder.load(&env).unwrap_or_else(|report| panic!("{name}: {report}"));
         let mut after = values(&loaded.config);
+        if let Some((_, _, key)) = other {
+            after.insert(key.into(), before[key].clone());
+        }
         if key.is_empty() {
             assert_eq!(after, before, "{name} is not used yet");
             assert!(loaded.notes.iter().any(|note| note.starts_with(&format!("{name} is read, but"))), "{name}");
@@ -75,6 +83,15 @@ fn every_variable_sets_its_key_and_nothing_else() {
         }
         let changed: Vec<_> = after.iter().filter(|(key, value)| before.get(*key) != Some(value)).collect();
         assert_eq!(changed.len(), 1, "{name} also changed {changed:?}");
+    }
+}
+
+/// What must be set beside a variable: an app has an id and a key. Name, value and key.
+fn other_half_of(name: &str) -> Option<(&'static str, &'static str, &'static str)> {
+    match name {
+        "GITHUB_APP_ID" => Some(("GITHUB_APP_PRIVATE_KEY", "k", "github.app.private_key")),
+        "GITHUB_APP_PRIVATE_KEY" | "GITHUB_APP_PRIVATE_KEY_FILE" => Some(("GITHUB_APP_ID", "7", "github.app.id")),
+        _ => None,
     }
 }
 

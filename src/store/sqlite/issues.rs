@@ -6,7 +6,10 @@ use super::claims;
 use super::columns::{self, ISSUE, ms, number, text, to_json};
 use super::repos;
 use super::writer::WriteTxn;
-use crate::domain::{Actor, Advance, ClaimStatus, EventKind, Issue, IssueRef, IssueState, Step, Timestamp, label_key};
+use crate::domain::{
+    Actor, Advance, ClaimStatus, EventKind, Issue, IssueNumber, IssueRef, IssueState, RepoName, Step, Timestamp,
+    label_key,
+};
 use crate::store::{Change, IssueApplied, IssueBatch, IssueFilter};
 
 // Writes only what differs, so that the number of rows it touched says whether anything did.
@@ -121,6 +124,12 @@ pub(super) fn state(connection: &Connection, issue: &IssueRef) -> Result<Option<
     let mut statement = connection.prepare_cached(STATE)?;
     let open = statement.query_row(params![issue.repo.as_str(), number(issue.number)], |row| row.get(0)).optional()?;
     Ok(open.map(|open: bool| if open { IssueState::Open } else { IssueState::Closed }))
+}
+
+/// The numbers of all open issues of one repository, claimed or not.
+pub(super) fn open_numbers(connection: &Connection, repo: &RepoName) -> Result<Vec<IssueNumber>> {
+    let mut statement = connection.prepare_cached(repos::OPEN_ISSUES)?;
+    statement.query_map([repo.as_str()], |row| columns::issue_number(row, 1))?.collect()
 }
 
 /// One issue, with its body.

@@ -12,6 +12,7 @@ mod events;
 mod follow_ups;
 mod history;
 mod issues;
+mod lists;
 mod pulls;
 mod readers;
 mod repos;
@@ -27,12 +28,12 @@ use async_trait::async_trait;
 use super::{
     AdvanceOutcome, ClaimChange, ClaimFilter, ClaimFollow, ClaimWish, CommitObserver, FollowUpChange, FollowUpFilter,
     FollowUpInserted, FollowUpMoved, FollowUpTake, FollowUpTaken, InsertOutcome, IssueApplied, IssueBatch, IssueFilter,
-    PullApplied, Settlement, Snapshot, Store, StoreError, SyncCursor,
+    ListName, PullApplied, RepoMark, Settlement, Snapshot, Store, StoreError, SyncCursor,
 };
 use crate::config::StoreConfig;
 use crate::domain::{
-    AgentId, Claim, ClaimId, Decision, DecisionId, Event, EventDraft, EventSeq, FollowUp, Issue, IssueRef, PullRequest,
-    Repo, RepoName, Timestamp, WorkItemId,
+    AgentId, Claim, ClaimId, Decision, DecisionId, Event, EventDraft, EventSeq, FollowUp, Issue, IssueNumber, IssueRef,
+    PullRequest, Repo, RepoName, Timestamp, WorkItemId,
 };
 
 /// A SQLite database that this process alone has open.
@@ -165,6 +166,26 @@ impl Store for SqliteStore {
 
     async fn cursor_list(&self) -> Result<Vec<(RepoName, SyncCursor)>, StoreError> {
         self.readers.read("list sync cursors", repos::cursor_list).await
+    }
+
+    async fn issue_number_list(&self, repo: RepoName) -> Result<Vec<IssueNumber>, StoreError> {
+        self.readers.read("list open issues", move |connection| issues::open_numbers(connection, &repo)).await
+    }
+
+    async fn list_cursor_get(&self, list: ListName) -> Result<SyncCursor, StoreError> {
+        self.readers.read("get a list's cursor", move |connection| lists::cursor_get(connection, &list)).await
+    }
+
+    async fn list_cursor_set(&self, reached: Vec<(ListName, SyncCursor)>) -> Result<(), StoreError> {
+        self.writer.write("set lists' cursors", move |txn| lists::cursor_set(txn.connection, &reached)).await
+    }
+
+    async fn repo_mark_list(&self) -> Result<Vec<(RepoName, RepoMark)>, StoreError> {
+        self.readers.read("list marks of repositories", lists::mark_list).await
+    }
+
+    async fn repo_mark_set(&self, marks: Vec<(RepoName, RepoMark)>) -> Result<(), StoreError> {
+        self.writer.write("mark repositories", move |txn| lists::mark_set(txn.connection, &marks)).await
     }
 
     async fn event_append(&self, drafts: Vec<EventDraft>) -> Result<(), StoreError> {

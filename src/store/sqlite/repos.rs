@@ -3,6 +3,7 @@
 use rusqlite::{Connection, Result, params};
 
 use super::columns::{issue_ref, json, ms, parsed, time, to_json};
+use super::lists;
 use super::writer::WriteTxn;
 use crate::domain::{Repo, RepoName, Timestamp};
 use crate::store::{Change, SyncCursor};
@@ -38,6 +39,7 @@ pub(super) fn remove(txn: &mut WriteTxn<'_>, repo: RepoName) -> Result<()> {
     txn.connection.prepare_cached(ISSUES_DELETE)?.execute([repo.as_str()])?;
     txn.connection.prepare_cached(CURSOR_DELETE)?.execute([repo.as_str()])?;
     txn.connection.prepare_cached(DELETE)?.execute([repo.as_str()])?;
+    lists::forget(txn.connection, &repo)?;
     txn.changes.push(Change::RepoGone(repo));
     Ok(())
 }
