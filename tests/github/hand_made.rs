@@ -53,6 +53,18 @@ pub fn row(number: u64, minute: u32) -> Value {
     })
 }
 
+/// The same, as a list across repositories shows it.
+pub fn row_in(repo: &str, number: u64, minute: u32) -> Value {
+    let mut row = row(number, minute);
+    row["repository_url"] = json!(format!("https://api.example/repos/{repo}"));
+    row
+}
+
+/// What an account's list of repositories holds.
+pub fn repo_rows(names: &[&str]) -> Value {
+    names.iter().map(|name| json!({ "full_name": name })).collect()
+}
+
 pub fn closed_row(number: u64, minute: u32) -> Value {
     let mut row = row(number, minute);
     row["state"] = json!("closed");

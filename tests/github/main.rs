@@ -2,12 +2,17 @@
 //! never send), and against a GitHub stand-in where one is at hand.
 #![allow(clippy::unwrap_used)]
 
+mod accounts;
 mod against_standin;
+mod apps;
 mod files;
 mod hand_made;
 mod limits;
 mod listing;
 mod logs;
+mod outage;
+mod pulls;
+mod reconciling;
 #[path = "../standin/mod.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod standin;

@@ -27,6 +27,7 @@ impl CommitObserver for NobodyWatches {
 
 pub struct World {
     pub store: Arc<dyn Store>,
+    pub clock: Arc<ManualClock>,
     sync: Arc<Sync>,
     _folder: TempDir,
 }
@@ -36,14 +37,25 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let config = StoreConfig { path: folder.path().join("test.db"), ..StoreConfig::default() };
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config, Arc::new(NobodyWatches)).unwrap());
-        let sync = Arc::new(Sync::new(source, Arc::clone(&store), Arc::new(ManualClock::at(at(NOW_MINUTE)))));
-        Self { store, sync, _folder: folder }
+        let clock = Arc::new(ManualClock::at(at(NOW_MINUTE)));
+        let sync = Arc::new(Sync::new(source, Arc::clone(&store), Arc::clone(&clock) as _));
+        Self { store, clock, sync, _folder: folder }
     }
 
     /// Syncs every repository, on a thread of its own choice as the server does.
     pub async fn sync(&self) -> SyncReport {
         let sync = Arc::clone(&self.sync);
         tokio::spawn(async move { sync.run_once(&SyncConfig::default(), |_| true).await }).await.unwrap()
+    }
+
+    /// Lets hours pass, and syncs.
+    pub async fn sync_after(&self, hours: i64) -> SyncReport {
+        self.clock.advance(TimeDelta::hours(hours));
+        self.sync().await
+    }
+
+    pub async fn sync_at(&self, pace: &SyncConfig) -> SyncReport {
+        self.sync.run_once(pace, |_| true).await
     }
 
     pub async fn sync_admitted(&self, admitted: impl Fn(&RepoName) -> bool + Send + std::marker::Sync) -> SyncReport {

@@ -65,6 +65,14 @@ impl Standin {
         &self.url
     }
 
+    /// The file with the private key of the application it plays.
+    pub fn app_key_file(&self) -> PathBuf {
+        let ending = format!("-{}.pem", self.backend_port);
+        let files = fs::read_dir(&self.home).expect("the stand-in's folder").flatten();
+        let found = files.map(|file| file.path()).find(|path| path.to_string_lossy().ends_with(&ending));
+        found.expect("the stand-in writes its application's key")
+    }
+
     fn backend_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.backend_port)
     }
