@@ -58,7 +58,7 @@ pub struct Inside {
 }
 
 impl Inside {
-    /// With these settings, once this backlog is synced: what of it is in repositories of acme.
+    /// With these settings, once this backlog is synced: what of it is not in repositories of `other`.
     pub async fn open(config: &Config, backlog: &[Value]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("issuecommand.toml"), "").unwrap();
@@ -85,7 +85,7 @@ impl Inside {
         let shutdown = CancellationToken::new();
         background.start(&TaskTracker::new(), &shutdown);
         let admitted =
-            backlog.iter().filter(|issue| issue["repo"].as_str().is_some_and(|repo| repo.starts_with("acme/")));
+            backlog.iter().filter(|issue| issue["repo"].as_str().is_none_or(|repo| !repo.starts_with("other/")));
         synced(&manager, admitted.count()).await;
         let ends_with_it = shutdown.clone().drop_guard();
         Self { api: Api::new(manager, config), clock, shutdown, _ends_with_it: ends_with_it, _dir: dir }

@@ -81,14 +81,16 @@ pub fn comment_event(id: u64, number: u64, author: &str, body: &str) -> Value {
 pub fn review_event(id: u64, number: u64, state: &str) -> Value {
     json!({
         "action": "submitted", "repository": repository(), "pull_request": pull(number, 0, &json!({})),
-        "review": { "id": id, "user": user("ann"), "body": "Please split this.", "state": state, "commit_id": "a1" },
+        "review": { "id": id, "user": user("ann"), "body": "Please split this.", "state": state, "commit_id": "a1",
+            "submitted_at": "2026-11-01T00:05:00Z" },
     })
 }
 
 fn line_event(id: u64, number: u64) -> Value {
     json!({
         "action": "created", "repository": repository(), "pull_request": pull(number, 0, &json!({})),
-        "comment": { "id": id, "user": user("ann"), "body": "A constant?", "path": "src/a.rs", "line": 7 },
+        "comment": { "id": id, "user": user("ann"), "body": "A constant?", "path": "src/a.rs", "line": 7,
+            "created_at": "2026-11-01T00:05:00Z" },
     })
 }
 
