@@ -212,7 +212,7 @@ async fn a_listener_of_the_newest_protocol_hears_until_the_server_ends() {
     let server = Server::over(config(), &[issue(1, &[]), issue(2, &[])]).await;
     let client = modern(&server).await;
     let mut listening = client.listen(of(&["issuecommand://issues/acme/small/1", "issuecommand://nothing"])).await.unwrap();
-    assert_eq!(listening.accepted(), &of(&["issuecommand://issues/acme/small/1"]));
+    assert_eq!(listening.acknowledged(), &of(&["issuecommand://issues/acme/small/1"]));
     let claim = |number: u64| json!({ "agent_id": "b", "repo": "acme/small", "issue_number": number });
     server.post("/api/claims", claim(2)).await;
     server.post("/api/claims", claim(1)).await;
