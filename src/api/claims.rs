@@ -1,9 +1,13 @@
 //! Claims: asked for, moved, given back, listed.
 
+use std::fmt;
+
 use serde_json::json;
 
 use super::fields::read;
-use super::requests::{ClaimFields, ClaimFilterFields, MyClaimsFields, NextFields, ReleaseFields, UpdateFields};
+use super::requests::{
+    ClaimDetailsFields, ClaimFields, ClaimFilterFields, MyClaimsFields, NextFields, ReleaseFields, UpdateFields,
+};
 use super::{Answer, Api, Caller, Failure, Fields};
 use crate::claims::{ClaimManager, ClaimOutcome, NextOutcome, UpdateOutcome, UpdateRequest};
 use crate::domain::{Claim, Empty};
@@ -70,10 +74,7 @@ impl Api {
                 let message = format!("GitHub says that {page} is not merged; report it when it is");
                 Answer::rejected(409, "not_merged", message).with("claim", claim)
             }
-            UpdateOutcome::NotFound => {
-                let message = format!("there is no active claim {claim_id}: it ended, or never was");
-                Answer::rejected(404, "claim_not_found", message)
-            }
+            UpdateOutcome::NotFound => no_such_claim(claim_id),
             UpdateOutcome::NotOwner(claim) => {
                 let message = format!("{} is held by {}", claim.issue_ref(), claim.agent_id);
                 Answer::rejected(409, "agent_mismatch", message).with_owner(&claim)
@@ -102,8 +103,19 @@ pub(super) async fn list(manager: &ClaimManager, fields: Fields) -> Result<Answe
     Ok(Answer::found(json!({ "claims": claims })))
 }
 
+/// One claim, active or past.
+pub(super) async fn details(manager: &ClaimManager, fields: Fields) -> Result<Answer, Failure> {
+    let claim_id = read::<ClaimDetailsFields>(fields)?.parse()?;
+    Ok(Answer::found(json!({ "claim": manager.claim_of(claim_id).await? })))
+}
+
 fn granted(claim: &Claim, idempotent: bool) -> Answer {
     Answer::found(json!({ "ok": true, "idempotent": idempotent, "claim": claim }))
+}
+
+pub(super) fn no_such_claim(claim_id: impl fmt::Display) -> Answer {
+    let message = format!("there is no active claim {claim_id}: it ended, or never was");
+    Answer::rejected(404, "claim_not_found", message)
 }
 
 fn nothing(empty: &Empty) -> Answer {

@@ -11,6 +11,7 @@ mod feed;
 mod follow_ups;
 mod health;
 mod index;
+mod lookup;
 mod manager;
 mod news;
 mod order;

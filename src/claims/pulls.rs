@@ -54,7 +54,7 @@ impl ClaimManager {
     /// # Errors
     /// When the store fails.
     pub async fn take_in_pull(&self, pull: PullRequest, change: PullChange) -> Result<PullOutcome, ManagerError> {
-        let claim = self.claim_of(&pull);
+        let claim = self.claim_behind_pull(&pull);
         let before = match self.store.pull_apply(pull.clone()).await? {
             PullApplied::Outdated => return Ok(PullOutcome { outdated: true, ..PullOutcome::default() }),
             PullApplied::News(before) => before,
@@ -73,7 +73,7 @@ impl ClaimManager {
     /// what the pull request says it closes. Branch and words only link a claim that named no page, to a
     /// pull request that was opened after the claim was granted: an older one is somebody else's work. And
     /// one that ended without a merge is linked to nothing new.
-    fn claim_of(&self, pull: &PullRequest) -> Option<Claim> {
+    fn claim_behind_pull(&self, pull: &PullRequest) -> Option<Claim> {
         let board = self.index.board.read();
         let reported = board.claims().find(|claim| claim.pr_url().is_some_and(|url| same_page(url, &pull.url)));
         if let Some(claim) = reported {
@@ -145,7 +145,7 @@ impl ClaimManager {
         if let Some(why) = left_out(&config.follow_ups, feedback, pull_author) {
             return Ok(FeedbackOutcome::Ignored(why));
         }
-        let claim = self.claim_behind(feedback);
+        let claim = self.claim_behind_feedback(feedback);
         if claim.is_none() && config.follow_ups.pulls == FollowUpPulls::Claimed {
             return Ok(FeedbackOutcome::Ignored("not_a_claims_pull_request"));
         }
@@ -198,7 +198,7 @@ impl ClaimManager {
 
     /// Whether feedback on a pull request is wanted.
     fn matters(&self, pull: &PullRequest) -> bool {
-        self.config.current().follow_ups.pulls == FollowUpPulls::All || self.claim_of(pull).is_some()
+        self.config.current().follow_ups.pulls == FollowUpPulls::All || self.claim_behind_pull(pull).is_some()
     }
 
     /// Settles follow-ups whose feedback GitHub says is answered (`Done`) or withdrawn (`Dismissed`).
@@ -217,7 +217,7 @@ impl ClaimManager {
     }
 
     /// The active claim that the pull request of `feedback` came from.
-    fn claim_behind(&self, feedback: &Feedback) -> Option<Claim> {
+    fn claim_behind_feedback(&self, feedback: &Feedback) -> Option<Claim> {
         let board = self.index.board.read();
         let mut claims = board.claims();
         claims

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use issuecommand::config::{ConfigSource, load};
+use issuecommand::config::{ConfigSource, ToolProfile, load};
 use issuecommand::domain::AgentId;
+use issuecommand::mcp::Connection;
 use issuecommand::server::{Server, Start};
 use tracing::warn;
 
@@ -18,6 +19,9 @@ pub struct ServeArgs {
     /// Also speak MCP on standard input and output, and end when the client does
     #[arg(long)]
     stdio: bool,
+    /// Which tools the client on standard input is shown: minimal, standard or full
+    #[arg(long, value_name = "PROFILE", requires = "stdio")]
+    profile: Option<ToolProfile>,
     /// The port to listen on, whatever the configuration says; 0 for any free one
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
@@ -38,7 +42,8 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     };
     let log = issuecommand::logging::init(&loaded.config.log)?;
     loaded.notes.iter().for_each(|note| warn!("{note}"));
-    let agent = agent_of_client()?;
+    let profile = args.profile.unwrap_or(loaded.config.mcp.profile);
+    let connection = Connection { agent: agent_of_client()?, profile };
     let runtime = runtime()?;
     let code = runtime.block_on(async {
         let mut end_requests = EndRequests::listen()?;
@@ -49,7 +54,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         let shutdown = server.shutdown_token();
         let client = async {
             if args.stdio {
-                issuecommand::mcp::serve_stdio(server.api().clone(), agent, shutdown.clone()).await
+                issuecommand::mcp::serve_stdio(server.api().clone(), connection, shutdown.clone()).await
             } else {
                 std::future::pending().await
             }

@@ -8,6 +8,7 @@ mod document;
 mod environment;
 mod keys;
 mod live;
+mod mcp;
 mod partial;
 mod plain_words;
 mod report;
@@ -25,6 +26,7 @@ mod tests;
 
 pub use keys::{changes_needing_restart, defaults, is_hot, values};
 pub use live::{LiveConfig, Replaced, follow};
+pub use mcp::{McpConfig, ToolProfile};
 pub use report::{ConfigReport, Problem};
 pub use secret::Secret;
 pub use settings::{

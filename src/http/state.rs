@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
-use crate::config::{Config, ServerConfig, WebhookConfig};
+use crate::config::{Config, ServerConfig, ToolProfile, WebhookConfig};
 use crate::domain::Clock;
 
 /// Time between two `ping` frames of an event stream (the contract's number).
@@ -18,6 +18,7 @@ pub struct HttpState {
     pub(super) api: Api,
     pub(super) server: Arc<ServerConfig>,
     pub(super) webhooks: Arc<WebhookConfig>,
+    pub(super) profile: ToolProfile,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) shutdown: CancellationToken,
     pub(super) ping_interval: Duration,
@@ -27,7 +28,8 @@ impl HttpState {
     /// The state of a server over `api`. Event streams end when `shutdown` is cancelled.
     pub fn new(api: Api, config: &Config, clock: Arc<dyn Clock>, shutdown: CancellationToken) -> Self {
         let (server, webhooks) = (Arc::new(config.server.clone()), Arc::new(config.webhooks.clone()));
-        Self { api, server, webhooks, clock, shutdown, ping_interval: PING_INTERVAL }
+        let profile = config.mcp.profile;
+        Self { api, server, webhooks, profile, clock, shutdown, ping_interval: PING_INTERVAL }
     }
 
     /// The same state with another time between two `ping` frames.

@@ -12,6 +12,8 @@ mod follow_ups;
 mod gate;
 mod leases;
 mod server;
+mod tokens;
 mod tools;
+mod watching;
 mod webhook_examples;
 mod webhooks;
