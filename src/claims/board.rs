@@ -113,7 +113,7 @@ impl Board {
             Change::IssueGone(issue) => self.remove_issue(&issue),
             Change::RepoSet(repo) => self.set_repo(*repo),
             Change::RepoGone(repo) => self.remove_repo(&repo),
-            Change::Event(_) => {}
+            Change::TokenSet(_) | Change::Event(_) => {}
         }
     }
 
@@ -420,16 +420,33 @@ impl Board {
             }
         } else {
             let claim = Arc::new(claim);
-            if self.claims.insert(claim.claim_id, Arc::clone(&claim)).is_none() {
-                self.granted_count += 1;
-                self.set_finished(&issue, false);
-                self.claim_by_issue.insert(issue.clone(), claim.claim_id);
-                self.claims_by_agent.entry(claim.agent_id.clone()).or_default().insert(claim.claim_id);
-                self.repos.entry(issue.repo.clone()).and_modify(|repo| repo.claim_count += 1);
+            match self.claims.insert(claim.claim_id, Arc::clone(&claim)) {
+                None => {
+                    self.granted_count += 1;
+                    self.set_finished(&issue, false);
+                    self.claim_by_issue.insert(issue.clone(), claim.claim_id);
+                    self.claims_by_agent.entry(claim.agent_id.clone()).or_default().insert(claim.claim_id);
+                    self.repos.entry(issue.repo.clone()).and_modify(|repo| repo.claim_count += 1);
+                }
+                Some(before) if before.agent_id != claim.agent_id => {
+                    self.granted_count += 1;
+                    self.no_longer_of(&before.agent_id, claim.claim_id);
+                    self.claims_by_agent.entry(claim.agent_id.clone()).or_default().insert(claim.claim_id);
+                }
+                Some(_) => {}
             }
         }
         if let Some(&slot) = self.by_issue.get(&issue) {
             self.place(slot);
+        }
+    }
+
+    fn no_longer_of(&mut self, agent: &AgentId, claim_id: ClaimId) {
+        if let Some(ids) = self.claims_by_agent.get_mut(agent) {
+            ids.remove(&claim_id);
+            if ids.is_empty() {
+                self.claims_by_agent.remove(agent);
+            }
         }
     }
 
@@ -438,12 +455,7 @@ impl Board {
             return;
         }
         self.claim_by_issue.remove(&claim.issue_ref());
-        if let Some(ids) = self.claims_by_agent.get_mut(&claim.agent_id) {
-            ids.remove(&claim.claim_id);
-            if ids.is_empty() {
-                self.claims_by_agent.remove(&claim.agent_id);
-            }
-        }
+        self.no_longer_of(&claim.agent_id, claim.claim_id);
         if let Some(repo) = self.repos.get_mut(&claim.repo) {
             repo.claim_count = repo.claim_count.saturating_sub(1);
         }

@@ -23,7 +23,8 @@ use crate::domain::{
 use crate::github::{IssueSource, SourceError};
 use crate::policy::{Choice, ChooseRequest, Shortlisted};
 use crate::store::{
-    AdvanceOutcome, ClaimChange, ClaimFilter, ClaimWish, Granted, InsertOutcome, IssueBatch, IssueFilter, Store, Wanted,
+    AdvanceOutcome, ClaimChange, ClaimFilter, ClaimHistoryFilter, ClaimHistoryPlace, ClaimWish, Granted, InsertOutcome,
+    IssueBatch, IssueFilter, PastClaims, Store, Wanted,
 };
 
 /// Candidates that a ranker chooses from, and the store tries, at a time.
@@ -239,6 +240,19 @@ impl ClaimManager {
         Ok(IssueDetails { issue: found, claimed_by, stale_because })
     }
 
+    /// Claims that ended, newest end first, from behind `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn claim_history(
+        &self,
+        filter: ClaimHistoryFilter,
+        after: Option<ClaimHistoryPlace>,
+        limit: usize,
+    ) -> Result<PastClaims, ManagerError> {
+        Ok(self.store.claim_history(filter, after, limit).await?)
+    }
+
     /// One recorded decision.
     ///
     /// # Errors
@@ -253,8 +267,7 @@ impl ClaimManager {
     }
 
     fn lease(&self) -> TimeDelta {
-        let minutes = self.config.current().leases.timeout_minutes;
-        TimeDelta::try_minutes(i64::try_from(minutes).unwrap_or(i64::MAX)).unwrap_or(TimeDelta::MAX)
+        self.config.current().leases.timeout()
     }
 
     fn admit(&self, repo: &RepoName) -> Result<(), ManagerError> {

@@ -11,17 +11,20 @@ mod feed;
 mod health;
 mod index;
 mod manager;
+mod operations;
 mod order;
 mod plan;
 mod presence;
 mod requests;
 mod service;
 mod sweep;
+mod tokens;
 
 pub use desk::Reload;
 pub use feed::{EventCursor, EventStep};
 pub use index::Index;
 pub use manager::ClaimManager;
+pub use operations::{ClaimStock, Operations, TokenMade, TokenWish};
 pub use requests::{
     ClaimOutcome, ClaimRequest, Health, IssueDetails, ManagerError, NextOutcome, NextRequest, PolicyHealth, RepoEntry,
     UpdateOutcome, UpdateRequest,

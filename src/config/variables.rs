@@ -99,6 +99,13 @@ pub const VARIABLES: &[Variable] = &[
     Variable::new("HISTORY_MAX_ENTRIES", "store.history_max_entries", "1000", "Past claims to keep.", |c, v| {
         put(&mut c.store.history_max_entries, v)
     }),
+    Variable::new(
+        "STATE_FILE_PATH",
+        "store.state_file",
+        "",
+        "JSON mirror of the claims, read when the store is empty.",
+        |c, v| put(&mut c.store.state_file, v),
+    ),
     Variable::new("SYNC_INTERVAL_MINUTES", "sync.interval_minutes", "15", "Minutes between two syncs.", |c, v| {
         put(&mut c.sync.interval_minutes, v)
     }),
@@ -165,7 +172,7 @@ pub const VARIABLES: &[Variable] = &[
         "RATE_LIMIT_SSE_CONNECT_PER_MINUTE",
         "rate_limits.sse_connect.per_minute",
         "10",
-        "New event streams a minute, by address.",
+        "New event streams a minute, by agent.",
         |c, v| put(&mut c.rate_limits.sse_connect.per_minute, v),
     ),
     Variable::new(
@@ -175,7 +182,6 @@ pub const VARIABLES: &[Variable] = &[
         "The same, at once.",
         |c, v| put(&mut c.rate_limits.sse_connect.burst, v),
     ),
-    Variable::later("STATE_FILE_PATH", "", "JSON mirror of the claims.", only_check::<PathBuf>),
     Variable::later("WEBHOOK_ENABLED", "true", "Whether GitHub may call.", only_check::<bool>),
     Variable::later("WEBHOOK_PATH", "/api/webhooks/github", "Where GitHub calls.", |_, v| {
         if v.starts_with('/') { Ok(()) } else { Err("expected a path that begins with /".into()) }

@@ -4,7 +4,11 @@
 //! look before an insert. A claim, its event and its decision commit together or not at all, and
 //! nothing is acknowledged or announced before the commit.
 
+mod imports;
+mod operator;
+mod past;
 mod sqlite;
+mod tokens;
 
 use std::fmt;
 
@@ -14,10 +18,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     Advance, AgentId, Claim, ClaimId, ClaimStatus, Decision, DecisionId, Event, EventDraft, EventSeq, Issue,
-    IssueFacts, IssueRef, Repo, RepoName, RequestId, Step, Timestamp, TransitionError,
+    IssueFacts, IssueRef, Repo, RepoName, RequestId, Step, Timestamp, TokenId, TransitionError,
 };
 
-pub use sqlite::SqliteStore;
+pub use imports::{ClaimImport, ImportOutcome};
+pub use operator::{ClaimOverrule, OverruleOutcome};
+pub use past::{ClaimHistoryFilter, ClaimHistoryPlace, PastClaims};
+pub use sqlite::{FirstEditionError, FirstEditionRow, SqliteStore, first_edition_rows};
+pub use tokens::{KeptToken, TokenInsertOutcome, TokenRevokeOutcome};
 
 /// The port. Methods are noun first; every write is durable when it returns.
 #[async_trait]
@@ -33,6 +41,25 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     async fn claim_list(&self, filter: ClaimFilter) -> Result<Vec<Claim>, StoreError>;
     /// One claim, active or past.
     async fn claim_get(&self, claim_id: ClaimId) -> Result<Option<Claim>, StoreError>;
+
+    /// Claims that ended, newest end first, from behind `after`, at most `limit`.
+    async fn claim_history(
+        &self,
+        filter: ClaimHistoryFilter,
+        after: Option<ClaimHistoryPlace>,
+        limit: usize,
+    ) -> Result<PastClaims, StoreError>;
+    /// Takes a claim back, or gives it to another agent, whoever holds it.
+    async fn claim_overrule(&self, wish: ClaimOverrule) -> Result<OverruleOutcome, StoreError>;
+    /// Takes in claims from elsewhere; one outcome each, in their order. Never touches a claim that is here.
+    async fn claim_import(&self, wish: ClaimImport) -> Result<Vec<ImportOutcome>, StoreError>;
+
+    /// Keeps what is known of a new access token.
+    async fn token_insert(&self, kept: KeptToken, now: Timestamp) -> Result<TokenInsertOutcome, StoreError>;
+    /// Ends an access token.
+    async fn token_revoke(&self, token_id: TokenId, now: Timestamp) -> Result<TokenRevokeOutcome, StoreError>;
+    /// Every access token that is kept, oldest first.
+    async fn token_list(&self) -> Result<Vec<KeptToken>, StoreError>;
 
     /// Writes what GitHub said of repositories.
     async fn repo_apply(&self, repos: Vec<Repo>) -> Result<(), StoreError>;
@@ -80,6 +107,8 @@ pub enum Change {
     RepoSet(Box<Repo>),
     /// A repository is no longer there.
     RepoGone(RepoName),
+    /// An access token was made or revoked.
+    TokenSet(Box<KeptToken>),
     /// An event took its place in the order.
     Event(Box<Event>),
 }

@@ -39,7 +39,7 @@ const TABLE: &[(&str, &str, &str, &str, Option<&str>)] = &[
     ("RATE_LIMIT_AGENT_MUTATIONS_BURST", "6", "rate_limits.agent_mutations.burst", "6", Some("x")),
     ("RATE_LIMIT_SSE_CONNECT_PER_MINUTE", "7", "rate_limits.sse_connect.per_minute", "7", Some("0")),
     ("RATE_LIMIT_SSE_CONNECT_BURST", "8", "rate_limits.sse_connect.burst", "8", Some("0")),
-    ("STATE_FILE_PATH", "state.json", "", "", None),
+    ("STATE_FILE_PATH", "state.json", "store.state_file", r#""state.json""#, None),
     ("WEBHOOK_ENABLED", "no", "", "", Some("nope")),
     ("WEBHOOK_PATH", "/hook", "", "", Some("hook")),
     ("WEBHOOK_DEDUPE_MAX_ENTRIES", "9", "", "", Some("x")),

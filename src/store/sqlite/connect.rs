@@ -24,7 +24,7 @@ const JOURNAL_MODES: [&str; 4] = ["wal", "delete", "truncate", "persist"];
 /// Statements kept prepared on each connection; there are fewer.
 const STATEMENT_CACHE_COUNT: usize = 64;
 /// Where refinery notes which migrations ran (its own default name).
-const MIGRATION_TABLE: &str = "refinery_schema_history";
+pub(super) const MIGRATION_TABLE: &str = "refinery_schema_history";
 
 /// An opened database: nobody else has it.
 #[derive(Debug)]
@@ -109,10 +109,19 @@ fn private_file() -> fs::OpenOptions {
     options
 }
 
-fn lock(path: &Path) -> Result<File, StoreError> {
+/// The lock beside a database, by whatever name that is called.
+pub(super) fn lock_file(path: &Path) -> io::Result<PathBuf> {
+    fs::canonicalize(path).map(|path| beside(&path))
+}
+
+fn beside(path: &Path) -> PathBuf {
     let mut lock_path = path.as_os_str().to_owned();
     lock_path.push(".lock");
-    let lock_path = PathBuf::from(lock_path);
+    lock_path.into()
+}
+
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let lock_path = beside(path);
     let file = private_file()
         .create(true)
         .truncate(false)

@@ -36,6 +36,11 @@ impl Trim {
         }
     }
 
+    /// How many past claims are kept.
+    pub(super) fn claim_count_max(&self) -> usize {
+        self.claim_count_max
+    }
+
     /// Trims everything: at start-up, because the settings may have changed.
     pub(super) fn all(&self, connection: &Connection, last_seq: i64) -> Result<()> {
         self.claims(connection)?;
