@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::{Answer, Failure, Fields, RateLimits, claims, issues};
+use super::{Answer, Failure, Fields, Identity, RateLimits, claims, issues, operator};
 use crate::claims::ClaimManager;
 use crate::config::Config;
-use crate::domain::AgentId;
+use crate::domain::{AccessScope, AgentId};
 
 /// What can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,6 +24,8 @@ pub enum Call {
     MyClaims,
     /// Active claims.
     Claims,
+    /// Claims that ended.
+    ClaimHistory,
     /// Admitted repositories.
     Repos,
     /// Open, unclaimed issues of a repository.
@@ -34,11 +36,27 @@ pub enum Call {
     Decision,
     /// How the server is doing.
     Health,
+    /// Any claim is taken back.
+    OperatorRelease,
+    /// Any claim is given to another agent.
+    OperatorReassign,
+    /// An access token is made.
+    TokenCreate,
+    /// The access tokens there are.
+    TokenList,
+    /// An access token is ended.
+    TokenRevoke,
+    /// Every claim that is kept.
+    Export,
+    /// Claims from elsewhere are taken in.
+    Import,
 }
 
 /// What is known of the one who asks, besides the fields.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Caller {
+    /// Whose credential the request carries.
+    pub identity: Identity,
     /// The agent that the connection or a header names: it stands in for an absent `agent_id`.
     pub agent: Option<AgentId>,
     /// How many issues to list when the fields do not say: what a model can read. `None`: all.
@@ -77,26 +95,57 @@ impl Api {
 
     /// Answers one call. Failures of the server are logged here, once.
     pub async fn answer(&self, call: Call, caller: &Caller, fields: Fields) -> Answer {
+        let answer = match self.admit(call, caller, &fields) {
+            Ok(caller) => self.perform(call, &caller, fields).await,
+            Err(failure) => Err(failure),
+        };
+        answer.unwrap_or_else(|failure| {
+            failure.log();
+            failure.into()
+        })
+    }
+
+    /// Lets a call in, or says what forbids it. The caller goes on as the agent that it speaks for, which
+    /// is heard of by any call, except of somebody who may only look.
+    fn admit(&self, call: Call, caller: &Caller, fields: &Fields) -> Result<Caller, Failure> {
+        let agent = caller.identity.speaks_for(caller.agent.as_ref())?;
+        caller.identity.admit(call, fields)?;
+        let caller = Caller { agent, ..caller.clone() };
         if let Some(agent) = &caller.agent {
+            self.hear(&caller, agent);
+        }
+        Ok(caller)
+    }
+
+    /// Notes that an agent was heard of.
+    pub(super) fn hear(&self, caller: &Caller, agent: &AgentId) {
+        if caller.identity.scope >= AccessScope::Claim {
             self.manager.heard_from(agent);
         }
-        let answer = match call {
+    }
+
+    async fn perform(&self, call: Call, caller: &Caller, fields: Fields) -> Result<Answer, Failure> {
+        match call {
             Call::Next => self.next(caller, fields).await,
             Call::Claim => self.claim(caller, fields).await,
             Call::Update => self.update(caller, fields).await,
             Call::Release => self.release(caller, fields).await,
             Call::MyClaims => self.my_claims(caller, fields).await,
             Call::Claims => claims::list(&self.manager, fields).await,
+            Call::ClaimHistory => operator::history(&self.manager, fields).await,
             Call::Repos => issues::repos(&self.manager, fields).await,
             Call::OpenIssues => issues::open(&self.manager, caller, fields).await,
             Call::IssueDetails => issues::details(&self.manager, fields).await,
             Call::Decision => issues::decision(&self.manager, fields).await,
             Call::Health => issues::health(&self.manager, fields).await,
-        };
-        answer.unwrap_or_else(|failure| {
-            failure.log();
-            failure.into()
-        })
+            Call::OperatorRelease
+            | Call::OperatorReassign
+            | Call::TokenCreate
+            | Call::TokenList
+            | Call::TokenRevoke
+            | Call::Export
+            | Call::Import => operator::perform(&self.manager.operations(), call, &caller.identity.name, fields).await,
+        }
     }
 
     /// Lets an agent's claim, update or release in, and notes that the agent was heard of.

@@ -8,13 +8,18 @@ mod answer;
 mod calls;
 mod claims;
 mod fields;
+mod identity;
 mod issues;
 mod limits;
+mod operator;
+mod operator_requests;
 mod requests;
 mod schema;
 
 pub use answer::{Answer, Failure};
 pub use calls::{Api, Call, Caller};
 pub use fields::{FieldError, Fields, fields_from_json};
+pub use identity::Identity;
 pub use limits::{Limited, Principal, RateLimits, Scope};
+pub use operator::operate;
 pub use schema::published_schema;

@@ -4,6 +4,10 @@
 use serde_json::{Map, Value};
 
 use super::Call;
+use super::operator_requests::{
+    ClaimHistoryFields, ImportFields, OperatorReassignFields, OperatorReleaseFields, TokenCreateFields,
+    TokenRevokeFields,
+};
 use super::requests::{
     ClaimFields, ClaimFilterFields, DecisionFields, IssueFields, IssueFilterFields, MyClaimsFields, NextFields,
     NoFields, ReleaseFields, RepoListFields, UpdateFields,
@@ -19,11 +23,17 @@ pub fn published_schema(call: Call, agent_known: bool) -> Map<String, Value> {
         Call::Release => schemars::schema_for!(ReleaseFields),
         Call::MyClaims => schemars::schema_for!(MyClaimsFields),
         Call::Claims => schemars::schema_for!(ClaimFilterFields),
+        Call::ClaimHistory => schemars::schema_for!(ClaimHistoryFields),
         Call::Repos => schemars::schema_for!(RepoListFields),
         Call::OpenIssues => schemars::schema_for!(IssueFilterFields),
         Call::IssueDetails => schemars::schema_for!(IssueFields),
         Call::Decision => schemars::schema_for!(DecisionFields),
-        Call::Health => schemars::schema_for!(NoFields),
+        Call::Health | Call::TokenList | Call::Export => schemars::schema_for!(NoFields),
+        Call::OperatorRelease => schemars::schema_for!(OperatorReleaseFields),
+        Call::OperatorReassign => schemars::schema_for!(OperatorReassignFields),
+        Call::TokenCreate => schemars::schema_for!(TokenCreateFields),
+        Call::TokenRevoke => schemars::schema_for!(TokenRevokeFields),
+        Call::Import => schemars::schema_for!(ImportFields),
     };
     let mut schema = match schema.to_value() {
         Value::Object(schema) => schema,
@@ -70,7 +80,7 @@ mod tests {
 
     use super::*;
 
-    const CALLS: [Call; 11] = [
+    const CALLS: [Call; 19] = [
         Call::Next,
         Call::Claim,
         Call::Update,
@@ -82,6 +92,14 @@ mod tests {
         Call::IssueDetails,
         Call::Decision,
         Call::Health,
+        Call::ClaimHistory,
+        Call::OperatorRelease,
+        Call::OperatorReassign,
+        Call::TokenCreate,
+        Call::TokenList,
+        Call::TokenRevoke,
+        Call::Export,
+        Call::Import,
     ];
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod answer;
 mod gate;
+mod operator;
 mod origin;
 mod routes;
 mod serve;

@@ -14,9 +14,9 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
-use super::gate::ClientAddress;
+use super::routes::agent_named;
 use super::state::HttpState;
-use crate::api::{Answer, Failure};
+use crate::api::{Answer, Failure, Identity};
 use crate::claims::{EventCursor, EventStep};
 use crate::domain::{Clock, Event, EventSeq};
 
@@ -28,18 +28,27 @@ pub(super) struct StreamQuery {
 /// Opens a stream. A reader that comes back says where it was, in `Last-Event-ID` or in the query.
 pub(super) async fn stream(
     State(state): State<HttpState>,
-    Extension(ClientAddress(address)): Extension<ClientAddress>,
+    Extension(identity): Extension<Identity>,
     query: Result<Query<StreamQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
-    if let Err(limited) = state.api.limits().sse_connect(address) {
-        return Answer::from(Failure::from(limited)).into_response();
+    if let Err(failure) = admit(&state, &identity, &headers) {
+        return Answer::from(failure).into_response();
     }
     let last_seen = match headers.get("last-event-id") {
         Some(id) => Some(id.to_str().unwrap_or("?").to_owned()),
         None => query.ok().and_then(|Query(query)| query.last_event_id),
     };
     Sse::new(frames(state, last_seen.filter(|id| !id.trim().is_empty()))).into_response()
+}
+
+/// Lets an agent's stream in. A reader that names no agent has drawn on its credential's bucket already.
+fn admit(state: &HttpState, identity: &Identity, headers: &HeaderMap) -> Result<(), Failure> {
+    let named = agent_named(headers)?;
+    match identity.speaks_for(named.as_ref())? {
+        Some(agent) => Ok(state.api.limits().sse_connect(&agent)?),
+        None => Ok(()),
+    }
 }
 
 fn frames(state: HttpState, last_seen: Option<String>) -> impl Stream<Item = Result<Frame, Infallible>> {

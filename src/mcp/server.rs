@@ -10,7 +10,7 @@ use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 
 use super::tools::{self, TOOLS};
-use crate::api::{Api, Caller};
+use crate::api::{Api, Caller, Identity};
 use crate::domain::AgentId;
 
 /// Two lines that a client shows its model once.
@@ -36,13 +36,18 @@ impl IssueCommandTools {
 
     /// Who asks: the agent that the request's header names, else the connection's own.
     fn caller(&self, extensions: &Extensions) -> Result<Caller, ErrorData> {
-        let named = match extensions.get::<Parts>() {
-            Some(parts) => agent_in(&parts.headers)
-                .map_err(|why| ErrorData::invalid_params(format!("invalid header X-Agent-Id: {why}"), None))?,
-            None => None,
+        let (named, identity) = match extensions.get::<Parts>() {
+            Some(parts) => {
+                let named = agent_in(&parts.headers)
+                    .map_err(|why| ErrorData::invalid_params(format!("invalid header X-Agent-Id: {why}"), None))?;
+                // The gate lets no request in without one.
+                let identity = parts.extensions.get::<Identity>().cloned();
+                (named, identity.ok_or_else(|| ErrorData::internal_error("the request came past the gate", None))?)
+            }
+            None => (None, Identity::local()),
         };
-        let agent = named.or_else(|| self.agent.clone());
-        Ok(Caller { agent, list_count_default: Some(LIST_COUNT_DEFAULT) })
+        let agent = named.or_else(|| self.agent.clone()).or_else(|| identity.agent.clone());
+        Ok(Caller { identity, agent, list_count_default: Some(LIST_COUNT_DEFAULT) })
     }
 }
 
