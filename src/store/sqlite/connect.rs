@@ -128,7 +128,11 @@ fn lock(path: &Path) -> Result<File, StoreError> {
         .open(&lock_path)
         .map_err(|source| file_error(&lock_path, source))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => {
+            // What a server before noted there holds no more.
+            file.set_len(0).map_err(|source| file_error(&lock_path, source))?;
+            Ok(file)
+        }
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.display().to_string() }),
         Err(TryLockError::Error(source)) => Err(file_error(&lock_path, source)),
     }
