@@ -5,6 +5,8 @@ mod accept;
 mod contract;
 mod events;
 mod gate;
+mod identity;
 mod leases;
+mod operator;
 mod server;
 mod tools;
