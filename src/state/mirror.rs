@@ -175,3 +175,50 @@ fn sibling(path: &Path, ending: &str) -> PathBuf {
     name.push(ending);
     name.into()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::claims::ClaimStock;
+    use crate::domain::from_unix_ms;
+
+    fn envelope(ms: u64) -> Envelope {
+        Envelope::of(ClaimStock { read_at: from_unix_ms(ms), active: Vec::new(), past: Vec::new() })
+    }
+
+    fn exported_at(path: &Path) -> String {
+        let state: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        state["exported_at"].as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn what_a_crash_left_half_written_is_written_anew_and_links_are_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, draft) = (folder.path().join("state.json"), folder.path().join("state.json.tmp"));
+        write_whole(&path, &envelope(0)).unwrap();
+        std::fs::write(&draft, "{\"claims\": [").unwrap();
+        write_whole(&path, &envelope(1000)).unwrap();
+        assert_eq!(exported_at(&path), "1970-01-01T00:00:01Z");
+        let precious = folder.path().join("precious");
+        std::fs::write(&precious, "mine").unwrap();
+        std::os::unix::fs::symlink(&precious, &draft).unwrap();
+        write_whole(&path, &envelope(2000)).unwrap();
+        assert_eq!(
+            (exported_at(&path).as_str(), std::fs::read(&precious).unwrap()),
+            ("1970-01-01T00:00:02Z", b"mine".to_vec())
+        );
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_the_old_file_and_no_draft() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        // A folder in the way: the draft can be written, and cannot take its place.
+        std::fs::create_dir_all(path.join("inside")).unwrap();
+        assert!(write_whole(&path, &envelope(0)).is_err());
+        assert!(path.join("inside").is_dir() && !folder.path().join("state.json.tmp").exists());
+    }
+}

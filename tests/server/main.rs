@@ -10,8 +10,10 @@ mod standin;
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod workshop;
 
+mod commands;
 mod drain;
 mod ending;
 mod harness;
 mod kill;
 mod reload;
+mod state;
