@@ -49,6 +49,15 @@ impl Identity {
         Ok(Some(Self { principal, scope: token.scope, agent: token.agent_id, name }))
     }
 
+    /// Whether its credential still opens anything: for what goes on long after it was shown, as a
+    /// stream does.
+    pub fn still_holds(&self, manager: &ClaimManager) -> bool {
+        match self.principal {
+            Principal::Token(token_id) => manager.is_live(token_id),
+            Principal::Local | Principal::Key => true,
+        }
+    }
+
     /// The agent that a call speaks for, `named` being what the connection or a header says.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use tracing::info;
 
 use super::ClaimManager;
 use crate::config::LiveConfig;
@@ -84,8 +85,13 @@ impl Operations {
         by: String,
         note: Option<String>,
     ) -> Result<OverruleOutcome, StoreError> {
-        let wish = ClaimOverrule { claim_id, to, by, note, lease: self.lease(), now: self.clock.now() };
-        self.store.claim_overrule(wish).await
+        let wish = ClaimOverrule { claim_id, to, by: by.clone(), note, lease: self.lease(), now: self.clock.now() };
+        let outcome = self.store.claim_overrule(wish).await?;
+        if let OverruleOutcome::Done(claim) = &outcome {
+            let (issue, status, agent) = (claim.issue_ref(), claim.status(), &claim.agent_id);
+            info!(claim.id = %claim_id, "overruled by {by}: {issue} is {status}, of {agent}");
+        }
+        Ok(outcome)
     }
 
     /// Makes a token and keeps what is known of it.
@@ -100,7 +106,10 @@ impl Operations {
         let token = AccessToken { token_id, agent_id, scope, label, created_at: now, expires_at, revoked_at: None };
         let kept = KeptToken { token: token.clone(), hash: secret.hash() };
         Ok(match self.store.token_insert(kept, now).await? {
-            TokenInsertOutcome::Inserted => TokenMade::Made(secret, token),
+            TokenInsertOutcome::Inserted => {
+                info!(token.id = %token_id, "made a token with scope {scope}");
+                TokenMade::Made(secret, token)
+            }
             TokenInsertOutcome::TooMany { count_max } => TokenMade::TooMany { count_max },
         })
     }
@@ -110,7 +119,11 @@ impl Operations {
     /// # Errors
     /// When the store fails.
     pub async fn token_revoke(&self, token_id: TokenId) -> Result<TokenRevokeOutcome, StoreError> {
-        self.store.token_revoke(token_id, self.clock.now()).await
+        let outcome = self.store.token_revoke(token_id, self.clock.now()).await?;
+        if let TokenRevokeOutcome::Revoked(_) = &outcome {
+            info!(token.id = %token_id, "revoked a token");
+        }
+        Ok(outcome)
     }
 
     /// Every token that is kept, ended ones too, oldest first.
@@ -166,6 +179,11 @@ impl ClaimManager {
     /// The access token that a client sent, live or ended.
     pub fn token(&self, sent: &str) -> Option<AccessToken> {
         self.index.tokens.read().find(sent).cloned()
+    }
+
+    /// Whether the token still opens anything.
+    pub fn is_live(&self, token_id: TokenId) -> bool {
+        self.index.tokens.read().get(token_id).is_some_and(|token| token.end_at(self.clock.now()).is_none())
     }
 
     /// The present, by this server's clock.

@@ -2,25 +2,36 @@
 
 use std::collections::HashMap;
 
-use crate::domain::{AccessToken, TokenHash};
+use crate::domain::{AccessToken, TokenHash, TokenId};
 use crate::store::KeptToken;
 
-/// Every token that is kept, by its hash.
+/// Every token that is kept.
 #[derive(Debug, Default)]
-pub(super) struct Tokens(HashMap<TokenHash, AccessToken>);
+pub(super) struct Tokens {
+    by_id: HashMap<TokenId, AccessToken>,
+    by_hash: HashMap<TokenHash, TokenId>,
+}
 
 impl Tokens {
     pub(super) fn load(kept: Vec<KeptToken>) -> Self {
-        Self(kept.into_iter().map(|kept| (kept.hash, kept.token)).collect())
+        let mut tokens = Self::default();
+        kept.into_iter().for_each(|kept| tokens.set(kept));
+        tokens
     }
 
     /// Takes note of a token that was made or revoked.
     pub(super) fn set(&mut self, kept: KeptToken) {
-        self.0.insert(kept.hash, kept.token);
+        self.by_hash.insert(kept.hash, kept.token.token_id);
+        self.by_id.insert(kept.token.token_id, kept.token);
     }
 
     /// The token that a client sent.
     pub(super) fn find(&self, sent: &str) -> Option<&AccessToken> {
-        self.0.get(&TokenHash::of(sent))
+        self.get(*self.by_hash.get(&TokenHash::of(sent))?)
+    }
+
+    /// The token of this identity.
+    pub(super) fn get(&self, token_id: TokenId) -> Option<&AccessToken> {
+        self.by_id.get(&token_id)
     }
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use issuecommand::api::Call;
-use issuecommand::domain::{ClaimId, Clock, SystemClock};
+use issuecommand::domain::{Clock, SystemClock};
 use issuecommand::state::{ImportReport, Reading};
 use serde_json::{Value, json};
 
@@ -45,51 +45,66 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     Ok(if report.refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// One record on its way: where it stood, and the list it goes into.
+struct Sent {
+    place: String,
+    list: &'static str,
+    record: Value,
+}
+
 /// Sends the claims part by part, in the order in which they must be taken.
 async fn take_in(door: Door, reading: Reading, dry_run: bool) -> anyhow::Result<ImportReport> {
     let Reading { claims, followups, refused } = reading;
     let mut report = ImportReport { refused, ..ImportReport::default() };
-    let places: HashMap<ClaimId, String> =
-        claims.iter().map(|found| (found.claim.claim().claim_id, found.place.clone())).collect();
     let claims = claims.into_iter().map(|found| {
         let list = if found.claim.claim().status().is_terminal() { "history" } else { "claims" };
-        (list, found.record)
+        Sent { place: found.place, list, record: found.record }
     });
-    let followups = followups.into_iter().map(|(_, followup)| ("followups", json!(followup)));
-    let records: Vec<(&str, Value)> = claims.chain(followups).collect();
+    let followups = followups.into_iter();
+    let followups = followups.map(|(place, followup)| Sent { place, list: "followups", record: json!(followup) });
+    let records: Vec<Sent> = claims.chain(followups).collect();
     let progress = Progress { total: records.len() };
     let mut done = 0;
     for part in parts(records) {
         done += part.len();
-        let mut fields = json!({ "dry_run": dry_run, "claims": [], "history": [], "followups": [] });
-        for (list, record) in part {
-            if let Some(list) = fields[list].as_array_mut() {
-                list.push(record);
-            }
-        }
-        let mut answer = door.ask(Call::Import, fields).await?;
-        let mut of_part: ImportReport = serde_json::from_value(answer["report"].take())?;
-        for skipped in &mut of_part.skipped {
-            // The server saw a part; the reader has the whole file.
-            skipped.place = places.get(&skipped.claim_id).unwrap_or(&skipped.place).clone();
-        }
-        report.add(of_part);
+        report.add(send(&door, part, dry_run).await?);
         progress.show(done);
     }
     Ok(report)
 }
 
+async fn send(door: &Door, part: Vec<Sent>, dry_run: bool) -> anyhow::Result<ImportReport> {
+    let mut fields = json!({ "dry_run": dry_run, "claims": [], "history": [], "followups": [] });
+    let mut places = HashMap::new();
+    for Sent { place, list, record } in part {
+        if let Some(records) = fields[list].as_array_mut() {
+            places.insert(format!("{list}[{}]", records.len()), place);
+            records.push(record);
+        }
+    }
+    let mut answer = door.ask(Call::Import, fields).await?;
+    let mut report: ImportReport = serde_json::from_value(answer["report"].take())?;
+    // The other side saw a part; the reader has the whole file.
+    let told = report.skipped.iter_mut().map(|skipped| &mut skipped.place);
+    for place in told.chain(report.refused.iter_mut().map(|refused| &mut refused.place)) {
+        if let Some(whole) = places.remove(place) {
+            *place = whole;
+        }
+    }
+    Ok(report)
+}
+
 /// Cuts the records into requests that every server takes.
-fn parts(records: Vec<(&'static str, Value)>) -> Vec<Vec<(&'static str, Value)>> {
+fn parts(records: Vec<Sent>) -> Vec<Vec<Sent>> {
     let (mut parts, mut part, mut bytes) = (Vec::new(), Vec::new(), 0);
-    for (list, record) in records {
-        let length = record.to_string().len();
+    for sent in records {
+        let length = sent.record.to_string().len();
         if bytes + length > PART_BYTES_MAX && !part.is_empty() {
             parts.push(std::mem::take(&mut part));
             bytes = 0;
         }
         bytes += length;
-        part.push((list, record));
+        part.push(sent);
     }
     parts.extend((!part.is_empty()).then_some(part));
     parts

@@ -235,6 +235,18 @@ async fn who_may_only_look_does_not_keep_a_lease_alive() {
     assert_ne!(look.1["claims"][0]["lease"]["expires_at"], lease, "its own agent is heard of by any call");
 }
 
+#[tokio::test]
+async fn an_open_stream_ends_with_its_token() {
+    let server = backlog().await;
+    let token = token(&server, json!({ "scope": "read" })).await;
+    let mut stream = as_(&server, &token, Method::GET, "/sse").send().await.unwrap();
+    stream.chunk().await.unwrap().unwrap();
+    server.request(Method::DELETE, &format!("/api/admin/tokens/{}", token.id)).send().await.unwrap();
+    server.post("/api/next", json!({ "agent_id": "a" })).await;
+    let rest = tokio::time::timeout(DEADLINE, stream.text()).await.expect("the stream ends").unwrap();
+    assert!(!rest.contains("claim.created"), "{rest}");
+}
+
 /// One MCP request over HTTP.
 async fn tool(server: &Server, token: &Token, name: &str, arguments: Value, header: Option<&str>) -> (u16, Value) {
     let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call",

@@ -222,11 +222,18 @@ async fn a_database_of_the_first_edition_is_imported_and_twice_is_once() {
     for line in [
         "refused claim_active, row 2: acme/small#1 is held by the earlier claim at claim_active, row 1",
         "refused claim_active, row 4: ",
-        "follow-ups cannot be imported yet",
+        "refused followup_active, row 1: follow-ups cannot be imported yet",
     ] {
         assert!(err.contains(line), "{err}");
     }
     assert_eq!(done.status.code(), Some(1), "something was refused");
+
+    // The server refuses to begin on the old database, and says what to do.
+    let refused = complaint(&home, &["serve"], &[("SQLITE_PATH", "old.db")]);
+    assert!(
+        refused.contains("`issuecommand import") && refused.contains("takes a first edition's claims over"),
+        "{refused}"
+    );
 
     // Once more, this time through a server.
     let server = home.serve();

@@ -59,7 +59,7 @@ pub async fn a_reassigned_claim_is_the_new_owners_and_the_former_one_is_fenced_o
     assert!(matches!(bed.claim("a1", 1).await, InsertOutcome::HeldBy(held) if held.agent_id == agent("b2")));
 
     let bed = bed.reopen(Keep::default()).await;
-    assert_eq!(bed.store.snapshot_load().await.unwrap().claims, [moved.clone()]);
+    assert_eq!(bed.store.snapshot_load().await.unwrap().claims, std::slice::from_ref(&moved));
     bed.step(&moved, ClaimStatus::Released, Actor::Owner, 12).await;
     assert_eq!(bed.granted("a1", 1).await.lease.epoch, 3, "no epoch is given twice");
 }

@@ -1,6 +1,6 @@
 //! Claims from elsewhere, taken in without ever touching one that is here.
 
-use rusqlite::{Connection, OptionalExtension, Result, params};
+use rusqlite::{OptionalExtension, Result, params};
 
 use super::claims::{self, EPOCH_SET, INSERT};
 use super::columns::{ms, number, to_json};
@@ -22,8 +22,10 @@ const PAST_HORIZON: &str = "SELECT ended_at_ms FROM claims WHERE active = 0 ORDE
 pub(super) fn import(txn: &mut WriteTxn<'_>, wish: ClaimImport) -> Result<Vec<ImportOutcome>> {
     let (connection, kept) = (txn.connection, txn.changes.len());
     connection.execute_batch("SAVEPOINT one_import")?;
+    let horizon = past_horizon(txn)?;
     let outcomes = wish.claims.into_iter().map(|claim| match claim.claim().status().is_terminal() {
         false => take_active(txn, claim, wish.lease, wish.now),
+        true if ms(claim.claim().last_updated()) < horizon => passed(txn, &claim),
         true => take_past(txn, claim, wish.lease),
     });
     let outcomes: Vec<_> = outcomes.collect::<Result<_>>()?;
@@ -68,12 +70,15 @@ fn take_active(
     Ok(ImportOutcome::Taken)
 }
 
+/// A claim that ended so long ago that the history would trim it again.
+fn passed(txn: &mut WriteTxn<'_>, restored: &RestoredClaim) -> Result<ImportOutcome> {
+    let known = claims::get(txn.connection, restored.claim().claim_id)?;
+    Ok(known.map_or(ImportOutcome::Passed, |known| ImportOutcome::AlreadyHere(known.status())))
+}
+
 fn take_past(txn: &mut WriteTxn<'_>, restored: RestoredClaim, lease: chrono::TimeDelta) -> Result<ImportOutcome> {
     if let Some(known) = claims::get(txn.connection, restored.claim().claim_id)? {
         return Ok(ImportOutcome::AlreadyHere(known.status()));
-    }
-    if past_horizon(txn)?.is_some_and(|horizon| ms(restored.claim().last_updated()) < horizon) {
-        return Ok(ImportOutcome::Passed);
     }
     let issue = restored.issue_ref();
     let last_epoch = claims::last_epoch(txn.connection, &issue)?;
@@ -110,13 +115,11 @@ fn mark_finished(txn: &mut WriteTxn<'_>, claim: &Claim) -> Result<()> {
     Ok(())
 }
 
-fn past_horizon(txn: &WriteTxn<'_>) -> Result<Option<i64>> {
-    let Some(last) = txn.trim.claim_count_max().checked_sub(1) else { return Ok(Some(i64::MAX)) };
-    horizon(txn.connection, limit(last))
-}
-
-fn horizon(connection: &Connection, offset: i64) -> Result<Option<i64>> {
-    connection.prepare_cached(PAST_HORIZON)?.query_row([offset], |row| row.get(0)).optional()
+/// The end before which nothing has room in the history.
+fn past_horizon(txn: &WriteTxn<'_>) -> Result<i64> {
+    let Some(last) = txn.trim.claim_count_max().checked_sub(1) else { return Ok(i64::MAX) };
+    let mut statement = txn.connection.prepare_cached(PAST_HORIZON)?;
+    Ok(statement.query_row([limit(last)], |row| row.get(0)).optional()?.unwrap_or(i64::MIN))
 }
 
 fn epoch_row(claim: &Claim) -> (String, i64, i64) {
