@@ -6,6 +6,7 @@
 //! - [`claims`] is the only door to state: it asks the policies and the store;
 //! - [`policy`] runs WebAssembly components; [`store`] is the authority on who holds what; [`github`]
 //!   is where issues come from, and [`sync`] brings them in;
+//! - [`state`] carries claims from one server to another, and mirrors them in a file;
 //! - [`domain`] is pure: nouns and the rules between them;
 //! - [`config`] and [`logging`] serve all, and [`server`] puts everything together.
 
@@ -19,5 +20,6 @@ pub mod logging;
 pub mod mcp;
 pub mod policy;
 pub mod server;
+pub mod state;
 pub mod store;
 pub mod sync;

@@ -1,6 +1,6 @@
 //! One whole server: store, source, policies, claim manager and doors, started and stopped together.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +13,14 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::api::Api;
-use crate::claims::{Background, ClaimManager, Index, Parts, Reload};
+use crate::claims::{Background, ClaimManager, Index, Operations, Parts, Reload};
 use crate::config::{ConfigReport, ConfigSource, ConfigWatch, GithubConfig, LiveConfig, Loaded, follow};
 use crate::domain::{Clock, SystemClock};
 use crate::github::{Credentials, FileSource, GithubSource, IssueSource};
 use crate::http::{HttpState, ServeLimits};
 use crate::logging::LogHandle;
 use crate::policy::PolicyHost;
+use crate::state::{Mirror, MirrorStart};
 use crate::store::{SqliteStore, Store};
 
 /// What a server is started with.
@@ -40,6 +41,7 @@ pub struct Server {
     manager: Arc<ClaimManager>,
     http: HttpState,
     config: LiveConfig,
+    mirror: Option<Arc<Mirror>>,
     tracker: TaskTracker,
     shutdown: CancellationToken,
     shutdown_timeout: Duration,
@@ -72,6 +74,14 @@ impl Server {
         let host = spawn_blocking(move || PolicyHost::new(cache_folder()));
         let (source, store, host) = tokio::try_join!(source, store, host)?;
         let (source, store, host) = (source?, Arc::new(store?), host?);
+        let mirror = match &present.store.state_file {
+            Some(file) => {
+                let operations =
+                    Operations::new(Arc::clone(&store) as Arc<dyn Store>, Arc::clone(&clock), config.clone());
+                Some(Mirror::open(file, &operations).await)
+            }
+            None => None,
+        };
         let parts = Parts {
             store: Arc::clone(&store) as Arc<dyn Store>,
             source,
@@ -90,14 +100,19 @@ impl Server {
             address,
             api,
             store,
-            manager,
             http,
             config,
+            mirror: mirror.and_then(|start: MirrorStart| start.report(&manager)).map(Arc::new),
+            manager,
             tracker,
             shutdown,
             shutdown_timeout: Duration::from_secs(present.server.shutdown_seconds),
         };
         server.open_doors(listener, background, ServeLimits::from(&present.server));
+        server.mirror_claims();
+        if let Err(error) = SqliteStore::note_address(&present.store, &format!("http://{}", reachable(address))) {
+            warn!("commands will not find this server by its database: {error}");
+        }
         info!("listening on http://{address} (MCP at /mcp), pid {}", std::process::id());
         Ok(server)
     }
@@ -106,6 +121,12 @@ impl Server {
         background.start(&self.tracker, &self.shutdown);
         let router = crate::http::router(&self.http);
         self.tracker.spawn(crate::http::serve(listener, router, limits, self.shutdown.clone()));
+    }
+
+    fn mirror_claims(&self) {
+        let Some(mirror) = self.mirror.clone() else { return };
+        let (manager, shutdown) = (Arc::clone(&self.manager), self.shutdown.clone());
+        self.tracker.spawn(async move { shutdown.run_until_cancelled(mirror.follow(manager)).await });
     }
 
     /// Where it listens.
@@ -165,6 +186,9 @@ impl Server {
             warn!("some work did not end in time and was left behind");
         }
         self.manager.rest().await;
+        if let Some(mirror) = &self.mirror {
+            mirror.write(&self.manager).await;
+        }
         let store = self.store;
         if let Err(panic) = spawn_blocking(move || store.close()).await {
             warn!("closing the store failed: {panic}");
@@ -200,6 +224,15 @@ impl Editor {
         if !replaced.needs_restart.is_empty() {
             warn!("waiting for a restart to take effect: {}", replaced.needs_restart.join(", "));
         }
+    }
+}
+
+/// An address that this machine can call, where the server listens on all.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())),
+        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, address.port())),
+        _ => address,
     }
 }
 

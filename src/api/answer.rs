@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{FieldError, Limited};
 use crate::claims::ManagerError;
-use crate::domain::Claim;
+use crate::domain::{AccessScope, AgentId, Claim, TokenEnd};
 use crate::github::SourceError;
 use crate::store::StoreError;
 
@@ -66,8 +66,27 @@ impl Answer {
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// No key, or a wrong one.
-    #[error("send the server's key as: Authorization: Bearer <key>")]
+    #[error("send the server's key, or a token, as: Authorization: Bearer <key>")]
     Unauthorized,
+    /// A token that was good once.
+    #[error("this token {0}; ask an operator for a new one (issuecommand token create)")]
+    TokenEnded(TokenEnd),
+    /// A token that speaks for another agent.
+    #[error("this token speaks for {own}, not for {named}: leave agent_id out, or use the token of {named}")]
+    AgentForbidden {
+        /// The agent of the token.
+        own: AgentId,
+        /// The agent that the call names.
+        named: AgentId,
+    },
+    /// A token that may not ask so much.
+    #[error("this token has scope {has}, and the call needs {needs}: ask an operator for a token of that scope")]
+    ScopeTooNarrow {
+        /// The scope of the token.
+        has: AccessScope,
+        /// The narrowest scope that may ask this.
+        needs: AccessScope,
+    },
     /// Without a key only programs of this machine may call, not web pages in its browsers.
     #[error("{0} may not call this server; name it in server.allowed_hosts or server.allowed_origins, or set a key")]
     NotFromHere(String),
@@ -115,6 +134,9 @@ impl Failure {
         let row = |status, error| Row { status, error, message: Some(message.clone()), retry_after_seconds: None };
         match self {
             Self::Unauthorized => Row { message: None, ..row(401, "unauthorized") },
+            Self::TokenEnded(_) => row(401, "unauthorized"),
+            Self::AgentForbidden { .. } => row(403, "agent_forbidden"),
+            Self::ScopeTooNarrow { .. } => row(403, "scope_too_narrow"),
             Self::NotFromHere(_) => row(403, "not_from_here"),
             Self::NoSuchPath => Row { message: None, ..row(404, "not_found") },
             Self::Fields(_) => row(400, "request_failed"),

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use serde_json::Value;
 
-use super::{Answer, Failure, Fields, RateLimits, claims, follow_ups, issues};
-use crate::claims::{ClaimManager, ManagerError};
+use super::{Answer, Failure, Fields, Identity, RateLimits, claims, follow_ups, issues, operator};
+use crate::claims::ClaimManager;
 use crate::config::Config;
-use crate::domain::{AgentId, ClaimId};
-use crate::github::SourceError;
+use crate::domain::{AccessScope, AgentId, ClaimId};
 
 /// What can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -48,11 +47,27 @@ pub enum Call {
     Decision,
     /// How the server is doing.
     Health,
+    /// Any claim is taken back.
+    OperatorRelease,
+    /// Any claim is given to another agent.
+    OperatorReassign,
+    /// An access token is made.
+    TokenCreate,
+    /// The access tokens there are.
+    TokenList,
+    /// An access token is ended.
+    TokenRevoke,
+    /// Every claim that is kept.
+    Export,
+    /// Claims from elsewhere are taken in.
+    Import,
 }
 
 /// What is known of the one who asks, besides the fields.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Caller {
+    /// Whose credential the request carries.
+    pub identity: Identity,
     /// The agent that the connection or a header names: it stands in for an absent `agent_id`.
     pub agent: Option<AgentId>,
     /// How many issues to list when the fields do not say: what a model can read. `None`: all.
@@ -94,10 +109,37 @@ impl Api {
         if let Err(no_such_claim) = self.write_out_claim_id(caller, &mut fields) {
             return no_such_claim;
         }
+        let answer = match self.admit(call, caller, &fields) {
+            Ok(caller) => self.perform(call, &caller, fields).await,
+            Err(failure) => Err(failure),
+        };
+        answer.unwrap_or_else(|failure| {
+            failure.log();
+            failure.into()
+        })
+    }
+
+    /// Lets a call in, or says what forbids it. The caller goes on as the agent that it speaks for, which
+    /// is heard of by any call, except of somebody who may only look.
+    fn admit(&self, call: Call, caller: &Caller, fields: &Fields) -> Result<Caller, Failure> {
+        let agent = caller.identity.speaks_for(caller.agent.as_ref())?;
+        caller.identity.admit(call, fields)?;
+        let caller = Caller { agent, ..caller.clone() };
         if let Some(agent) = &caller.agent {
+            self.hear(&caller, agent);
+        }
+        Ok(caller)
+    }
+
+    /// Notes that an agent was heard of.
+    pub(super) fn hear(&self, caller: &Caller, agent: &AgentId) {
+        if caller.identity.scope >= AccessScope::Claim {
             self.manager.heard_from(agent);
         }
-        let answer = match call {
+    }
+
+    async fn perform(&self, call: Call, caller: &Caller, fields: Fields) -> Result<Answer, Failure> {
+        match call {
             Call::Next => self.next(caller, fields).await,
             Call::NextWork => self.next_work(caller, fields).await,
             Call::Claim => self.claim(caller, fields).await,
@@ -106,7 +148,7 @@ impl Api {
             Call::MyClaims => self.my_claims(caller, fields).await,
             Call::Claims => claims::list(&self.manager, fields).await,
             Call::ClaimDetails => claims::details(&self.manager, fields).await,
-            Call::ClaimHistory => Err(unsupported(call)),
+            Call::ClaimHistory => operator::history(&self.manager, fields).await,
             Call::MyWork => self.my_work(caller, fields).await,
             Call::FollowUps => follow_ups::list(&self.manager, fields),
             Call::UpdateFollowUp => self.update_follow_up(caller, fields).await,
@@ -115,11 +157,14 @@ impl Api {
             Call::IssueDetails => issues::details(&self.manager, fields).await,
             Call::Decision => issues::decision(&self.manager, fields).await,
             Call::Health => issues::health(&self.manager, fields).await,
-        };
-        answer.unwrap_or_else(|failure| {
-            failure.log();
-            failure.into()
-        })
+            Call::OperatorRelease
+            | Call::OperatorReassign
+            | Call::TokenCreate
+            | Call::TokenList
+            | Call::TokenRevoke
+            | Call::Export
+            | Call::Import => operator::perform(&self.manager.operations(), call, &caller.identity.name, fields).await,
+        }
     }
 
     /// Puts the whole id in the place of a short one, so that whoever reads the field finds one form.
@@ -146,10 +191,4 @@ impl Api {
         self.manager.heard_from(agent);
         Ok(self.limits.load().agent_mutation(agent)?)
     }
-}
-
-/// A call that is named, but not connected yet.
-fn unsupported(call: Call) -> Failure {
-    let why = "this version does not answer it yet".to_owned();
-    ManagerError::Source(SourceError::Unsupported { what: format!("{call:?}"), why }).into()
 }

@@ -52,7 +52,7 @@ impl Api {
     /// The claims of the one who asks, who is heard of by asking.
     pub(super) async fn my_claims(&self, caller: &Caller, fields: Fields) -> Result<Answer, Failure> {
         let agent = read::<MyClaimsFields>(fields)?.parse(caller.agent.as_ref())?;
-        self.manager().heard_from(&agent);
+        self.hear(caller, &agent);
         let claims = self.manager().claims(ClaimFilter { agent: Some(agent), ..ClaimFilter::default() }).await?;
         Ok(Answer::found(json!({ "claims": claims })))
     }

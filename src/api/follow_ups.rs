@@ -55,7 +55,7 @@ impl Api {
     /// Everything that the one who asks has in hand, who is heard of by asking.
     pub(super) async fn my_work(&self, caller: &Caller, fields: Fields) -> Result<Answer, Failure> {
         let agent = read::<MyWorkFields>(fields)?.parse(caller.agent.as_ref())?;
-        self.manager().heard_from(&agent);
+        self.hear(caller, &agent);
         let follow_ups =
             self.manager().follow_ups(&FollowUpFilter { agent: Some(agent.clone()), ..FollowUpFilter::default() });
         let claims = self.manager().claims(ClaimFilter { agent: Some(agent), ..ClaimFilter::default() }).await?;

@@ -11,7 +11,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use super::answer::seconds_up;
 use crate::config::{RateLimit, RateLimitConfig};
-use crate::domain::AgentId;
+use crate::domain::{AgentId, TokenId};
 
 /// Checks between two clean-ups of a set of buckets. A full bucket is forgotten then, so a set holds
 /// no more than this many buckets besides those in use.
@@ -26,7 +26,7 @@ pub enum Scope {
     Principal,
     /// An agent's claims, updates and releases.
     AgentMutation,
-    /// An address that opens event streams.
+    /// An agent that opens event streams.
     SseConnect,
 }
 
@@ -49,6 +49,8 @@ pub enum Principal {
     Local,
     /// The server's key.
     Key,
+    /// An access token.
+    Token(TokenId),
 }
 
 /// A bucket is empty.
@@ -68,7 +70,7 @@ pub struct RateLimits {
     ip: Buckets<IpAddr>,
     principal: Buckets<Principal>,
     agent_mutation: Buckets<AgentId>,
-    sse_connect: Buckets<IpAddr>,
+    sse_connect: Buckets<AgentId>,
 }
 
 impl RateLimits {
@@ -106,9 +108,10 @@ impl RateLimits {
         self.take(&self.agent_mutation, agent.clone())
     }
 
-    /// Takes a token for a new event stream.
-    pub fn sse_connect(&self, address: IpAddr) -> Result<(), Limited> {
-        self.take(&self.sse_connect, network(address))
+    /// Takes a token for a new event stream of an agent. By agent, not by address: a whole fleet may
+    /// stand behind one.
+    pub fn sse_connect(&self, agent: &AgentId) -> Result<(), Limited> {
+        self.take(&self.sse_connect, agent.clone())
     }
 
     fn take<K: Hash + Eq + Clone>(&self, buckets: &Buckets<K>, key: K) -> Result<(), Limited> {
@@ -194,6 +197,7 @@ mod tests {
                 limits.principal(Principal::Key).unwrap();
                 limits.agent_mutation(&agent(&name.to_string())).unwrap();
             }
+            limits.sse_connect(&agent(&name.to_string())).unwrap();
         }
     }
 
@@ -222,7 +226,7 @@ mod tests {
     fn no_limit_holds_when_they_are_off() {
         let limits = RateLimits::new(&RateLimitConfig { enabled: false, ..limits(1).config().clone() });
         for _ in 0..10 {
-            limits.sse_connect("10.0.0.1".parse().unwrap()).unwrap();
+            limits.sse_connect(&agent("a")).unwrap();
         }
     }
 }

@@ -171,23 +171,6 @@ impl ClaimDetailsFields {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "the call is named, but not connected yet")]
-pub(super) struct ClaimHistoryFields {
-    /// Only in this owner/name.
-    #[schemars(with = "Option<String>")]
-    repo: Option<RepoName>,
-    /// Only of this agent.
-    #[schemars(with = "Option<String>")]
-    agent_id: Option<AgentId>,
-    /// Most claims to list, 1 to 200; 50 unless said.
-    #[schemars(with = "Option<u64>", range(min = 1, max = 200))]
-    limit: Option<WholeNumber>,
-    /// From the last page's next_cursor.
-    cursor: Option<String>,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub(super) struct MyWorkFields {
     /// Your name, as when you claimed.
     #[schemars(with = "String")]

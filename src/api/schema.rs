@@ -4,10 +4,14 @@
 use serde_json::{Map, Value};
 
 use super::Call;
+use super::operator_requests::{
+    ClaimHistoryFields, ImportFields, OperatorReassignFields, OperatorReleaseFields, TokenCreateFields,
+    TokenRevokeFields,
+};
 use super::requests::{
-    ClaimDetailsFields, ClaimFields, ClaimFilterFields, ClaimHistoryFields, DecisionFields, FollowUpFilterFields,
-    IssueFields, IssueFilterFields, MyClaimsFields, MyWorkFields, NextFields, NoFields, ReleaseFields, RepoListFields,
-    UpdateFields, UpdateFollowUpFields,
+    ClaimDetailsFields, ClaimFields, ClaimFilterFields, DecisionFields, FollowUpFilterFields, IssueFields,
+    IssueFilterFields, MyClaimsFields, MyWorkFields, NextFields, NoFields, ReleaseFields, RepoListFields, UpdateFields,
+    UpdateFollowUpFields,
 };
 
 /// The JSON schema of the fields of `call`. `agent_known`: the connection has named its agent, so
@@ -29,7 +33,12 @@ pub fn published_schema(call: Call, agent_known: bool) -> Map<String, Value> {
         Call::OpenIssues => schemars::schema_for!(IssueFilterFields),
         Call::IssueDetails => schemars::schema_for!(IssueFields),
         Call::Decision => schemars::schema_for!(DecisionFields),
-        Call::Health => schemars::schema_for!(NoFields),
+        Call::Health | Call::TokenList | Call::Export => schemars::schema_for!(NoFields),
+        Call::OperatorRelease => schemars::schema_for!(OperatorReleaseFields),
+        Call::OperatorReassign => schemars::schema_for!(OperatorReassignFields),
+        Call::TokenCreate => schemars::schema_for!(TokenCreateFields),
+        Call::TokenRevoke => schemars::schema_for!(TokenRevokeFields),
+        Call::Import => schemars::schema_for!(ImportFields),
     };
     let mut schema = match schema.to_value() {
         Value::Object(schema) => schema,
@@ -76,7 +85,7 @@ mod tests {
 
     use super::*;
 
-    const CALLS: [Call; 17] = [
+    const CALLS: [Call; 24] = [
         Call::Next,
         Call::NextWork,
         Call::ClaimDetails,
@@ -94,6 +103,13 @@ mod tests {
         Call::IssueDetails,
         Call::Decision,
         Call::Health,
+        Call::OperatorRelease,
+        Call::OperatorReassign,
+        Call::TokenCreate,
+        Call::TokenList,
+        Call::TokenRevoke,
+        Call::Export,
+        Call::Import,
     ];
 
     #[test]

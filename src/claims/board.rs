@@ -118,7 +118,7 @@ impl Board {
             Change::RepoSet(repo) => self.set_repo(*repo),
             Change::RepoGone(repo) => self.remove_repo(&repo),
             Change::FollowUpSet(item) => self.shelf.set(*item),
-            Change::Event(_) => {}
+            Change::TokenSet(_) | Change::Event(_) => {}
         }
     }
 
@@ -432,14 +432,20 @@ impl Board {
             }
         } else {
             let claim = Arc::new(claim);
-            if let Some(before) = self.claims.insert(claim.claim_id, Arc::clone(&claim)) {
-                self.change_owner(&before, &claim);
-            } else {
-                self.granted_count += 1;
-                self.set_finished(&issue, false);
-                self.claim_by_issue.insert(issue.clone(), claim.claim_id);
-                self.claims_by_agent.entry(claim.agent_id.clone()).or_default().insert(claim.claim_id);
-                self.repos.entry(issue.repo.clone()).and_modify(|repo| repo.claim_count += 1);
+            match self.claims.insert(claim.claim_id, Arc::clone(&claim)) {
+                None => {
+                    self.granted_count += 1;
+                    self.set_finished(&issue, false);
+                    self.claim_by_issue.insert(issue.clone(), claim.claim_id);
+                    self.claims_by_agent.entry(claim.agent_id.clone()).or_default().insert(claim.claim_id);
+                    self.repos.entry(issue.repo.clone()).and_modify(|repo| repo.claim_count += 1);
+                }
+                Some(before) if before.agent_id != claim.agent_id => {
+                    self.granted_count += 1;
+                    self.no_longer_of(&before.agent_id, claim.claim_id);
+                    self.claims_by_agent.entry(claim.agent_id.clone()).or_default().insert(claim.claim_id);
+                }
+                Some(_) => {}
             }
         }
         if let Some(&slot) = self.by_issue.get(&issue) {
@@ -447,15 +453,7 @@ impl Board {
         }
     }
 
-    /// A claim that an operator gave to another agent.
-    fn change_owner(&mut self, before: &Claim, after: &Claim) {
-        if before.agent_id != after.agent_id {
-            self.leave(&before.agent_id, before.claim_id);
-            self.claims_by_agent.entry(after.agent_id.clone()).or_default().insert(after.claim_id);
-        }
-    }
-
-    fn leave(&mut self, agent: &AgentId, claim_id: ClaimId) {
+    fn no_longer_of(&mut self, agent: &AgentId, claim_id: ClaimId) {
         if let Some(ids) = self.claims_by_agent.get_mut(agent) {
             ids.remove(&claim_id);
             if ids.is_empty() {
@@ -467,7 +465,7 @@ impl Board {
     fn remove_claim(&mut self, claim: &Claim) {
         let Some(before) = self.claims.remove(&claim.claim_id) else { return };
         self.claim_by_issue.remove(&claim.issue_ref());
-        self.leave(&before.agent_id, before.claim_id);
+        self.no_longer_of(&before.agent_id, before.claim_id);
         if let Some(repo) = self.repos.get_mut(&claim.repo) {
             repo.claim_count = repo.claim_count.saturating_sub(1);
         }

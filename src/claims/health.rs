@@ -32,6 +32,12 @@ impl Status {
 }
 
 impl ClaimManager {
+    /// Notes for the health page how a part around the claim manager is doing; `None` when all is well
+    /// with it again.
+    pub fn note_trouble(&self, part: &'static str, trouble: Option<String>) {
+        self.status.report(part, trouble);
+    }
+
     /// How the server is doing.
     pub fn health(&self) -> Health {
         let counts = self.index.board.read().counts();

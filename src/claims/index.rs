@@ -7,7 +7,8 @@ use tokio::sync::Notify;
 
 use super::board::Board;
 use super::feed::EventFeed;
-use crate::store::{Change, CommitObserver, Snapshot};
+use super::tokens::Tokens;
+use crate::store::{Change, CommitObserver, KeptToken, Snapshot};
 
 /// The in-memory index of one store. Made before the store is opened, because the store's writer
 /// reports to it; filled by [`Index::fill`].
@@ -15,6 +16,7 @@ use crate::store::{Change, CommitObserver, Snapshot};
 pub struct Index {
     pub(super) board: RwLock<Board>,
     pub(super) feed: Arc<EventFeed>,
+    pub(super) tokens: RwLock<Tokens>,
     /// Rings when something waits for a policy.
     pub(super) work: Notify,
     /// Commits that came before the index was filled.
@@ -27,16 +29,18 @@ impl Index {
         Arc::new(Self {
             board: RwLock::default(),
             feed: Arc::new(EventFeed::new(crate::domain::EventSeq(0))),
+            tokens: RwLock::default(),
             work: Notify::new(),
             early: Mutex::new(Some(Vec::new())),
         })
     }
 
     /// Fills the index with what the store holds.
-    pub(super) fn fill(&self, snapshot: Snapshot) {
+    pub(super) fn fill(&self, snapshot: Snapshot, tokens: Vec<KeptToken>) {
         let mut early = self.early.lock();
         self.feed.begin_at(snapshot.last_event);
         *self.board.write() = Board::load(snapshot);
+        *self.tokens.write() = Tokens::load(tokens);
         self.take_in(early.take().unwrap_or_default());
     }
 
@@ -47,6 +51,7 @@ impl Index {
             for change in changes {
                 match change {
                     Change::Event(event) => events.push(*event),
+                    Change::TokenSet(kept) => self.tokens.write().set(*kept),
                     change => board.apply(change),
                 }
             }

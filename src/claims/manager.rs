@@ -24,7 +24,8 @@ use crate::domain::{
 use crate::github::{IssueSource, SourceError};
 use crate::policy::{Choice, ChooseRequest, Shortlisted};
 use crate::store::{
-    AdvanceOutcome, ClaimChange, ClaimFilter, ClaimWish, Granted, InsertOutcome, IssueBatch, IssueFilter, Store, Wanted,
+    AdvanceOutcome, ClaimChange, ClaimFilter, ClaimHistoryFilter, ClaimHistoryPlace, ClaimWish, Granted, InsertOutcome,
+    IssueBatch, IssueFilter, PastClaims, Store, Wanted,
 };
 
 /// Candidates that a ranker chooses from, and the store tries, at a time.
@@ -242,6 +243,19 @@ impl ClaimManager {
         Ok(IssueDetails { issue: found, claimed_by, stale_because })
     }
 
+    /// Claims that ended, newest end first, from behind `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn claim_history(
+        &self,
+        filter: ClaimHistoryFilter,
+        after: Option<ClaimHistoryPlace>,
+        limit: usize,
+    ) -> Result<PastClaims, ManagerError> {
+        Ok(self.store.claim_history(filter, after, limit).await?)
+    }
+
     /// One recorded decision.
     ///
     /// # Errors
@@ -255,19 +269,13 @@ impl ClaimManager {
         EventCursor::new(Arc::clone(&self.index.feed), Arc::clone(&self.store), after)
     }
 
-    /// The present.
-    pub fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
     /// Why a repository does not take part, if so.
     pub fn exclusion(&self, repo: &RepoName) -> Option<String> {
         self.index.board.read().exclusion(repo).map(|why| why.to_string())
     }
 
     pub(super) fn lease(&self) -> TimeDelta {
-        let minutes = self.config.current().leases.timeout_minutes;
-        TimeDelta::try_minutes(i64::try_from(minutes).unwrap_or(i64::MAX)).unwrap_or(TimeDelta::MAX)
+        self.config.current().leases.timeout()
     }
 
     pub(super) fn admit(&self, repo: &RepoName) -> Result<(), ManagerError> {

@@ -14,6 +14,7 @@ mod index;
 mod lookup;
 mod manager;
 mod news;
+mod operations;
 mod order;
 mod plan;
 mod presence;
@@ -22,6 +23,7 @@ mod requests;
 mod service;
 mod shelf;
 mod sweep;
+mod tokens;
 mod truth;
 
 pub use desk::Reload;
@@ -29,6 +31,7 @@ pub use feed::{EventCursor, EventStep};
 pub use follow_ups::{FollowUpOutcome, FollowUpUpdate, WorkOutcome};
 pub use index::Index;
 pub use manager::ClaimManager;
+pub use operations::{ClaimStock, Operations, TokenMade, TokenWish};
 pub use pulls::{FeedbackOutcome, PullChange, PullOutcome};
 pub use requests::{
     ClaimOutcome, ClaimRequest, CloseError, Health, IssueDetails, ManagerError, NextOutcome, NextRequest, PolicyHealth,

@@ -67,12 +67,13 @@ impl ClaimManager {
     pub async fn open(parts: Parts) -> Result<(Arc<Self>, Background), OpenError> {
         let Parts { store, source, index, host, clock, config, base_dir } = parts;
         let mut snapshot = store.snapshot_load().await?;
+        let tokens = store.token_list().await?;
         let presence = Presence::load(std::mem::take(&mut snapshot.last_calls));
         let (sender, announcements) = mpsc::channel(ANNOUNCEMENT_COUNT_MAX);
         let policies = config.current().effective_policies();
         let (filled, desk_clock, dir) = (Arc::clone(&index), Arc::clone(&clock), base_dir.clone());
         let desk = tokio::task::spawn_blocking(move || {
-            filled.fill(snapshot);
+            filled.fill(snapshot, tokens);
             Desk::open(host, &policies, &dir, filled, desk_clock, sender)
         });
         let desk = Arc::new(desk.await.expect("opening policies does not panic")?);

@@ -9,7 +9,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 mod check;
 mod demo;
+mod door;
+mod export;
+mod import;
+mod overrule;
 mod serve;
+mod token;
 
 /// The server that says which coding agent works on which GitHub issue.
 ///
@@ -33,6 +38,17 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Show it at work on a sample backlog: no token, no network, no configuration
     Demo(demo::DemoArgs),
+    /// Make, list and revoke access tokens
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// Take any claim back from its agent
+    Release(overrule::ReleaseArgs),
+    /// Give any claim to another agent
+    Reassign(overrule::ReassignArgs),
+    /// Write every claim as JSON
+    Export(export::ExportArgs),
+    /// Take in claims: an export, or the state or database of the first edition
+    Import(import::ImportArgs),
     /// Look at the configuration without starting anything
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -57,6 +73,11 @@ pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Serve(args) => serve::run(args),
         Command::Demo(args) => demo::run(&args),
+        Command::Token(command) => token::run(command),
+        Command::Release(args) => overrule::release(&args),
+        Command::Reassign(args) => overrule::reassign(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Config(ConfigCommand::Check(args)) => check::run(&args),
     };
     match done {

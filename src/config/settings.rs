@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -100,6 +101,9 @@ pub struct StoreConfig {
     pub follow_up_max_entries: usize,
     /// How many webhook deliveries, and pieces of feedback, to remember. `WEBHOOK_DEDUPE_MAX_ENTRIES`.
     pub delivery_max_entries: usize,
+    /// A JSON mirror of the claims, and where they are read from when the store is empty at the start.
+    /// `STATE_FILE_PATH`.
+    pub state_file: Option<PathBuf>,
 }
 
 impl Default for StoreConfig {
@@ -112,6 +116,7 @@ impl Default for StoreConfig {
             event_max_entries: 100_000,
             follow_up_max_entries: 2000,
             delivery_max_entries: 20_000,
+            state_file: None,
         }
     }
 }
@@ -299,6 +304,14 @@ impl Default for LeaseConfig {
     }
 }
 
+impl LeaseConfig {
+    /// How long a claim holds without a word from its owner.
+    pub fn timeout(&self) -> TimeDelta {
+        let minutes = i64::try_from(self.timeout_minutes).unwrap_or(i64::MAX);
+        TimeDelta::try_minutes(minutes).unwrap_or(TimeDelta::MAX)
+    }
+}
+
 /// `[rate_limits]`: how much one client may ask. Hot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -315,7 +328,8 @@ pub struct RateLimitConfig {
     /// Claims, updates and releases, by agent. `RATE_LIMIT_AGENT_MUTATIONS_*`.
     #[serde(deserialize_with = "partial::agent_mutations_limit")]
     pub agent_mutations: RateLimit,
-    /// New event streams, by address. `RATE_LIMIT_SSE_CONNECT_*`.
+    /// New event streams, by agent. A caller that names none draws on its credential's bucket alone.
+    /// `RATE_LIMIT_SSE_CONNECT_*`.
     #[serde(deserialize_with = "partial::sse_connect_limit")]
     pub sse_connect: RateLimit,
 }

@@ -195,7 +195,7 @@ struct Sources<'s> {
 impl Sources<'_> {
     fn variable_of(&self, key: &str) -> Option<&'static Variable> {
         let sets = |variable: &&Variable| {
-            variable.key == Some(key)
+            variable.key == key
                 || variable.name == "ALLOWED_REPOS"
                     && key == "github.repositories"
                     && self.document.line_of(key).is_none()
@@ -233,9 +233,6 @@ impl Sources<'_> {
                 "there is no API key, so every program on this machine may call; only {} is served",
                 config.server.host
             ));
-        }
-        for variable in self.applied.iter().filter(|variable| variable.key.is_none()) {
-            notes.push(format!("{} is read, but this version does not use it yet", variable.name));
         }
         for (name, near) in self.environment.near_misses() {
             notes.push(format!("{name} is set, but nothing reads it; did you mean {near}?"));

@@ -10,8 +10,8 @@ use crate::domain::RepoName;
 pub struct Variable {
     /// Its name.
     pub name: &'static str,
-    /// The key of issuecommand.toml it overrides; `None` if it is read and checked, but not used yet.
-    pub key: Option<&'static str>,
+    /// The key of issuecommand.toml it overrides.
+    pub key: &'static str,
     /// Its default as it would be written; empty if it has none.
     pub default: &'static str,
     /// What it means, with its unit.
@@ -31,12 +31,7 @@ impl Variable {
         meaning: &'static str,
         set: Set,
     ) -> Self {
-        Self { name, key: Some(key), default, meaning, secret: false, set }
-    }
-
-    /// One that the first edition reads, for a feature that is not in this version.
-    const fn later(name: &'static str, default: &'static str, meaning: &'static str, set: Set) -> Self {
-        Self { name, key: None, default, meaning, secret: false, set }
+        Self { name, key, default, meaning, secret: false, set }
     }
 
     const fn secret(self) -> Self {
@@ -117,6 +112,13 @@ pub const VARIABLES: &[Variable] = &[
     Variable::new("HISTORY_MAX_ENTRIES", "store.history_max_entries", "1000", "Past claims to keep.", |c, v| {
         put(&mut c.store.history_max_entries, v)
     }),
+    Variable::new(
+        "STATE_FILE_PATH",
+        "store.state_file",
+        "",
+        "JSON mirror of the claims, read when the store is empty.",
+        |c, v| put(&mut c.store.state_file, v),
+    ),
     Variable::new("SYNC_INTERVAL_MINUTES", "sync.interval_minutes", "15", "Minutes between two syncs.", |c, v| {
         put(&mut c.sync.interval_minutes, v)
     }),
@@ -183,7 +185,7 @@ pub const VARIABLES: &[Variable] = &[
         "RATE_LIMIT_SSE_CONNECT_PER_MINUTE",
         "rate_limits.sse_connect.per_minute",
         "10",
-        "New event streams a minute, by address.",
+        "New event streams a minute, by agent.",
         |c, v| put(&mut c.rate_limits.sse_connect.per_minute, v),
     ),
     Variable::new(
@@ -193,7 +195,6 @@ pub const VARIABLES: &[Variable] = &[
         "The same, at once.",
         |c, v| put(&mut c.rate_limits.sse_connect.burst, v),
     ),
-    Variable::later("STATE_FILE_PATH", "", "JSON mirror of the claims.", only_check::<PathBuf>),
     Variable::new("WEBHOOK_ENABLED", "webhooks.enabled", "true", "Whether GitHub may call.", |c, v| {
         put(&mut c.webhooks.enabled, v)
     }),
@@ -240,10 +241,6 @@ trait FromText: Sized {
 fn put<T: FromText>(slot: &mut T, text: &str) -> Result<(), String> {
     *slot = T::from_text(text)?;
     Ok(())
-}
-
-fn only_check<T: FromText>(_: &mut Config, text: &str) -> Result<(), String> {
-    T::from_text(text).map(drop)
 }
 
 impl FromText for bool {

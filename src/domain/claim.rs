@@ -1,11 +1,15 @@
 //! A claim: one agent's exclusive hold on one issue, and the only function that changes its status.
 
+mod record;
+
 use std::fmt;
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use super::{AgentId, ClaimId, DecisionId, Issue, IssueNumber, IssueRef, RepoName, Timestamp};
+
+pub use record::{ClaimRecord, ClaimRecordError, RestoredClaim};
 
 /// The epoch of the first claim ever granted on an issue.
 pub const LEASE_EPOCH_FIRST: u64 = 1;
@@ -95,6 +99,8 @@ pub enum Actor {
     Sweep,
     /// Reconciliation with GitHub: it may close from any status that is not terminal.
     Sync,
+    /// A person with the right to: may take a claim back from any status that is not terminal, no more.
+    Operator,
 }
 
 /// One wish to move a claim.
@@ -280,7 +286,11 @@ impl Claim {
         }
         let stays = step.to == self.status && !self.status.is_terminal();
         let sync_closes = step.by == Actor::Sync && step.to == ClaimStatus::Closed && !self.status.is_terminal();
-        if !stays && !sync_closes && !self.status.may_become(step.to) {
+        let permitted = match step.by {
+            Actor::Operator => step.to == ClaimStatus::Released && !self.status.is_terminal(),
+            Actor::Owner | Actor::Sweep | Actor::Sync => stays || sync_closes || self.status.may_become(step.to),
+        };
+        if !permitted {
             return Err(TransitionError::NotAllowed { from: self.status, to: step.to });
         }
         if step.by == Actor::Owner {
@@ -297,6 +307,31 @@ impl Claim {
         self.last_updated = now;
         self.status_history.push(StatusEntry { status: step.to, timestamp: now, note: step.note });
         Ok(Advance::Changed)
+    }
+
+    /// Gives the claim to another agent, under an epoch of its own: what the former owner still sends
+    /// is refused. The work stays where it stands; a lapsed claim is in progress again. `why` goes into
+    /// the history. The former owner is returned.
+    ///
+    /// # Errors
+    /// [`TransitionError`] when the claim has ended; it is then unchanged.
+    pub fn reassign(
+        &mut self,
+        to: AgentId,
+        why: String,
+        lease: TimeDelta,
+        now: Timestamp,
+    ) -> Result<AgentId, TransitionError> {
+        if self.status.is_terminal() {
+            return Err(TransitionError::NotAllowed { from: self.status, to: ClaimStatus::InProgress });
+        }
+        if self.status == ClaimStatus::Stale {
+            self.status = ClaimStatus::InProgress;
+        }
+        self.lease = Lease { epoch: self.lease.epoch + 1, expires_at: now + lease };
+        self.last_updated = now;
+        self.status_history.push(StatusEntry { status: self.status, timestamp: now, note: Some(why) });
+        Ok(std::mem::replace(&mut self.agent_id, to))
     }
 }
 
@@ -353,11 +388,14 @@ mod tests {
         ];
         for (from, permitted) in owners {
             for to in ClaimStatus::ALL {
-                for by in [Actor::Owner, Actor::Sweep, Actor::Sync] {
+                for by in [Actor::Owner, Actor::Sweep, Actor::Sync, Actor::Operator] {
                     let sync_closes = by == Actor::Sync && to == Closed && !from.is_terminal();
                     let mut claim = claim_in(from);
                     let answer = claim.advance(Step::to(to, by), LEASE, at(1));
-                    let expected = permitted.contains(&to) || sync_closes;
+                    let expected = match by {
+                        Actor::Operator => to == Released && !from.is_terminal(),
+                        _ => permitted.contains(&to) || sync_closes,
+                    };
                     assert_eq!(answer.is_ok(), expected, "{from} to {to} by {by:?}: {answer:?}");
                     assert_eq!(claim.status(), if expected { to } else { from });
                 }
@@ -404,6 +442,25 @@ mod tests {
         assert_eq!(claim.last_updated(), at(60));
         assert!(!claim.lease.is_expired_at(at(179)));
         assert!(claim.lease.is_expired_at(at(180)));
+    }
+
+    #[test]
+    fn a_reassigned_claim_has_a_new_owner_and_epoch_and_stands_where_it_stood() {
+        for status in ClaimStatus::ALL {
+            let mut claim = claim_in(status);
+            let before = claim.clone();
+            let answer = claim.reassign("b2".parse().unwrap(), "a1 went home".into(), LEASE, at(30));
+            if status.is_terminal() {
+                assert!(answer.is_err(), "{status}");
+                assert_eq!(claim, before);
+                continue;
+            }
+            assert_eq!(answer.unwrap().as_str(), "a1");
+            let stands = if status == ClaimStatus::Stale { ClaimStatus::InProgress } else { status };
+            assert_eq!((claim.agent_id.as_str(), claim.status(), claim.lease.epoch), ("b2", stands, 2));
+            assert_eq!((claim.lease.expires_at, claim.status_since()), (at(150), at(30)));
+            assert_eq!(claim.status_history().last().unwrap().note.as_deref(), Some("a1 went home"));
+        }
     }
 
     #[test]

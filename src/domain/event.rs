@@ -67,7 +67,7 @@ event_kinds! {
     ClaimCreated = "claim.created",
     /// A claim changed its status in another way than those below.
     ClaimUpdated = "claim.updated",
-    /// Its owner gave a claim back.
+    /// Its owner gave a claim back, or an operator took it back.
     ClaimReleased = "claim.released",
     /// A claim lapsed.
     ClaimStale = "claim.stale",
@@ -114,7 +114,7 @@ impl EventKind {
     /// The kind of event that a step makes, if it changes the claim.
     pub fn of_step(step: &Step) -> Self {
         match (step.to, step.by) {
-            (ClaimStatus::Released, Actor::Owner) => Self::ClaimReleased,
+            (ClaimStatus::Released, Actor::Owner | Actor::Operator) => Self::ClaimReleased,
             (ClaimStatus::Released, Actor::Sweep) => Self::ClaimAutoReleased,
             (ClaimStatus::Stale, _) => Self::ClaimStale,
             _ => Self::ClaimUpdated,
@@ -234,6 +234,7 @@ mod tests {
         use ClaimStatus::{Closed, InProgress, Released, Stale};
         let kinds = [
             (Released, Actor::Owner, EventKind::ClaimReleased),
+            (Released, Actor::Operator, EventKind::ClaimReleased),
             (Released, Actor::Sweep, EventKind::ClaimAutoReleased),
             (Stale, Actor::Sweep, EventKind::ClaimStale),
             (Stale, Actor::Owner, EventKind::ClaimStale),

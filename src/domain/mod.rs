@@ -13,13 +13,21 @@ mod names;
 mod pull;
 mod repo;
 mod time;
+mod token;
 
-pub use claim::{Actor, Advance, Claim, ClaimStatus, LEASE_EPOCH_FIRST, Lease, StatusEntry, Step, TransitionError};
+pub use claim::{
+    Actor, Advance, Claim, ClaimRecord, ClaimRecordError, ClaimStatus, LEASE_EPOCH_FIRST, Lease, RestoredClaim,
+    StatusEntry, Step, TransitionError,
+};
 pub use decision::{Decision, DecisionRow, Empty, PolicyStamp, Reason};
 pub use event::{Event, EventDraft, EventKind, EventSeq};
 pub use followup::{FollowUp, FollowUpEntry, FollowUpRefusal, FollowUpStatus, FollowUpStep, Mover, Reservation};
 pub use issue::{Comment, Issue, IssueFacts, IssueState, label_key};
-pub use names::{AgentId, ClaimId, DecisionId, IssueNumber, IssueRef, NameError, RepoName, RequestId, WorkItemId};
+pub use names::{
+    AgentId, ClaimId, DecisionId, IssueNumber, IssueRef, NameError, RepoName, RequestId, TokenId, WorkItemId,
+};
 pub use pull::{Feedback, FeedbackKind, Merged, PullRequest, PullState};
 pub use repo::Repo;
 pub use time::{Clock, ManualClock, SystemClock, Timestamp, from_unix_ms, unix_ms};
+pub(crate) use token::looks_like_token;
+pub use token::{AccessScope, AccessToken, TokenEnd, TokenHash, TokenSecret};

@@ -307,6 +307,11 @@ uuid_name!(
     WorkItemId,
     "work item id"
 );
+uuid_name!(
+    /// The public identity of one access token; the token itself is never kept.
+    TokenId,
+    "token id"
+);
 
 #[cfg(test)]
 mod tests {

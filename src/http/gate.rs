@@ -10,24 +10,27 @@ use axum::response::{IntoResponse, Response};
 
 use super::origin::stranger;
 use super::state::HttpState;
-use crate::api::{Answer, Failure, Principal};
+use crate::api::{Answer, Failure, Identity};
+use crate::domain::{AccessScope, looks_like_token};
 
 /// Paths that only a caller with the key may know more of. All others are 404 to everybody.
 const GUARDED: [&str; 3] = ["/api", "/sse", "/mcp"];
 
-/// The address that a request came from, as far as it can be known.
+/// Where a call came from that is not judged here, as far as it can be known.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ClientAddress(pub(super) IpAddr);
 
 /// Lets a request through to its route, or answers it.
 pub(super) async fn gate(State(state): State<HttpState>, mut request: Request, next: Next) -> Response {
     let address = client_address(request.headers(), request.extensions(), state.server.trust_proxy);
-    request.extensions_mut().insert(ClientAddress(address));
-    if is_guarded(request.uri().path())
-        && !is_webhook(&state, request.uri().path())
-        && let Err(failure) = admit(&state, address, &request)
-    {
-        return Answer::from(failure).into_response();
+    if is_webhook(&state, request.uri().path()) {
+        request.extensions_mut().insert(ClientAddress(address));
+    } else if is_guarded(request.uri().path()) {
+        match admit(&state, address, &request) {
+            // Every door behind asks it how much the caller may.
+            Ok(identity) => _ = request.extensions_mut().insert(identity),
+            Err(failure) => return Answer::from(failure).into_response(),
+        }
     }
     next.run(request).await
 }
@@ -37,9 +40,12 @@ fn is_webhook(state: &HttpState, path: &str) -> bool {
     state.webhooks.enabled && path == state.webhooks.path
 }
 
-/// Whether a request comes with the server's key. Where there is none, none has it.
+/// Whether a request comes with the server's key, or a token of the same rights. Where there is neither,
+/// none has one.
 pub(super) fn has_key(state: &HttpState, headers: &HeaderMap) -> bool {
-    bearer(headers).is_some_and(|token| state.server.api_key.matches(token))
+    let Some(sent) = bearer(headers) else { return false };
+    let of_token = || Identity::of_token(state.api.manager(), sent).ok().flatten();
+    state.server.api_key.matches(sent) || of_token().is_some_and(|identity| identity.scope == AccessScope::Admin)
 }
 
 fn is_guarded(path: &str) -> bool {
@@ -51,29 +57,33 @@ fn is_guarded(path: &str) -> bool {
 /// Failed authentications are counted by address, so that a key cannot be guessed at speed and a
 /// flood of wrong ones costs the holders of the right one nothing; valid ones by credential, because
 /// a whole fleet of agents may stand behind one address.
-fn admit(state: &HttpState, address: IpAddr, request: &Request) -> Result<(), Failure> {
+fn admit(state: &HttpState, address: IpAddr, request: &Request) -> Result<Identity, Failure> {
     let limits = state.api.limits();
-    let principal = match principal(state, request) {
-        Ok(principal) => principal,
+    let identity = match identify(state, request) {
+        Ok(identity) => identity,
         Err(failure) => {
             limits.ip(address)?;
             return Err(failure);
         }
     };
-    Ok(limits.principal(principal)?)
+    limits.principal(identity.principal)?;
+    Ok(identity)
 }
 
-fn principal(state: &HttpState, request: &Request) -> Result<Principal, Failure> {
-    let key = &state.server.api_key;
+fn identify(state: &HttpState, request: &Request) -> Result<Identity, Failure> {
+    let (key, sent) = (&state.server.api_key, bearer(request.headers()));
+    let of_token = |sent: &str| Identity::of_token(state.api.manager(), sent)?.ok_or(Failure::Unauthorized);
     if key.is_empty() {
-        return match stranger(request.uri(), request.headers(), &state.server) {
-            None => Ok(Principal::Local),
-            Some(who) => Err(Failure::NotFromHere(who)),
-        };
+        if let Some(who) = stranger(request.uri(), request.headers(), &state.server) {
+            return Err(Failure::NotFromHere(who));
+        }
+        // Who shows a token wants its bounds, and a revoked one must not open more than none.
+        return sent.filter(|sent| looks_like_token(sent)).map_or(Ok(Identity::local()), of_token);
     }
-    match bearer(request.headers()) {
-        Some(token) if key.matches(token) => Ok(Principal::Key),
-        _ => Err(Failure::Unauthorized),
+    match sent {
+        Some(sent) if key.matches(sent) => Ok(Identity::of_key()),
+        Some(sent) => of_token(sent),
+        None => Err(Failure::Unauthorized),
     }
 }
 

@@ -5,6 +5,8 @@
 
 mod answer;
 mod gate;
+mod operator;
+mod operator_client;
 mod origin;
 mod routes;
 mod serve;
@@ -13,6 +15,7 @@ mod state;
 mod webhook;
 mod write_timeout;
 
+pub use operator_client::{ClientError, OperatorClient};
 pub use routes::router;
 pub use serve::{ServeLimits, harden, serve};
 pub use state::HttpState;

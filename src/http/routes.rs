@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 
 use super::answer::body_failure;
 use super::state::HttpState;
-use super::{gate, sse, webhook};
-use crate::api::{Answer, Call, Caller, Failure, FieldError, Fields, fields_from_json};
+use super::{gate, operator, sse, webhook};
+use crate::api::{Answer, Call, Caller, Failure, FieldError, Fields, Identity, fields_from_json};
+use crate::domain::AgentId;
 use crate::mcp::{self, McpDoor};
 
 /// Every route of the server, behind the gate.
@@ -34,10 +35,12 @@ pub fn router(state: &HttpState) -> Router {
         .route("/api/followups/{work_item_id}", patch(update_follow_up))
         .route("/api/my-work", get(my_work))
         .route("/api/claims", get(claims).post(claim))
+        .route("/api/claims/history", get(claim_history))
         .route("/api/claims/{claim_id}", patch(update).delete(release))
         .route("/api/decisions/{decision_id}", get(decision))
         .route("/api/health", get(health))
         .route("/sse", get(sse::stream))
+        .merge(operator::routes())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_path)
         .with_state(state.clone())
@@ -45,7 +48,7 @@ pub fn router(state: &HttpState) -> Router {
         .layer(middleware::from_fn_with_state(state.clone(), gate::gate))
 }
 
-async fn no_such_path() -> Answer {
+pub(super) async fn no_such_path() -> Answer {
     Failure::NoSuchPath.into()
 }
 
@@ -94,6 +97,10 @@ async fn claims(State(state): State<HttpState>, asked: Asked) -> Response {
     asked.of(&state, Call::Claims, []).await
 }
 
+async fn claim_history(State(state): State<HttpState>, asked: Asked) -> Response {
+    asked.of(&state, Call::ClaimHistory, []).await
+}
+
 async fn repos(State(state): State<HttpState>, asked: Asked) -> Response {
     asked.of(&state, Call::Repos, []).await
 }
@@ -134,14 +141,14 @@ async fn health(State(state): State<HttpState>, asked: Asked) -> Response {
     asked.of(&state, Call::Health, []).await
 }
 
-type OnePart = Result<Path<String>, PathRejection>;
+pub(super) type OnePart = Result<Path<String>, PathRejection>;
 
 /// What a request asks: the fields of its query and its body, and who says so.
-struct Asked(Result<(Fields, Caller), Failure>);
+pub(super) struct Asked(Result<(Fields, Caller), Failure>);
 
 impl Asked {
     /// Asks `call` with these fields and those of the path.
-    async fn of<const N: usize>(self, state: &HttpState, call: Call, path: [(&str, String); N]) -> Response {
+    pub(super) async fn of<const N: usize>(self, state: &HttpState, call: Call, path: [(&str, String); N]) -> Response {
         let answer = match self.0 {
             Ok((mut fields, caller)) => {
                 let mut refused = None;
@@ -167,6 +174,7 @@ impl FromRequest<HttpState> for Asked {
     async fn from_request(request: Request, state: &HttpState) -> Result<Self, Self::Rejection> {
         let is_post = request.method() == axum::http::Method::POST;
         let headers = request.headers().clone();
+        let identity = request.extensions().get::<Identity>().cloned();
         let query = Query::<Vec<(String, String)>>::try_from_uri(request.uri());
         let body = Bytes::from_request(request, state).await;
         let bytes_max = state.server.body_bytes_max;
@@ -174,7 +182,9 @@ impl FromRequest<HttpState> for Asked {
             if is_post {
                 add_idempotency_key(&mut fields, &headers)?;
             }
-            Ok((fields, caller(&headers)?))
+            // The gate lets nobody in without one.
+            let identity = identity.ok_or(Failure::Unauthorized)?;
+            Ok((fields, Caller { identity, agent: agent_named(&headers)?, list_count_default: None }))
         })))
     }
 }
@@ -206,9 +216,8 @@ fn add_idempotency_key(fields: &mut Fields, headers: &HeaderMap) -> Result<(), F
 }
 
 /// Who `X-Agent-Id` says is asking, if it is there.
-fn caller(headers: &HeaderMap) -> Result<Caller, Failure> {
-    let agent = mcp::agent_in(headers).map_err(|why| invalid("X-Agent-Id", &why))?;
-    Ok(Caller { agent, list_count_default: None })
+pub(super) fn agent_named(headers: &HeaderMap) -> Result<Option<AgentId>, Failure> {
+    mcp::agent_in(headers).map_err(|why| invalid("X-Agent-Id", &why))
 }
 
 fn twice(name: &str) -> Failure {

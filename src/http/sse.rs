@@ -14,9 +14,9 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
-use super::gate::ClientAddress;
+use super::routes::agent_named;
 use super::state::HttpState;
-use crate::api::{Answer, Failure};
+use crate::api::{Answer, Api, Failure, Identity};
 use crate::claims::{EventCursor, EventStep};
 use crate::domain::{Clock, Event, EventSeq};
 
@@ -28,21 +28,34 @@ pub(super) struct StreamQuery {
 /// Opens a stream. A reader that comes back says where it was, in `Last-Event-ID` or in the query.
 pub(super) async fn stream(
     State(state): State<HttpState>,
-    Extension(ClientAddress(address)): Extension<ClientAddress>,
+    Extension(identity): Extension<Identity>,
     query: Result<Query<StreamQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
-    if let Err(limited) = state.api.limits().sse_connect(address) {
-        return Answer::from(Failure::from(limited)).into_response();
+    if let Err(failure) = admit(&state, &identity, &headers) {
+        return Answer::from(failure).into_response();
     }
     let last_seen = match headers.get("last-event-id") {
         Some(id) => Some(id.to_str().unwrap_or("?").to_owned()),
         None => query.ok().and_then(|Query(query)| query.last_event_id),
     };
-    Sse::new(frames(state, last_seen.filter(|id| !id.trim().is_empty()))).into_response()
+    Sse::new(frames(state, identity, last_seen.filter(|id| !id.trim().is_empty()))).into_response()
 }
 
-fn frames(state: HttpState, last_seen: Option<String>) -> impl Stream<Item = Result<Frame, Infallible>> {
+/// Lets an agent's stream in. A reader that names no agent has drawn on its credential's bucket already.
+fn admit(state: &HttpState, identity: &Identity, headers: &HeaderMap) -> Result<(), Failure> {
+    let named = agent_named(headers)?;
+    match identity.speaks_for(named.as_ref())? {
+        Some(agent) => Ok(state.api.limits().sse_connect(&agent)?),
+        None => Ok(()),
+    }
+}
+
+fn frames(
+    state: HttpState,
+    identity: Identity,
+    last_seen: Option<String>,
+) -> impl Stream<Item = Result<Frame, Infallible>> {
     let after = last_seen.as_deref().and_then(|id| id.parse::<EventSeq>().ok());
     let cursor = state.api.manager().events_after(after);
     let mut ready = VecDeque::from([connected(cursor.position(), &*state.clock)]);
@@ -55,7 +68,7 @@ fn frames(state: HttpState, last_seen: Option<String>) -> impl Stream<Item = Res
     let first_ping = tokio::time::Instant::now() + state.ping_interval;
     let mut pings = interval_at(first_ping, state.ping_interval);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let reader = Reader { clock: state.clock, cursor, pings, ready };
+    let reader = Reader { api: state.api, identity, clock: state.clock, cursor, pings, ready };
     let frames = stream::unfold(reader, |mut reader| async move {
         let frame = reader.next_frame().await?;
         Some((Ok(frame), reader))
@@ -64,6 +77,8 @@ fn frames(state: HttpState, last_seen: Option<String>) -> impl Stream<Item = Res
 }
 
 struct Reader {
+    api: Api,
+    identity: Identity,
     clock: Arc<dyn Clock>,
     cursor: EventCursor,
     pings: Interval,
@@ -71,9 +86,13 @@ struct Reader {
 }
 
 impl Reader {
-    /// The next frame; `None` when the store fails, so that the reader comes back with its last id.
+    /// The next frame; `None` when the store fails, so that the reader comes back with its last id, and
+    /// when its token has ended: nobody reads on with a revoked one.
     async fn next_frame(&mut self) -> Option<Frame> {
         loop {
+            if !self.identity.still_holds(self.api.manager()) {
+                return None;
+            }
             if let Some(frame) = self.ready.pop_front() {
                 return Some(frame);
             }

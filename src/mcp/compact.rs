@@ -75,7 +75,15 @@ pub(super) fn compact(call: Call, mut body: Value) -> Value {
             keep(fields.get_mut("issue"), ISSUE_DETAILS);
         }
         Call::Repos => keep_each(fields.get_mut("repos"), REPO),
-        Call::ClaimDetails | Call::Decision | Call::Health => {}
+        Call::OperatorRelease | Call::OperatorReassign => keep(fields.get_mut("claim"), CLAIM_LISTED),
+        Call::ClaimDetails
+        | Call::Decision
+        | Call::Health
+        | Call::TokenCreate
+        | Call::TokenList
+        | Call::TokenRevoke
+        | Call::Export
+        | Call::Import => {}
     }
     fields.retain(|name, value| name != "idempotent" || *value == true);
     shorten_claim_ids(&mut body);

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::compact::compact;
 use super::updates::{Follower, Subscriptions};
 use super::{resources, tools};
-use crate::api::{Api, Caller};
+use crate::api::{Api, Caller, Identity};
 use crate::config::ToolProfile;
 use crate::domain::AgentId;
 
@@ -53,13 +53,18 @@ impl IssueCommandTools {
 
     /// Who asks: the agent that the request's header names, else the connection's own.
     fn caller(&self, extensions: &Extensions) -> Result<Caller, ErrorData> {
-        let named = match extensions.get::<Parts>() {
-            Some(parts) => agent_in(&parts.headers)
-                .map_err(|why| ErrorData::invalid_params(format!("invalid header X-Agent-Id: {why}"), None))?,
-            None => None,
+        let (named, identity) = match extensions.get::<Parts>() {
+            Some(parts) => {
+                let named = agent_in(&parts.headers)
+                    .map_err(|why| ErrorData::invalid_params(format!("invalid header X-Agent-Id: {why}"), None))?;
+                // The gate lets no request in without one.
+                let identity = parts.extensions.get::<Identity>().cloned();
+                (named, identity.ok_or_else(|| ErrorData::internal_error("the request came past the gate", None))?)
+            }
+            None => (None, Identity::local()),
         };
-        let agent = named.or_else(|| self.connection.agent.clone());
-        Ok(Caller { agent, list_count_default: Some(LIST_COUNT_DEFAULT) })
+        let agent = named.or_else(|| self.connection.agent.clone()).or_else(|| identity.agent.clone());
+        Ok(Caller { identity, agent, list_count_default: Some(LIST_COUNT_DEFAULT) })
     }
 
     /// Which tools to list: as the request's header or query says, else as the connection.

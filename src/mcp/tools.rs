@@ -40,7 +40,7 @@ use ToolProfile::{Full, Minimal, Standard};
 
 /// Every tool, in the order in which an agent is likely to need it. Their words are paid for in every
 /// conversation: tests/doors/tokens.rs holds each profile to its budget.
-const TOOLS: [ToolSpec; 16] = [
+const TOOLS: [ToolSpec; 18] = [
     tool(
         "next_work",
         Call::NextWork,
@@ -67,6 +67,8 @@ const TOOLS: [ToolSpec; 16] = [
     tool("get_claim_history", Call::ClaimHistory, Standard, "Ended claims, newest first.").reads(),
     tool("list_repos", Call::Repos, Standard, "Repositories with work.").reads().unlisted(&["include_counts"]),
     tool("system_health", Call::Health, Standard, "How the server is doing.").reads(),
+    tool("release_any_claim", Call::OperatorRelease, Full, "As operator: take any claim back."),
+    tool("reassign_claim", Call::OperatorReassign, Full, "As operator: give any claim to another agent."),
     tool("explain_decision", Call::Decision, Full, "Why a claim's issue was picked: every candidate's score.").reads(),
 ];
 

@@ -5,7 +5,11 @@
 //! nothing is acknowledged or announced before the commit.
 
 mod follow_ups;
+mod imports;
+mod operator;
+mod past;
 mod sqlite;
+mod tokens;
 
 use std::fmt;
 
@@ -15,15 +19,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     Advance, AgentId, Claim, ClaimId, ClaimStatus, Decision, DecisionId, Event, EventDraft, EventSeq, FollowUp, Issue,
-    IssueFacts, IssueNumber, IssueRef, PullRequest, Repo, RepoName, RequestId, Step, Timestamp, TransitionError,
-    WorkItemId,
+    IssueFacts, IssueNumber, IssueRef, PullRequest, Repo, RepoName, RequestId, Step, Timestamp, TokenId,
+    TransitionError, WorkItemId,
 };
 
 pub use follow_ups::{
     ClaimFollow, FollowUpChange, FollowUpFilter, FollowUpInserted, FollowUpMoved, FollowUpTake, FollowUpTaken,
     PullApplied, Settlement, Settles,
 };
-pub use sqlite::SqliteStore;
+pub use imports::{ClaimImport, ImportOutcome};
+pub use operator::{ClaimOverrule, OverruleOutcome};
+pub use past::{ClaimHistoryFilter, ClaimHistoryPlace, PastClaims};
+pub use sqlite::{FirstEditionError, FirstEditionRow, SqliteStore, first_edition_rows};
+pub use tokens::{KeptToken, TokenInsertOutcome, TokenRevokeOutcome};
 
 /// The port. Methods are noun first; every write is durable when it returns.
 #[async_trait]
@@ -63,6 +71,25 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     async fn delivery_seen(&self, delivery_id: String) -> Result<bool, StoreError>;
     /// Notes that a webhook delivery was processed.
     async fn delivery_record(&self, delivery_id: String) -> Result<(), StoreError>;
+
+    /// Claims that ended, newest end first, from behind `after`, at most `limit`.
+    async fn claim_history(
+        &self,
+        filter: ClaimHistoryFilter,
+        after: Option<ClaimHistoryPlace>,
+        limit: usize,
+    ) -> Result<PastClaims, StoreError>;
+    /// Takes a claim back, or gives it to another agent, whoever holds it.
+    async fn claim_overrule(&self, wish: ClaimOverrule) -> Result<OverruleOutcome, StoreError>;
+    /// Takes in claims from elsewhere; one outcome each, in their order. Never touches a claim that is here.
+    async fn claim_import(&self, wish: ClaimImport) -> Result<Vec<ImportOutcome>, StoreError>;
+
+    /// Keeps what is known of a new access token.
+    async fn token_insert(&self, kept: KeptToken, now: Timestamp) -> Result<TokenInsertOutcome, StoreError>;
+    /// Ends an access token.
+    async fn token_revoke(&self, token_id: TokenId, now: Timestamp) -> Result<TokenRevokeOutcome, StoreError>;
+    /// Every access token that is kept, oldest first.
+    async fn token_list(&self) -> Result<Vec<KeptToken>, StoreError>;
 
     /// Writes what GitHub said of repositories.
     async fn repo_apply(&self, repos: Vec<Repo>) -> Result<(), StoreError>;
@@ -122,6 +149,8 @@ pub enum Change {
     RepoSet(Box<Repo>),
     /// A repository is no longer there.
     RepoGone(RepoName),
+    /// An access token was made or revoked.
+    TokenSet(Box<KeptToken>),
     /// An event took its place in the order.
     Event(Box<Event>),
 }

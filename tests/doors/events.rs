@@ -188,13 +188,19 @@ async fn shutdown_ends_open_streams() {
 }
 
 #[tokio::test]
-async fn an_address_opens_only_so_many_streams() {
+async fn an_agent_opens_only_so_many_streams_and_a_fleet_behind_one_address_is_not_held_up() {
     let mut config = config();
     config.rate_limits = narrow();
     config.rate_limits.principal.burst = 100;
     let server = Server::start(config).await;
-    let first = Stream::open(&server, None).await;
-    let (status, body) = server.get("/sse").await;
-    assert_eq!((status, &body["scope"]), (429, &json!("sse_connect")));
-    drop(first);
+    let open = |agent: String| server.request(Method::GET, "/sse").header("X-Agent-Id", agent).send();
+    for agent in 0..50 {
+        assert_eq!(open(format!("agent-{agent}")).await.unwrap().status(), 200);
+    }
+    let again = open("agent-7".into()).await.unwrap();
+    assert_eq!(again.status(), 429);
+    assert_eq!(again.json::<Value>().await.unwrap()["scope"], "sse_connect");
+    for _ in 0..3 {
+        drop(Stream::open(&server, None).await);
+    }
 }

@@ -62,7 +62,7 @@ pub fn body(result: &CallToolResult) -> Value {
 }
 
 /// The five that an agent needs, then the rest of the contract's fifteen, then what operators need.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 18] = [
     "next_work",
     "update_claim_status",
     "claim_issue",
@@ -78,6 +78,8 @@ const NAMES: [&str; 16] = [
     "get_claim_history",
     "list_repos",
     "system_health",
+    "release_any_claim",
+    "reassign_claim",
     "explain_decision",
 ];
 

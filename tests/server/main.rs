@@ -10,9 +10,11 @@ mod standin;
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod workshop;
 
+mod commands;
 mod drain;
 mod ending;
 mod harness;
 mod kill;
 mod reload;
+mod state;
 mod streams;

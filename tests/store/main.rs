@@ -9,12 +9,16 @@ mod bed;
 mod claims;
 mod events;
 mod follow_ups;
+mod imports;
 mod issues;
 mod keeping;
+mod operator;
+mod past;
 mod pulls;
 mod races;
 mod repos;
 mod steps;
+mod tokens;
 
 /// Runs every case on the engine that `$engine` makes, one fresh database each.
 macro_rules! conformance {
@@ -89,6 +93,21 @@ macro_rules! conformance {
             keeping::events_are_trimmed_and_numbers_never_come_back,
             keeping::the_last_call_of_an_agent_is_kept_and_never_goes_back,
             keeping::the_snapshot_shares_equal_texts,
+            tokens::a_token_is_kept_with_everything_but_itself,
+            tokens::a_token_is_revoked_once_and_the_observer_hears_it_first,
+            past::past_claims_come_newest_end_first_on_pages_of_any_size,
+            past::a_page_goes_on_where_the_last_one_ended_whatever_ends_meanwhile,
+            past::the_history_of_one_agent_or_repository_holds_no_other,
+            operator::an_operator_takes_a_claim_back_and_the_event_says_who_and_why,
+            operator::a_reassigned_claim_is_the_new_owners_and_the_former_one_is_fenced_off,
+            operator::a_request_id_stays_with_the_agent_that_sent_it,
+            operator::a_lapsed_claim_can_be_reassigned_and_is_in_progress_again,
+            imports::claims_from_elsewhere_are_exclusive_here_and_twice_is_once,
+            imports::a_live_claim_of_another_is_never_touched_by_an_import,
+            imports::work_that_was_closed_elsewhere_is_not_handed_out_again,
+            imports::a_trial_import_answers_the_same_and_changes_nothing,
+            imports::an_export_taken_into_an_empty_store_is_the_same_state,
+            imports::a_history_without_room_passes_over_what_it_would_trim,
             races::one_issue_has_one_owner_among_many,
             races::racing_agents_share_out_every_issue_once,
             races::concurrent_retries_of_a_request_get_one_claim,

@@ -222,6 +222,16 @@ pub(super) fn get(connection: &Connection, claim_id: ClaimId) -> Result<Option<C
     one(connection, GET, claim_id)
 }
 
+/// One claim, if it is active.
+pub(super) fn active(connection: &Connection, claim_id: ClaimId) -> Result<Option<Claim>> {
+    one(connection, GET_ACTIVE, claim_id)
+}
+
+/// The newest epoch ever granted on an issue; one before the first if none was.
+pub(super) fn last_epoch(connection: &Connection, issue: &IssueRef) -> Result<u64> {
+    past(connection, issue).map(|past| past.epoch)
+}
+
 fn one(connection: &Connection, sql: &str, claim_id: ClaimId) -> Result<Option<Claim>> {
     connection.prepare_cached(sql)?.query_row([claim_id.to_string()], record).optional()
 }

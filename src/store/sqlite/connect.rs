@@ -24,7 +24,7 @@ const JOURNAL_MODES: [&str; 4] = ["wal", "delete", "truncate", "persist"];
 /// Statements kept prepared on each connection; there are fewer.
 const STATEMENT_CACHE_COUNT: usize = 64;
 /// Where refinery notes which migrations ran (its own default name).
-const MIGRATION_TABLE: &str = "refinery_schema_history";
+pub(super) const MIGRATION_TABLE: &str = "refinery_schema_history";
 
 /// An opened database: nobody else has it.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ enum OpenError {
     )]
     Newer { path: PathBuf, found: i32, known: i32 },
     #[error(
-        "{path} is the database of another program, or of IssueCommand's first edition: set store.path to a new file"
+        "{path} is the database of another program, or of IssueCommand's first edition: set store.path (SQLITE_PATH) to a new file; `issuecommand import {path}` takes a first edition's claims over"
     )]
     Foreign { path: PathBuf },
     #[error("{path}: {source}")]
@@ -109,17 +109,30 @@ fn private_file() -> fs::OpenOptions {
     options
 }
 
-fn lock(path: &Path) -> Result<File, StoreError> {
+/// The lock beside a database, by whatever name that is called.
+pub(super) fn lock_file(path: &Path) -> io::Result<PathBuf> {
+    fs::canonicalize(path).map(|path| beside(&path))
+}
+
+fn beside(path: &Path) -> PathBuf {
     let mut lock_path = path.as_os_str().to_owned();
     lock_path.push(".lock");
-    let lock_path = PathBuf::from(lock_path);
+    lock_path.into()
+}
+
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let lock_path = beside(path);
     let file = private_file()
         .create(true)
         .truncate(false)
         .open(&lock_path)
         .map_err(|source| file_error(&lock_path, source))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => {
+            // What a server before noted there holds no more.
+            file.set_len(0).map_err(|source| file_error(&lock_path, source))?;
+            Ok(file)
+        }
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.display().to_string() }),
         Err(TryLockError::Error(source)) => Err(file_error(&lock_path, source)),
     }
@@ -135,6 +148,8 @@ fn writing_connection(path: &Path, config: &StoreConfig) -> Result<Connection, O
     let mut connection = Connection::open_with_flags(path, flags).map_err(database)?;
     connection.busy_timeout(Duration::from_millis(config.busy_timeout_ms)).map_err(database)?;
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE_COUNT);
+    // Before anything is set: even the journal mode would change somebody else's file.
+    check_schema(&connection, path)?;
 
     let refused = |pragma, wanted: &str, found: String| {
         Err(OpenError::PragmaRefused { path: path.to_owned(), pragma, wanted: wanted.to_owned(), found })
@@ -158,17 +173,21 @@ fn writing_connection(path: &Path, config: &StoreConfig) -> Result<Connection, O
     Ok(connection)
 }
 
-fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
+/// Refuses a database that is not ours, or of a newer version.
+fn check_schema(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     let path = || path.to_owned();
-    let runner = embedded::migrations::runner();
-    let known = runner.get_migrations().iter().map(|migration| migration.version()).max().unwrap_or(0);
+    let known = embedded::migrations::runner().get_migrations().iter().map(refinery::Migration::version).max();
+    let known = known.unwrap_or(0);
     match schema_version(connection).map_err(|source| OpenError::Database { path: path(), source })? {
-        Schema::Foreign => return Err(OpenError::Foreign { path: path() }),
-        Schema::Version(found) if found > known => return Err(OpenError::Newer { path: path(), found, known }),
-        Schema::Empty | Schema::Version(_) => {}
+        Schema::Foreign => Err(OpenError::Foreign { path: path() }),
+        Schema::Version(found) if found > known => Err(OpenError::Newer { path: path(), found, known }),
+        Schema::Empty | Schema::Version(_) => Ok(()),
     }
-    let done = runner.run(connection);
-    done.map(|_| ()).map_err(|source| OpenError::Migration { path: path(), source: Box::new(source) })
+}
+
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
+    let done = embedded::migrations::runner().run(connection);
+    done.map(|_| ()).map_err(|source| OpenError::Migration { path: path.to_owned(), source: Box::new(source) })
 }
 
 /// What a database holds before migration.

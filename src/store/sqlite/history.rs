@@ -79,6 +79,11 @@ impl Trim {
         }
     }
 
+    /// How many past claims are kept.
+    pub(super) fn claim_count_max(&self) -> usize {
+        self.claims.count_max
+    }
+
     /// Trims everything: at start-up, because the settings may have changed.
     pub(super) fn all(&self, connection: &Connection, last_seq: i64) -> Result<()> {
         for kept in [&self.claims, &self.follow_ups, &self.sources, &self.deliveries, &self.pulls] {

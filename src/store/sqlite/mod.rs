@@ -9,16 +9,21 @@ mod claims;
 mod columns;
 mod connect;
 mod events;
+mod first_edition;
 mod follow_ups;
 mod history;
+mod import;
 mod issues;
 mod lists;
+mod operator;
+mod past;
 mod pulls;
 mod readers;
 mod repos;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod writer;
 
 use std::sync::Arc;
@@ -26,15 +31,19 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{
-    AdvanceOutcome, ClaimChange, ClaimFilter, ClaimFollow, ClaimWish, CommitObserver, FollowUpChange, FollowUpFilter,
-    FollowUpInserted, FollowUpMoved, FollowUpTake, FollowUpTaken, InsertOutcome, IssueApplied, IssueBatch, IssueFilter,
-    ListName, PullApplied, RepoMark, Settlement, Snapshot, Store, StoreError, SyncCursor,
+    AdvanceOutcome, ClaimChange, ClaimFilter, ClaimFollow, ClaimHistoryFilter, ClaimHistoryPlace, ClaimImport,
+    ClaimOverrule, ClaimWish, CommitObserver, FollowUpChange, FollowUpFilter, FollowUpInserted, FollowUpMoved,
+    FollowUpTake, FollowUpTaken, ImportOutcome, InsertOutcome, IssueApplied, IssueBatch, IssueFilter, KeptToken,
+    ListName, OverruleOutcome, PastClaims, PullApplied, RepoMark, Settlement, Snapshot, Store, StoreError, SyncCursor,
+    TokenInsertOutcome, TokenRevokeOutcome,
 };
 use crate::config::StoreConfig;
 use crate::domain::{
     AgentId, Claim, ClaimId, Decision, DecisionId, Event, EventDraft, EventSeq, FollowUp, Issue, IssueNumber, IssueRef,
-    PullRequest, Repo, RepoName, Timestamp, WorkItemId,
+    PullRequest, Repo, RepoName, Timestamp, TokenId, WorkItemId,
 };
+
+pub use first_edition::{FirstEditionError, FirstEditionRow, first_edition_rows};
 
 /// A SQLite database that this process alone has open.
 #[derive(Debug)]
@@ -58,6 +67,20 @@ impl SqliteStore {
         let writer = writer::Writer::start(opened.connection, opened.lock, trim, observer)
             .map_err(|source| StoreError::failed("start the store's writer", source))?;
         Ok(Self { readers: readers::Readers::new(opened.path, opened.busy_timeout), writer })
+    }
+
+    /// Notes beside the database where its server can be reached, for commands that find it in use.
+    ///
+    /// # Errors
+    /// When the note cannot be written.
+    pub fn note_address(config: &StoreConfig, address: &str) -> std::io::Result<()> {
+        std::fs::write(connect::lock_file(&config.path)?, address)
+    }
+
+    /// Where the server that has this database in use said it can be reached.
+    pub fn noted_address(config: &StoreConfig) -> Option<String> {
+        let note = std::fs::read_to_string(connect::lock_file(&config.path).ok()?).ok()?;
+        Some(note.trim().to_owned()).filter(|note| !note.is_empty())
     }
 
     /// Finishes what is queued, closes the database and gives up its lock. Later calls answer
@@ -138,6 +161,35 @@ impl Store for SqliteStore {
 
     async fn delivery_record(&self, delivery_id: String) -> Result<(), StoreError> {
         self.writer.write("record a delivery", move |txn| pulls::delivery_record(txn, &delivery_id)).await
+    }
+
+    async fn claim_history(
+        &self,
+        filter: ClaimHistoryFilter,
+        after: Option<ClaimHistoryPlace>,
+        limit: usize,
+    ) -> Result<PastClaims, StoreError> {
+        self.readers.read("list past claims", move |connection| past::list(connection, &filter, after, limit)).await
+    }
+
+    async fn claim_overrule(&self, wish: ClaimOverrule) -> Result<OverruleOutcome, StoreError> {
+        self.writer.write("overrule a claim", |txn| operator::overrule(txn, wish)).await
+    }
+
+    async fn claim_import(&self, wish: ClaimImport) -> Result<Vec<ImportOutcome>, StoreError> {
+        self.writer.write("import claims", |txn| import::import(txn, wish)).await
+    }
+
+    async fn token_insert(&self, kept: KeptToken, now: Timestamp) -> Result<TokenInsertOutcome, StoreError> {
+        self.writer.write("keep a token", move |txn| tokens::insert(txn, kept, now)).await
+    }
+
+    async fn token_revoke(&self, token_id: TokenId, now: Timestamp) -> Result<TokenRevokeOutcome, StoreError> {
+        self.writer.write("revoke a token", move |txn| tokens::revoke(txn, token_id, now)).await
+    }
+
+    async fn token_list(&self) -> Result<Vec<KeptToken>, StoreError> {
+        self.readers.read("list tokens", tokens::list).await
     }
 
     async fn repo_apply(&self, repos: Vec<Repo>) -> Result<(), StoreError> {

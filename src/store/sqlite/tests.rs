@@ -285,6 +285,10 @@ fn no_hot_statement_scans_a_table() {
         (claims::EPOCH_GET, "PRIMARY KEY"),
         (claims::EPOCH_SET, ""),
         (claims::FINISHED_SET, "PRIMARY KEY"),
+        (operator::REASSIGN, "PRIMARY KEY"),
+        (import::INSERT_PAST, ""),
+        (tokens::INSERT, ""),
+        (tokens::REVOKE, "PRIMARY KEY"),
         (issues::UPSERT, ""),
         (issues::BODY_UPSERT, ""),
         (issues::STATE, "PRIMARY KEY"),
@@ -343,6 +347,30 @@ fn no_hot_statement_scans_a_table() {
         let plan = plan(&connection, sql);
         for step in plan.lines().filter(|step| step.contains("SCAN")) {
             assert!(step.contains(one) || step.contains(other), "{sql}\n{plan}");
+        }
+    }
+}
+
+#[test]
+fn a_page_of_the_history_is_read_off_an_index_in_its_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let connection = connect::open(&config(directory.path())).unwrap().connection;
+    let (agent, repo) = ("a1".parse().unwrap(), "acme/small".parse().unwrap());
+    let place = ClaimHistoryPlace { ended_at: from_unix_ms(0), claim_id: ClaimId::fresh() };
+    let filters = [
+        (ClaimHistoryFilter::default(), "claims_past"),
+        (ClaimHistoryFilter { repo: Some(repo), agent: None }, "claims_past_in_repo"),
+        (ClaimHistoryFilter { repo: None, agent: Some(agent) }, "claims_past_of_agent"),
+    ];
+    for (filter, index) in filters {
+        for after in [None, Some(place)] {
+            let sql = past::select(&filter, after, &mut Vec::new());
+            let plan = plan(&connection, &sql);
+            assert!(
+                plan.contains(&format!("INDEX {index} ")) || plan.contains(&format!("INDEX {index}\n")),
+                "{sql}\n{plan}"
+            );
+            assert!(!plan.contains("TEMP B-TREE"), "{sql}\n{plan}");
         }
     }
 }

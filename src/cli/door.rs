@@ -1,0 +1,155 @@
+//! How a command reaches the claims: through the server that has them open, or, when none has, by
+//! opening the store itself. The lock on the database says which.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use issuecommand::api::{Call, Fields, operate};
+use issuecommand::claims::Operations;
+use issuecommand::config::{ConfigSource, LiveConfig, Loaded, Secret, load};
+use issuecommand::domain::{ClaimId, IssueRef, SystemClock};
+use issuecommand::http::OperatorClient;
+use issuecommand::store::{Change, ClaimFilter, CommitObserver, SqliteStore, Store, StoreError};
+use serde_json::{Value, json};
+
+use super::ConfigFile;
+
+/// The variable with an access token for the server, for who has no `API_KEY`.
+const TOKEN_VARIABLE: &str = "ISSUECOMMAND_TOKEN";
+/// What events say of a command that opened the store itself.
+const BY: &str = "command line";
+/// How long a server that has just taken the store gets to say where it listens.
+const ADDRESS_PATIENCE: Duration = Duration::from_secs(10);
+const ADDRESS_PAUSE: Duration = Duration::from_millis(50);
+
+/// Which server, or which store.
+#[derive(Debug, Args)]
+pub struct DoorArgs {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Ask the server at this address, as in http://127.0.0.1:3100, instead of the one that has the
+    /// configured store open. It gets ISSUECOMMAND_TOKEN, or else the configured API_KEY
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+}
+
+/// An open way to the claims.
+#[derive(Debug)]
+pub enum Door {
+    /// Through a running server.
+    Server(OperatorClient),
+    /// Nobody has the store open: it is ours for as long as this lives.
+    Store(Arc<SqliteStore>, Operations),
+}
+
+impl DoorArgs {
+    /// Finds the way.
+    ///
+    /// # Errors
+    /// When the configuration is not valid, or neither the server nor the store can be reached.
+    pub async fn open(&self) -> anyhow::Result<Door> {
+        let loaded = match load(&ConfigSource::from_process(self.file.config.clone())) {
+            Ok(loaded) => loaded,
+            Err(report) => {
+                report.print();
+                bail!("the configuration is not valid");
+            }
+        };
+        if let Some(url) = &self.url {
+            return Ok(Door::Server(OperatorClient::new(url, key(&loaded))?));
+        }
+        let begun = Instant::now();
+        loop {
+            let (config, observer) = (loaded.config.store.clone(), Arc::new(Nobody));
+            match tokio::task::spawn_blocking(move || SqliteStore::open(&config, observer)).await? {
+                Ok(store) => return Ok(Door::of_store(store, &loaded)),
+                Err(in_use @ StoreError::InUse { .. }) => {
+                    if let Some(url) = SqliteStore::noted_address(&loaded.config.store) {
+                        return Ok(Door::Server(OperatorClient::new(&url, key(&loaded))?));
+                    }
+                    if begun.elapsed() > ADDRESS_PATIENCE {
+                        return Err(in_use).context("the server that has it does not say where it listens; give --url");
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+            tokio::time::sleep(ADDRESS_PAUSE).await;
+        }
+    }
+}
+
+/// Whoever shows a token wants its bounds, so it comes before the key of the configuration.
+fn key(loaded: &Loaded) -> Secret {
+    let token = std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty());
+    token.map_or_else(|| loaded.config.server.api_key.clone(), Secret::new)
+}
+
+impl Door {
+    fn of_store(store: SqliteStore, loaded: &Loaded) -> Self {
+        let store = Arc::new(store);
+        let operations =
+            Operations::new(Arc::clone(&store) as Arc<dyn Store>, Arc::new(SystemClock), LiveConfig::new(loaded));
+        Self::Store(store, operations)
+    }
+
+    /// Asks one call; the answer, if it is what was asked for.
+    ///
+    /// # Errors
+    /// The answer's own words when it is a refusal.
+    pub async fn ask(&self, call: Call, fields: Value) -> anyhow::Result<Value> {
+        let fields: Fields = match fields {
+            Value::Object(fields) => fields.into_iter().filter(|(_, value)| !value.is_null()).collect(),
+            _ => Fields::new(),
+        };
+        let (status, body) = match self {
+            Self::Server(client) => client.ask(call, fields).await?,
+            Self::Store(_, operations) => {
+                let answer = operate(operations, call, BY, fields).await;
+                (answer.status, answer.body)
+            }
+        };
+        if status == 200 {
+            return Ok(body);
+        }
+        let told = ["message", "reason", "error"].iter().find_map(|field| body[field].as_str());
+        match (status, told) {
+            (401, None | Some("unauthorized")) => {
+                bail!("the server does not know the key: set API_KEY, or {TOKEN_VARIABLE} to a token with scope admin")
+            }
+            (_, Some(told)) => bail!("{told}"),
+            (_, None) => bail!("the server answered {status}: {body}"),
+        }
+    }
+
+    /// The active claim that is named by its id, or by the issue it holds.
+    ///
+    /// # Errors
+    /// When nobody holds the issue, or the text names neither.
+    pub async fn claim_named(&self, text: &str) -> anyhow::Result<ClaimId> {
+        if let Ok(claim_id) = text.parse() {
+            return Ok(claim_id);
+        }
+        let issue: IssueRef = text.parse().context("expected a claim id, or owner/repo#number")?;
+        let claims = match self {
+            Self::Server(_) => self.ask(Call::Claims, json!({ "repo": issue.repo })).await?["claims"].take(),
+            Self::Store(store, _) => {
+                let filter = ClaimFilter { repo: Some(issue.repo.clone()), ..ClaimFilter::default() };
+                json!(store.claim_list(filter).await?)
+            }
+        };
+        let mut claims = claims.as_array().into_iter().flatten();
+        let held = claims.find(|claim| claim["issue_number"] == issue.number.get());
+        let held = held.with_context(|| format!("nobody holds {issue}"))?;
+        Ok(held["claim_id"].as_str().unwrap_or_default().parse()?)
+    }
+}
+
+/// Nobody listens to a store that is opened for one command.
+#[derive(Debug)]
+struct Nobody;
+
+impl CommitObserver for Nobody {
+    fn committed(&self, _changes: Vec<Change>) {}
+}

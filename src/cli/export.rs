@@ -1,0 +1,49 @@
+//! `issuecommand export`: every claim that is kept, as JSON.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use issuecommand::api::Call;
+use serde_json::Value;
+
+use super::door::DoorArgs;
+use super::runtime;
+
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    #[command(flatten)]
+    door: DoorArgs,
+    /// Write to this file, readable by its owner only, instead of standard output
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+pub fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
+    runtime()?.block_on(async {
+        let state = args.door.open().await?.ask(Call::Export, Value::Null).await?;
+        match &args.output {
+            None => anstream::println!("{state:#}"),
+            Some(file) => {
+                write_whole(file, &state).with_context(|| format!("failed to write {}", file.display()))?;
+                let count = |list: &str| state[list].as_array().map_or(0, Vec::len);
+                let (active, past) = (count("claims"), count("history"));
+                anstream::eprintln!("{active} active claims and {past} past ones are in {}", file.display());
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// The file is there whole, or not at all.
+fn write_whole(file: &Path, state: &Value) -> anyhow::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut draft = tempfile::NamedTempFile::new_in(folder)?;
+    serde_json::to_writer_pretty(&mut draft, state)?;
+    draft.write_all(b"\n")?;
+    draft.as_file().sync_all()?;
+    draft.persist(file)?;
+    Ok(())
+}

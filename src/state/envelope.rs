@@ -1,0 +1,56 @@
+//! The form in which state is written.
+
+use serde::Serialize;
+
+use crate::claims::ClaimStock;
+use crate::domain::{Claim, FollowUp, Timestamp};
+
+/// What the form calls itself.
+pub const FORMAT: &str = "issuecommand.state";
+/// Its version: what reads it knows this one and those before. Version 1 is the first edition's state
+/// file, which names no format.
+pub const VERSION: u64 = 2;
+
+/// Everything that an import can take.
+#[derive(Debug, Serialize)]
+pub struct Envelope {
+    format: &'static str,
+    version: u64,
+    /// When it was read from the store.
+    exported_at: Timestamp,
+    /// Active claims, oldest first.
+    claims: Vec<Claim>,
+    /// Claims that ended, newest end first.
+    history: Vec<Claim>,
+    /// Follow-ups: filled once the store keeps them.
+    followups: Vec<FollowUp>,
+}
+
+impl Envelope {
+    /// The envelope of these claims.
+    pub fn of(stock: ClaimStock) -> Self {
+        let ClaimStock { read_at, active, past } = stock;
+        Self {
+            format: FORMAT,
+            version: VERSION,
+            exported_at: read_at,
+            claims: active,
+            history: past,
+            followups: Vec::new(),
+        }
+    }
+}
+
+/// Whether a file that says this of itself can be read.
+///
+/// # Errors
+/// Why not.
+pub fn check_version(format: &str, version: u64) -> Result<(), String> {
+    if format != FORMAT {
+        return Err(format!("its format is {format:?}, not {FORMAT:?}"));
+    }
+    if version > VERSION {
+        return Err(format!("its version is {version}, and this issuecommand knows {VERSION}: upgrade issuecommand"));
+    }
+    Ok(())
+}

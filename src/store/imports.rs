@@ -1,0 +1,31 @@
+//! What the store is asked about claims from elsewhere.
+
+use chrono::TimeDelta;
+
+use crate::domain::{Claim, ClaimStatus, RestoredClaim, Timestamp};
+
+/// Claims to take in, past ones before the active ones on the same issues.
+#[derive(Debug, Clone)]
+pub struct ClaimImport {
+    /// The claims.
+    pub claims: Vec<RestoredClaim>,
+    /// How long a lease holds that the record does not state.
+    pub lease: TimeDelta,
+    /// Only say what would become of them.
+    pub dry_run: bool,
+    /// The present.
+    pub now: Timestamp,
+}
+
+/// What became of one claim from elsewhere.
+#[derive(Debug, Clone)]
+pub enum ImportOutcome {
+    /// It is here now.
+    Taken,
+    /// It was here before, and stands as given.
+    AlreadyHere(ClaimStatus),
+    /// Its issue is held here by another claim, which stays.
+    HeldBy(Box<Claim>),
+    /// It ended before the oldest claim that the history has room for.
+    Passed,
+}

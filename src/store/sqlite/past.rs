@@ -1,0 +1,50 @@
+//! Claims that ended: listed, newest end first.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, Result};
+
+use super::columns::{json, ms, time};
+use super::history::limit;
+use crate::domain::{AgentId, RepoName};
+use crate::store::{ClaimHistoryFilter, ClaimHistoryPlace, PastClaims};
+
+/// Up to `count_max` past claims from behind `after`. The place of a claim never changes, so pages
+/// neither repeat nor skip one, whatever ends meanwhile.
+pub(super) fn list(
+    connection: &Connection,
+    filter: &ClaimHistoryFilter,
+    after: Option<ClaimHistoryPlace>,
+    count_max: usize,
+) -> Result<PastClaims> {
+    let mut values: Vec<Value> = Vec::new();
+    let sql = select(filter, after, &mut values);
+    values.push(limit(count_max.saturating_add(1)).into());
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(rusqlite::params_from_iter(values), |row| Ok((json(row, 0)?, time(row, 1)?)))?;
+    let mut claims: Vec<(crate::domain::Claim, _)> = rows.collect::<Result<_>>()?;
+    let more = claims.len() > count_max;
+    claims.truncate(count_max);
+    let last = claims.last().filter(|_| more);
+    let next = last.map(|(claim, ended_at)| ClaimHistoryPlace { ended_at: *ended_at, claim_id: claim.claim_id });
+    Ok(PastClaims { claims: claims.into_iter().map(|(claim, _)| claim).collect(), next })
+}
+
+pub(super) fn select(filter: &ClaimHistoryFilter, after: Option<ClaimHistoryPlace>, values: &mut Vec<Value>) -> String {
+    let mut sql = "SELECT record, ended_at_ms FROM claims WHERE active = 0".to_owned();
+    let mut and = |condition: &str, value: Value| {
+        values.push(value);
+        sql.push_str(&condition.replace('?', &format!("?{}", values.len())));
+    };
+    if let Some(agent) = filter.agent.as_ref().map(AgentId::as_str) {
+        and(" AND agent_id = ?", agent.to_owned().into());
+    }
+    if let Some(repo) = filter.repo.as_ref().map(RepoName::as_str) {
+        and(" AND repo = ?", repo.to_owned().into());
+    }
+    if let Some(place) = after {
+        and(" AND (ended_at_ms, claim_id) < (?", ms(place.ended_at).into());
+        and(", ?)", place.claim_id.to_string().into());
+    }
+    sql.push_str(&format!(" ORDER BY ended_at_ms DESC, claim_id DESC LIMIT ?{}", values.len() + 1));
+    sql
+}

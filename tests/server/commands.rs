@@ -1,0 +1,120 @@
+//! The commands of operators, as people type them: while a server runs, and while none does.
+
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+use super::harness::{Home, issue};
+
+const KEY: &str = "a-key-for-tests";
+
+/// Runs a command in the folder of a test.
+pub fn run(home: &Home, args: &[&str], env: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_issuecommand"));
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", home.root());
+    command.envs(env.iter().copied()).current_dir(home.root()).args(args).stdin(Stdio::null()).output().unwrap()
+}
+
+/// What a command that went well printed.
+#[track_caller]
+pub fn told(home: &Home, args: &[&str], env: &[(&str, &str)]) -> String {
+    let output = run(home, args, env);
+    let (out, err) = texts(&output);
+    assert!(output.status.success(), "{args:?}: {out}{err}");
+    out
+}
+
+/// What a command that did not go well complained of.
+#[track_caller]
+pub fn complaint(home: &Home, args: &[&str], env: &[(&str, &str)]) -> String {
+    let output = run(home, args, env);
+    let (out, err) = texts(&output);
+    assert_eq!(output.status.code(), Some(1), "{args:?}: {out}{err}");
+    err
+}
+
+fn texts(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+fn home() -> Home {
+    Home::new(&[issue("acme/small", 1, &[]), issue("acme/small", 2, &[])], "")
+}
+
+fn tokens(home: &Home, env: &[(&str, &str)]) -> Vec<Value> {
+    serde_json::from_str(&told(home, &["token", "list", "--json"], env)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_made_without_a_server_opens_one_and_ends_at_a_word() {
+    let home = home();
+    let env = [("API_KEY", KEY)];
+    let create = ["token", "create", "--agent", "a", "--scope", "claim", "--expires", "90d", "--label", "laptop"];
+    let token = told(&home, &create, &env);
+    assert!(
+        token.starts_with("ic_") && token.ends_with('\n') && token.trim().len() == 67,
+        "the token alone: {token:?}"
+    );
+    let token = token.trim();
+    let before = tokens(&home, &env);
+    assert_eq!((before.len(), &before[0]["agent_id"], &before[0]["live"]), (1, &json!("a"), &json!(true)));
+
+    let server = home.serve_with(&env);
+    let ask = async || {
+        let request = server.client.get(format!("{}/api/claims", server.url)).bearer_auth(token);
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(ask().await, 200);
+    // The server has the store now: the same commands go through it.
+    assert_eq!(tokens(&home, &env), before);
+    let second = told(&home, &["token", "create", "--scope", "read"], &env);
+    assert_eq!(tokens(&home, &env).len(), 2);
+    let id = before[0]["token_id"].as_str().unwrap();
+    let line = told(&home, &["token", "revoke", id], &env);
+    assert!(line.starts_with(id) && line.contains("revoked"), "{line}");
+    assert_eq!(ask().await, 401, "at once");
+    let as_reader = [("ISSUECOMMAND_TOKEN", second.trim())];
+    let refused = complaint(&home, &["token", "list"], &as_reader);
+    assert!(refused.contains("has scope read") && !refused.contains(second.trim()), "{refused}");
+    let stranger = complaint(&home, &["token", "list"], &[("ISSUECOMMAND_TOKEN", "ic_0")]);
+    assert!(stranger.contains("does not know the key"), "{stranger}");
+    assert!(server.stop());
+    assert_eq!(tokens(&home, &env).iter().filter(|token| token["live"] == true).count(), 1);
+    let everything = std::fs::read(home.path("claims.db")).unwrap();
+    let kept = |secret: &str| everything.windows(secret.len()).any(|window| window == secret.as_bytes());
+    assert!(!kept(token) && !kept(second.trim()), "only hashes are kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_releases_and_reassigns_by_claim_or_by_issue() {
+    let home = home();
+    let server = home.serve();
+    server.wait_for_backlog(2).await;
+    let (_, first) = server.next("a").await;
+    let (_, second) = server.next("a").await;
+    let id = second["claim"]["claim_id"].as_str().unwrap();
+    let number = first["claim"]["issue_number"].as_u64().unwrap();
+    let named = format!("Acme/Small#{number}");
+    let said = told(&home, &["release", &named, "--note", "stuck"], &[]);
+    assert_eq!(said, format!("acme/small#{number} is free: taken back from a\n"));
+    let said = told(&home, &["reassign", id, "--to", "b"], &[]);
+    assert!(said.ends_with("is held by b\n"), "{said}");
+    let claims = server.get("/api/claims").await;
+    assert_eq!((claims["claims"].as_array().unwrap().len(), &claims["claims"][0]["agent_id"]), (1, &json!("b")));
+    assert!(complaint(&home, &["release", &named], &[]).contains("nobody holds acme/small"));
+    assert!(complaint(&home, &["release", "x"], &[]).contains("expected a claim id, or owner/repo#number"));
+    assert!(server.stop());
+    // Without a server the store itself is asked.
+    assert!(told(&home, &["release", id], &[]).contains("taken back from b"));
+    assert!(complaint(&home, &["release", id], &[]).contains("there is no active claim"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_not_there_is_told_with_its_address() {
+    let home = home();
+    let told = complaint(&home, &["token", "list", "--url", "http://127.0.0.1:1"], &[]);
+    assert!(told.contains("failed to reach the server at http://127.0.0.1:1"), "{told}");
+    let told = complaint(&home, &["token", "list", "--url", "https://box"], &[]);
+    assert!(told.contains("expected http://host:port"), "{told}");
+}
