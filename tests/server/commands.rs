@@ -1,10 +1,11 @@
 //! The commands of operators, as people type them: while a server runs, and while none does.
 
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
 
 use serde_json::{Value, json};
 
-use super::harness::{Home, issue};
+use super::harness::{Home, PATIENCE, issue};
 
 const KEY: &str = "a-key-for-tests";
 
@@ -12,7 +13,15 @@ const KEY: &str = "a-key-for-tests";
 pub fn run(home: &Home, args: &[&str], env: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_issuecommand"));
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", home.root());
-    command.envs(env.iter().copied()).current_dir(home.root()).args(args).stdin(Stdio::null()).output().unwrap()
+    command.envs(env.iter().copied()).current_dir(home.root()).args(args);
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (pid, (sender, ended)) = (child.id(), mpsc::channel());
+    std::thread::spawn(move || sender.send(child.wait_with_output().unwrap()));
+    ended.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+        // A server that should have refused to start would be waited for until the end of days.
+        let killed = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+        panic!("{args:?} did not end in time (killed: {killed:?})")
+    })
 }
 
 /// What a command that went well printed.
