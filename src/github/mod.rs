@@ -8,6 +8,7 @@ mod installations;
 mod kept_list;
 mod models;
 mod octocrab;
+mod pace;
 mod paging;
 mod pause;
 mod pull_models;

@@ -37,12 +37,15 @@ pub struct Sync {
     clock: Arc<dyn Clock>,
     /// Repositories whose changes the account's list was seen not to show: they are walked alone.
     unlisted: Mutex<HashSet<RepoName>>,
+    /// Where a run ended early because of a pause: the next one begins there, so that every repository
+    /// gets its turn however often GitHub asks for pauses.
+    resume_at: Mutex<Option<RepoName>>,
 }
 
 impl Sync {
     /// Reconciles `store` with `source`.
     pub fn new(source: Arc<dyn IssueSource>, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { source, store, clock, unlisted: Mutex::default() }
+        Self { source, store, clock, unlisted: Mutex::default(), resume_at: Mutex::default() }
     }
 
     /// Reads what repositories there are, and from those `admitted` what changed since the last time:
@@ -83,6 +86,7 @@ impl Sync {
         visits.retain(|visit| admitted(&visit.repo));
         let changes = if is_listed { self.follow(&visits, report).await? } else { Changes::Untold };
         self.plan_reconciles(&mut visits, pace);
+        self.begin_where_the_last_run_ended(&mut visits);
         let walks = visits.into_iter().map(|visit| self.visit(visit, &changes, report));
         stream::iter(walks).for_each_concurrent(REPOS_AT_ONCE_MAX, |walk| walk).await;
         Ok(())
@@ -100,8 +104,19 @@ impl Sync {
             outcome => outcome,
         };
         if let Err(error) = outcome {
+            if matches!(error, SyncError::Source(SourceError::Paused { .. })) {
+                let mut resume_at = self.resume_at.lock().unwrap_or_else(PoisonError::into_inner);
+                resume_at.get_or_insert_with(|| visit.repo.clone());
+            }
             noted(report).note_failure(visit.repo, error, self.clock.now());
         }
+    }
+
+    fn begin_where_the_last_run_ended(&self, visits: &mut [Visit]) {
+        let resume_at = self.resume_at.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(resume_at) = resume_at else { return };
+        let position = visits.iter().position(|visit| visit.repo >= resume_at).unwrap_or(0);
+        visits.rotate_left(position);
     }
 
     async fn bring_up_to_date(

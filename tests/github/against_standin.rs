@@ -62,6 +62,7 @@ async fn a_real_backlog_is_synced_and_then_costs_nothing_until_it_changes() {
     standin.call("PATCH", "/repos/alice/gui/issues/6", &json!({ "title": "Another title" })).await;
     standin.call("POST", "/repos/alice/gui/issues", &json!({ "title": "A new one" })).await;
     let report = world.sync().await;
+    assert!(report.went_through(), "{report:?}");
     assert_eq!((report.newly_opened_issues, report.metadata_updates, report.externally_closed_claims), (1, 1, 1));
     assert_eq!(world.claimed().await, []);
     assert_eq!(world.store.issue_get(issue("alice/gui#6")).await.unwrap().unwrap().title, "Another title");
