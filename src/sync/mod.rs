@@ -39,7 +39,7 @@ pub struct Sync {
     unlisted: Mutex<HashSet<RepoName>>,
     /// Where a run ended early because of a pause: the next one begins there, so that every repository
     /// gets its turn however often GitHub asks for pauses.
-    resume_at: Mutex<Option<RepoName>>,
+    resume_at: Mutex<Option<(usize, RepoName)>>,
 }
 
 impl Sync {
@@ -87,13 +87,13 @@ impl Sync {
         let changes = if is_listed { self.follow(&visits, report).await? } else { Changes::Untold };
         self.plan_reconciles(&mut visits, pace);
         self.begin_where_the_last_run_ended(&mut visits);
-        let walks = visits.into_iter().map(|visit| self.visit(visit, &changes, report));
+        let walks = visits.into_iter().enumerate().map(|(place, visit)| self.visit(place, visit, &changes, report));
         stream::iter(walks).for_each_concurrent(REPOS_AT_ONCE_MAX, |walk| walk).await;
         Ok(())
     }
 
-    /// Brings one repository up to date, and notes what came of it.
-    async fn visit(&self, visit: Visit, changes: &Changes, report: &Mutex<SyncReport>) {
+    /// Brings one repository up to date, the one at `place` of this run, and notes what came of it.
+    async fn visit(&self, place: usize, visit: Visit, changes: &Changes, report: &Mutex<SyncReport>) {
         let outcome = match self.bring_up_to_date(&visit, changes, report).await {
             // Missing from the list, and from its own address: it is gone.
             Err(SyncError::Source(SourceError::NotFound { .. })) if !visit.listed => {
@@ -105,8 +105,11 @@ impl Sync {
         };
         if let Err(error) = outcome {
             if matches!(error, SyncError::Source(SourceError::Paused { .. })) {
+                // Several are under way at once: the first in the order counts, whoever is told first.
                 let mut resume_at = self.resume_at.lock().unwrap_or_else(PoisonError::into_inner);
-                resume_at.get_or_insert_with(|| visit.repo.clone());
+                if resume_at.as_ref().is_none_or(|(first, _)| place < *first) {
+                    *resume_at = Some((place, visit.repo.clone()));
+                }
             }
             noted(report).note_failure(visit.repo, error, self.clock.now());
         }
@@ -114,7 +117,7 @@ impl Sync {
 
     fn begin_where_the_last_run_ended(&self, visits: &mut [Visit]) {
         let resume_at = self.resume_at.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(resume_at) = resume_at else { return };
+        let Some((_, resume_at)) = resume_at else { return };
         let position = visits.iter().position(|visit| visit.repo >= resume_at).unwrap_or(0);
         visits.rotate_left(position);
     }

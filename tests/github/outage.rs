@@ -193,7 +193,16 @@ impl Site {
     /// Makes the server sync, as an edit of what takes part does, and waits until it has; answers whether
     /// all went well.
     async fn sync(&self) -> bool {
-        let before = self.health().await["last_github_sync_at"].clone();
+        // One may have been under way before the edit. The next begins after it, and has ended when
+        // another one begins.
+        for _ in 0..2 {
+            self.sync_begins().await;
+        }
+        !self.health().await["degraded"].to_string().contains("github: ")
+    }
+
+    async fn sync_begins(&self) {
+        let count = self.listing_count().await;
         let edited = {
             let mut config = self.config.lock().unwrap();
             let settings = &mut config.policies.repo_filter.settings;
@@ -202,9 +211,16 @@ impl Site {
             config.clone()
         };
         self.server.manager().apply_config(edited, self.folder.path()).await.unwrap();
-        let trouble = |health: &Value| health["degraded"].to_string().contains("github: ");
-        self.until(|health| trouble(health) || health["last_github_sync_at"] != before).await;
-        !trouble(&self.health().await)
+        let begun = Instant::now();
+        while self.listing_count().await <= count {
+            assert!(begun.elapsed() < DEADLINE, "no sync began");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// How many syncs began.
+    async fn listing_count(&self) -> u64 {
+        self.standin.stats().await["byRoute"]["GET /user/repos"].as_u64().unwrap_or(0)
     }
 
     /// Syncs until all went well.
