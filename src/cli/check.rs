@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use issuecommand::config::{ConfigSource, Summary, load};
+use issuecommand::config::{ConfigSource, Loaded, Summary, load};
+use issuecommand::github::{Credentials, SourceError};
 use issuecommand::policy::PolicyHost;
 
 use super::ConfigFile;
@@ -31,6 +32,14 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
+    let source = match source_of(&loaded) {
+        Ok(source) => source,
+        Err(error) if args.json => {
+            anstream::println!("{}", serde_json::json!({ "ok": false, "problems": [error.to_string()] }));
+            return Ok(ExitCode::FAILURE);
+        }
+        Err(error) => return Err(error.into()),
+    };
     // Policies are compiled, configured and tried as the server would, without a cache to hide behind.
     let policies = PolicyHost::new(None)?.load(&loaded.config.effective_policies(), &loaded.folder);
     match policies {
@@ -39,9 +48,10 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             if args.json {
                 let stamps =
                     serde_json::json!({ "ranker": ranker, "stale_rule": stale_rule, "repo_filter": repo_filter });
-                anstream::println!("{}", serde_json::json!({ "ok": true, "policies": stamps }));
+                anstream::println!("{}", serde_json::json!({ "ok": true, "source": source, "policies": stamps }));
             } else {
                 anstream::print!("{}", Summary::of(&loaded));
+                anstream::println!("  {:11} {source}", "issues from");
                 for (part, stamp) in [("ranker", ranker), ("stale rule", stale_rule), ("repo filter", repo_filter)] {
                     anstream::println!("  {part:11} {} (sha256 {})", stamp.source, &stamp.digest[..12]);
                 }
@@ -55,5 +65,14 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             }
             Err(rejected.into())
         }
+    }
+}
+
+/// Where issues come from, and as whom they are read. Asks nobody on the network.
+fn source_of(loaded: &Loaded) -> Result<String, SourceError> {
+    let github = &loaded.config.github;
+    match &github.issues_file {
+        Some(file) => Ok(format!("file {}", loaded.folder.join(file).display())),
+        None => Ok(format!("{}, {}", github.api_url, Credentials::of(github, &loaded.folder)?)),
     }
 }

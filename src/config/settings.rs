@@ -141,6 +141,8 @@ pub struct GithubConfig {
     pub connect_timeout_seconds: u64,
     /// Longest pause while an answer comes in, in seconds.
     pub read_timeout_seconds: u64,
+    /// Most requests a minute with one token; 0 no bound. GitHub's own is 900 points, one for each read.
+    pub requests_per_minute_max: u32,
     /// Whether closing a claim closes its issue on GitHub. `AUTO_CLOSE_GITHUB_ISSUE`.
     pub auto_close_issue: bool,
 }
@@ -156,6 +158,7 @@ impl Default for GithubConfig {
             issues_file: None,
             connect_timeout_seconds: 10,
             read_timeout_seconds: 30,
+            requests_per_minute_max: 800,
             auto_close_issue: false,
         }
     }

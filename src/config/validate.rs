@@ -36,6 +36,8 @@ const OWN_PATHS: [&str; 10] = [
 ];
 /// Most events to keep.
 pub const EVENT_COUNT_MAX: usize = 100_000_000;
+/// Most requests a minute to GitHub that can be asked for: a thousand a second.
+pub const REQUESTS_PER_MINUTE_MAX: u32 = 60_000;
 /// Longest time between two full readings of a repository: a year.
 pub const RECONCILE_HOURS_MAX: u64 = 365 * 24;
 /// Longest of all intervals in minutes: a year.
@@ -196,6 +198,8 @@ impl Check {
         self.github_app(&github.app);
         let timeouts = 1..=TIMEOUT_SECONDS_MAX;
         self.range("github.connect_timeout_seconds", github.connect_timeout_seconds, timeouts.clone(), "seconds");
+        let pace = github.requests_per_minute_max;
+        self.range("github.requests_per_minute_max", pace, 0..=REQUESTS_PER_MINUTE_MAX, "requests");
         self.range("github.read_timeout_seconds", github.read_timeout_seconds, timeouts, "seconds");
     }
 

@@ -9,6 +9,7 @@ mod installations;
 mod kept_list;
 mod models;
 mod octocrab;
+mod pace;
 mod paging;
 mod pause;
 mod pull_models;

@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use super::access::Access;
+use super::pace::Pace;
 use super::pause::{Budget, Pause, budget};
 use super::{Credentials, SourceError, paging};
 use crate::config::GithubConfig;
@@ -104,6 +105,8 @@ pub(super) struct Transport {
     access: Access,
     root: Uri,
     pause: Pause,
+    per_minute_max: u32,
+    pace: Pace,
     slots: Semaphore,
     head_wait: Duration,
     read_wait: Duration,
@@ -140,19 +143,22 @@ impl Transport {
             }
         }
         let client = builder.build().map_err(|error| refused(innermost(&error)))?;
-        Ok(Self::over(Access::fixed(client), root, connect_wait, read_wait))
+        let per_minute_max = config.requests_per_minute_max;
+        Ok(Self::over(Access::fixed(client), root, per_minute_max, connect_wait, read_wait))
     }
 
     /// The way of one installation of an app, whose own way `app` is: with a token, a budget and a pause
     /// of its own.
     pub(super) fn of_installation(app: &Arc<Self>, id: u64) -> Self {
         let access = Access::installation(Arc::clone(app), id);
-        Self::over(access, app.root.clone(), app.head_wait - app.read_wait, app.read_wait)
+        let connect_wait = app.head_wait - app.read_wait;
+        Self::over(access, app.root.clone(), app.per_minute_max, connect_wait, app.read_wait)
     }
 
-    fn over(access: Access, root: Uri, connect_wait: Duration, read_wait: Duration) -> Self {
+    fn over(access: Access, root: Uri, per_minute_max: u32, connect_wait: Duration, read_wait: Duration) -> Self {
         let slots = Semaphore::new(REQUESTS_AT_ONCE_MAX);
-        Self { access, root, pause: Pause::default(), slots, head_wait: connect_wait + read_wait, read_wait }
+        let (pace, pause) = (Pace::new(per_minute_max), Pause::default());
+        Self { access, root, pause, per_minute_max, pace, slots, head_wait: connect_wait + read_wait, read_wait }
     }
 
     /// The client that carries no token of an installation.
@@ -213,6 +219,7 @@ impl Transport {
 
     async fn attempt(&self, call: &Call<'_>, client: Octocrab) -> Result<Answer, Miss> {
         let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
+        sleep(self.pace.take_turn(Instant::now())).await;
         // Only now: the pause may have begun while this request waited its turn.
         self.unless_paused().map_err(Miss::Lasting)?;
         let whole = Duration::from_secs(ANSWER_SECONDS_MAX).max(self.head_wait);

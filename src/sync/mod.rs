@@ -37,12 +37,15 @@ pub struct Sync {
     clock: Arc<dyn Clock>,
     /// Repositories whose changes the account's list was seen not to show: they are walked alone.
     unlisted: Mutex<HashSet<RepoName>>,
+    /// Where a run ended early because of a pause: the next one begins there, so that every repository
+    /// gets its turn however often GitHub asks for pauses.
+    resume_at: Mutex<Option<(usize, RepoName)>>,
 }
 
 impl Sync {
     /// Reconciles `store` with `source`.
     pub fn new(source: Arc<dyn IssueSource>, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { source, store, clock, unlisted: Mutex::default() }
+        Self { source, store, clock, unlisted: Mutex::default(), resume_at: Mutex::default() }
     }
 
     /// Reads what repositories there are, and from those `admitted` what changed since the last time:
@@ -83,13 +86,14 @@ impl Sync {
         visits.retain(|visit| admitted(&visit.repo));
         let changes = if is_listed { self.follow(&visits, report).await? } else { Changes::Untold };
         self.plan_reconciles(&mut visits, pace);
-        let walks = visits.into_iter().map(|visit| self.visit(visit, &changes, report));
+        self.begin_where_the_last_run_ended(&mut visits);
+        let walks = visits.into_iter().enumerate().map(|(place, visit)| self.visit(place, visit, &changes, report));
         stream::iter(walks).for_each_concurrent(REPOS_AT_ONCE_MAX, |walk| walk).await;
         Ok(())
     }
 
-    /// Brings one repository up to date, and notes what came of it.
-    async fn visit(&self, visit: Visit, changes: &Changes, report: &Mutex<SyncReport>) {
+    /// Brings one repository up to date, the one at `place` of this run, and notes what came of it.
+    async fn visit(&self, place: usize, visit: Visit, changes: &Changes, report: &Mutex<SyncReport>) {
         let outcome = match self.bring_up_to_date(&visit, changes, report).await {
             // Missing from the list, and from its own address: it is gone.
             Err(SyncError::Source(SourceError::NotFound { .. })) if !visit.listed => {
@@ -100,8 +104,22 @@ impl Sync {
             outcome => outcome,
         };
         if let Err(error) = outcome {
+            if matches!(error, SyncError::Source(SourceError::Paused { .. })) {
+                // Several are under way at once: the first in the order counts, whoever is told first.
+                let mut resume_at = self.resume_at.lock().unwrap_or_else(PoisonError::into_inner);
+                if resume_at.as_ref().is_none_or(|(first, _)| place < *first) {
+                    *resume_at = Some((place, visit.repo.clone()));
+                }
+            }
             noted(report).note_failure(visit.repo, error, self.clock.now());
         }
+    }
+
+    fn begin_where_the_last_run_ended(&self, visits: &mut [Visit]) {
+        let resume_at = self.resume_at.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((_, resume_at)) = resume_at else { return };
+        let position = visits.iter().position(|visit| visit.repo >= resume_at).unwrap_or(0);
+        visits.rotate_left(position);
     }
 
     async fn bring_up_to_date(

@@ -156,6 +156,22 @@ async fn a_server_without_such_a_list_is_asked_for_it_once() {
 }
 
 #[tokio::test]
+async fn a_list_that_can_be_read_only_later_misses_nothing_from_before() {
+    let server = MockServer::start().await;
+    get("/user/repos").respond_with(ok(repo_rows(&["acme/a"]))).mount(&server).await;
+    get("/repos/acme/a/issues").respond_with(ok(json!([row(1, 1)]))).up_to_n_times(1).mount(&server).await;
+    get("/issues").respond_with(ResponseTemplate::new(500)).up_to_n_times(1).mount(&server).await;
+    let world = World::new(Arc::new(source(&server)));
+    world.sync().await;
+    // 2 was opened before the list's first reading, 3 changed after it: the list begins at 3.
+    get("/issues").respond_with(ok(json!([row_in("acme/a", 3, 30)]))).mount(&server).await;
+    get("/repos/acme/a/issues").respond_with(ok(json!([row(3, 30), row(2, 20)]))).expect(1).mount(&server).await;
+    world.sync().await;
+    world.sync().await;
+    assert_eq!(world.open("acme/a").await, [1, 2, 3]);
+}
+
+#[tokio::test]
 async fn a_pause_while_the_list_is_read_ends_the_run_and_changes_nothing() {
     let server = account(&["acme/a"]).await;
     let world = World::new(Arc::new(source(&server)));

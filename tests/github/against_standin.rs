@@ -15,7 +15,8 @@ const REPO: &str = "alice/gui";
 
 fn source(standin: &Standin, api_path: &str) -> GithubSource {
     let api_url = format!("{}{api_path}", standin.url());
-    source_of(&GithubConfig { token: Secret::new(TOKEN), api_url, ..GithubConfig::default() }).unwrap()
+    let token = Secret::new(TOKEN);
+    source_of(&GithubConfig { token, api_url, requests_per_minute_max: 0, ..GithubConfig::default() }).unwrap()
 }
 
 async fn started() -> Option<Standin> {
@@ -62,6 +63,7 @@ async fn a_real_backlog_is_synced_and_then_costs_nothing_until_it_changes() {
     standin.call("PATCH", "/repos/alice/gui/issues/6", &json!({ "title": "Another title" })).await;
     standin.call("POST", "/repos/alice/gui/issues", &json!({ "title": "A new one" })).await;
     let report = world.sync().await;
+    assert!(report.went_through(), "{report:?}");
     assert_eq!((report.newly_opened_issues, report.metadata_updates, report.externally_closed_claims), (1, 1, 1));
     assert_eq!(world.claimed().await, []);
     assert_eq!(world.store.issue_get(issue("alice/gui#6")).await.unwrap().unwrap().title, "Another title");
@@ -107,4 +109,44 @@ async fn a_wrong_token_is_denied() {
     assert!(matches!(error, SourceError::Denied { status: 401, .. }), "{error:?}");
     assert!(error.to_string().contains("check the token"));
     tokio::time::timeout(Duration::from_secs(5), standin.stats()).await.unwrap();
+}
+
+/// `cargo test --test github -- --ignored --nocapture two_hundred` prints what the stand-in counted. It has
+/// no list across repositories, so each is asked by itself, as for a GitHub App.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes a minute: a measurement"]
+async fn two_hundred_idle_repositories_cost_nothing_and_a_changed_one_costs_its_own() {
+    let Some(standin) = started().await else { return };
+    const REPO_COUNT: u64 = 200;
+    const CHANGED_COUNT: u64 = 2;
+    let loading = tokio::task::spawn_blocking(move || {
+        standin.load_bulk(200, 20);
+        standin
+    });
+    let standin = loading.await.unwrap();
+    // Its list of repositories ends at a hundred: the others are named.
+    let repositories = (1..=REPO_COUNT).map(|number| format!("alice/bulk-{number:04}")).collect();
+    let (token, api_url) = (Secret::new(TOKEN), standin.url().to_owned());
+    let config = GithubConfig { token, api_url, repositories, requests_per_minute_max: 0, ..GithubConfig::default() };
+    let world = World::new(Arc::new(source_of(&config).unwrap()));
+    let mut rounds = Vec::new();
+    for round in ["first", "second, which tags", "idle", "idle", "1% changed"] {
+        if round == "1% changed" {
+            for number in 1..=CHANGED_COUNT {
+                let issue = format!("/repos/alice/bulk-000{number}/issues/1");
+                standin.call("PATCH", &issue, &json!({ "title": "Another title" })).await;
+            }
+        }
+        standin.reset_stats().await;
+        let report = world.sync().await;
+        assert!(report.went_through(), "{report:?}");
+        let stats = standin.stats().await;
+        let counted = (stats["requests"].as_u64().unwrap(), stats["metered"].as_u64().unwrap());
+        eprintln!("{round}: {} requests, {} metered", counted.0, counted.1);
+        rounds.push(counted);
+    }
+    assert!(rounds[2].0 >= REPO_COUNT, "each was asked: {rounds:?}");
+    assert_eq!((rounds[2].1, rounds[3].1), (0, 0), "{rounds:?}");
+    // Each changed repository; at most its own description and a page of the list with it.
+    assert!((CHANGED_COUNT..=3 * CHANGED_COUNT).contains(&rounds[4].1), "{rounds:?}");
 }

@@ -19,6 +19,7 @@ pub fn config(server: &MockServer) -> GithubConfig {
         connect_timeout_seconds: 1,
         read_timeout_seconds: 1,
         use_gh_token: false,
+        requests_per_minute_max: 0,
         ..GithubConfig::default()
     }
 }

@@ -125,6 +125,31 @@ impl Site {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn claims_next_and_lists_ask_github_nothing() {
+    let Some(site) = Site::open().await else { return };
+    let milestone = json!({ "title": "v1" });
+    let number = site.standin.call("POST", "/repos/alice/gui/milestones", &milestone).await["number"].clone();
+    site.standin.call("PATCH", "/repos/alice/gui/issues/7", &json!({ "milestone": number })).await;
+    site.until_synced().await;
+    site.until_silent().await;
+    site.standin.reset_stats().await;
+    assert_eq!(site.claim("first", 1).await.0, 200);
+    assert_eq!(site.claim("second", 1).await.0, 409, "a rejection costs nothing either");
+    // By its title: GitHub's lists want a number, and are not asked.
+    let (_, listed) = site.send("GET", "/api/repos/alice/gui/issues?milestone=V1", &Value::Null).await;
+    assert_eq!((listed["issues"].as_array().unwrap().len(), listed["issues"][0]["number"].as_u64()), (1, Some(7)));
+    let wish = json!({ "agent_id": "third", "milestone": "v1" });
+    let begun = Instant::now();
+    // The scores of what a sync brought come a moment behind it.
+    while site.send("POST", "/api/next", &wish).await.1["issue"]["number"].as_u64() != Some(7) {
+        assert!(begun.elapsed() < DEADLINE, "the issue of the milestone is never offered");
+    }
+    assert_eq!(site.next("fourth").await.0, 200);
+    assert_eq!(site.request_count().await, 0);
+    site.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn work_goes_on_whatever_github_does() {
     let Some(site) = Site::open().await else { return };
     let every = |mut fault: Value| {
@@ -193,7 +218,16 @@ impl Site {
     /// Makes the server sync, as an edit of what takes part does, and waits until it has; answers whether
     /// all went well.
     async fn sync(&self) -> bool {
-        let before = self.health().await["last_github_sync_at"].clone();
+        // One may have been under way before the edit. The next begins after it, and has ended when
+        // another one begins.
+        for _ in 0..2 {
+            self.sync_begins().await;
+        }
+        !self.health().await["degraded"].to_string().contains("github: ")
+    }
+
+    async fn sync_begins(&self) {
+        let count = self.listing_count().await;
         let edited = {
             let mut config = self.config.lock().unwrap();
             let settings = &mut config.policies.repo_filter.settings;
@@ -202,9 +236,16 @@ impl Site {
             config.clone()
         };
         self.server.manager().apply_config(edited, self.folder.path()).await.unwrap();
-        let trouble = |health: &Value| health["degraded"].to_string().contains("github: ");
-        self.until(|health| trouble(health) || health["last_github_sync_at"] != before).await;
-        !trouble(&self.health().await)
+        let begun = Instant::now();
+        while self.listing_count().await <= count {
+            assert!(begun.elapsed() < DEADLINE, "no sync began");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// How many syncs began.
+    async fn listing_count(&self) -> u64 {
+        self.standin.stats().await["byRoute"]["GET /user/repos"].as_u64().unwrap_or(0)
     }
 
     /// Syncs until all went well.
@@ -212,6 +253,17 @@ impl Site {
         let begun = Instant::now();
         while !self.sync().await {
             assert!(begun.elapsed() < DEADLINE, "GitHub is well, and no sync went through");
+        }
+    }
+
+    /// Waits until no sync is under way: nothing was asked for half a second.
+    async fn until_silent(&self) {
+        let (begun, mut count, mut since) = (Instant::now(), self.request_count().await, Instant::now());
+        while since.elapsed() < Duration::from_millis(500) {
+            assert!(begun.elapsed() < DEADLINE, "the server never falls silent");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let now = self.request_count().await;
+            (count, since) = if now == count { (count, since) } else { (now, Instant::now()) };
         }
     }
 

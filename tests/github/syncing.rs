@@ -84,6 +84,33 @@ async fn a_pause_ends_the_run_early_and_tells_until_when() {
 }
 
 #[tokio::test]
+async fn after_a_pause_the_sync_goes_on_where_it_was() {
+    let names: Vec<String> = ('a'..='l').map(|letter| format!("acme/{letter}")).collect();
+    let (server, world) = world(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    for name in &names {
+        get(&format!("/repos/{name}/issues")).respond_with(ok(json!([row(1, 1)]))).mount(&server).await;
+    }
+    let refusal = ResponseTemplate::new(429).insert_header("retry-after", "1");
+    let once = get("/repos/acme/l/issues").respond_with(refusal).with_priority(1).up_to_n_times(1);
+    once.mount(&server).await;
+    assert!(world.sync().await.paused_until.is_some());
+    let (before, mut unread) = (request_count(&server).await, None);
+    for name in names.iter().rev() {
+        unread = if world.cursor(name).await.is_none() { Some(name) } else { unread };
+    }
+    let begun = std::time::Instant::now();
+    while !world.sync().await.went_through() {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "the pause never ends");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let sent = &server.received_requests().await.unwrap()[before..];
+    let walks: Vec<_> = sent.iter().map(|r| r.url.path()).filter(|path| path.starts_with("/repos")).collect();
+    let expected = format!("/repos/{}/issues", unread.unwrap());
+    assert!(walks[..4].contains(&expected.as_str()), "four go at once, {expected} among them: {walks:?}");
+    assert_eq!(walks.len(), names.len(), "the others follow");
+}
+
+#[tokio::test]
 async fn a_repository_that_is_not_admitted_is_not_read() {
     let (server, world) = world(&["acme/small", "acme/secret"]).await;
     get(ISSUES).respond_with(ok(json!([]))).mount(&server).await;

@@ -88,6 +88,14 @@ impl Standin {
         usize::try_from(told["loaded"].as_u64().expect("a number")).expect("a small number")
     }
 
+    /// Makes `repos` repositories of alice's (`bulk-0001` ...) with `issues` open issues each.
+    pub fn load_bulk(&self, repos: usize, issues: usize) {
+        let mut command = node(&self.home);
+        command.args(["seed-bulk.mjs", &self.backend_url(), "alice", &repos.to_string(), &issues.to_string()]);
+        let output = command.output().expect("node runs, it has started the stand-in");
+        assert!(output.status.success(), "seed-bulk: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// What it was asked so far: `requests`, `metered`, `notModified`, `byRoute`, `maxInFlight`.
     pub async fn stats(&self) -> Value {
         let answer = reqwest::get(format!("{}/__front/stats", self.url)).await.expect("the stand-in answers");

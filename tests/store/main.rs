@@ -63,6 +63,8 @@ macro_rules! conformance {
             repos::repositories_are_kept_and_differences_announced,
             repos::a_removed_repository_takes_its_issues_along,
             repos::cursors_are_kept_with_their_batch,
+            repos::cursors_of_lists_and_marks_are_kept_and_go_with_their_repository,
+            repos::open_numbers_are_those_of_open_issues_claimed_or_not,
             events::events_are_numbered_in_the_order_of_changes,
             events::the_observer_sees_exactly_what_was_committed,
             events::a_write_is_observed_before_it_is_answered,

@@ -136,6 +136,7 @@ fn every_range_and_word_is_checked() {
         ("github", "issues_file = \"\""),
         ("github", "connect_timeout_seconds = 0"),
         ("github", "read_timeout_seconds = 0"),
+        ("github", "requests_per_minute_max = 60001"),
         ("sync", "interval_minutes = 0"),
         ("sync", "full_reconcile_hours = 8761"),
         ("github.app", "id = 7"),
