@@ -91,10 +91,7 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let level = &config.level;
-    let wrong_level = |error: ParseError| LogError::Level {
-        level: level.clone(),
-        why: error.to_string(),
-    };
+    let wrong_level = |error: ParseError| LogError::Level { level: level.clone(), why: error.to_string() };
     let filter = filter_of(level).map_err(wrong_level)?;
     let (filter, handle) = reload::Layer::new(filter);
     let file = config.file.as_deref().map(open).transpose()?;

@@ -134,7 +134,9 @@ impl McpDoor {
         }
         let (parts, body) = request.into_parts();
         let Ok(bytes) = to_bytes(body, self.body_bytes_max).await else {
-            return Way::Nowhere((StatusCode::PAYLOAD_TOO_LARGE, "the body is too large, or did not arrive").into_response());
+            return Way::Nowhere(
+                (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large, or did not arrive").into_response(),
+            );
         };
         let greets = is_greeting(&bytes) && self.sessions.sessions.read().await.len() < SESSION_COUNT_MAX;
         let request = Request::from_parts(parts, Body::from(bytes));

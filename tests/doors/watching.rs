@@ -211,7 +211,8 @@ fn of(uris: &[&str]) -> SubscriptionFilter {
 async fn a_listener_of_the_newest_protocol_hears_until_the_server_ends() {
     let server = Server::over(config(), &[issue(1, &[]), issue(2, &[])]).await;
     let client = modern(&server).await;
-    let mut listening = client.listen(of(&["issuecommand://issues/acme/small/1", "issuecommand://nothing"])).await.unwrap();
+    let mut listening =
+        client.listen(of(&["issuecommand://issues/acme/small/1", "issuecommand://nothing"])).await.unwrap();
     assert_eq!(listening.acknowledged(), &of(&["issuecommand://issues/acme/small/1"]));
     let claim = |number: u64| json!({ "agent_id": "b", "repo": "acme/small", "issue_number": number });
     server.post("/api/claims", claim(2)).await;
@@ -266,7 +267,8 @@ async fn a_listener_that_reads_nothing_costs_others_nothing() {
     tokio::spawn(mcp::serve_io(inside.api.clone(), Connection::default(), reader, writer, CancellationToken::new()));
     let (_unread, mut requests) = tokio::io::split(near);
     requests.write_all(line(1, "server/discover", json!({})).as_bytes()).await.unwrap();
-    let listen = json!({ "notifications": { "resourceSubscriptions": ["issuecommand://claims", "issuecommand://health"] } });
+    let listen =
+        json!({ "notifications": { "resourceSubscriptions": ["issuecommand://claims", "issuecommand://health"] } });
     requests.write_all(line(2, "subscriptions/listen", listen).as_bytes()).await.unwrap();
     let mut watching = Watching::over_a_pipe(&inside).await;
     watching.subscribe("issuecommand://claims").await;

@@ -24,8 +24,7 @@ use serde_json::{Value, json};
 use super::IssueCommandTools;
 
 /// A red PNG of one pixel.
-const PNG: &str =
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg==";
+const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg==";
 /// A WAV without a sample.
 const WAV: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAIA+AAACABAAZGF0YQAAAAA=";
 
@@ -43,7 +42,10 @@ impl ServerHandler for WithFixtures {
         let mut info = self.0.get_info();
         let added = json!({ "prompts": {}, "completions": {}, "logging": {} });
         let mut capabilities = json!(info.capabilities);
-        capabilities.as_object_mut().into_iter().for_each(|known| known.extend(added.as_object().cloned().into_iter().flatten()));
+        capabilities
+            .as_object_mut()
+            .into_iter()
+            .for_each(|known| known.extend(added.as_object().cloned().into_iter().flatten()));
         info.capabilities = of_wire(capabilities);
         info
     }
@@ -112,7 +114,9 @@ impl ServerHandler for WithFixtures {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         match fixed_resource(&request.uri) {
-            Some(contents) => Ok(ReadResourceResponse::Complete(of_wire(json!({ "resultType": "complete", "contents": [contents] })))),
+            Some(contents) => {
+                Ok(ReadResourceResponse::Complete(of_wire(json!({ "resultType": "complete", "contents": [contents] }))))
+            }
             None => self.0.read_resource(request, context).await,
         }
     }
@@ -138,7 +142,9 @@ impl ServerHandler for WithFixtures {
         _request: CompleteRequestParams,
         _context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
-        Ok(of_wire(json!({ "resultType": "complete", "completion": { "values": ["paris", "park"], "total": 2, "hasMore": false } })))
+        Ok(of_wire(
+            json!({ "resultType": "complete", "completion": { "values": ["paris", "park"], "total": 2, "hasMore": false } }),
+        ))
     }
 
     async fn set_level(

@@ -88,7 +88,9 @@ pub(super) async fn call(
         ])),
         "test_error_handling" => {
             let content = text("This tool intentionally returns an error for testing");
-            Ok(CallToolResponse::Complete(of_wire(json!({ "resultType": "complete", "content": content, "isError": true }))))
+            Ok(CallToolResponse::Complete(of_wire(
+                json!({ "resultType": "complete", "content": content, "isError": true }),
+            )))
         }
         "test_tool_with_progress" => with_progress(&context).await,
         "test_tool_with_logging" | "test_logging_tool" => with_logging(&context).await,
