@@ -150,6 +150,7 @@ mod tests {
         all.store.path = "other.db".into();
         all.github.auto_close_issue = true;
         all.log.file = Some("x.log".into());
+        all.mcp.profile = crate::config::ToolProfile::Full;
         assert_eq!(with_hot_parts(&old, all), hot);
     }
 

@@ -40,7 +40,7 @@ fi
 
 cargo build --features conformance --bin issuecommand
 binary="${CARGO_TARGET_DIR:-target}/debug/issuecommand"
-echo '{"repo":"acme/small","number":1,"title":"One","body":"Text","labels":[]}' >"$folder/issues.jsonl"
+echo '{"repo":"acme/small","number":1,"title":"One","body":"Text","created_at":"2026-01-01T00:00:00Z"}' >"$folder/issues.jsonl"
 printf '[github]\nissues_file = "issues.jsonl"\n[store]\npath = "%s/claims.db"\n' "$folder" >"$folder/issuecommand.toml"
 : >"$folder/server.log" # before it is looked into
 env -u API_KEY HTTP_PORT=0 "$binary" serve --config "$folder/issuecommand.toml" 2>"$folder/server.log" &

@@ -15,6 +15,7 @@ mod drain;
 mod ending;
 mod harness;
 mod kill;
+mod profile;
 mod reload;
 mod state;
 mod streams;

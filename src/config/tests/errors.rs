@@ -147,6 +147,7 @@ fn every_range_and_word_is_checked() {
         ("leases", "sweep_seconds = 0"),
         ("rate_limits", "ip = { per_minute = 0 }"),
         ("rate_limits", "sse_connect = { burst = 0 }"),
+        ("mcp", "profile = \"tiny\""),
         ("log", "level = \"\""),
         ("log", "level = \"info,issuecommand=loud\""),
         ("log", "level = \"issuecommand\""),
