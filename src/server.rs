@@ -19,7 +19,7 @@ use crate::config::{ConfigReport, ConfigSource, ConfigWatch, GithubConfig, LiveC
 use crate::domain::{Clock, SystemClock};
 use crate::github::{FileSource, GithubSource, IssueSource};
 use crate::http::{HttpState, ServeLimits};
-use crate::local::{Idle, LocalDoor, Place};
+use crate::local::{Hosting, Idle, LocalDoor, Place};
 use crate::logging::LogHandle;
 use crate::policy::PolicyHost;
 use crate::store::{SqliteStore, Store};
@@ -119,9 +119,14 @@ impl Server {
     fn open_doors(&self, listener: TcpListener, local: Option<LocalDoor>, background: Background, limits: ServeLimits) {
         background.start(&self.tracker, &self.shutdown);
         if let Some(door) = local {
-            let (api, url) = (self.api.clone(), format!("http://{}", self.address));
-            let (idle, shutdown) = (self.idle.clone(), self.shutdown.clone());
-            self.tracker.spawn(door.serve(api, url, limits.connection_count_max, idle, shutdown));
+            let hosting = Hosting {
+                api: self.api.clone(),
+                url: format!("http://{}", self.address),
+                profile: self.config.current().mcp.profile,
+                count_max: limits.connection_count_max,
+                idle: self.idle.clone(),
+            };
+            self.tracker.spawn(door.serve(hosting, self.shutdown.clone()));
         }
         let idle = self.idle.clone();
         let router = crate::http::router(&self.http).layer(axum::middleware::map_request(move |request: Request| {

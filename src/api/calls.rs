@@ -3,17 +3,21 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use serde_json::Value;
 
 use super::{Answer, Failure, Fields, RateLimits, claims, issues};
-use crate::claims::ClaimManager;
+use crate::claims::{ClaimManager, ManagerError};
 use crate::config::Config;
-use crate::domain::AgentId;
+use crate::domain::{AgentId, ClaimId};
+use crate::github::SourceError;
 
 /// What can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Call {
     /// The next issue, by policy.
     Next,
+    /// The next work: feedback on a pull request, or the next issue.
+    NextWork,
     /// One named issue.
     Claim,
     /// A claim has come so far.
@@ -24,6 +28,16 @@ pub enum Call {
     MyClaims,
     /// Active claims.
     Claims,
+    /// One claim, active or past.
+    ClaimDetails,
+    /// Claims that have ended.
+    ClaimHistory,
+    /// Feedback on pull requests that waits or is being answered.
+    FollowUps,
+    /// A follow-up has come so far.
+    UpdateFollowUp,
+    /// The claims and follow-ups of the one who asks.
+    MyWork,
     /// Admitted repositories.
     Repos,
     /// Open, unclaimed issues of a repository.
@@ -76,17 +90,23 @@ impl Api {
     }
 
     /// Answers one call. Failures of the server are logged here, once.
-    pub async fn answer(&self, call: Call, caller: &Caller, fields: Fields) -> Answer {
+    pub async fn answer(&self, call: Call, caller: &Caller, mut fields: Fields) -> Answer {
+        if let Err(no_such_claim) = self.write_out_claim_id(caller, &mut fields) {
+            return no_such_claim;
+        }
         if let Some(agent) = &caller.agent {
             self.manager.heard_from(agent);
         }
         let answer = match call {
             Call::Next => self.next(caller, fields).await,
+            Call::NextWork => self.next_work(caller, fields).await,
             Call::Claim => self.claim(caller, fields).await,
             Call::Update => self.update(caller, fields).await,
             Call::Release => self.release(caller, fields).await,
             Call::MyClaims => self.my_claims(caller, fields).await,
             Call::Claims => claims::list(&self.manager, fields).await,
+            Call::ClaimDetails => claims::details(&self.manager, fields).await,
+            Call::ClaimHistory | Call::FollowUps | Call::UpdateFollowUp | Call::MyWork => Err(unsupported(call)),
             Call::Repos => issues::repos(&self.manager, fields).await,
             Call::OpenIssues => issues::open(&self.manager, caller, fields).await,
             Call::IssueDetails => issues::details(&self.manager, fields).await,
@@ -99,10 +119,34 @@ impl Api {
         })
     }
 
+    /// Puts the whole id in the place of a short one, so that whoever reads the field finds one form.
+    ///
+    /// # Errors
+    /// The answer, when no active claim bears it.
+    fn write_out_claim_id(&self, caller: &Caller, fields: &mut Fields) -> Result<(), Answer> {
+        let Some(short) = fields.get("claim_id").and_then(Value::as_str).map(str::trim) else { return Ok(()) };
+        if !ClaimId::is_short(short) {
+            return Ok(());
+        }
+        let named = fields.get("agent_id").and_then(Value::as_str).and_then(|name| name.parse().ok());
+        let agent = named.or_else(|| caller.agent.clone());
+        let Some(whole) = self.manager.claim_by_short_id(short, agent.as_ref()) else {
+            return Err(claims::no_such_claim(short));
+        };
+        fields.insert("claim_id".into(), whole.to_string().into());
+        Ok(())
+    }
+
     /// Lets an agent's claim, update or release in, and notes that the agent was heard of.
     pub(super) fn admit_mutation(&self, agent: &AgentId) -> Result<(), Failure> {
         // Who asks too often is alive all the same.
         self.manager.heard_from(agent);
         Ok(self.limits.load().agent_mutation(agent)?)
     }
+}
+
+/// A call that is named, but not connected yet.
+fn unsupported(call: Call) -> Failure {
+    let why = "this version does not answer it yet".to_owned();
+    ManagerError::Source(SourceError::Unsupported { what: format!("{call:?}"), why }).into()
 }

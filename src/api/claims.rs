@@ -1,9 +1,11 @@
 //! Claims: asked for, moved, given back, listed.
 
+use std::fmt;
+
 use serde_json::json;
 
 use super::fields::read;
-use super::requests::{ClaimFields, ClaimFilterFields, MyClaimsFields, NextFields, ReleaseFields, UpdateFields};
+use super::requests::{ClaimDetailsFields, ClaimFields, ClaimFilterFields, MyClaimsFields, NextFields, ReleaseFields, UpdateFields};
 use super::{Answer, Api, Caller, Failure, Fields};
 use crate::claims::{ClaimManager, ClaimOutcome, NextOutcome, UpdateOutcome, UpdateRequest};
 use crate::domain::{Claim, Empty};
@@ -22,6 +24,12 @@ impl Api {
             NextOutcome::RequestIdUsed(claim) => request_id_used(&claim),
             NextOutcome::Nothing(empty) => nothing(&empty),
         })
+    }
+
+    /// The agent's next work. Its kind says what it is.
+    pub(super) async fn next_work(&self, caller: &Caller, fields: Fields) -> Result<Answer, Failure> {
+        let answer = self.next(caller, fields).await?;
+        Ok(if answer.body["ok"] == true { answer.with("kind", "issue") } else { answer })
     }
 
     /// One named issue.
@@ -72,10 +80,7 @@ impl Api {
                     Some(Err(why)) => answer.with("issue_closed", false).with("issue_close_error", why.to_string()),
                 }
             }
-            UpdateOutcome::NotFound => {
-                let message = format!("there is no active claim {claim_id}: it ended, or never was");
-                Answer::rejected(404, "claim_not_found", message)
-            }
+            UpdateOutcome::NotFound => no_such_claim(claim_id),
             UpdateOutcome::NotOwner(claim) => {
                 let message = format!("{} is held by {}", claim.issue_ref(), claim.agent_id);
                 Answer::rejected(409, "agent_mismatch", message).with_owner(&claim)
@@ -93,8 +98,19 @@ pub(super) async fn list(manager: &ClaimManager, fields: Fields) -> Result<Answe
     Ok(Answer::found(json!({ "claims": claims })))
 }
 
+/// One claim, active or past.
+pub(super) async fn details(manager: &ClaimManager, fields: Fields) -> Result<Answer, Failure> {
+    let claim_id = read::<ClaimDetailsFields>(fields)?.parse()?;
+    Ok(Answer::found(json!({ "claim": manager.claim_of(claim_id).await? })))
+}
+
 fn granted(claim: &Claim, idempotent: bool) -> Answer {
     Answer::found(json!({ "ok": true, "idempotent": idempotent, "claim": claim }))
+}
+
+pub(super) fn no_such_claim(claim_id: impl fmt::Display) -> Answer {
+    let message = format!("there is no active claim {claim_id}: it ended, or never was");
+    Answer::rejected(404, "claim_not_found", message)
 }
 
 fn nothing(empty: &Empty) -> Answer {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::fields::{self, FieldError, Flag, WholeNumber};
 use crate::claims::{ClaimRequest, NextRequest, UpdateRequest};
-use crate::domain::{AgentId, ClaimId, ClaimStatus, DecisionId, IssueRef, RepoName, RequestId};
+use crate::domain::{AgentId, ClaimId, ClaimStatus, DecisionId, IssueRef, RepoName, RequestId, WorkItemId};
 use crate::store::{ClaimFilter, IssueFilter};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -151,6 +151,81 @@ impl ClaimFilterFields {
         let status = self.status.as_deref().map(fields::status).transpose()?;
         Ok(ClaimFilter { agent: self.agent_id, repo: self.repo, status })
     }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClaimDetailsFields {
+    /// From the claim.
+    #[schemars(with = "String")]
+    claim_id: Option<ClaimId>,
+}
+
+impl ClaimDetailsFields {
+    pub(super) fn parse(self) -> Result<ClaimId, FieldError> {
+        fields::required("claim_id", self.claim_id)
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "the call is named, but not connected yet")]
+pub(super) struct ClaimHistoryFields {
+    /// Only in this owner/name.
+    #[schemars(with = "Option<String>")]
+    repo: Option<RepoName>,
+    /// Only of this agent.
+    #[schemars(with = "Option<String>")]
+    agent_id: Option<AgentId>,
+    /// Most claims to list, 1 to 200; 50 unless said.
+    #[schemars(with = "Option<u64>", range(min = 1, max = 200))]
+    limit: Option<WholeNumber>,
+    /// From the last page's next_cursor.
+    cursor: Option<String>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "the call is named, but not connected yet")]
+pub(super) struct FollowUpFilterFields {
+    /// Only in this owner/name.
+    #[schemars(with = "Option<String>")]
+    repo: Option<RepoName>,
+    /// Only in this status.
+    #[schemars(extend("enum" = ["queued", "claimed", "in_progress", "stale"]))]
+    status: Option<String>,
+    /// Only those that this agent took.
+    #[schemars(with = "Option<String>")]
+    claimed_by_agent_id: Option<AgentId>,
+    /// Only on this pull request.
+    #[schemars(with = "Option<u64>", range(min = 1))]
+    pr_number: Option<WholeNumber>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "the call is named, but not connected yet")]
+pub(super) struct UpdateFollowUpFields {
+    /// From the follow-up.
+    #[schemars(with = "String")]
+    work_item_id: Option<WorkItemId>,
+    /// Your name; keep it for all calls.
+    #[schemars(with = "String")]
+    agent_id: Option<AgentId>,
+    /// How far you are with it.
+    #[schemars(with = "String", extend("enum" = ["in_progress", "done", "dismissed"]))]
+    status: Option<String>,
+    /// A word for the history.
+    note: Option<String>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "the call is named, but not connected yet")]
+pub(super) struct MyWorkFields {
+    /// Your name, as when you claimed.
+    #[schemars(with = "String")]
+    agent_id: Option<AgentId>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

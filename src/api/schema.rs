@@ -5,20 +5,26 @@ use serde_json::{Map, Value};
 
 use super::Call;
 use super::requests::{
-    ClaimFields, ClaimFilterFields, DecisionFields, IssueFields, IssueFilterFields, MyClaimsFields, NextFields,
-    NoFields, ReleaseFields, RepoListFields, UpdateFields,
+    ClaimDetailsFields, ClaimFields, ClaimFilterFields, ClaimHistoryFields, DecisionFields, FollowUpFilterFields, IssueFields,
+    IssueFilterFields, MyClaimsFields, MyWorkFields, NextFields, NoFields, ReleaseFields, RepoListFields, UpdateFields,
+    UpdateFollowUpFields,
 };
 
 /// The JSON schema of the fields of `call`. `agent_known`: the connection has named its agent, so
 /// `agent_id` may be left out.
 pub fn published_schema(call: Call, agent_known: bool) -> Map<String, Value> {
     let schema = match call {
-        Call::Next => schemars::schema_for!(NextFields),
+        Call::Next | Call::NextWork => schemars::schema_for!(NextFields),
         Call::Claim => schemars::schema_for!(ClaimFields),
         Call::Update => schemars::schema_for!(UpdateFields),
         Call::Release => schemars::schema_for!(ReleaseFields),
         Call::MyClaims => schemars::schema_for!(MyClaimsFields),
         Call::Claims => schemars::schema_for!(ClaimFilterFields),
+        Call::ClaimDetails => schemars::schema_for!(ClaimDetailsFields),
+        Call::ClaimHistory => schemars::schema_for!(ClaimHistoryFields),
+        Call::FollowUps => schemars::schema_for!(FollowUpFilterFields),
+        Call::UpdateFollowUp => schemars::schema_for!(UpdateFollowUpFields),
+        Call::MyWork => schemars::schema_for!(MyWorkFields),
         Call::Repos => schemars::schema_for!(RepoListFields),
         Call::OpenIssues => schemars::schema_for!(IssueFilterFields),
         Call::IssueDetails => schemars::schema_for!(IssueFields),
@@ -70,8 +76,14 @@ mod tests {
 
     use super::*;
 
-    const CALLS: [Call; 11] = [
+    const CALLS: [Call; 17] = [
         Call::Next,
+        Call::NextWork,
+        Call::ClaimDetails,
+        Call::ClaimHistory,
+        Call::FollowUps,
+        Call::UpdateFollowUp,
+        Call::MyWork,
         Call::Claim,
         Call::Update,
         Call::Release,

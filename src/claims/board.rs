@@ -251,6 +251,13 @@ impl Board {
         self.claim_by_issue.get(issue).and_then(|id| self.claims.get(id))
     }
 
+    /// The active claim of this short id: `agent`'s own, else the only one that bears it.
+    pub(super) fn claim_by_short_id(&self, short: &str, agent: Option<&AgentId>) -> Option<ClaimId> {
+        let bears = |id: &&ClaimId| id.short().eq_ignore_ascii_case(short);
+        let own = agent.and_then(|agent| self.claims_by_agent.get(agent)).into_iter().flatten();
+        only(own.filter(bears)).or_else(|| only(self.claims.keys().filter(bears))).copied()
+    }
+
     /// Whether `agent` holds anything.
     pub(super) fn is_holder(&self, agent: &AgentId) -> bool {
         self.claims_by_agent.contains_key(agent)
@@ -452,4 +459,10 @@ impl Board {
 
 pub(super) fn slot_of(index: usize) -> Slot {
     Slot::try_from(index).expect("fewer than 2^32 open issues")
+}
+
+/// The one item, if there is exactly one.
+fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
+    let first = items.next()?;
+    items.next().is_none().then_some(first)
 }

@@ -181,11 +181,7 @@ impl ClaimManager {
     pub async fn claims(&self, filter: ClaimFilter) -> Result<Vec<Claim>, ManagerError> {
         let mut claims = self.store.claim_list(filter).await?;
         let lease = self.lease();
-        for claim in &mut claims {
-            if let Some(heard) = self.presence.last_call(&claim.agent_id) {
-                claim.lease.expires_at = claim.lease.expires_at.max(heard + lease);
-            }
-        }
+        claims.iter_mut().for_each(|claim| self.renew_by_calls(claim, lease));
         Ok(claims)
     }
 
@@ -252,7 +248,7 @@ impl ClaimManager {
         EventCursor::new(Arc::clone(&self.index.feed), Arc::clone(&self.store), after)
     }
 
-    fn lease(&self) -> TimeDelta {
+    pub(super) fn lease(&self) -> TimeDelta {
         let minutes = self.config.current().leases.timeout_minutes;
         TimeDelta::try_minutes(i64::try_from(minutes).unwrap_or(i64::MAX)).unwrap_or(TimeDelta::MAX)
     }

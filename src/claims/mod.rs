@@ -10,6 +10,7 @@ mod desk;
 mod feed;
 mod health;
 mod index;
+mod lookup;
 mod manager;
 mod order;
 mod plan;

@@ -5,8 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use issuecommand::config::CONFIG_FILE_NAME;
-use issuecommand::local::Profile;
+use issuecommand::config::{CONFIG_FILE_NAME, ToolProfile};
 use issuecommand::local::install::{CLIENTS, Client, Entry, Homes, Written, write};
 use serde_json::json;
 
@@ -15,14 +14,15 @@ use super::mcp::Identity;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  issuecommand mcp install                                which clients are here, and which are set up
-  issuecommand mcp install claude-code                    for all your projects
-  issuecommand mcp install codex --agent codex-1          under a name of your choice
-  issuecommand mcp install vscode --project               for the project in this folder
-  issuecommand mcp install claude-desktop --print         to paste it yourself
+  issuecommand mcp install                          which clients are here, and set up
+  issuecommand mcp install claude-code              for all your projects
+  issuecommand mcp install codex --agent codex-1    under a name of your choice
+  issuecommand mcp install vscode --project         for the project in this folder
+  issuecommand mcp install claude-desktop --print   to paste it yourself
 
-The client's file keeps its comments, its order and everything else in it; a copy of the old one is put
-beside it. A file that cannot be parsed is left alone.")]
+The client's file keeps its comments, its order and everything else in it, and a copy of
+the old one is put beside it. A file that cannot be parsed is left alone. Without
+--profile it gets \"minimal\", the five tools that an agent needs.")]
 pub struct InstallArgs {
     /// The client; without one, lists them all
     #[arg(value_parser = PossibleValuesParser::new(CLIENTS.each_ref().map(|client| client.name)))]
@@ -81,7 +81,7 @@ fn entry(args: &InstallArgs) -> anyhow::Result<Entry> {
             config.display()
         );
     }
-    let profile = args.identity.profile.unwrap_or(Profile::Minimal).name();
+    let profile = args.identity.profile.unwrap_or(ToolProfile::Minimal).as_str();
     let mut arguments = ["mcp", "--config", text(&config)?, "--profile", profile].map(str::to_owned).to_vec();
     if let Some(agent) = &args.identity.agent {
         arguments.extend(["--agent".to_owned(), agent.to_string()]);

@@ -5,11 +5,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Args, Subcommand};
-use issuecommand::config::{ConfigSource, load};
+use issuecommand::config::{ConfigSource, ToolProfile, load};
 use issuecommand::domain::AgentId;
-use issuecommand::local::{Background, Place, Profile, Shim};
+use issuecommand::local::{Background, Place, Shim};
 use issuecommand::mcp::AGENT_VARIABLE;
 
 use super::{ConfigFile, install, runtime, serve};
@@ -18,12 +17,13 @@ use super::{ConfigFile, install, runtime, serve};
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "Examples:
-  issuecommand mcp install                      which clients are here, and which are set up
-  issuecommand mcp install claude-code          set one up
-  issuecommand mcp --agent claude-1             what the client then runs
+  issuecommand mcp install               which clients are here, and which are set up
+  issuecommand mcp install claude-code   set one up
+  issuecommand mcp --agent claude-1      what the client then runs
 
-All clients of one database share one server. The first starts it (its log is server.log in the folder
-DATABASE.run), it may be restarted under them, and it ends when nobody needs it (server.idle_minutes)."
+All clients of one database share one server. The first starts it (its log is server.log
+in the folder DATABASE.run), it may be restarted under them, and it ends when nobody
+needs it any more (server.idle_minutes)."
 )]
 pub struct McpArgs {
     #[command(subcommand)]
@@ -47,14 +47,9 @@ pub struct Identity {
     /// and a number, as in claude-code.1]
     #[arg(long, value_name = "NAME")]
     pub agent: Option<AgentId>,
-    /// Which tools to list; all of them answer
-    #[arg(long, value_parser = profile())]
-    pub profile: Option<Profile>,
-}
-
-fn profile() -> impl TypedValueParser<Value = Profile> {
-    clap::builder::PossibleValuesParser::new(Profile::ALL.map(|profile| PossibleValue::new(profile.name())))
-        .map(|name| Profile::ALL.into_iter().find(|profile| profile.name() == name).expect("one of the names"))
+    /// Which tools to list: minimal, standard or full; all of them answer
+    #[arg(long, value_name = "PROFILE")]
+    pub profile: Option<ToolProfile>,
 }
 
 pub fn run(args: McpArgs) -> anyhow::Result<ExitCode> {
@@ -82,7 +77,7 @@ pub async fn shim(
     place: Place,
     config: Option<&Path>,
     agent: Option<AgentId>,
-    profile: Option<Profile>,
+    profile: Option<ToolProfile>,
 ) -> anyhow::Result<ExitCode> {
     let mut arguments: Vec<OsString> = vec!["serve".into(), "--background".into(), "--until-idle".into()];
     arguments.extend(ConfigFile { config: config.map(Path::to_path_buf) }.arguments()?);

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use issuecommand::config::{ConfigSource, Loaded, load};
+use issuecommand::config::{ConfigSource, Loaded, ToolProfile, load};
 use issuecommand::domain::AgentId;
 use issuecommand::local::{Background, Place, Standing, serving};
-use issuecommand::mcp::AGENT_VARIABLE;
+use issuecommand::mcp::{AGENT_VARIABLE, Connection};
 use issuecommand::server::{Local, Server, Start};
 use tracing::warn;
 
@@ -17,10 +17,10 @@ use super::{ConfigFile, DATABASE_TAKEN, EndRequests, is_database_taken, mcp, run
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  issuecommand serve                            HTTP and MCP on port 3100, until Ctrl-C
-  issuecommand serve --background               the same, from now on; `kill PID` ends it
-  issuecommand serve --stdio                    for an MCP client that starts its own server
-  curl -s localhost:3100/api/health             is it well?
+  issuecommand serve                 HTTP and MCP on port 3100, until Ctrl-C
+  issuecommand serve --background    the same, from now on; `kill PID` ends it
+  issuecommand serve --stdio         for an MCP client that starts its own server
+  curl -s localhost:3100/api/health  is it well?
 
 One database has one server: a second `serve --stdio` on it hands its client to the first.")]
 pub struct ServeArgs {
@@ -29,6 +29,9 @@ pub struct ServeArgs {
     /// Also speak MCP on standard input and output, and end when the client does
     #[arg(long, conflicts_with = "background")]
     stdio: bool,
+    /// Which tools the client on standard input is shown: minimal, standard or full
+    #[arg(long, value_name = "PROFILE", requires = "stdio")]
+    profile: Option<ToolProfile>,
     /// The port to listen on, whatever the configuration says; 0 for any free one
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
@@ -62,13 +65,13 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let runtime = runtime()?;
     let code = runtime.block_on(async {
         if args.stdio && serving(&place).await.map_err(|why| anyhow!(why))?.is_some() {
-            return mcp::shim(place, args.file.config.as_deref(), agent, None).await;
+            return mcp::shim(place, args.file.config.as_deref(), agent, args.profile).await;
         }
         let served = serve(&args, source, loaded, place.clone(), agent.clone()).await;
         match served {
             // It lost a race for the database: the winner serves its client.
             Err(error) if args.stdio && is_database_taken(&error) => {
-                mcp::shim(place, args.file.config.as_deref(), agent, None).await
+                mcp::shim(place, args.file.config.as_deref(), agent, args.profile).await
             }
             served => served,
         }
@@ -94,9 +97,10 @@ async fn serve(
         warn!("edits of the configuration need a restart: {error:#}");
     }
     let shutdown = server.shutdown_token();
+    let connection = Connection { agent, profile: args.profile.unwrap_or(loaded.config.mcp.profile) };
     let client = async {
         if args.stdio {
-            issuecommand::mcp::serve_stdio(server.api().clone(), agent, shutdown.clone()).await
+            issuecommand::mcp::serve_stdio(server.api().clone(), connection, shutdown.clone()).await
         } else {
             std::future::pending().await
         }

@@ -8,6 +8,7 @@ mod document;
 mod environment;
 mod keys;
 mod live;
+mod mcp;
 mod partial;
 mod plain_words;
 mod report;
@@ -25,12 +26,13 @@ mod tests;
 
 pub use keys::{changes_needing_restart, defaults, is_hot, values};
 pub use live::{LiveConfig, Replaced, follow};
+pub use mcp::{McpConfig, ToolProfile};
 pub use report::{ConfigReport, Problem};
 pub use secret::Secret;
 pub use settings::{
     BUILTIN_PREFIX, BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE, Config, GithubConfig, LeaseConfig,
-    LogConfig, LogFormat, PoliciesConfig, PolicyConfig, RateLimit, RateLimitConfig, ServerConfig, StoreConfig,
-    SyncConfig,
+    LogConfig, LogFormat, PoliciesConfig, PolicyConfig, RateLimit, RateLimitConfig, ServerConfig,
+    StoreConfig, SyncConfig,
 };
 pub use source::{CONFIG_BYTES_MAX, CONFIG_FILE_NAME, ConfigSource, DOTENV_FILE_NAME, Loaded, Origin, load};
 pub use summary::{Summary, SummaryRow, check};

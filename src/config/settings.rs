@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Secret, partial};
+use super::{McpConfig, Secret, partial};
 
 /// Everything that can be set. The annotated issuecommand.toml says what each key means.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,8 @@ pub struct Config {
     pub leases: LeaseConfig,
     /// `[rate_limits]`
     pub rate_limits: RateLimitConfig,
+    /// `[mcp]`
+    pub mcp: McpConfig,
     /// `[log]`
     pub log: LogConfig,
     /// `[policies]`

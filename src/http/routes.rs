@@ -7,18 +7,19 @@ use axum::extract::{FromRequest, Path, Query, Request, State};
 use axum::http::HeaderMap;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, patch, post};
+use axum::routing::{any, get, patch, post};
 use serde_json::{Value, json};
 
 use super::answer::body_failure;
 use super::state::HttpState;
 use super::{gate, sse};
 use crate::api::{Answer, Call, Caller, Failure, FieldError, Fields, fields_from_json};
-use crate::mcp;
+use crate::mcp::{self, McpDoor};
 
 /// Every route of the server, behind the gate.
 pub fn router(state: &HttpState) -> Router {
-    let mcp = mcp::http_service(state.api.clone(), &state.server, state.shutdown.clone());
+    let mcp = McpDoor::new(state.api.clone(), &state.server, state.profile, state.shutdown.clone());
+    let mcp = move |request: Request| async move { mcp.answer(request).await };
     Router::new()
         .route("/api/repos", get(repos))
         .route("/api/repos/{owner}/{repo}/issues", get(open_issues))
@@ -32,7 +33,7 @@ pub fn router(state: &HttpState) -> Router {
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_path)
         .with_state(state.clone())
-        .route_service("/mcp", mcp)
+        .route("/mcp", any(mcp))
         .layer(middleware::from_fn_with_state(state.clone(), gate::gate))
 }
 

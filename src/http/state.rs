@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
-use crate::config::{Config, ServerConfig};
+use crate::config::{Config, ServerConfig, ToolProfile};
 use crate::domain::Clock;
 
 /// Time between two `ping` frames of an event stream (the contract's number).
@@ -17,6 +17,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(15);
 pub struct HttpState {
     pub(super) api: Api,
     pub(super) server: Arc<ServerConfig>,
+    pub(super) profile: ToolProfile,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) shutdown: CancellationToken,
     pub(super) ping_interval: Duration,
@@ -25,7 +26,8 @@ pub struct HttpState {
 impl HttpState {
     /// The state of a server over `api`. Event streams end when `shutdown` is cancelled.
     pub fn new(api: Api, config: &Config, clock: Arc<dyn Clock>, shutdown: CancellationToken) -> Self {
-        Self { api, server: Arc::new(config.server.clone()), clock, shutdown, ping_interval: PING_INTERVAL }
+        let (server, profile) = (Arc::new(config.server.clone()), config.mcp.profile);
+        Self { api, server, profile, clock, shutdown, ping_interval: PING_INTERVAL }
     }
 
     /// The same state with another time between two `ping` frames.

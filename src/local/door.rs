@@ -18,7 +18,8 @@ use super::lines::read_line;
 use super::place::own_uid;
 use super::{Idle, Place};
 use crate::api::Api;
-use crate::mcp;
+use crate::config::ToolProfile;
+use crate::mcp::{self, Connection};
 
 /// Longest wait for a client's greeting. It sends it before anything else.
 const GREETING_WAIT: Duration = Duration::from_secs(10);
@@ -52,13 +53,19 @@ pub struct LocalDoor {
     uid: u32,
 }
 
-/// What every connection is served with.
+/// What local clients are served with.
 #[derive(Debug, Clone)]
-struct Host {
-    api: Api,
-    url: String,
-    uid: u32,
-    shutdown: CancellationToken,
+pub struct Hosting {
+    /// What they can ask.
+    pub api: Api,
+    /// Where the same server answers HTTP, for the greeting.
+    pub url: String,
+    /// Which tools a client is shown that does not say it itself.
+    pub profile: ToolProfile,
+    /// Most of them at once; further ones wait.
+    pub count_max: usize,
+    /// The account of who is here.
+    pub idle: Idle,
 }
 
 impl LocalDoor {
@@ -84,20 +91,20 @@ impl LocalDoor {
         Ok(Self { listener, file, uid: own_uid().map_err(refused)? })
     }
 
-    /// Serves clients, `count_max` at once, until `shutdown` is cancelled and every one of them has its answers.
-    pub async fn serve(self, api: Api, url: String, count_max: usize, idle: Idle, shutdown: CancellationToken) {
+    /// Serves clients until `shutdown` is cancelled and every one of them has been let go.
+    pub async fn serve(self, hosting: Hosting, shutdown: CancellationToken) {
         let Self { listener, file, uid } = self;
-        let host = Host { api, url, uid, shutdown: shutdown.clone() };
         let mut open = JoinSet::new();
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 Some(_) = open.join_next() => {}
-                accepted = listener.accept(), if open.len() < count_max.max(1) => match accepted {
+                accepted = listener.accept(), if open.len() < hosting.count_max.max(1) => match accepted {
                     Ok((stream, _)) => {
-                        let (host, present) = (host.clone(), idle.enter());
+                        let (hosting, shutdown) = (hosting.clone(), shutdown.clone());
+                        let present = hosting.idle.enter();
                         open.spawn(async move {
-                            host.receive(stream).await;
+                            hosting.receive(stream, uid, shutdown).await;
                             drop(present);
                         });
                     }
@@ -114,10 +121,10 @@ impl LocalDoor {
     }
 }
 
-impl Host {
-    async fn receive(self, stream: UnixStream) {
+impl Hosting {
+    async fn receive(self, stream: UnixStream, uid: u32, shutdown: CancellationToken) {
         match stream.peer_cred() {
-            Ok(peer) if peer.uid() == self.uid => {}
+            Ok(peer) if peer.uid() == uid => {}
             Ok(peer) => return warn!("user {} knocked on the local socket and was turned away", peer.uid()),
             Err(error) => return warn!("a local client has no credentials: {error}"),
         }
@@ -134,7 +141,8 @@ impl Host {
         let Some(greeting) = greeting.filter(|greeting| !greeting.probe && written.is_ok()) else { return };
         let name = greeting.agent.as_ref().map_or("no name", |agent| agent.as_str()).to_owned();
         debug!("local client came: {name} (issuecommand {})", greeting.version);
-        match mcp::serve_io(self.api, greeting.agent, reader, writer, self.shutdown).await {
+        let connection = Connection { agent: greeting.agent, profile: greeting.profile.unwrap_or(self.profile) };
+        match mcp::serve_io(self.api, connection, reader, writer, shutdown).await {
             Ok(()) => debug!("local client left: {name}"),
             Err(error) => warn!("local client {name}: {error}"),
         }

@@ -11,38 +11,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::ToolProfile;
 use crate::domain::AgentId;
 
 /// The version of the exchange that this build speaks.
 pub const GREETING_VERSION: u32 = 1;
 /// Longest line of the exchange, in bytes: far more than the longest agent id takes.
 pub(super) const GREETING_BYTES_MAX: usize = 4096;
-
-/// Which tools a client lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Profile {
-    /// The five that an agent at work needs.
-    Minimal,
-    /// Those of the contract.
-    Standard,
-    /// Operation as well.
-    Full,
-}
-
-impl Profile {
-    /// Every profile, the smallest first.
-    pub const ALL: [Self; 3] = [Self::Minimal, Self::Standard, Self::Full];
-
-    /// Its name on the command line and in the greeting.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Minimal => "minimal",
-            Self::Standard => "standard",
-            Self::Full => "full",
-        }
-    }
-}
 
 /// What a client of the socket says first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,9 +29,9 @@ pub struct Greeting {
     /// The agent that stands in where a call names none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentId>,
-    /// Which tools to list; the server's own default if absent.
+    /// Which tools the agent is shown; the server's own default if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub profile: Option<Profile>,
+    pub profile: Option<ToolProfile>,
     /// Only asks who is there: nothing follows the answer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub probe: bool,
@@ -93,7 +68,7 @@ struct AnyVersion {
 
 impl Greeting {
     /// A greeting of this build, for `agent`.
-    pub fn new(agent: Option<AgentId>, profile: Option<Profile>) -> Self {
+    pub fn new(agent: Option<AgentId>, profile: Option<ToolProfile>) -> Self {
         Self { issuecommand: GREETING_VERSION, version: build(), agent, profile, probe: false }
     }
 
@@ -178,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_greeting_is_small_and_read_as_it_was_written() {
-        let greeting = Greeting::new(Some("codex.1".parse().unwrap()), Some(Profile::Minimal));
+        let greeting = Greeting::new(Some("codex.1".parse().unwrap()), Some(ToolProfile::Minimal));
         let text = line(&greeting);
         let expected = format!(
             "{{\"issuecommand\":1,\"version\":\"{}\",\"agent\":\"codex.1\",\"profile\":\"minimal\"}}\n",

@@ -18,8 +18,8 @@ mod reach;
 mod shim;
 
 pub use background::{Background, Standing};
-pub use door::LocalDoor;
-pub use greeting::{GREETING_VERSION, Greeting, Profile, Reply};
+pub use door::{Hosting, LocalDoor};
+pub use greeting::{GREETING_VERSION, Greeting, Reply};
 pub use idle::Idle;
 pub use place::Place;
 pub use reach::serving;

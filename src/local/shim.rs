@@ -11,7 +11,8 @@ use super::agent_name::AgentName;
 use super::conversation::{Conversation, Next};
 use super::lines::{LinesIn, LinesOut};
 use super::reach::{Link, reach};
-use super::{Background, Greeting, Place, Profile};
+use super::{Background, Greeting, Place};
+use crate::config::ToolProfile;
 use crate::domain::AgentId;
 
 /// Longest wait for open answers after the client has closed its end.
@@ -29,7 +30,7 @@ pub struct Shim {
     /// The agent's name; otherwise one is made of the client's.
     pub agent: Option<AgentId>,
     /// Which tools to list; otherwise the server's default.
-    pub profile: Option<Profile>,
+    pub profile: Option<ToolProfile>,
 }
 
 /// The server, as long as it lives.

@@ -1,8 +1,20 @@
-//! The MCP door: the calls of the API as tools, over stdio and Streamable HTTP.
+//! The MCP door: the calls of the API as tools, and what can be read and watched, over stdio, any byte
+//! stream and Streamable HTTP.
+//!
+//! `tools.rs` is the table of tools and `compact.rs` what their answers leave out; `resources.rs` names
+//! what can be read and `updates.rs` tells who watches; `server.rs` puts them behind the protocol,
+//! `transports.rs` behind byte streams, and `http.rs` behind `/mcp`.
 
+mod compact;
+#[cfg(feature = "conformance")]
+mod conformance;
+mod http;
+mod resources;
 mod server;
 mod tools;
 mod transports;
+mod updates;
 
-pub use server::{IssueCommandTools, agent_in};
-pub use transports::{AGENT_VARIABLE, http_service, serve_io, serve_stdio};
+pub use http::McpDoor;
+pub use server::{Connection, IssueCommandTools, agent_in};
+pub use transports::{AGENT_VARIABLE, serve_io, serve_stdio};

@@ -2,43 +2,80 @@
 
 use std::sync::Arc;
 
-use rmcp::model::{Tool, ToolAnnotations};
+use rmcp::model::{JsonObject, Tool, ToolAnnotations};
+use serde_json::Value;
 
 use crate::api::{Call, published_schema};
+use crate::config::ToolProfile;
 
 /// One tool.
 #[derive(Debug)]
 pub(super) struct ToolSpec {
     pub(super) name: &'static str,
-    pub(super) description: &'static str,
     pub(super) call: Call,
+    description: &'static str,
+    /// The smallest profile that lists it.
+    profile: ToolProfile,
     /// Whether it only reads.
     reads: bool,
+    /// Optional fields that it takes, but does not list: a model can do without.
+    unlisted: &'static [&'static str],
 }
 
-const fn reads(name: &'static str, call: Call, description: &'static str) -> ToolSpec {
-    ToolSpec { name, description, call, reads: true }
+const fn tool(name: &'static str, call: Call, profile: ToolProfile, description: &'static str) -> ToolSpec {
+    ToolSpec { name, call, description, profile, reads: false, unlisted: &[] }
 }
 
-const fn writes(name: &'static str, call: Call, description: &'static str) -> ToolSpec {
-    ToolSpec { name, description, call, reads: false }
+impl ToolSpec {
+    const fn reads(self) -> Self {
+        Self { reads: true, ..self }
+    }
+
+    const fn unlisted(self, fields: &'static [&'static str]) -> Self {
+        Self { unlisted: fields, ..self }
+    }
 }
 
-/// Every tool, in the order in which an agent is likely to need it.
-pub(super) const TOOLS: [ToolSpec; 10] = [
-    writes("next_issue", Call::Next, "Claim the next issue for you by team policy and get its text. Yours alone."),
-    writes("update_claim_status", Call::Update, "Report progress on your claim; also renews its lease."),
-    writes("release_issue", Call::Release, "Give your claim back for others."),
-    reads("get_my_claims", Call::MyClaims, "Your active claims."),
-    writes("claim_issue", Call::Claim, "Claim one named issue exclusively."),
-    reads("get_issue_details", Call::IssueDetails, "One issue with its comments."),
-    reads("list_open_issues", Call::OpenIssues, "Open issues of a repository that nobody holds."),
-    reads("list_repos", Call::Repos, "Repositories with work."),
-    reads("get_all_claims", Call::Claims, "Active claims of all agents."),
-    reads("system_health", Call::Health, "How the server is doing."),
+use ToolProfile::{Full, Minimal, Standard};
+
+/// Every tool, in the order in which an agent is likely to need it. Their words are paid for in every
+/// conversation: tests/doors/tokens.rs holds each profile to its budget.
+const TOOLS: [ToolSpec; 16] = [
+    tool(
+        "next_work",
+        Call::NextWork,
+        Minimal,
+        "Get your next work: review feedback on your pull requests, else an issue claimed for you alone.",
+    )
+    .unlisted(&["milestone", "request_id"]),
+    tool(
+        "update_claim_status",
+        Call::Update,
+        Minimal,
+        "Report progress on your claim; renews it. pr_submitted needs pr_url.",
+    ),
+    tool("claim_issue", Call::Claim, Minimal, "Claim one named issue.").unlisted(&["request_id"]),
+    tool("get_issue_details", Call::IssueDetails, Minimal, "One issue with its comments.").reads(),
+    tool("list_open_issues", Call::OpenIssues, Minimal, "Open issues that nobody holds.").reads(),
+    tool("next_issue", Call::Next, Standard, "As next_work, without feedback. A retry with its request_id is safe."),
+    tool("release_issue", Call::Release, Standard, "Give your claim back."),
+    tool("get_followups", Call::FollowUps, Standard, "Review feedback that waits for an answer.").reads(),
+    tool("update_followup_status", Call::UpdateFollowUp, Standard, "Take review feedback, or settle it."),
+    tool("get_my_work", Call::MyWork, Standard, "Your claims and follow-ups.").reads(),
+    tool("get_my_claims", Call::MyClaims, Standard, "Your claims.").reads(),
+    tool("get_all_claims", Call::Claims, Standard, "Claims of all agents.").reads(),
+    tool("get_claim_history", Call::ClaimHistory, Standard, "Ended claims, newest first.").reads(),
+    tool("list_repos", Call::Repos, Standard, "Repositories with work.").reads().unlisted(&["include_counts"]),
+    tool("system_health", Call::Health, Standard, "How the server is doing.").reads(),
+    tool("explain_decision", Call::Decision, Full, "Why a claim's issue was picked: every candidate's score.").reads(),
 ];
 
-/// The tool of this name.
+/// The tools that `profile` lists, in an order that never changes: prompts are cached.
+pub(super) fn listed(profile: ToolProfile) -> impl Iterator<Item = &'static ToolSpec> {
+    TOOLS.iter().filter(move |tool| tool.profile <= profile)
+}
+
+/// The tool of this name, listed or not.
 pub(super) fn find(name: &str) -> Option<&'static ToolSpec> {
     TOOLS.iter().find(|tool| tool.name == name)
 }
@@ -48,7 +85,29 @@ impl ToolSpec {
     pub(super) fn publish(&self, agent_known: bool) -> Tool {
         let hints = ToolAnnotations::new().open_world(false);
         let hints = if self.reads { hints.read_only(true) } else { hints.read_only(false).destructive(false) };
-        Tool::new(self.name, self.description, Arc::new(published_schema(self.call, agent_known)))
-            .with_annotations(hints)
+        Tool::new(self.name, self.description, Arc::new(self.schema(agent_known))).with_annotations(hints)
+    }
+
+    /// The schema of the fields, as a model needs it. What the server checks anyway, and says by name
+    /// when it is wrong, is left out.
+    fn schema(&self, agent_known: bool) -> JsonObject {
+        let mut schema = published_schema(self.call, agent_known);
+        schema.remove("additionalProperties");
+        let required = schema.get("required").cloned().unwrap_or_default();
+        let is_required = |name: &str| required.as_array().is_some_and(|names| names.iter().any(|known| known == name));
+        if let Some(Value::Object(fields)) = schema.get_mut("properties") {
+            fields.retain(|name, _| !self.unlisted.contains(&name.as_str()));
+            for (name, field) in fields.iter_mut().filter_map(|(name, field)| Some((name, field.as_object_mut()?))) {
+                field.retain(|key, _| key != "minimum" && key != "maximum");
+                // Of all fields only a repository's name has a form that its own name does not tell.
+                if name != "repo" || !is_required(name) {
+                    field.remove("description");
+                }
+                if !is_required(name) {
+                    field.remove("enum");
+                }
+            }
+        }
+        schema
     }
 }

@@ -1,18 +1,15 @@
-//! How MCP clients reach the tools: their own process's pipes, any byte stream, or HTTP.
+//! How MCP clients reach the tools over a byte stream: their own process's pipes, or a socket.
 
 use std::io;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use rmcp::ServiceExt;
-use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
-use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
-use super::IssueCommandTools;
+use super::{Connection, IssueCommandTools};
 use crate::api::Api;
-use crate::config::ServerConfig;
-use crate::domain::AgentId;
 
 /// The environment variable with which a client that starts a process names its agent once.
 pub const AGENT_VARIABLE: &str = "ISSUECOMMAND_AGENT_ID";
@@ -21,19 +18,19 @@ pub const AGENT_VARIABLE: &str = "ISSUECOMMAND_AGENT_ID";
 ///
 /// # Errors
 /// As [`serve_io`].
-pub async fn serve_stdio(api: Api, agent: Option<AgentId>, shutdown: CancellationToken) -> io::Result<()> {
+pub async fn serve_stdio(api: Api, connection: Connection, shutdown: CancellationToken) -> io::Result<()> {
     let (stdin, stdout) = rmcp::transport::stdio();
-    serve_io(api, agent, stdin, stdout, shutdown).await
+    serve_io(api, connection, stdin, stdout, shutdown).await
 }
 
-/// Serves one client over a byte stream, until it ends or `shutdown` is cancelled. `agent` stands in
-/// where a call names none.
+/// Serves one client over a byte stream, until it ends or `shutdown` is cancelled. What `connection`
+/// says stands in where a call says nothing.
 ///
 /// # Errors
 /// When the client does not speak MCP.
 pub async fn serve_io<R, W>(
     api: Api,
-    agent: Option<AgentId>,
+    connection: Connection,
     reader: R,
     writer: W,
     shutdown: CancellationToken,
@@ -42,7 +39,9 @@ where
     R: AsyncRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
 {
-    let tools = IssueCommandTools::new(api, agent);
+    let ending = shutdown.child_token();
+    let tools = IssueCommandTools::new(api, connection, ending.clone());
+    let reader = EndingReader { reader, ending };
     let running = match tools.serve_with_ct((reader, writer), shutdown.child_token()).await {
         Ok(running) => running,
         // A client that leaves before it greets has done nothing wrong; neither has a server told to stop.
@@ -53,27 +52,26 @@ where
     running.waiting().await.map(|_| ()).map_err(io::Error::other)
 }
 
-/// The tools as an HTTP service, without sessions: each request is complete alone, so any client may
-/// come back to any server at any time. Names of hosts other than this machine, and web pages, must
-/// be allowed by the configuration.
-pub fn http_service(
-    api: Api,
-    server: &ServerConfig,
-    shutdown: CancellationToken,
-) -> StreamableHttpService<IssueCommandTools, NeverSessionManager> {
-    let mut hosts = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-    if !server.host.is_unspecified() {
-        hosts.push(server.host.to_string());
+/// A reader whose end is the end of what never ends by itself: answers under way are waited for when
+/// the client is gone, and a stream of updates would be waited for in vain.
+#[derive(Debug)]
+struct EndingReader<R> {
+    reader: R,
+    ending: CancellationToken,
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for EndingReader<R> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let (before, had_room) = (buf.filled().len(), buf.remaining() > 0);
+        let read = Pin::new(&mut self.reader).poll_read(cx, buf);
+        let at_end = match &read {
+            Poll::Ready(Ok(())) => had_room && buf.filled().len() == before,
+            Poll::Ready(Err(_)) => true,
+            Poll::Pending => false,
+        };
+        if at_end {
+            self.ending.cancel();
+        }
+        read
     }
-    hosts.extend(server.allowed_hosts.iter().cloned());
-    let config = StreamableHttpServerConfig::default()
-        .with_legacy_session_mode(false)
-        .with_json_response(true)
-        .with_allowed_hosts(hosts)
-        .with_allowed_origins(server.allowed_origins.iter().cloned())
-        .enforce_origin_validation()
-        .with_max_request_body_bytes(server.body_bytes_max)
-        .with_cancellation_token(shutdown);
-    let tools = IssueCommandTools::new(api, None);
-    StreamableHttpService::new(move || Ok(tools.clone()), Arc::new(NeverSessionManager::default()), config)
 }

@@ -7,4 +7,6 @@ mod events;
 mod gate;
 mod leases;
 mod server;
+mod tokens;
 mod tools;
+mod watching;

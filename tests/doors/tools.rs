@@ -1,7 +1,8 @@
 //! The tools, as MCP clients meet them: over a byte stream and over HTTP.
 
 use issuecommand::api::Api;
-use issuecommand::mcp;
+use issuecommand::config::ToolProfile;
+use issuecommand::mcp::{self, Connection};
 use reqwest::{Method, RequestBuilder};
 use rmcp::model::{CallToolRequestParams, CallToolResult, Tool};
 use rmcp::service::RunningService;
@@ -12,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::server::{Inside, Server, config, issue, sent};
 
-struct Client {
-    client: RunningService<RoleClient, ()>,
+pub struct Client {
+    pub client: RunningService<RoleClient, ()>,
     shutdown: CancellationToken,
     served: JoinHandle<std::io::Result<()>>,
     /// Kept for as long as the client.
@@ -28,25 +29,30 @@ async fn client(agent: Option<&str>) -> Client {
 }
 
 /// A client on a pipe.
-async fn client_of(api: &Api, agent: Option<&str>) -> Client {
+pub async fn client_of(api: &Api, agent: Option<&str>) -> Client {
+    client_shown(api, agent, ToolProfile::default()).await
+}
+
+/// A client on a pipe that is shown the tools of a profile.
+pub async fn client_shown(api: &Api, agent: Option<&str>, profile: ToolProfile) -> Client {
     let (near, far) = tokio::io::duplex(64 * 1024);
     let (reader, writer) = tokio::io::split(far);
     let shutdown = CancellationToken::new();
-    let agent = agent.map(|name| name.parse().unwrap());
-    let served = tokio::spawn(mcp::serve_io(api.clone(), agent, reader, writer, shutdown.clone()));
+    let connection = Connection { agent: agent.map(|name| name.parse().unwrap()), profile };
+    let served = tokio::spawn(mcp::serve_io(api.clone(), connection, reader, writer, shutdown.clone()));
     let client = ().serve(near).await.unwrap();
     Client { client, shutdown, served, _inside: None }
 }
 
 impl Client {
-    async fn call(&self, tool: &'static str, arguments: Value) -> CallToolResult {
+    pub async fn call(&self, tool: &'static str, arguments: Value) -> CallToolResult {
         let arguments = arguments.as_object().unwrap().clone();
         self.client.call_tool(CallToolRequestParams::new(tool).with_arguments(arguments)).await.unwrap()
     }
 }
 
 /// The one body of a result: the same in both of its forms.
-fn body(result: &CallToolResult) -> Value {
+pub fn body(result: &CallToolResult) -> Value {
     let structured = result.structured_content.clone().unwrap();
     assert_eq!(result.content.len(), 1);
     let text = &result.content[0].as_text().unwrap().text;
@@ -55,32 +61,57 @@ fn body(result: &CallToolResult) -> Value {
     structured
 }
 
+/// The five that an agent needs, then the rest of the contract's fifteen, then what operators need.
+const NAMES: [&str; 16] = [
+    "next_work",
+    "update_claim_status",
+    "claim_issue",
+    "get_issue_details",
+    "list_open_issues",
+    "next_issue",
+    "release_issue",
+    "get_followups",
+    "update_followup_status",
+    "get_my_work",
+    "get_my_claims",
+    "get_all_claims",
+    "get_claim_history",
+    "list_repos",
+    "system_health",
+    "explain_decision",
+];
+
 #[tokio::test]
-async fn the_tools_are_those_of_the_contract_in_few_words() {
-    let client = client(None).await;
-    let tools = client.client.list_all_tools().await.unwrap();
-    let mut names: Vec<_> = tools.iter().map(|tool| tool.name.as_ref()).collect();
-    names.sort_unstable();
-    let expected = [
-        "claim_issue",
-        "get_all_claims",
-        "get_issue_details",
-        "get_my_claims",
-        "list_open_issues",
-        "list_repos",
-        "next_issue",
-        "release_issue",
-        "system_health",
-        "update_claim_status",
-    ];
-    assert_eq!(names, expected);
-    let bytes = serde_json::to_string(&tools).unwrap().len();
-    assert!(bytes < 5500, "the tools take {bytes} bytes of every conversation");
-    let reads = |tool: &Tool| tool.annotations.as_ref().and_then(|hints| hints.read_only_hint).unwrap();
-    for tool in &tools {
-        let expected = ["claim_issue", "next_issue", "release_issue", "update_claim_status"];
-        assert_eq!(reads(tool), !expected.contains(&tool.name.as_ref()), "{}", tool.name);
+async fn each_profile_lists_its_tools_in_one_order() {
+    let inside = Inside::open(&config(), &[]).await;
+    for (profile, count) in ToolProfile::ALL.into_iter().zip([5, 15, NAMES.len()]) {
+        let client = client_shown(&inside.api, None, profile).await;
+        let tools = client.client.list_all_tools().await.unwrap();
+        let names: Vec<_> = tools.iter().map(|tool| tool.name.as_ref()).collect();
+        assert_eq!(names, NAMES[..count], "{profile}");
+        assert_eq!(client.client.list_all_tools().await.unwrap(), tools, "the same each time");
+        let reads = |tool: &Tool| tool.annotations.as_ref().and_then(|hints| hints.read_only_hint).unwrap();
+        let writes: Vec<_> = tools.iter().filter(|tool| !reads(tool)).map(|tool| tool.name.as_ref()).collect();
+        let expected = [
+            "next_work",
+            "update_claim_status",
+            "claim_issue",
+            "next_issue",
+            "release_issue",
+            "update_followup_status",
+        ];
+        assert_eq!(writes, expected[..if count == 5 { 3 } else { 6 }]);
     }
+}
+
+#[tokio::test]
+async fn a_tool_outside_the_profile_still_answers_by_name() {
+    let inside = Inside::open(&config(), &[]).await;
+    let client = client_shown(&inside.api, Some("a"), ToolProfile::Minimal).await;
+    assert_eq!(body(&client.call("system_health", json!({})).await)["health"]["active_claims"], 0);
+    let decision = json!({ "decision_id": "0190a5d2-7e1c-7000-8000-000000000001" });
+    let missing = client.call("explain_decision", decision).await;
+    assert_eq!((missing.is_error, body(&missing)["error"].clone()), (Some(true), json!("not_found")));
 }
 
 #[tokio::test]
@@ -147,19 +178,21 @@ async fn a_pipe_that_closes_before_a_word_is_no_error() {
     let (near, far) = tokio::io::duplex(1024);
     drop(near);
     let (reader, writer) = tokio::io::split(far);
-    mcp::serve_io(inside.api.clone(), None, reader, writer, CancellationToken::new()).await.unwrap();
+    mcp::serve_io(inside.api.clone(), Connection::default(), reader, writer, CancellationToken::new()).await.unwrap();
 }
 
 #[tokio::test]
 async fn an_agent_works_an_issue_from_claim_to_release() {
     let client = client(Some("a")).await;
     let granted = body(&client.call("next_issue", json!({})).await);
-    assert_eq!((&granted["ok"], &granted["claim"]["agent_id"]), (&json!(true), &json!("a")));
-    assert_eq!((&granted["issue"]["number"], &granted["issue"]["body"]), (&json!(2), &json!("Text 2")));
-    let claim_id = &granted["claim"]["claim_id"];
+    let issue = json!({ "repo": "acme/small", "number": 2, "title": "Issue 2", "body": "Text 2", "labels": ["p0"] });
+    let claim_id = granted["claim"]["claim_id"].clone();
+    assert_eq!((&granted["ok"], &granted["issue"]), (&json!(true), &issue), "{granted}");
     let step = json!({ "claim_id": claim_id, "status": "in_progress" });
-    assert_eq!(body(&client.call("update_claim_status", step).await)["claim"]["status"], "in_progress");
-    assert_eq!(body(&client.call("get_my_claims", json!({})).await)["claims"][0]["claim_id"], *claim_id);
+    let moved = body(&client.call("update_claim_status", step).await);
+    assert_eq!(moved, json!({ "ok": true, "claim": { "claim_id": claim_id, "status": "in_progress" } }));
+    let mine = body(&client.call("get_my_claims", json!({})).await)["claims"][0].clone();
+    assert_eq!((&mine["claim_id"], &mine["issue_title"]), (&claim_id, &json!("Issue 2")));
     let details = body(&client.call("get_issue_details", json!({ "repo": "acme/small", "issue_number": 2 })).await);
     assert_eq!((&details["issue"]["title"], &details["claimed_by"]), (&json!("Issue 2"), &json!("a")));
     let given_back = body(&client.call("release_issue", json!({ "claim_id": claim_id, "reason": "no time" })).await);
@@ -179,17 +212,50 @@ async fn a_rejection_is_a_normal_result() {
     let rejection = body(&rejected);
     assert_eq!((&rejection["ok"], &rejection["reason"]), (&json!(false), &json!("already_claimed")));
     assert_eq!((&rejection["owner_agent_id"], &rejection["claim"]["agent_id"]), (&json!("a"), &json!("a")));
-    let unknown = json!({ "claim_id": "0190a5d2-7e1c-7000-8000-000000000001", "agent_id": "b" });
-    let missing = client.call("release_issue", unknown).await;
-    assert_ne!(missing.is_error, Some(true));
-    assert_eq!(body(&missing)["reason"], "claim_not_found");
+    for unknown in ["0190a5d2-7e1c-7000-8000-000000000001", "00000001"] {
+        let missing = client.call("release_issue", json!({ "claim_id": unknown, "agent_id": "b" })).await;
+        assert_ne!(missing.is_error, Some(true));
+        assert_eq!(body(&missing)["reason"], "claim_not_found");
+    }
+}
+
+#[tokio::test]
+async fn next_work_says_what_kind_it_is_and_why_there_is_none() {
+    let client = client(Some("a")).await;
+    for number in [2, 1, 3] {
+        let work = body(&client.call("next_work", json!({})).await);
+        assert_eq!((&work["kind"], &work["issue"]["number"]), (&json!("issue"), &json!(number)), "{work}");
+    }
+    let none = client.call("next_work", json!({})).await;
+    assert_ne!(none.is_error, Some(true));
+    let message = "No eligible unclaimed issues found: 3 open, 3 claimed";
+    assert_eq!(body(&none), json!({ "ok": false, "reason": "invalid_issue", "message": message }));
+}
+
+#[tokio::test]
+async fn a_short_claim_id_is_good_at_both_doors_for_its_owner_only() {
+    let server = Server::over(config(), &[issue(1, &[])]).await;
+    let client = client_of(&server.inside.api, Some("a")).await;
+    let short = body(&client.call("next_work", json!({})).await)["claim"]["claim_id"].as_str().unwrap().to_owned();
+    let (_, listed) = server.get("/api/claims").await;
+    let whole = listed["claims"][0]["claim_id"].as_str().unwrap();
+    assert!(short.len() == 8 && whole.ends_with(&short), "{short} of {whole}");
+    let path = format!("/api/claims/{short}");
+    let (status, refused) = server.patch(&path, json!({ "agent_id": "b", "status": "in_progress" })).await;
+    assert_eq!((status, &refused["owner_agent_id"]), (409, &json!("a")));
+    let (status, moved) = server.patch(&path, json!({ "agent_id": "a", "status": "in_progress" })).await;
+    assert_eq!((status, &moved["claim"]["claim_id"]), (200, &json!(whole)));
+    let moved = client.call("update_claim_status", json!({ "claim_id": whole, "status": "released" })).await;
+    assert_eq!(body(&moved)["claim"], json!({ "claim_id": short, "status": "released" }));
+    let ended = client.call("update_claim_status", json!({ "claim_id": short, "status": "in_progress" })).await;
+    assert_eq!(body(&ended)["reason"], "claim_not_found");
 }
 
 #[tokio::test]
 async fn an_argument_wins_over_the_agent_named_once() {
     let client = client(Some("a")).await;
-    let granted = body(&client.call("next_issue", json!({ "agent_id": "b" })).await);
-    assert_eq!(granted["claim"]["agent_id"], "b");
+    client.call("next_issue", json!({ "agent_id": "b" })).await;
+    assert_eq!(body(&client.call("get_all_claims", json!({})).await)["claims"][0]["agent_id"], "b");
 }
 
 #[tokio::test]
@@ -228,8 +294,12 @@ async fn fifty_agents_at_both_doors_never_get_the_same_issue() {
 }
 
 fn post(server: &Server, body: &Value) -> RequestBuilder {
+    post_to(server, "/mcp", body)
+}
+
+fn post_to(server: &Server, path: &str, body: &Value) -> RequestBuilder {
     let accept = "application/json, text/event-stream";
-    server.request(Method::POST, "/mcp").header("Accept", accept).json(body)
+    server.request(Method::POST, path).header("Accept", accept).json(body)
 }
 
 fn list() -> Value {
@@ -240,11 +310,23 @@ fn list() -> Value {
 async fn over_http_every_request_is_complete_alone() {
     let server = Server::start(config()).await;
     let (status, listed) = sent(post(&server, &list())).await;
-    assert_eq!((status, listed["result"]["tools"].as_array().unwrap().len()), (200, 10));
-    let initialize = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
-        "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } } });
-    let (_, greeted) = sent(post(&server, &initialize)).await;
-    assert_eq!(greeted["result"]["protocolVersion"], "2025-06-18");
+    assert_eq!((status, listed["result"]["tools"].as_array().unwrap().len()), (200, 15));
+    // A session that a server before this one gave.
+    let (status, listed) = sent(post(&server, &list()).header("Mcp-Session-Id", "of-another-life")).await;
+    assert_eq!((status, listed["result"]["tools"].as_array().unwrap().len()), (200, 15));
+}
+
+#[tokio::test]
+async fn over_http_a_header_or_the_query_names_the_profile() {
+    let server = Server::start(config()).await;
+    let count = async |request: RequestBuilder| sent(request).await.1["result"]["tools"].as_array().unwrap().len();
+    assert_eq!(count(post(&server, &list()).header("X-Issuecommand-Profile", "minimal")).await, 5);
+    assert_eq!(count(post_to(&server, "/mcp?profile=Full", &list())).await, NAMES.len());
+    let (_, refused) = sent(post(&server, &list()).header("X-Issuecommand-Profile", "tiny")).await;
+    assert!(refused["error"]["message"].as_str().unwrap().contains("minimal, standard or full"), "{refused}");
+    let mut config = config();
+    config.mcp.profile = ToolProfile::Minimal;
+    assert_eq!(count(post(&Server::start(config).await, &list())).await, 5);
 }
 
 #[tokio::test]

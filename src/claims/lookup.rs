@@ -1,0 +1,32 @@
+//! One claim, by its id or the short form of it.
+
+use chrono::TimeDelta;
+
+use super::{ClaimManager, ManagerError};
+use crate::domain::{AgentId, Claim, ClaimId};
+
+impl ClaimManager {
+    /// The active claim that a short id names, asked for by `agent`.
+    pub fn claim_by_short_id(&self, short: &str, agent: Option<&AgentId>) -> Option<ClaimId> {
+        self.index.board.read().claim_by_short_id(short, agent)
+    }
+
+    /// One claim, active or past; its lease as it stands with the owner's latest call.
+    ///
+    /// # Errors
+    /// When the store fails, or there is no such claim.
+    pub async fn claim_of(&self, claim_id: ClaimId) -> Result<Claim, ManagerError> {
+        let found = self.store.claim_get(claim_id).await?;
+        let mut claim = found.ok_or_else(|| ManagerError::NotFound { what: format!("claim {claim_id}") })?;
+        self.renew_by_calls(&mut claim, self.lease());
+        Ok(claim)
+    }
+
+    /// The lease as it stands with the owner's latest call, which is not always written down yet.
+    pub(super) fn renew_by_calls(&self, claim: &mut Claim, lease: TimeDelta) {
+        let heard = self.presence.last_call(&claim.agent_id).filter(|_| !claim.status().is_terminal());
+        if let Some(heard) = heard {
+            claim.lease.expires_at = claim.lease.expires_at.max(heard + lease);
+        }
+    }
+}

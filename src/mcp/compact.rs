@@ -1,0 +1,142 @@
+//! What MCP answers of what the API answers: the same fields in the same places, fewer of them.
+//!
+//! HTTP gives whole records. A model pays for every word it reads, and some clients show it only the
+//! text of a result, others only the structured content: each is this one compact form. A reader of
+//! the whole form finds everything it still finds here at the same path.
+
+use serde_json::{Map, Value};
+
+use crate::api::Call;
+
+/// Fields of the claim that an agent just got, moved or gave back.
+const CLAIM_OWN: &[&str] = &["claim_id", "status"];
+/// Fields of a claim that stands in the way.
+const CLAIM_OF_OTHERS: &[&str] = &["claim_id", "agent_id", "repo", "issue_number", "status"];
+/// Fields of a claim in a list.
+const CLAIM_LISTED: &[&str] = &[
+    "claim_id",
+    "agent_id",
+    "repo",
+    "issue_number",
+    "issue_title",
+    "status",
+    "last_updated",
+    "pr_url",
+    "decision_id",
+];
+/// Fields of the issue to work on.
+const ISSUE_TO_DO: &[&str] = &["repo", "number", "title", "body", "labels"];
+/// Fields of an issue in a list: its repository is what was asked for, its text one call away.
+const ISSUE_LISTED: &[&str] = &["number", "title", "labels", "assignees", "milestone"];
+/// Fields of an issue in full.
+const ISSUE_DETAILS: &[&str] =
+    &["repo", "number", "title", "body", "state", "labels", "assignees", "milestone", "comments", "url"];
+const COMMENT: &[&str] = &["author", "body", "created_at"];
+const REPO: &[&str] = &["full_name", "description", "open_issue_count"];
+/// Fields of a follow-up.
+const WORK_ITEM: &[&str] = &[
+    "work_item_id",
+    "repo",
+    "pr_number",
+    "pr_title",
+    "source_event_type",
+    "requested_by",
+    "summary",
+    "actionable_comments",
+    "status",
+];
+const WORK_ITEM_MOVED: &[&str] = &["work_item_id", "status"];
+
+/// Longest word on why there is no work, in bytes. Ours: how many issues there are, and why not one of them.
+const WHY_BYTES_MAX: usize = 40;
+
+/// The compact form of the answer to `call`.
+pub(super) fn compact(call: Call, mut body: Value) -> Value {
+    let Some(fields) = body.as_object_mut() else { return body };
+    if fields.get("ok") == Some(&Value::Bool(false)) {
+        compact_rejection(fields);
+    }
+    match call {
+        Call::Next | Call::NextWork => {
+            keep(fields.get_mut("claim"), &["claim_id"]);
+            keep(fields.get_mut("issue"), ISSUE_TO_DO);
+            keep(fields.get_mut("work_item"), WORK_ITEM);
+            if call == Call::NextWork {
+                // `next_issue` says it, and so does the claim's decision.
+                fields.remove("why");
+            }
+        }
+        Call::Claim => keep(fields.get_mut("claim"), CLAIM_LISTED),
+        Call::Update | Call::Release => keep(fields.get_mut("claim"), CLAIM_OWN),
+        Call::UpdateFollowUp => keep(fields.get_mut("work_item"), WORK_ITEM_MOVED),
+        Call::MyClaims | Call::Claims => keep_each(fields.get_mut("claims"), CLAIM_LISTED),
+        Call::ClaimHistory => keep_each(fields.get_mut("items"), CLAIM_LISTED),
+        Call::FollowUps => keep_each(fields.get_mut("followups"), WORK_ITEM),
+        Call::MyWork => {
+            let work = fields.get_mut("work").and_then(Value::as_object_mut);
+            for (name, list) in work.into_iter().flatten() {
+                keep_each(Some(list), if name == "claims" { CLAIM_LISTED } else { WORK_ITEM });
+            }
+        }
+        Call::OpenIssues => keep_each(fields.get_mut("issues"), ISSUE_LISTED),
+        Call::IssueDetails => {
+            keep_each(fields.get_mut("issue").and_then(|issue| issue.get_mut("comments")), COMMENT);
+            keep(fields.get_mut("issue"), ISSUE_DETAILS);
+        }
+        Call::Repos => keep_each(fields.get_mut("repos"), REPO),
+        Call::ClaimDetails | Call::Decision | Call::Health => {}
+    }
+    fields.retain(|name, value| name != "idempotent" || *value == true);
+    shorten_claim_ids(&mut body);
+    body
+}
+
+/// A rejection keeps its reason and one message, and of the claim in the way whose it is.
+fn compact_rejection(fields: &mut Map<String, Value>) {
+    keep(fields.get_mut("claim"), CLAIM_OF_OTHERS);
+    fields.remove("counts");
+    if let (Some(Value::String(why)), Some(Value::String(message))) = (fields.remove("why"), fields.get_mut("message")) {
+        let why = first_bytes(&why, WHY_BYTES_MAX);
+        *message = format!("{message}: {why}");
+    }
+}
+
+fn keep(record: Option<&mut Value>, names: &[&str]) {
+    if let Some(Value::Object(record)) = record {
+        record.retain(|name, value| names.contains(&name.as_str()) && !is_empty_list(value));
+    }
+}
+
+fn keep_each(list: Option<&mut Value>, names: &[&str]) {
+    let records = list.and_then(Value::as_array_mut);
+    records.into_iter().flatten().for_each(|record| keep(Some(record), names));
+}
+
+fn is_empty_list(value: &Value) -> bool {
+    value.as_array().is_some_and(Vec::is_empty)
+}
+
+/// As much of `text` as `bytes_max` hold, without a broken character.
+fn first_bytes(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}
+
+/// Writes every claim's id in its short form, which every door takes as well.
+fn shorten_claim_ids(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(id) if name == "claim_id" => {
+                        if let Ok(whole) = id.parse::<crate::domain::ClaimId>() {
+                            *id = whole.short();
+                        }
+                    }
+                    value => shorten_claim_ids(value),
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(shorten_claim_ids),
+        _ => {}
+    }
+}

@@ -1,0 +1,136 @@
+//! `/mcp`: Streamable HTTP, with sessions for those that can use one and without for all others.
+//!
+//! Each request is complete alone, so any client may come back at any time, to a server that was
+//! restarted too. A client of the protocol up to 2025-11-25 also gets a session when it greets: only
+//! there can it be told of updates. A session that is gone, or is not there for want of room, costs a
+//! client those, and nothing else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use rmcp::transport::streamable_http_server::session::SessionManager;
+use rmcp::transport::streamable_http_server::session::local::{LocalSessionManager, SessionConfig};
+use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+
+use super::{Connection, IssueCommandTools};
+use crate::api::Api;
+use crate::config::{ServerConfig, ToolProfile};
+
+/// Most sessions open at once. Ours: ten times a fleet; who comes later is served without one.
+const SESSION_COUNT_MAX: usize = 512;
+/// How long a session without a word from either side is kept. Ours: a working day; a client that
+/// ended without saying so leaves little behind.
+const SESSION_IDLE_MAX: Duration = Duration::from_secs(8 * 3600);
+
+/// The MCP door of the HTTP server.
+#[derive(Clone)]
+pub struct McpDoor {
+    alone: StreamableHttpService<IssueCommandTools, NeverSessionManager>,
+    in_session: StreamableHttpService<IssueCommandTools, LocalSessionManager>,
+    sessions: Arc<LocalSessionManager>,
+    body_bytes_max: usize,
+}
+
+impl std::fmt::Debug for McpDoor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("McpDoor").finish_non_exhaustive()
+    }
+}
+
+impl McpDoor {
+    /// The door to `api`, which lists the tools of `profile` to who asks for no other. Names of hosts
+    /// other than this machine, and web pages, must be allowed by the configuration.
+    pub fn new(api: Api, server: &ServerConfig, profile: ToolProfile, shutdown: CancellationToken) -> Self {
+        let mut hosts = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+        if !server.host.is_unspecified() {
+            hosts.push(server.host.to_string());
+        }
+        hosts.extend(server.allowed_hosts.iter().cloned());
+        let config = StreamableHttpServerConfig::default()
+            .with_json_response(true)
+            .with_allowed_hosts(hosts)
+            .with_allowed_origins(server.allowed_origins.iter().cloned())
+            .enforce_origin_validation()
+            .with_max_request_body_bytes(server.body_bytes_max)
+            .with_cancellation_token(shutdown.clone());
+        let tools = move || {
+            let connection = Connection { agent: None, profile };
+            Ok(IssueCommandTools::new(api.clone(), connection, shutdown.child_token()))
+        };
+        let mut sessions = LocalSessionManager::default();
+        sessions.session_config = {
+            let mut config = SessionConfig::default();
+            config.keep_alive = Some(SESSION_IDLE_MAX);
+            config
+        };
+        let sessions = Arc::new(sessions);
+        let alone = config.clone().with_legacy_session_mode(false);
+        Self {
+            alone: StreamableHttpService::new(tools.clone(), Arc::new(NeverSessionManager::default()), alone),
+            in_session: StreamableHttpService::new(tools, Arc::clone(&sessions), config),
+            sessions,
+            body_bytes_max: server.body_bytes_max,
+        }
+    }
+
+    /// Answers one request.
+    pub async fn answer(&self, request: Request) -> Response {
+        let response = match self.way_of(request).await {
+            Way::InSession(request) => self.in_session.handle(request).await,
+            Way::Alone(request) => self.alone.handle(request).await,
+            Way::Nowhere(response) => return response,
+        };
+        response.map(Body::new)
+    }
+
+    async fn way_of(&self, request: Request) -> Way {
+        if let Some(named) = request.headers().get("mcp-session-id") {
+            let id = named.to_str().unwrap_or_default().to_owned().into();
+            return match self.sessions.has_session(&id).await {
+                Ok(true) => Way::InSession(request),
+                // A stream can only be had in a session, so its loss is told; a call can do without.
+                _ if request.method() != Method::POST => Way::Nowhere(no_such_session()),
+                _ => Way::Alone(request),
+            };
+        }
+        // The newest protocol names its method in a header, and has no sessions.
+        if request.method() != Method::POST || request.headers().contains_key("mcp-method") {
+            return Way::Alone(request);
+        }
+        let (parts, body) = request.into_parts();
+        let Ok(bytes) = to_bytes(body, self.body_bytes_max).await else {
+            return Way::Nowhere((StatusCode::PAYLOAD_TOO_LARGE, "the body is too large, or did not arrive").into_response());
+        };
+        let greets = is_greeting(&bytes) && self.sessions.sessions.read().await.len() < SESSION_COUNT_MAX;
+        let request = Request::from_parts(parts, Body::from(bytes));
+        if greets { Way::InSession(request) } else { Way::Alone(request) }
+    }
+}
+
+/// Where a request is served.
+enum Way {
+    InSession(Request),
+    Alone(Request),
+    Nowhere(Response),
+}
+
+fn no_such_session() -> Response {
+    (StatusCode::NOT_FOUND, "there is no such session: it ended, or the server was restarted").into_response()
+}
+
+/// Whether a message opens a connection.
+fn is_greeting(message: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Message<'m> {
+        #[serde(borrow)]
+        method: std::borrow::Cow<'m, str>,
+    }
+    serde_json::from_slice::<Message<'_>>(message).is_ok_and(|message| message.method == "initialize")
+}
