@@ -17,7 +17,8 @@ use crate::domain::AgentId;
 
 /// Longest wait for open answers after the client has closed its end.
 const LAST_ANSWERS_WAIT: Duration = Duration::from_secs(5);
-/// A server that ends sooner is not started again for the sake of subscriptions alone.
+/// Shortest time between two searches for the sake of subscriptions alone: a server that dies at once is not
+/// started over and over.
 const LIFE_MIN: Duration = Duration::from_secs(1);
 
 /// What a client's process is started with.
@@ -81,6 +82,7 @@ impl Shim {
             shim: self,
             talk: Conversation::default(),
             server: None,
+            seek_at: None,
             client_out: LinesOut::to(client_out),
             left,
         };
@@ -99,6 +101,8 @@ struct Carrier {
     greeting: Greeting,
     talk: Conversation,
     server: Option<Server>,
+    /// When to look for a server though nobody waits for an answer.
+    seek_at: Option<Instant>,
     client_out: LinesOut,
     /// Cancelled when the client has closed its end.
     left: CancellationToken,
@@ -120,6 +124,9 @@ impl Carrier {
                     Some(line) => self.hear_server(line).await?,
                     None => self.server_ended().await?,
                 },
+                () = sleep_until(self.seek_at.unwrap_or_else(Instant::now)), if self.seek_at.is_some() => {
+                    self.find_server().await?;
+                }
                 () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => return Ok(()),
             }
         }
@@ -157,13 +164,17 @@ impl Carrier {
     /// A server that nobody waits for is sought again when somebody does: one that was told to end may
     /// rest until then.
     async fn server_ended(&mut self) -> io::Result<()> {
-        let lived = self.server.take().map_or(Duration::ZERO, |server| server.since.elapsed());
-        let waited_for = self.talk.awaits_answers() || self.talk.needs_server() && lived > LIFE_MIN;
-        if waited_for { self.find_server().await } else { Ok(()) }
+        let Some(ended) = self.server.take() else { return Ok(()) };
+        if self.talk.awaits_answers() {
+            return self.find_server().await;
+        }
+        self.seek_at = self.talk.needs_server().then_some(ended.since + LIFE_MIN);
+        Ok(())
     }
 
     /// Finds or starts a server, and says again what it has to know.
     async fn find_server(&mut self) -> io::Result<()> {
+        self.seek_at = None;
         let reached = tokio::select! {
             reached = reach(&self.shim.place, &self.greeting, &self.shim.background) => reached,
             () = self.patience() => Err("the client has left".to_owned()),
