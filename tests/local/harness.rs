@@ -160,10 +160,18 @@ impl Client {
     }
 
     pub fn greet(&mut self, name: &str) {
-        let greeting = json!({
-            "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": { "name": name, "version": "1" },
-        });
-        let answer = self.request("initialize", greeting);
+        let asked = self.ask_greeting(name);
+        self.take_greeting(asked);
+    }
+
+    /// Greets without waiting for the answer.
+    pub fn ask_greeting(&mut self, name: &str) -> u64 {
+        let client = json!({ "name": name, "version": "1" });
+        self.ask("initialize", json!({ "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client }))
+    }
+
+    pub fn take_greeting(&mut self, asked: u64) {
+        let answer = self.answer(asked);
         assert_eq!(answer["result"]["serverInfo"]["name"], "issuecommand", "{answer}");
         self.say(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
     }
@@ -286,4 +294,41 @@ pub fn structured(answer: Value) -> Value {
 pub fn number_of(body: &Value) -> Option<u64> {
     let numbers = [&body["claim"]["issue_number"], &body["issue"]["number"], &body["issue_number"], &body["number"]];
     numbers.into_iter().find_map(Value::as_u64).filter(|_| body["ok"] == true)
+}
+
+/// A wire from `near` to the socket `far` that is cut once it has swallowed `count` answers to calls of tools;
+/// whoever comes after that gets through.
+pub fn cut_wire(near: &Path, far: PathBuf, count: usize) {
+    let listener = std::os::unix::net::UnixListener::bind(near).unwrap();
+    std::thread::spawn(move || {
+        let mut left = count;
+        for client in listener.incoming().map_while(Result::ok) {
+            let Ok(server) = UnixStream::connect(&far) else { continue };
+            let swallowing = left > 0;
+            let (mut to_server, mut from_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut from_client, &mut to_server);
+                let _ = to_server.shutdown(std::net::Shutdown::Write);
+            });
+            let carry = move |mut client: UnixStream, left: &mut usize| {
+                for line in BufReader::new(server.try_clone().unwrap()).lines().map_while(Result::ok) {
+                    if swallowing && line.contains("structuredContent") {
+                        *left = left.saturating_sub(1);
+                    } else if writeln!(client, "{line}").is_err() {
+                        break;
+                    }
+                    if swallowing && *left == 0 {
+                        break;
+                    }
+                }
+                let _ = server.shutdown(std::net::Shutdown::Both);
+                let _ = client.shutdown(std::net::Shutdown::Both);
+            };
+            if swallowing {
+                carry(client, &mut left);
+            } else {
+                std::thread::spawn(move || carry(client, &mut 0));
+            }
+        }
+    });
 }

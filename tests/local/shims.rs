@@ -12,7 +12,8 @@ const CLIENTS: usize = 12;
 fn twelve_clients_at_once_start_one_server_and_get_twelve_issues_under_twelve_names() {
     let home = Home::new(40, "");
     let mut clients: Vec<_> = (0..CLIENTS).map(|_| Client::start(home.command(&["mcp"]))).collect();
-    clients.iter_mut().for_each(|client| client.greet("Codex MCP Client"));
+    let asked: Vec<_> = clients.iter_mut().map(|client| client.ask_greeting("Codex MCP Client")).collect();
+    clients.iter_mut().zip(asked).for_each(|(client, asked)| client.take_greeting(asked));
     let server = home.server().unwrap();
     let issues: HashSet<u64> = clients.iter_mut().map(Client::claim).collect();
     assert_eq!(issues.len(), CLIENTS);

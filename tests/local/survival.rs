@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::harness::{Home, eventually, number_of, signal, structured};
+use super::harness::{Home, cut_wire, eventually, number_of, signal, structured};
 
 const CLIENTS: usize = 4;
 /// Wishes that each client sends at once, before the server is killed over them.
@@ -48,6 +48,29 @@ fn a_killed_server_costs_no_claim_and_no_client_and_nobody_gets_two_for_one_wish
         assert_eq!(client.child.try_wait().unwrap(), None, "the client's process is there");
         assert!(client.unexpected().is_empty(), "no answer came twice");
     }
+}
+
+#[test]
+fn a_wish_whose_answer_was_lost_is_answered_with_the_claim_that_it_got() {
+    let home = Home::new(100, "");
+    let mut other = home.client("other");
+    other.claim();
+    // The same database, by way of a wire that loses the first answers.
+    let wire = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(wire.path(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let near = wire.path().join("wire.sock");
+    cut_wire(&near, home.socket(), 7);
+    home.configure(&format!("port = 0\nsocket = {:?}", near.to_str().unwrap()), "");
+
+    let mut client = home.client("codex");
+    let wishes = [json!({}), json!({ "repo": "acme/small" }), json!({ "request_id": "mine" })];
+    let mut asked: Vec<u64> =
+        (0..9).map(|at| client.ask_tool("next_issue", wishes[at % wishes.len()].clone())).collect();
+    asked.push(client.ask_tool("claim_issue", json!({ "repo": "acme/small", "issue_number": 99 })));
+    let issues: HashSet<u64> = asked.into_iter().map(|id| number_of(&structured(client.answer(id))).unwrap()).collect();
+    assert_eq!(issues.len(), 8, "six of their own, one for the three that share an id, and the named one");
+    let mine = all_claims(&mut other).into_iter().filter(|claim| claim["agent_id"] == "codex.1").count();
+    assert_eq!(mine, issues.len(), "no wish took two");
 }
 
 fn all_claims(client: &mut super::harness::Client) -> Vec<Value> {
