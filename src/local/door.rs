@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncWriteExt, BufReader};
@@ -50,6 +51,7 @@ pub enum DoorError {
 pub struct LocalDoor {
     listener: UnixListener,
     file: SocketFile,
+    database: PathBuf,
     uid: u32,
 }
 
@@ -88,12 +90,13 @@ impl LocalDoor {
         let file = SocketFile::at(path).map_err(refused)?;
         // Its folder keeps others out meanwhile.
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(refused)?;
-        Ok(Self { listener, file, uid: own_uid().map_err(refused)? })
+        Ok(Self { listener, file, database: place.database().to_owned(), uid: own_uid().map_err(refused)? })
     }
 
     /// Serves clients until `shutdown` is cancelled and every one of them has been let go.
     pub async fn serve(self, hosting: Hosting, shutdown: CancellationToken) {
-        let Self { listener, file, uid } = self;
+        let Self { listener, file, database, uid } = self;
+        let database: Arc<Path> = database.into();
         let mut open = JoinSet::new();
         loop {
             tokio::select! {
@@ -101,10 +104,10 @@ impl LocalDoor {
                 Some(_) = open.join_next() => {}
                 accepted = listener.accept(), if open.len() < hosting.count_max.max(1) => match accepted {
                     Ok((stream, _)) => {
-                        let (hosting, shutdown) = (hosting.clone(), shutdown.clone());
+                        let (hosting, database, shutdown) = (hosting.clone(), Arc::clone(&database), shutdown.clone());
                         let present = hosting.idle.enter();
                         open.spawn(async move {
-                            hosting.receive(stream, uid, shutdown).await;
+                            hosting.receive(stream, uid, &database, shutdown).await;
                             drop(present);
                         });
                     }
@@ -122,7 +125,7 @@ impl LocalDoor {
 }
 
 impl Hosting {
-    async fn receive(self, stream: UnixStream, uid: u32, shutdown: CancellationToken) {
+    async fn receive(self, stream: UnixStream, uid: u32, database: &Path, shutdown: CancellationToken) {
         match stream.peer_cred() {
             Ok(peer) if peer.uid() == uid => {}
             Ok(peer) => return warn!("user {} knocked on the local socket and was turned away", peer.uid()),
@@ -133,7 +136,7 @@ impl Hosting {
         let Ok(Ok(Some(first))) = timeout(GREETING_WAIT, read_line(&mut reader, GREETING_BYTES_MAX)).await else {
             return debug!("a local client left without a greeting");
         };
-        let (greeting, reply) = match Greeting::read(&first) {
+        let (greeting, reply) = match Greeting::read(&first, database) {
             Ok(greeting) => (Some(greeting), Reply::welcome(&self.url)),
             Err(why) => (None, Reply::refusal(why)),
         };

@@ -2,12 +2,14 @@
 //! over standard input and output.
 //!
 //! ```text
-//! -> {"issuecommand":1,"version":"0.2.0","agent":"codex.1","profile":"minimal"}
+//! -> {"issuecommand":1,"version":"0.2.0","database":"/home/ada/claims.db","agent":"codex.1","profile":"minimal"}
 //! <- {"issuecommand":1,"version":"0.2.0","ok":true,"pid":4711,"url":"http://127.0.0.1:3100"}
 //! ```
 //!
 //! `issuecommand` is the version of this exchange, and the only field either side must find: with another
 //! number both say so, in words for the person who has to end the older one. Unknown fields are ignored.
+
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +28,8 @@ pub struct Greeting {
     pub issuecommand: u32,
     /// The client's build, for people.
     pub version: String,
+    /// The database that the client's configuration names: two configurations may name one socket.
+    pub database: String,
     /// The agent that stands in where a call names none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentId>,
@@ -68,20 +72,21 @@ struct AnyVersion {
 
 impl Greeting {
     /// A greeting of this build, for `agent`.
-    pub fn new(agent: Option<AgentId>, profile: Option<ToolProfile>) -> Self {
-        Self { issuecommand: GREETING_VERSION, version: build(), agent, profile, probe: false }
+    pub fn new(database: &Path, agent: Option<AgentId>, profile: Option<ToolProfile>) -> Self {
+        let database = database.to_string_lossy().into_owned();
+        Self { issuecommand: GREETING_VERSION, version: build(), database, agent, profile, probe: false }
     }
 
     /// Asks only who is there.
-    pub fn probe() -> Self {
-        Self { probe: true, ..Self::new(None, None) }
+    pub fn probe(database: &Path) -> Self {
+        Self { probe: true, ..Self::new(database, None, None) }
     }
 
-    /// Reads a greeting.
+    /// Reads a greeting to the server of `database`.
     ///
     /// # Errors
     /// Why the client cannot be served, in words for its user.
-    pub fn read(line: &[u8]) -> Result<Self, String> {
+    pub fn read(line: &[u8], database: &Path) -> Result<Self, String> {
         let theirs: AnyVersion = serde_json::from_slice(line)
             .map_err(|_| "this socket expects a greeting first: connect with `issuecommand mcp`".to_owned())?;
         if theirs.issuecommand != GREETING_VERSION {
@@ -94,7 +99,15 @@ impl Greeting {
                 theirs.issuecommand
             ));
         }
-        serde_json::from_slice(line).map_err(|error| format!("the greeting cannot be read: {error}"))
+        let greeting: Self =
+            serde_json::from_slice(line).map_err(|error| format!("the greeting cannot be read: {error}"))?;
+        let (ours, theirs) = (database.to_string_lossy(), &greeting.database);
+        if *theirs != ours {
+            return Err(format!(
+                "the server on this socket serves {ours}, not {theirs}: give each configuration a server.socket of its own"
+            ));
+        }
+        Ok(greeting)
     }
 }
 
@@ -153,25 +166,28 @@ mod tests {
 
     #[test]
     fn a_greeting_is_small_and_read_as_it_was_written() {
-        let greeting = Greeting::new(Some("codex.1".parse().unwrap()), Some(ToolProfile::Minimal));
+        let greeting = Greeting::new(Path::new("/a.db"), Some("codex.1".parse().unwrap()), Some(ToolProfile::Minimal));
         let text = line(&greeting);
         let expected = format!(
-            "{{\"issuecommand\":1,\"version\":\"{}\",\"agent\":\"codex.1\",\"profile\":\"minimal\"}}\n",
+            "{{\"issuecommand\":1,\"version\":\"{}\",\"database\":\"/a.db\",\"agent\":\"codex.1\",\"profile\":\"minimal\"}}\n",
             env!("CARGO_PKG_VERSION")
         );
         assert_eq!(String::from_utf8_lossy(&text), expected);
-        assert_eq!(Greeting::read(&text).unwrap(), greeting);
+        assert_eq!(Greeting::read(&text, Path::new("/a.db")).unwrap(), greeting);
     }
 
     #[test]
     fn a_greeting_of_the_future_is_refused_by_its_number_and_one_with_more_fields_is_not() {
-        let why = Greeting::read(br#"{"issuecommand":2,"version":"9.0","who":["codex"]}"#).unwrap_err();
+        let read = |line: &str| Greeting::read(line.as_bytes(), Path::new("/a.db"));
+        let why = read(r#"{"issuecommand":2,"version":"9.0","who":["codex"]}"#).unwrap_err();
         assert!(why.contains("in version 1") && why.contains("issuecommand 9.0) in version 2"), "{why}");
-        assert!(Greeting::read(br#"{"issuecommand":1,"version":"9.0","colour":"blue"}"#).is_ok());
-        let why = Greeting::read(br#"{"jsonrpc":"2.0","id":1,"method":"initialize"}"#).unwrap_err();
+        assert!(read(r#"{"issuecommand":1,"version":"9.0","database":"/a.db","colour":"blue"}"#).is_ok());
+        let why = read(r#"{"jsonrpc":"2.0","id":1,"method":"initialize"}"#).unwrap_err();
         assert!(why.contains("issuecommand mcp"), "{why}");
-        let why = Greeting::read(br#"{"issuecommand":1,"version":"9.0","agent":" "}"#).unwrap_err();
+        let why = read(r#"{"issuecommand":1,"version":"9.0","database":"/a.db","agent":" "}"#).unwrap_err();
         assert!(why.contains("agent id"), "{why}");
+        let why = read(r#"{"issuecommand":1,"version":"9.0","database":"/b.db"}"#).unwrap_err();
+        assert!(why.contains("serves /a.db, not /b.db"), "{why}");
     }
 
     #[test]

@@ -23,6 +23,7 @@ const SHORT_ROOT: &str = "/tmp";
 /// to the same place, whatever its working folder and environment are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
+    database: PathBuf,
     folder: PathBuf,
     socket: PathBuf,
     chosen: bool,
@@ -35,7 +36,7 @@ impl Place {
     /// When the folder of the database does not exist.
     pub fn of(loaded: &Loaded) -> anyhow::Result<Self> {
         let database = real_path(&loaded.store().path)?;
-        let mut folder = database.into_os_string();
+        let mut folder = database.clone().into_os_string();
         folder.push(FOLDER_SUFFIX);
         let folder = PathBuf::from(folder);
         let chosen = loaded.config.server.socket.as_deref();
@@ -43,7 +44,12 @@ impl Place {
             Some(path) => real_path(&loaded.folder.join(path))?,
             None => folder.join("mcp.sock"),
         };
-        Ok(Self { socket: short(socket)?, chosen: chosen.is_some(), folder })
+        Ok(Self { database, socket: short(socket)?, chosen: chosen.is_some(), folder })
+    }
+
+    /// The database, by its one real name.
+    pub fn database(&self) -> &Path {
+        &self.database
     }
 
     /// The socket.

@@ -59,7 +59,7 @@ impl Pauses {
 /// # Errors
 /// Why it does not let this build in.
 pub async fn serving(place: &Place) -> Result<Option<Reply>, String> {
-    match knock(place, &Greeting::probe()).await {
+    match knock(place, &Greeting::probe(place.database())).await {
         Knock::Answered(link) => Ok(Some(link.reply)),
         Knock::Nobody => Ok(None),
         Knock::Refused(why) => Err(why),

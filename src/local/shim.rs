@@ -78,7 +78,7 @@ impl Shim {
             None => AgentName::for_client(&self.place, &first),
         };
         let mut carrier = Carrier {
-            greeting: Greeting::new(Some(name.agent.clone()), self.profile),
+            greeting: Greeting::new(self.place.database(), Some(name.agent.clone()), self.profile),
             shim: self,
             talk: Conversation::default(),
             server: None,

@@ -35,8 +35,7 @@ fn a_socket_left_by_a_dead_server_is_replaced_and_one_in_use_is_not() {
     let homes = [Home::new(3, ""), Home::new(3, "")];
     let server = format!("port = 0\nsocket = {:?}", socket.to_str().unwrap());
     homes.iter().for_each(|home| home.configure(&server, ""));
-    let probe = r#"{"issuecommand":1,"version":"test","probe":true}"#;
-    let first = || knock(&socket, probe).and_then(|reply| reply["pid"].as_u64());
+    let first = || homes[0].server_on(&socket);
 
     let mut client = homes[0].client("codex");
     let pid = first().unwrap();
@@ -44,8 +43,12 @@ fn a_socket_left_by_a_dead_server_is_replaced_and_one_in_use_is_not() {
     let why = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && why.contains("another server listens on"), "{why}");
     assert_eq!(first(), Some(pid));
+    let mut stranger = Client::start(homes[1].command(&["mcp"]));
+    let asked = stranger.ask_greeting("codex");
+    let why = stranger.answer(asked)["error"]["message"].to_string();
+    assert!(why.contains("server.socket of its own"), "{why}");
 
-    signal(u32::try_from(pid).unwrap(), "KILL");
+    signal(pid, "KILL");
     client.claim();
     assert_ne!(first(), Some(pid));
 }

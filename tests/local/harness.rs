@@ -88,7 +88,14 @@ impl Home {
 
     /// The server's process, if one answers.
     pub fn server(&self) -> Option<u32> {
-        let reply = knock(&self.socket(), r#"{"issuecommand":1,"version":"test","probe":true}"#)?;
+        self.server_on(&self.socket())
+    }
+
+    /// The same, on a socket of the test's choice.
+    pub fn server_on(&self, socket: &Path) -> Option<u32> {
+        let database = std::fs::canonicalize(self.path("claims.db")).ok()?;
+        let probe = json!({ "issuecommand": 1, "version": "test", "database": database, "probe": true });
+        let reply = knock(socket, &probe.to_string()).filter(|reply| reply["ok"] == true)?;
         reply["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok())
     }
 
