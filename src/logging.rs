@@ -8,6 +8,7 @@ use std::sync::Mutex;
 
 use tracing::Subscriber;
 use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::format::{DefaultFields, Writer};
 use tracing_subscriber::fmt::{FormatFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
@@ -66,9 +67,19 @@ impl LogHandle {
     /// # Errors
     /// What is wrong with it; the level in force stays.
     pub fn set_level(&self, level: &str) -> Result<(), String> {
-        let filter = EnvFilter::builder().parse(level).map_err(|error| error.to_string())?;
+        let filter = filter_of(level).map_err(|error| error.to_string())?;
         self.filter.reload(filter).map_err(|error| error.to_string())
     }
+}
+
+/// The filter that `level` names. What the MCP library says of every message and every client's mistake
+/// is left out, unless `level` names it: a call is logged once, where it is answered.
+fn filter_of(level: &str) -> Result<EnvFilter, ParseError> {
+    let filter = EnvFilter::builder().parse(level)?;
+    if level.contains("rmcp") || level == "off" {
+        return Ok(filter);
+    }
+    Ok(filter.add_directive("rmcp=error".parse()?))
 }
 
 fn build<W>(
@@ -80,11 +91,8 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let level = &config.level;
-    let wrong_level = |error: tracing_subscriber::filter::ParseError| LogError::Level {
-        level: level.clone(),
-        why: error.to_string(),
-    };
-    let filter = EnvFilter::builder().parse(level).map_err(wrong_level)?;
+    let wrong_level = |error: ParseError| LogError::Level { level: level.clone(), why: error.to_string() };
+    let filter = filter_of(level).map_err(wrong_level)?;
     let (filter, handle) = reload::Layer::new(filter);
     let file = config.file.as_deref().map(open).transpose()?;
     // A failed write must not become a line on standard error, nor a panic if that is closed.

@@ -5,7 +5,9 @@ use std::fmt;
 use serde_json::json;
 
 use super::fields::read;
-use super::requests::{ClaimDetailsFields, ClaimFields, ClaimFilterFields, MyClaimsFields, NextFields, ReleaseFields, UpdateFields};
+use super::requests::{
+    ClaimDetailsFields, ClaimFields, ClaimFilterFields, MyClaimsFields, NextFields, ReleaseFields, UpdateFields,
+};
 use super::{Answer, Api, Caller, Failure, Fields};
 use crate::claims::{ClaimManager, ClaimOutcome, NextOutcome, UpdateOutcome, UpdateRequest};
 use crate::domain::{Claim, Empty};

@@ -5,9 +5,9 @@ use serde_json::{Map, Value};
 
 use super::Call;
 use super::requests::{
-    ClaimDetailsFields, ClaimFields, ClaimFilterFields, ClaimHistoryFields, DecisionFields, FollowUpFilterFields, IssueFields,
-    IssueFilterFields, MyClaimsFields, MyWorkFields, NextFields, NoFields, ReleaseFields, RepoListFields, UpdateFields,
-    UpdateFollowUpFields,
+    ClaimDetailsFields, ClaimFields, ClaimFilterFields, ClaimHistoryFields, DecisionFields, FollowUpFilterFields,
+    IssueFields, IssueFilterFields, MyClaimsFields, MyWorkFields, NextFields, NoFields, ReleaseFields, RepoListFields,
+    UpdateFields, UpdateFollowUpFields,
 };
 
 /// The JSON schema of the fields of `call`. `agent_known`: the connection has named its agent, so

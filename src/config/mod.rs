@@ -31,8 +31,8 @@ pub use report::{ConfigReport, Problem};
 pub use secret::Secret;
 pub use settings::{
     BUILTIN_PREFIX, BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE, Config, GithubConfig, LeaseConfig,
-    LogConfig, LogFormat, PoliciesConfig, PolicyConfig, RateLimit, RateLimitConfig, ServerConfig,
-    StoreConfig, SyncConfig,
+    LogConfig, LogFormat, PoliciesConfig, PolicyConfig, RateLimit, RateLimitConfig, ServerConfig, StoreConfig,
+    SyncConfig,
 };
 pub use source::{CONFIG_BYTES_MAX, CONFIG_FILE_NAME, ConfigSource, DOTENV_FILE_NAME, Loaded, Origin, load};
 pub use summary::{Summary, SummaryRow, check};

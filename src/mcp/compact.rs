@@ -13,17 +13,8 @@ const CLAIM_OWN: &[&str] = &["claim_id", "status"];
 /// Fields of a claim that stands in the way.
 const CLAIM_OF_OTHERS: &[&str] = &["claim_id", "agent_id", "repo", "issue_number", "status"];
 /// Fields of a claim in a list.
-const CLAIM_LISTED: &[&str] = &[
-    "claim_id",
-    "agent_id",
-    "repo",
-    "issue_number",
-    "issue_title",
-    "status",
-    "last_updated",
-    "pr_url",
-    "decision_id",
-];
+const CLAIM_LISTED: &[&str] =
+    &["claim_id", "agent_id", "repo", "issue_number", "issue_title", "status", "last_updated", "pr_url", "decision_id"];
 /// Fields of the issue to work on.
 const ISSUE_TO_DO: &[&str] = &["repo", "number", "title", "body", "labels"];
 /// Fields of an issue in a list: its repository is what was asked for, its text one call away.
@@ -95,7 +86,8 @@ pub(super) fn compact(call: Call, mut body: Value) -> Value {
 fn compact_rejection(fields: &mut Map<String, Value>) {
     keep(fields.get_mut("claim"), CLAIM_OF_OTHERS);
     fields.remove("counts");
-    if let (Some(Value::String(why)), Some(Value::String(message))) = (fields.remove("why"), fields.get_mut("message")) {
+    if let (Some(Value::String(why)), Some(Value::String(message))) = (fields.remove("why"), fields.get_mut("message"))
+    {
         let why = first_bytes(&why, WHY_BYTES_MAX);
         *message = format!("{message}: {why}");
     }

@@ -5,13 +5,15 @@
 //! there can it be told of updates. A session that is gone, or is not there for want of room, costs a
 //! client those, and nothing else.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use parking_lot::Mutex;
 use rmcp::transport::streamable_http_server::session::SessionManager;
 use rmcp::transport::streamable_http_server::session::local::{LocalSessionManager, SessionConfig};
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
@@ -29,12 +31,27 @@ const SESSION_COUNT_MAX: usize = 512;
 /// ended without saying so leaves little behind.
 const SESSION_IDLE_MAX: Duration = Duration::from_secs(8 * 3600);
 
+/// Who answers.
+#[cfg(not(feature = "conformance"))]
+type Handler = IssueCommandTools;
+#[cfg(feature = "conformance")]
+type Handler = super::conformance::WithFixtures;
+
+fn handler(tools: IssueCommandTools) -> Handler {
+    #[cfg(not(feature = "conformance"))]
+    return tools;
+    #[cfg(feature = "conformance")]
+    return super::conformance::WithFixtures(tools);
+}
+
 /// The MCP door of the HTTP server.
 #[derive(Clone)]
 pub struct McpDoor {
-    alone: StreamableHttpService<IssueCommandTools, NeverSessionManager>,
-    in_session: StreamableHttpService<IssueCommandTools, LocalSessionManager>,
+    alone: StreamableHttpService<Handler, NeverSessionManager>,
+    in_session: StreamableHttpService<Handler, LocalSessionManager>,
     sessions: Arc<LocalSessionManager>,
+    /// Sessions that their clients ended, the newest last: a call in one of them is a mistake.
+    ended: Arc<Mutex<VecDeque<HeaderValue>>>,
     body_bytes_max: usize,
 }
 
@@ -53,16 +70,19 @@ impl McpDoor {
             hosts.push(server.host.to_string());
         }
         hosts.extend(server.allowed_hosts.iter().cloned());
+        // Pages that this machine serves; without a key the gate lets only this server's own ones in.
+        let own = ["localhost", "127.0.0.1", "[::1]"].map(|host| format!("http://{host}:*"));
+        let origins = own.into_iter().chain(server.allowed_origins.iter().cloned());
         let config = StreamableHttpServerConfig::default()
             .with_json_response(true)
             .with_allowed_hosts(hosts)
-            .with_allowed_origins(server.allowed_origins.iter().cloned())
+            .with_allowed_origins(origins)
             .enforce_origin_validation()
             .with_max_request_body_bytes(server.body_bytes_max)
             .with_cancellation_token(shutdown.clone());
         let tools = move || {
             let connection = Connection { agent: None, profile };
-            Ok(IssueCommandTools::new(api.clone(), connection, shutdown.child_token()))
+            Ok(handler(IssueCommandTools::new(api.clone(), connection, shutdown.child_token())))
         };
         let mut sessions = LocalSessionManager::default();
         sessions.session_config = {
@@ -76,6 +96,7 @@ impl McpDoor {
             alone: StreamableHttpService::new(tools.clone(), Arc::new(NeverSessionManager::default()), alone),
             in_session: StreamableHttpService::new(tools, Arc::clone(&sessions), config),
             sessions,
+            ended: Arc::default(),
             body_bytes_max: server.body_bytes_max,
         }
     }
@@ -94,9 +115,16 @@ impl McpDoor {
         if let Some(named) = request.headers().get("mcp-session-id") {
             let id = named.to_str().unwrap_or_default().to_owned().into();
             return match self.sessions.has_session(&id).await {
-                Ok(true) => Way::InSession(request),
+                Ok(true) => {
+                    if request.method() == Method::DELETE {
+                        self.note_ended(named.clone());
+                    }
+                    Way::InSession(request)
+                }
                 // A stream can only be had in a session, so its loss is told; a call can do without.
-                _ if request.method() != Method::POST => Way::Nowhere(no_such_session()),
+                _ if request.method() != Method::POST || self.ended.lock().contains(named) => {
+                    Way::Nowhere(no_such_session())
+                }
                 _ => Way::Alone(request),
             };
         }
@@ -106,11 +134,21 @@ impl McpDoor {
         }
         let (parts, body) = request.into_parts();
         let Ok(bytes) = to_bytes(body, self.body_bytes_max).await else {
-            return Way::Nowhere((StatusCode::PAYLOAD_TOO_LARGE, "the body is too large, or did not arrive").into_response());
+            return Way::Nowhere(
+                (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large, or did not arrive").into_response(),
+            );
         };
         let greets = is_greeting(&bytes) && self.sessions.sessions.read().await.len() < SESSION_COUNT_MAX;
         let request = Request::from_parts(parts, Body::from(bytes));
         if greets { Way::InSession(request) } else { Way::Alone(request) }
+    }
+
+    fn note_ended(&self, session: HeaderValue) {
+        let mut ended = self.ended.lock();
+        if ended.len() == SESSION_COUNT_MAX {
+            ended.pop_front();
+        }
+        ended.push_back(session);
     }
 }
 

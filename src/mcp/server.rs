@@ -86,7 +86,10 @@ fn profile_in(request: &Parts) -> Option<String> {
     let header = request.headers.get("x-issuecommand-profile").map(|name| String::from_utf8_lossy(name.as_bytes()));
     let query = || {
         let pairs = request.uri.query().unwrap_or_default().split('&');
-        pairs.filter_map(|pair| pair.split_once('=')).find(|(name, _)| *name == "profile").map(|(_, value)| value.into())
+        pairs
+            .filter_map(|pair| pair.split_once('='))
+            .find(|(name, _)| *name == "profile")
+            .map(|(_, value)| value.into())
     };
     header.or_else(query).map(|name| name.into_owned()).filter(|name| !name.trim().is_empty())
 }

@@ -43,7 +43,7 @@ async fn the_tools_of_each_profile_keep_to_their_budget() {
         let tools = client_shown(&inside.api, None, profile).await.client.list_all_tools().await.unwrap();
         let seen = format!("[{}]", tools.iter().map(seen).collect::<Vec<_>>().join(","));
         let spent = tokens(&seen);
-        println!("{profile}: {spent} of {tokens_max} tokens for {} tools", tools.len());
+        eprintln!("{profile}: {spent} of {tokens_max} tokens for {} tools", tools.len());
         assert!(spent <= tokens_max, "{profile} takes {spent} of {tokens_max} tokens: {seen}");
         let introduction = tokens(inside_instructions(&inside).await.as_str());
         assert!(introduction <= 90, "the instructions take {introduction} tokens");
@@ -77,7 +77,7 @@ async fn work_and_progress_keep_to_their_budgets() {
         let own =
             [&issue["title"], &issue["body"]].into_iter().chain(labels).map(|text| tokens(text.as_str().unwrap()));
         let beyond = tokens_of(&work) - own.sum::<usize>();
-        println!("next_work: {beyond} of {NEXT_WORK_TOKENS_MAX} tokens beyond the issue: {work}");
+        eprintln!("next_work: {beyond} of {NEXT_WORK_TOKENS_MAX} tokens beyond the issue: {work}");
         assert!(beyond <= NEXT_WORK_TOKENS_MAX, "{beyond} tokens beyond the issue: {work}");
         for step in [
             json!({ "status": "in_progress" }),
@@ -95,7 +95,7 @@ async fn work_and_progress_keep_to_their_budgets() {
         }
     }
     let nothing = body(&client.call("next_work", json!({})).await);
-    println!("nothing: {} of {NOTHING_TOKENS_MAX} tokens: {nothing}", tokens_of(&nothing));
+    eprintln!("nothing: {} of {NOTHING_TOKENS_MAX} tokens: {nothing}", tokens_of(&nothing));
     assert_eq!(nothing["ok"], false);
     assert!(tokens_of(&nothing) <= NOTHING_TOKENS_MAX, "{} tokens: {nothing}", tokens_of(&nothing));
 }

@@ -365,4 +365,6 @@ async fn over_http_foreign_origins_and_hosts_are_forbidden() {
     assert_eq!(status("Origin", "null").await, 403);
     assert_eq!(status("Host", "evil.example").await, 403);
     assert_eq!(status("Origin", "https://board.example").await, 200);
+    // A page of this very server, as a browser on this machine loads it.
+    assert_eq!(status("Origin", &server.base).await, 200);
 }

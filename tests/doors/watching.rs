@@ -282,7 +282,7 @@ async fn a_listener_that_reads_nothing_costs_others_nothing() {
 }
 
 #[tokio::test]
-async fn a_session_is_not_needed_once_it_is_gone() {
+async fn a_session_that_its_client_ended_is_over() {
     let server = Server::over(config(), &[]).await;
     let accept = "application/json, text/event-stream";
     let greeting = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
@@ -290,14 +290,19 @@ async fn a_session_is_not_needed_once_it_is_gone() {
     let greeted = server.request(Method::POST, "/mcp").header("Accept", accept).json(&greeting).send().await.unwrap();
     let session = greeted.headers()["mcp-session-id"].to_str().unwrap().to_owned();
     assert!(greeted.text().await.unwrap().contains(r#""protocolVersion":"2025-11-25""#));
-    let ask = |method: Method| {
-        let request = server.request(method, "/mcp").header("Accept", accept).header("Mcp-Session-Id", &session);
-        request.header("MCP-Protocol-Version", "2025-11-25")
-    };
-    assert_eq!(ask(Method::DELETE).send().await.unwrap().status(), 202);
-    assert_eq!(ask(Method::GET).send().await.unwrap().status(), 404);
     let list = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/list" });
-    let listed = ask(Method::POST).json(&list).send().await.unwrap();
-    assert_eq!(listed.status(), 200);
-    assert!(listed.text().await.unwrap().contains("next_work"));
+    let ask = async |method: Method, session: &str| {
+        let request = server.request(method, "/mcp").header("Accept", accept).header("Mcp-Session-Id", session);
+        let answer = request.header("MCP-Protocol-Version", "2025-11-25").json(&list).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (status, listed) = ask(Method::POST, &session).await;
+    assert!(status == 200 && listed.contains("next_work"), "{listed}");
+    assert_eq!(ask(Method::DELETE, &session).await.0, 202);
+    for method in [Method::POST, Method::GET, Method::DELETE] {
+        assert_eq!(ask(method.clone(), &session).await.0, 404, "{method}");
+    }
+    // One that a server before this one gave: what needs no session goes on.
+    assert_eq!(ask(Method::POST, "of-another-life").await.0, 200);
+    assert_eq!(ask(Method::GET, "of-another-life").await.0, 404);
 }
