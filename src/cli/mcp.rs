@@ -11,7 +11,7 @@ use issuecommand::domain::AgentId;
 use issuecommand::local::{Background, Place, Shim};
 use issuecommand::mcp::AGENT_VARIABLE;
 
-use super::{ConfigFile, install, runtime, serve};
+use super::{ConfigFile, install, serve};
 
 #[derive(Debug, Args)]
 #[command(
@@ -65,7 +65,8 @@ pub fn run(args: McpArgs) -> anyhow::Result<ExitCode> {
     };
     let place = Place::of(&loaded)?;
     let agent = args.identity.agent.map_or_else(serve::agent_of_client, |agent| Ok(Some(agent)))?;
-    let runtime = runtime()?;
+    // One thread is enough to carry lines.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(shim(place, args.file.config.as_deref(), agent, args.identity.profile));
     // A read of standard input cannot be called off, and would keep the process until the client ends.
     runtime.shutdown_background();
