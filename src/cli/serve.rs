@@ -64,14 +64,14 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let agent = agent_of_client()?;
     let runtime = runtime()?;
     let code = runtime.block_on(async {
+        let mut end_requests = EndRequests::listen()?;
         if args.stdio && serving(&place).await.map_err(|why| anyhow!(why))?.is_some() {
-            return mcp::shim(place, args.file.config.as_deref(), agent, args.profile).await;
+            return hand_over(&args, place, agent, &mut end_requests).await;
         }
-        let served = serve(&args, source, loaded, place.clone(), agent.clone()).await;
-        match served {
+        match serve(&args, source, loaded, place.clone(), agent.clone(), &mut end_requests).await {
             // It lost a race for the database: the winner serves its client.
             Err(error) if args.stdio && is_database_taken(&error) => {
-                mcp::shim(place, args.file.config.as_deref(), agent, args.profile).await
+                hand_over(&args, place, agent, &mut end_requests).await
             }
             served => served,
         }
@@ -81,16 +81,29 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     code
 }
 
+/// Carries the client on standard input to the server that has the database.
+async fn hand_over(
+    args: &ServeArgs,
+    place: Place,
+    agent: Option<AgentId>,
+    end_requests: &mut EndRequests,
+) -> anyhow::Result<ExitCode> {
+    tokio::select! {
+        ended = mcp::shim(place, args.file.config.as_deref(), agent, args.profile) => ended,
+        () = end_requests.next() => Ok(ExitCode::SUCCESS),
+    }
+}
+
 async fn serve(
     args: &ServeArgs,
     source: ConfigSource,
     loaded: Loaded,
     place: Place,
     agent: Option<AgentId>,
+    end_requests: &mut EndRequests,
 ) -> anyhow::Result<ExitCode> {
     let log = issuecommand::logging::init(&loaded.log())?;
     loaded.notes.iter().for_each(|note| warn!("{note}"));
-    let mut end_requests = EndRequests::listen()?;
     let local = Local { place, comes_first: args.stdio || args.until_idle };
     let server = Server::start(Start { loaded: loaded.clone(), source: None, local: Some(local) }).await?;
     if let Err(error) = server.follow_edits(source, &loaded, log) {

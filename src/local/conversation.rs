@@ -112,6 +112,7 @@ impl Conversation {
         if id.as_str().is_some_and(|id| self.own.remove(id)) {
             return None;
         }
+        self.acknowledged.remove(&id.to_string());
         let Some(at) = self.open.iter().position(|open| open.id == *id) else { return Some(line) };
         if let Some(open) = self.open.remove(at)
             && message.contains_key("result")

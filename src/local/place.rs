@@ -97,7 +97,9 @@ fn real_path(path: &Path) -> anyhow::Result<PathBuf> {
     let (Some(folder), Some(name)) = (absolute.parent(), absolute.file_name()) else {
         bail!("{} names no file", path.display());
     };
-    let folder = fs::canonicalize(folder).with_context(|| format!("failed to find the folder {}", folder.display()))?;
+    let folder = fs::canonicalize(folder).with_context(|| {
+        format!("failed to find the folder {}; create it, or choose another path", folder.display())
+    })?;
     Ok(folder.join(name))
 }
 

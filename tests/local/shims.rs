@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::json;
 
-use super::harness::{Client, Home, eventually};
+use super::harness::{Client, Home, eventually, signal};
 
 const CLIENTS: usize = 12;
 
@@ -102,6 +102,22 @@ fn a_second_serve_stdio_hands_its_client_to_the_first_and_outlives_it() {
     assert!(first.leave());
     assert_eq!(second.call("get_all_claims", json!({}))["claims"].as_array().unwrap().len(), 2);
     assert_ne!(home.server(), server);
+}
+
+#[test]
+fn clients_that_start_their_own_servers_at_the_same_moment_share_one_and_can_be_told_to_end() {
+    let home = Home::new(20, "");
+    let mut clients: Vec<_> = (0..4).map(|_| Client::start(home.command(&["serve", "--stdio"]))).collect();
+    let asked: Vec<_> = clients.iter_mut().map(|client| client.ask_greeting("claude")).collect();
+    clients.iter_mut().zip(asked).for_each(|(client, asked)| client.take_greeting(asked));
+    let server = home.server().unwrap();
+    let (servers, handed_over): (Vec<_>, Vec<_>) = clients.into_iter().partition(|client| client.child.id() == server);
+    assert_eq!((servers.len(), handed_over.len()), (1, 3));
+    for mut client in handed_over {
+        signal(client.child.id(), "TERM");
+        eventually("its end", || client.child.try_wait().unwrap());
+    }
+    assert_eq!(home.server(), Some(server));
 }
 
 #[test]
