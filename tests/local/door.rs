@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use serde_json::json;
 
-use super::harness::{Client, Home, knock, signal};
+use super::harness::{Client, Home, eventually, knock, signal};
 
 #[test]
 fn the_socket_is_its_owners_alone_in_a_folder_nobody_else_can_enter() {
@@ -82,4 +82,11 @@ fn a_database_deep_in_the_file_system_has_a_socket_all_the_same() {
     std::fs::write(home.config(), config.replace("path = \"claims.db\"", &database)).unwrap();
     let mut clients = [home.client("codex"), home.client("codex")];
     assert_ne!(clients[0].claim(), clients[1].claim());
+
+    // Its socket is outside of the test's folder: the server takes it away itself.
+    let said = String::from_utf8(home.command(&["serve", "--background"]).output().unwrap().stdout).unwrap();
+    let pid = said.split_once("pid ").and_then(|(_, rest)| rest.split(',').next()?.parse().ok()).unwrap();
+    signal(pid, "TERM");
+    let log = folder.join("claims.db.run/server.log");
+    eventually("its end", || std::fs::read_to_string(&log).unwrap().contains("stopped").then_some(()));
 }

@@ -60,3 +60,30 @@ fn put(table: &mut dyn TableLike, key: &str, wanted: Value) {
         table.insert(key, value(wanted));
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_write_a_table_takes_the_entry_and_keeps_what_it_has() {
+        let entry = Entry { command: "/bin/ic".into(), arguments: vec!["mcp".into()] };
+        let forms = [
+            "mcp_servers = { files = { command = \"npx\" } } # inline\n",
+            "mcp_servers.files.command = \"npx\"\n",
+            "[mcp_servers]\nfiles = { command = \"npx\" }\n",
+            "[mcp_servers.files]\ncommand = \"npx\"\n",
+            "mcp_servers.issuecommand = { command = \"old\", env = { A = \"b\" } }\nmcp_servers.files = { command = \"npx\" }\n",
+        ];
+        for form in forms {
+            let once = with_entry(form, &entry).unwrap();
+            let read = parse(&once).unwrap();
+            assert_eq!(read["mcp_servers"]["issuecommand"]["command"].as_str(), Some("/bin/ic"), "{once}");
+            assert_eq!(read["mcp_servers"]["files"]["command"].as_str(), Some("npx"), "{once}");
+            assert!(form.contains("env") == once.contains("env = { A = \"b\" }"), "{once}");
+            assert_eq!(with_entry(&once, &entry).unwrap(), once);
+            assert!(has_entry(&once).unwrap());
+        }
+    }
+}
