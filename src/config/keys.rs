@@ -141,13 +141,15 @@ mod tests {
         all.store.path = "other.db".into();
         all.github.auto_close_issue = true;
         all.log.file = Some("x.log".into());
+        all.mcp.profile = crate::config::ToolProfile::Full;
         assert_eq!(with_hot_parts(&old, all), hot);
     }
 
     #[test]
     fn every_key_is_either_hot_or_in_a_section_that_needs_a_restart() {
         for key in defaults().keys() {
-            let cold = ["server.", "store.", "github.", "log.file", "log.format"].iter().any(|p| key.starts_with(p));
+            let cold =
+                ["server.", "store.", "github.", "mcp.", "log.file", "log.format"].iter().any(|p| key.starts_with(p));
             assert_ne!(is_hot(key), cold, "{key}");
         }
     }

@@ -12,7 +12,7 @@ use crate::api::Call;
 const CLAIM_OWN: &[&str] = &["claim_id", "status"];
 /// Fields of a claim that stands in the way.
 const CLAIM_OF_OTHERS: &[&str] = &["claim_id", "agent_id", "repo", "issue_number", "status"];
-/// Fields of a claim in a list.
+/// Fields of a claim in a list, and of one just granted where there is room.
 const CLAIM_LISTED: &[&str] =
     &["claim_id", "agent_id", "repo", "issue_number", "issue_title", "status", "last_updated", "pr_url", "decision_id"];
 /// Fields of the issue to work on.
@@ -39,7 +39,7 @@ const WORK_ITEM: &[&str] = &[
 const WORK_ITEM_MOVED: &[&str] = &["work_item_id", "status"];
 
 /// Longest word on why there is no work, in bytes. Ours: how many issues there are, and why not one of them.
-const WHY_BYTES_MAX: usize = 40;
+const WHY_BYTES_MAX: usize = 80;
 
 /// The compact form of the answer to `call`.
 pub(super) fn compact(call: Call, mut body: Value) -> Value {
@@ -48,13 +48,18 @@ pub(super) fn compact(call: Call, mut body: Value) -> Value {
         compact_rejection(fields);
     }
     match call {
-        Call::Next | Call::NextWork => {
+        Call::Next => {
+            keep(fields.get_mut("claim"), CLAIM_LISTED);
+            keep(fields.get_mut("issue"), ISSUE_DETAILS);
+        }
+        Call::NextWork => {
             keep(fields.get_mut("claim"), &["claim_id"]);
             keep(fields.get_mut("issue"), ISSUE_TO_DO);
             keep(fields.get_mut("work_item"), WORK_ITEM);
-            if call == Call::NextWork {
+            if fields.get("ok") == Some(&Value::Bool(true)) {
                 // `next_issue` says it, and so does the claim's decision.
                 fields.remove("why");
+                fields.retain(|name, value| name != "idempotent" || *value == true);
             }
         }
         Call::Claim => keep(fields.get_mut("claim"), CLAIM_LISTED),
@@ -77,19 +82,16 @@ pub(super) fn compact(call: Call, mut body: Value) -> Value {
         Call::Repos => keep_each(fields.get_mut("repos"), REPO),
         Call::ClaimDetails | Call::Decision | Call::Health => {}
     }
-    fields.retain(|name, value| name != "idempotent" || *value == true);
     shorten_claim_ids(&mut body);
     body
 }
 
-/// A rejection keeps its reason and one message, and of the claim in the way whose it is.
+/// Of the claim in the way a rejection says whose it is.
 fn compact_rejection(fields: &mut Map<String, Value>) {
     keep(fields.get_mut("claim"), CLAIM_OF_OTHERS);
     fields.remove("counts");
-    if let (Some(Value::String(why)), Some(Value::String(message))) = (fields.remove("why"), fields.get_mut("message"))
-    {
-        let why = first_bytes(&why, WHY_BYTES_MAX);
-        *message = format!("{message}: {why}");
+    if let Some(Value::String(why)) = fields.get_mut("why") {
+        why.truncate(why.floor_char_boundary(WHY_BYTES_MAX));
     }
 }
 
@@ -106,11 +108,6 @@ fn keep_each(list: Option<&mut Value>, names: &[&str]) {
 
 fn is_empty_list(value: &Value) -> bool {
     value.as_array().is_some_and(Vec::is_empty)
-}
-
-/// As much of `text` as `bytes_max` hold, without a broken character.
-fn first_bytes(text: &str, bytes_max: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes_max)]
 }
 
 /// Writes every claim's id in its short form, which every door takes as well.

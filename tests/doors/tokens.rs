@@ -91,11 +91,16 @@ async fn work_and_progress_keep_to_their_budgets() {
             let moved = body(&client.call("update_claim_status", step).await);
             assert_eq!(moved["ok"], true, "{moved}");
             let spent = tokens_of(&moved);
+            eprintln!("update: {spent} of {UPDATE_TOKENS_MAX} tokens: {moved}");
             assert!(spent <= UPDATE_TOKENS_MAX, "{spent} tokens: {moved}");
         }
     }
     let nothing = body(&client.call("next_work", json!({})).await);
     eprintln!("nothing: {} of {NOTHING_TOKENS_MAX} tokens: {nothing}", tokens_of(&nothing));
     assert_eq!(nothing["ok"], false);
+    assert!(tokens_of(&nothing) <= NOTHING_TOKENS_MAX, "{} tokens: {nothing}", tokens_of(&nothing));
+    let empty = Inside::open(&config(), &[]).await;
+    let nothing = body(&client_of(&empty.api, Some("claude-1")).await.call("next_work", json!({})).await);
+    eprintln!("an empty queue: {} of {NOTHING_TOKENS_MAX} tokens: {nothing}", tokens_of(&nothing));
     assert!(tokens_of(&nothing) <= NOTHING_TOKENS_MAX, "{} tokens: {nothing}", tokens_of(&nothing));
 }

@@ -185,12 +185,15 @@ async fn a_pipe_that_closes_before_a_word_is_no_error() {
 async fn an_agent_works_an_issue_from_claim_to_release() {
     let client = client(Some("a")).await;
     let granted = body(&client.call("next_issue", json!({})).await);
-    let issue = json!({ "repo": "acme/small", "number": 2, "title": "Issue 2", "body": "Text 2", "labels": ["p0"] });
-    let claim_id = granted["claim"]["claim_id"].clone();
-    assert_eq!((&granted["ok"], &granted["issue"]), (&json!(true), &issue), "{granted}");
+    let (claim, claim_id) = (&granted["claim"], granted["claim"]["claim_id"].clone());
+    assert_eq!((&granted["ok"], &claim["agent_id"], &claim["status"]), (&json!(true), &json!("a"), &json!("claimed")));
+    assert_eq!((&granted["issue"]["number"], &granted["issue"]["body"]), (&json!(2), &json!("Text 2")), "{granted}");
+    assert!(claim.get("status_history").is_none() && granted["why"].is_string(), "{granted}");
     let step = json!({ "claim_id": claim_id, "status": "in_progress" });
     let moved = body(&client.call("update_claim_status", step).await);
-    assert_eq!(moved, json!({ "ok": true, "claim": { "claim_id": claim_id, "status": "in_progress" } }));
+    let expected =
+        json!({ "ok": true, "idempotent": false, "claim": { "claim_id": claim_id, "status": "in_progress" } });
+    assert_eq!(moved, expected);
     let mine = body(&client.call("get_my_claims", json!({})).await)["claims"][0].clone();
     assert_eq!((&mine["claim_id"], &mine["issue_title"]), (&claim_id, &json!("Issue 2")));
     let details = body(&client.call("get_issue_details", json!({ "repo": "acme/small", "issue_number": 2 })).await);
@@ -224,12 +227,19 @@ async fn next_work_says_what_kind_it_is_and_why_there_is_none() {
     let client = client(Some("a")).await;
     for number in [2, 1, 3] {
         let work = body(&client.call("next_work", json!({})).await);
-        assert_eq!((&work["kind"], &work["issue"]["number"]), (&json!("issue"), &json!(number)), "{work}");
+        let labels = if number == 2 { json!(["p0"]) } else { json!(null) };
+        let (title, text) = (format!("Issue {number}"), format!("Text {number}"));
+        let mut issue =
+            json!({ "repo": "acme/small", "number": number, "title": title, "body": text, "labels": labels });
+        issue.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        let claim = json!({ "claim_id": work["claim"]["claim_id"] });
+        let expected = json!({ "ok": true, "kind": "issue", "claim": claim, "issue": issue });
+        assert_eq!(work, expected);
     }
     let none = client.call("next_work", json!({})).await;
     assert_ne!(none.is_error, Some(true));
-    let message = "No eligible unclaimed issues found: 3 open, 3 claimed";
-    assert_eq!(body(&none), json!({ "ok": false, "reason": "invalid_issue", "message": message }));
+    let (message, why) = ("No eligible unclaimed issues found", "3 open, 3 claimed");
+    assert_eq!(body(&none), json!({ "ok": false, "reason": "invalid_issue", "message": message, "why": why }));
 }
 
 #[tokio::test]

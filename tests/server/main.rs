@@ -14,4 +14,5 @@ mod drain;
 mod ending;
 mod harness;
 mod kill;
+mod profile;
 mod reload;

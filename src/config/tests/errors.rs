@@ -35,7 +35,7 @@ issuecommand.toml:3:1: github.interval_minutes: unknown key; did you mean \"sync
   |
 3 | interval_minutes = 2
   | ^^^^^^^^^^^^^^^^
-issuecommand.toml:4:2: colours: unknown section; the sections are github, leases, log, policies, rate_limits, server, store, sync
+issuecommand.toml:4:2: colours: unknown section; the sections are github, leases, log, mcp, policies, rate_limits, server, store, sync
   |
 4 | [colours]
   |  ^^^^^^^
@@ -142,6 +142,7 @@ fn every_range_and_word_is_checked() {
         ("leases", "sweep_seconds = 0"),
         ("rate_limits", "ip = { per_minute = 0 }"),
         ("rate_limits", "sse_connect = { burst = 0 }"),
+        ("mcp", "profile = \"tiny\""),
         ("log", "level = \"\""),
         ("log", "level = \"info,issuecommand=loud\""),
         ("log", "level = \"issuecommand\""),
