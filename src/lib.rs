@@ -2,7 +2,8 @@
 //!
 //! A map of the house, from the doors down; ARCHITECTURE.md walks one request through it:
 //!
-//! - [`http`] and [`mcp`] are the doors, [`api`] what both say in the same words;
+//! - [`http`] and [`mcp`] are the doors, [`api`] what both say in the same words, [`local`] the way in for
+//!   agents on this machine;
 //! - [`claims`] is the only door to state: it asks the policies and the store;
 //! - [`policy`] runs WebAssembly components; [`store`] is the authority on who holds what; [`github`]
 //!   is where issues come from, and [`sync`] brings them in;
@@ -16,6 +17,7 @@ pub mod config;
 pub mod domain;
 pub mod github;
 pub mod http;
+pub mod local;
 pub mod logging;
 pub mod mcp;
 pub mod policy;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use axum::extract::Request;
 use tokio::net::TcpListener;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
@@ -14,10 +15,11 @@ use tracing::{info, warn};
 
 use crate::api::Api;
 use crate::claims::{Background, ClaimManager, Index, Operations, Parts, Reload};
-use crate::config::{ConfigReport, ConfigSource, ConfigWatch, GithubConfig, LiveConfig, Loaded, follow};
+use crate::config::{ConfigReport, ConfigSource, ConfigWatch, GithubConfig, LiveConfig, Loaded, ServerConfig, follow};
 use crate::domain::{Clock, SystemClock};
 use crate::github::{Credentials, FileSource, GithubSource, IssueSource};
 use crate::http::{HttpState, ServeLimits};
+use crate::local::{Hosting, Idle, LocalDoor, Place};
 use crate::logging::LogHandle;
 use crate::policy::PolicyHost;
 use crate::state::{Mirror, MirrorStart};
@@ -30,6 +32,18 @@ pub struct Start {
     pub loaded: Loaded,
     /// Where issues come from, if not from where the configuration says.
     pub source: Option<Arc<dyn IssueSource>>,
+    /// The door for agents on this machine; `None` for none.
+    pub local: Option<Local>,
+}
+
+/// The door for agents on this machine.
+#[derive(Debug)]
+pub struct Local {
+    /// Where it is.
+    pub place: Place,
+    /// Whether the server is there for local agents first: then it takes any free port for HTTP if the
+    /// configured one is taken, and does not start without the socket.
+    pub comes_first: bool,
 }
 
 /// A running server. Ask it to [`Server::stop`]; dropping it leaves its work running.
@@ -42,6 +56,7 @@ pub struct Server {
     http: HttpState,
     config: LiveConfig,
     mirror: Option<Arc<Mirror>>,
+    idle: Idle,
     tracker: TaskTracker,
     shutdown: CancellationToken,
     shutdown_timeout: Duration,
@@ -54,27 +69,24 @@ impl Server {
     /// # Errors
     /// When the store cannot be opened, the repository filter cannot be loaded, or the port is taken.
     pub async fn start(start: Start) -> anyhow::Result<Self> {
-        let Start { loaded, source } = start;
+        let Start { loaded, source, local } = start;
         let config = LiveConfig::new(&loaded);
         let present = config.current();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         // Reading the system's certificates takes as long as all the rest: it goes on beside it.
         let (github, folder) = (present.github.clone(), loaded.folder.clone());
         let source = spawn_blocking(move || source.map_or_else(|| source_of(&github, &folder), Ok));
-        let listener = TcpListener::bind((present.server.host, present.server.port)).await;
-        let listener = listener.with_context(|| {
-            let (host, port) = (present.server.host, present.server.port);
-            format!("failed to listen on {host}:{port}; choose another server.port (HTTP_PORT), 0 for any free one")
-        })?;
+        let listener = listen(&present.server, local.as_ref().is_some_and(|local| local.comes_first)).await?;
         let address = listener.local_addr()?;
 
         let index = Index::empty();
-        let (store_config, observer) = (present.store.clone(), Arc::clone(&index));
-        let store = spawn_blocking(move || SqliteStore::open(&store_config, observer));
+        let (kept, observer) = (loaded.store(), Arc::clone(&index));
+        let opened = kept.clone();
+        let store = spawn_blocking(move || SqliteStore::open(&opened, observer));
         let host = spawn_blocking(move || PolicyHost::new(cache_folder()));
         let (source, store, host) = tokio::try_join!(source, store, host)?;
         let (source, store, host) = (source?, Arc::new(store?), host?);
-        let mirror = match &present.store.state_file {
+        let mirror = match &kept.state_file {
             Some(file) => {
                 let operations =
                     Operations::new(Arc::clone(&store) as Arc<dyn Store>, Arc::clone(&clock), config.clone());
@@ -104,22 +116,39 @@ impl Server {
             config,
             mirror: mirror.and_then(|start: MirrorStart| start.report(&manager)).map(Arc::new),
             manager,
+            idle: Idle::new(),
             tracker,
             shutdown,
             shutdown_timeout: Duration::from_secs(present.server.shutdown_seconds),
         };
-        server.open_doors(listener, background, ServeLimits::from(&present.server));
+        // The database is ours alone by now, and so is the socket of a server that died over it.
+        let door = local.map(local_door).transpose()?.flatten();
+        server.open_doors(listener, door, background, ServeLimits::from(&present.server));
         server.mirror_claims();
-        if let Err(error) = SqliteStore::note_address(&present.store, &format!("http://{}", reachable(address))) {
+        if let Err(error) = SqliteStore::note_address(&kept, &format!("http://{}", reachable(address))) {
             warn!("commands will not find this server by its database: {error}");
         }
         info!("listening on http://{address} (MCP at /mcp), pid {}", std::process::id());
         Ok(server)
     }
 
-    fn open_doors(&self, listener: TcpListener, background: Background, limits: ServeLimits) {
+    fn open_doors(&self, listener: TcpListener, local: Option<LocalDoor>, background: Background, limits: ServeLimits) {
         background.start(&self.tracker, &self.shutdown);
-        let router = crate::http::router(&self.http);
+        if let Some(door) = local {
+            let hosting = Hosting {
+                api: self.api.clone(),
+                url: format!("http://{}", self.address),
+                profile: self.config.current().mcp.profile,
+                count_max: limits.connection_count_max,
+                idle: self.idle.clone(),
+            };
+            self.tracker.spawn(door.serve(hosting, self.shutdown.clone()));
+        }
+        let idle = self.idle.clone();
+        let router = crate::http::router(&self.http).layer(axum::middleware::map_request(move |request: Request| {
+            idle.heard();
+            std::future::ready(request)
+        }));
         self.tracker.spawn(crate::http::serve(listener, router, limits, self.shutdown.clone()));
     }
 
@@ -147,6 +176,16 @@ impl Server {
     /// Ends everything when cancelled.
     pub fn shutdown_token(&self) -> CancellationToken {
         self.shutdown.clone()
+    }
+
+    /// Returns when, for `quiet`, no local agent was connected, nobody asked anything, and every claim left
+    /// was stale.
+    pub async fn idle(&self, quiet: Duration) {
+        let has_live_claims = || {
+            let health = self.manager.health();
+            health.active_claims > health.stale_claims
+        };
+        self.idle.wait(quiet, has_live_claims).await;
     }
 
     /// Watches the configuration and puts edits in force, for as long as the server runs.
@@ -233,6 +272,32 @@ fn reachable(address: SocketAddr) -> SocketAddr {
         IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())),
         IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, address.port())),
         _ => address,
+    }
+}
+
+/// Listens where the configuration says; `elsewhere`: on any free port if that one is taken.
+async fn listen(server: &ServerConfig, elsewhere: bool) -> anyhow::Result<TcpListener> {
+    let (host, port) = (server.host, server.port);
+    match TcpListener::bind((host, port)).await {
+        Err(error) if elsewhere && error.kind() == std::io::ErrorKind::AddrInUse => {
+            warn!("{host}:{port} is taken, by a server of another database maybe: HTTP gets any free port");
+            TcpListener::bind((host, 0)).await.with_context(|| format!("failed to listen on any port of {host}"))
+        }
+        bound => bound.with_context(|| {
+            format!("failed to listen on {host}:{port}; choose another server.port (HTTP_PORT), 0 for any free one")
+        }),
+    }
+}
+
+/// The door for local agents. Where nobody asked for it by name, a server can do without.
+fn local_door(local: Local) -> anyhow::Result<Option<LocalDoor>> {
+    match LocalDoor::open(&local.place) {
+        Ok(door) => Ok(Some(door)),
+        Err(error) if local.comes_first || local.place.is_chosen() => Err(error.into()),
+        Err(error) => {
+            warn!("there is no door for local agents: {error}");
+            Ok(None)
+        }
     }
 }
 

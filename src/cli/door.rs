@@ -62,11 +62,11 @@ impl DoorArgs {
         }
         let begun = Instant::now();
         loop {
-            let (config, observer) = (loaded.config.store.clone(), Arc::new(Nobody));
+            let (config, observer) = (loaded.store(), Arc::new(Nobody));
             match tokio::task::spawn_blocking(move || SqliteStore::open(&config, observer)).await? {
                 Ok(store) => return Ok(Door::of_store(store, &loaded)),
                 Err(in_use @ StoreError::InUse { .. }) => {
-                    if let Some(url) = SqliteStore::noted_address(&loaded.config.store) {
+                    if let Some(url) = SqliteStore::noted_address(&loaded.store()) {
                         return Ok(Door::Server(OperatorClient::new(&url, key(&loaded))?));
                     }
                     if begun.elapsed() > ADDRESS_PATIENCE {

@@ -1,10 +1,12 @@
 //! What can be asked for on the command line: one file a command.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use issuecommand::store::StoreError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 mod check;
@@ -12,6 +14,8 @@ mod demo;
 mod door;
 mod export;
 mod import;
+mod install;
+mod mcp;
 mod overrule;
 mod serve;
 mod token;
@@ -36,6 +40,8 @@ pub struct Cli {
 enum Command {
     /// Serve agents: HTTP with MCP at /mcp, and MCP on standard input with --stdio
     Serve(serve::ServeArgs),
+    /// Connect one MCP client on standard input and output, or set clients up to do so
+    Mcp(mcp::McpArgs),
     /// Show it at work on a sample backlog: no token, no network, no configuration
     Demo(demo::DemoArgs),
     /// Make, list and revoke access tokens
@@ -68,10 +74,24 @@ pub struct ConfigFile {
     config: Option<PathBuf>,
 }
 
-/// Runs the command. Exit codes: 0 all is well, 1 it failed, 2 the command line is wrong.
+impl ConfigFile {
+    /// The same file for another process, which may run elsewhere.
+    fn arguments(&self) -> anyhow::Result<Vec<OsString>> {
+        let Some(config) = &self.config else { return Ok(Vec::new()) };
+        let path = std::path::absolute(config).with_context(|| format!("failed to find {}", config.display()))?;
+        Ok(vec!["--config".into(), path.into()])
+    }
+}
+
+/// Exit code of a server that found its database taken: EX_TEMPFAIL of sysexits.h, "try again later".
+const DATABASE_TAKEN: u8 = 75;
+
+/// Runs the command. Exit codes: 0 all is well, 1 it failed, 2 the command line is wrong, 75 another server
+/// has the database.
 pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Serve(args) => serve::run(args),
+        Command::Mcp(args) => mcp::run(args),
         Command::Demo(args) => demo::run(&args),
         Command::Token(command) => token::run(command),
         Command::Release(args) => overrule::release(&args),
@@ -84,9 +104,14 @@ pub fn run(cli: Cli) -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             anstream::eprintln!("{RED}error:{RED:#} {error:#}", RED = anstyle::AnsiColor::Red.on_default().bold());
-            ExitCode::FAILURE
+            if is_database_taken(&error) { DATABASE_TAKEN.into() } else { ExitCode::FAILURE }
         }
     }
+}
+
+/// Whether a server did not start because another has the database.
+fn is_database_taken(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| matches!(cause.downcast_ref(), Some(StoreError::InUse { .. })))
 }
 
 /// The runtime every command runs on.

@@ -1,23 +1,33 @@
 //! `issuecommand serve`: the real thing.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
-use issuecommand::config::{ConfigSource, ToolProfile, load};
+use issuecommand::config::{ConfigSource, Loaded, ToolProfile, load};
 use issuecommand::domain::AgentId;
-use issuecommand::mcp::Connection;
-use issuecommand::server::{Server, Start};
+use issuecommand::local::{Background, Place, Standing, serving};
+use issuecommand::mcp::{AGENT_VARIABLE, Connection};
+use issuecommand::server::{Local, Server, Start};
 use tracing::warn;
 
-use super::{ConfigFile, EndRequests, runtime};
+use super::{ConfigFile, DATABASE_TAKEN, EndRequests, is_database_taken, mcp, runtime};
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  issuecommand serve                 HTTP and MCP on port 3100, until Ctrl-C
+  issuecommand serve --background    the same, from now on; `kill PID` ends it
+  issuecommand serve --stdio         for an MCP client that starts its own server
+  curl -s localhost:3100/api/health  is it well?
+
+One database has one server: a second `serve --stdio` on it hands its client to the first.")]
 pub struct ServeArgs {
     #[command(flatten)]
     file: ConfigFile,
     /// Also speak MCP on standard input and output, and end when the client does
-    #[arg(long)]
+    #[arg(long, conflicts_with = "background")]
     stdio: bool,
     /// Which tools the client on standard input is shown: minimal, standard or full
     #[arg(long, value_name = "PROFILE", requires = "stdio")]
@@ -25,10 +35,17 @@ pub struct ServeArgs {
     /// The port to listen on, whatever the configuration says; 0 for any free one
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
+    /// Start it in the background unless one serves this database, wait until it answers, and end
+    #[arg(long)]
+    background: bool,
+    /// Serve local agents first: end when nobody needs it any more (server.idle_minutes), and take another
+    /// port if the configured one is taken
+    #[arg(long)]
+    until_idle: bool,
 }
 
 pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
-    let mut source = ConfigSource::from_process(args.file.config);
+    let mut source = ConfigSource::from_process(args.file.config.clone());
     if let Some(port) = args.port {
         // As a variable, it stays in force over edits of the file.
         source.env.insert("HTTP_PORT".into(), port.to_string());
@@ -40,43 +57,112 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    let log = issuecommand::logging::init(&loaded.config.log)?;
-    loaded.notes.iter().for_each(|note| warn!("{note}"));
-    let profile = args.profile.unwrap_or(loaded.config.mcp.profile);
-    let connection = Connection { agent: agent_of_client()?, profile };
+    let place = Place::of(&loaded)?;
+    if args.background {
+        return start_in_background(&args, &place);
+    }
+    let agent = agent_of_client()?;
     let runtime = runtime()?;
     let code = runtime.block_on(async {
         let mut end_requests = EndRequests::listen()?;
-        let server = Server::start(Start { loaded: loaded.clone(), source: None }).await?;
-        if let Err(error) = server.follow_edits(source, &loaded, log) {
-            warn!("edits of the configuration need a restart: {error:#}");
+        if args.stdio && serving(&place).await.map_err(|why| anyhow!(why))?.is_some() {
+            return hand_over(&args, place, agent, &mut end_requests).await;
         }
-        let shutdown = server.shutdown_token();
-        let client = async {
-            if args.stdio {
-                issuecommand::mcp::serve_stdio(server.api().clone(), connection, shutdown.clone()).await
-            } else {
-                std::future::pending().await
+        match serve(&args, source, loaded, place.clone(), agent.clone(), &mut end_requests).await {
+            // It lost a race for the database: the winner serves its client.
+            Err(error) if args.stdio && is_database_taken(&error) => {
+                hand_over(&args, place, agent, &mut end_requests).await
             }
-        };
-        let ended = tokio::select! {
-            ended = client => ended.context("the MCP client on standard input could not be served"),
-            () = end_requests.next() => Ok(()),
-        };
-        tokio::select! {
-            () = server.stop() => {}
-            () = end_requests.next() => warn!("asked to end once more: leaving open requests behind"),
+            served => served,
         }
-        ended?;
-        Ok(ExitCode::SUCCESS)
     });
     // A read of standard input cannot be called off, and would keep the process until the client ends.
     runtime.shutdown_background();
     code
 }
 
+/// Carries the client on standard input to the server that has the database.
+async fn hand_over(
+    args: &ServeArgs,
+    place: Place,
+    agent: Option<AgentId>,
+    end_requests: &mut EndRequests,
+) -> anyhow::Result<ExitCode> {
+    tokio::select! {
+        ended = mcp::shim(place, args.file.config.as_deref(), agent, args.profile) => ended,
+        () = end_requests.next() => Ok(ExitCode::SUCCESS),
+    }
+}
+
+async fn serve(
+    args: &ServeArgs,
+    source: ConfigSource,
+    loaded: Loaded,
+    place: Place,
+    agent: Option<AgentId>,
+    end_requests: &mut EndRequests,
+) -> anyhow::Result<ExitCode> {
+    let log = issuecommand::logging::init(&loaded.log())?;
+    loaded.notes.iter().for_each(|note| warn!("{note}"));
+    let local = Local { place, comes_first: args.stdio || args.until_idle };
+    let server = Server::start(Start { loaded: loaded.clone(), source: None, local: Some(local) }).await?;
+    if let Err(error) = server.follow_edits(source, &loaded, log) {
+        warn!("edits of the configuration need a restart: {error:#}");
+    }
+    let shutdown = server.shutdown_token();
+    let connection = Connection { agent, profile: args.profile.unwrap_or(loaded.config.mcp.profile) };
+    let client = async {
+        if args.stdio {
+            issuecommand::mcp::serve_stdio(server.api().clone(), connection, shutdown.clone()).await
+        } else {
+            std::future::pending().await
+        }
+    };
+    let idle = async {
+        match loaded.config.server.idle_minutes {
+            minutes @ 1.. if args.until_idle => server.idle(Duration::from_secs(minutes * 60)).await,
+            _ => std::future::pending().await,
+        }
+    };
+    let ended = tokio::select! {
+        ended = client => ended.context("the MCP client on standard input could not be served"),
+        () = end_requests.next() => Ok(()),
+        () = idle => {
+            tracing::info!("nobody needs this server any more (server.idle_minutes)");
+            Ok(())
+        }
+    };
+    tokio::select! {
+        () = server.stop() => {}
+        () = end_requests.next() => warn!("asked to end once more: leaving open requests behind"),
+    }
+    ended?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start_in_background(args: &ServeArgs, place: &Place) -> anyhow::Result<ExitCode> {
+    let mut arguments: Vec<OsString> = vec!["serve".into()];
+    if args.until_idle {
+        arguments.push("--until-idle".into());
+    }
+    if let Some(port) = args.port {
+        arguments.extend(["--port".into(), port.to_string().into()]);
+    }
+    arguments.extend(args.file.arguments()?);
+    let background = Background::new(arguments, AGENT_VARIABLE)?;
+    let is_taken = |code| code == Some(i32::from(DATABASE_TAKEN));
+    let standing = runtime()?.block_on(background.stand(place, is_taken));
+    let (word, reply) = match standing.map_err(|why| anyhow!(why))? {
+        Standing::Started(reply) => ("started", reply),
+        Standing::Already(reply) => ("already there", reply),
+    };
+    let url = reply.url.unwrap_or_default();
+    anstream::println!("{word}: {url}, pid {}, log {}", reply.pid, place.log().display());
+    Ok(ExitCode::SUCCESS)
+}
+
 /// The agent that the client named once for all its calls.
-fn agent_of_client() -> anyhow::Result<Option<AgentId>> {
-    let name = std::env::var(issuecommand::mcp::AGENT_VARIABLE).ok().filter(|name| !name.is_empty());
-    name.map(|name| name.parse()).transpose().context(issuecommand::mcp::AGENT_VARIABLE)
+pub fn agent_of_client() -> anyhow::Result<Option<AgentId>> {
+    let name = std::env::var(AGENT_VARIABLE).ok().filter(|name| !name.is_empty());
+    name.map(|name| name.parse()).transpose().context(AGENT_VARIABLE)
 }

@@ -63,6 +63,10 @@ pub struct ServerConfig {
     pub body_bytes_max: usize,
     /// Longest time that open requests get to finish at shutdown, in seconds.
     pub shutdown_seconds: u64,
+    /// Where local clients meet the server; beside the database unless it is set.
+    pub socket: Option<PathBuf>,
+    /// Minutes after which a server that a client started ends, if nobody needs it; 0 never.
+    pub idle_minutes: u64,
 }
 
 impl Default for ServerConfig {
@@ -79,6 +83,8 @@ impl Default for ServerConfig {
             body_timeout_seconds: 10,
             body_bytes_max: 256 * 1024,
             shutdown_seconds: 5,
+            socket: None,
+            idle_minutes: 60,
         }
     }
 }

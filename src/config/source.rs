@@ -10,7 +10,7 @@ use super::environment::{Environment, Place};
 use super::report::{ConfigReport, Problem};
 use super::validate::{Finding, validate};
 use super::variables::Variable;
-use super::{Config, keys};
+use super::{Config, LogConfig, StoreConfig, keys};
 
 /// The configuration's file name when none is given, in the working folder.
 pub const CONFIG_FILE_NAME: &str = "issuecommand.toml";
@@ -100,7 +100,7 @@ pub struct Loaded {
     pub config: Config,
     /// The file it was read from, if there was one.
     pub file: Option<PathBuf>,
-    /// The folder to which paths of policy components are relative.
+    /// The folder to which all paths of the configuration are relative.
     pub folder: PathBuf,
     /// What the operator should know, although nothing is wrong.
     pub notes: Vec<String>,
@@ -112,6 +112,20 @@ impl Loaded {
     /// Where the value of a dotted key came from.
     pub fn origin(&self, key: &str) -> &Origin {
         self.origins.get(key).unwrap_or(&Origin::Default)
+    }
+
+    /// `[store]`, with the path that holds in any working folder: clients that start in different ones must
+    /// come to the same database.
+    pub fn store(&self) -> StoreConfig {
+        let store = self.config.store.clone();
+        let state_file = store.state_file.map(|path| self.folder.join(path));
+        StoreConfig { path: self.folder.join(&store.path), state_file, ..store }
+    }
+
+    /// `[log]`, with the path that holds in any working folder.
+    pub fn log(&self) -> LogConfig {
+        let log = self.config.log.clone();
+        LogConfig { file: log.file.map(|path| self.folder.join(path)), ..log }
     }
 
     /// Every file whose change may change what the server does: issuecommand.toml and `.env`, whether

@@ -133,6 +133,14 @@ impl Check {
         self.range("server.body_timeout_seconds", server.body_timeout_seconds, 1..=TIMEOUT_SECONDS_MAX, "seconds");
         self.range("server.body_bytes_max", server.body_bytes_max, 1024..=BODY_BYTES_MAX, "bytes");
         self.range("server.shutdown_seconds", server.shutdown_seconds, 0..=TIMEOUT_SECONDS_MAX, "seconds");
+        if server.socket.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+            self.found(
+                "server.socket",
+                "the path is empty",
+                Some("leave the key out for a socket beside the database"),
+            );
+        }
+        self.range("server.idle_minutes", server.idle_minutes, 0..=INTERVAL_MINUTES_MAX, "minutes");
     }
 
     fn store(&mut self, config: &Config) {

@@ -1,0 +1,89 @@
+//! `issuecommand mcp`: the process that an MCP client starts, and how clients are told to start it.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use issuecommand::config::{ConfigSource, ToolProfile, load};
+use issuecommand::domain::AgentId;
+use issuecommand::local::{Background, Place, Shim};
+use issuecommand::mcp::AGENT_VARIABLE;
+
+use super::{ConfigFile, install, serve};
+
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:
+  issuecommand mcp install               which clients are here, and which are set up
+  issuecommand mcp install claude-code   set one up
+  issuecommand mcp --agent claude-1      what the client then runs
+
+All clients of one database share one server. The first starts it (its log is server.log
+in the folder DATABASE.run), it may be restarted under them, and it ends when nobody
+needs it any more (server.idle_minutes)."
+)]
+pub struct McpArgs {
+    #[command(subcommand)]
+    command: Option<McpCommand>,
+    #[command(flatten)]
+    file: ConfigFile,
+    #[command(flatten)]
+    identity: Identity,
+}
+
+#[derive(Debug, Subcommand)]
+enum McpCommand {
+    /// Set an MCP client up, or show which ones are
+    Install(install::InstallArgs),
+}
+
+/// Who the client's agent is, and what it sees.
+#[derive(Debug, Args)]
+pub struct Identity {
+    /// The agent's name, for calls that name none [default: ISSUECOMMAND_AGENT_ID, else the client's name
+    /// and a number, as in claude-code.1]
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<AgentId>,
+    /// Which tools to list: minimal, standard or full; all of them answer
+    #[arg(long, value_name = "PROFILE")]
+    pub profile: Option<ToolProfile>,
+}
+
+pub fn run(args: McpArgs) -> anyhow::Result<ExitCode> {
+    if let Some(McpCommand::Install(args)) = args.command {
+        return install::run(&args);
+    }
+    let loaded = match load(&ConfigSource::from_process(args.file.config.clone())) {
+        Ok(loaded) => loaded,
+        Err(report) => {
+            report.print();
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let place = Place::of(&loaded)?;
+    let agent = args.identity.agent.map_or_else(serve::agent_of_client, |agent| Ok(Some(agent)))?;
+    // One thread is enough to carry lines.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ended = runtime.block_on(shim(place, args.file.config.as_deref(), agent, args.identity.profile));
+    // A read of standard input cannot be called off, and would keep the process until the client ends.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Carries the client on standard input and output to the server of `place`.
+pub async fn shim(
+    place: Place,
+    config: Option<&Path>,
+    agent: Option<AgentId>,
+    profile: Option<ToolProfile>,
+) -> anyhow::Result<ExitCode> {
+    let mut arguments: Vec<OsString> = vec!["serve".into(), "--background".into(), "--until-idle".into()];
+    arguments.extend(ConfigFile { config: config.map(Path::to_path_buf) }.arguments()?);
+    let background = Background::new(arguments, AGENT_VARIABLE)?;
+    let shim = Shim { place, background, agent, profile };
+    shim.run(tokio::io::stdin(), tokio::io::stdout()).await.context("the MCP client could not be served")?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,92 @@
+//! The socket: who may come in, and how it is found.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+
+use serde_json::json;
+
+use super::harness::{Client, Home, eventually, knock, signal};
+
+#[test]
+fn the_socket_is_its_owners_alone_in_a_folder_nobody_else_can_enter() {
+    let home = Home::new(1, "");
+    let _client = home.client("codex");
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&home.socket()), 0o600);
+    assert_eq!(mode(home.socket().parent().unwrap()), 0o700);
+}
+
+#[test]
+fn a_client_of_another_version_and_a_stranger_are_told_so_in_one_line() {
+    let home = Home::new(1, "");
+    let _client = home.client("codex");
+    let reply = knock(&home.socket(), r#"{"issuecommand":7,"version":"9.9.9","agent":"codex"}"#).unwrap();
+    assert_eq!((&reply["ok"], &reply["issuecommand"]), (&json!(false), &json!(1)));
+    assert!(reply["error"].as_str().unwrap().contains("9.9.9"), "{reply}");
+    let reply = knock(&home.socket(), r#"{"jsonrpc":"2.0","id":1,"method":"initialize"}"#).unwrap();
+    assert!(reply["error"].as_str().unwrap().contains("issuecommand mcp"), "{reply}");
+}
+
+#[test]
+fn a_socket_left_by_a_dead_server_is_replaced_and_one_in_use_is_not() {
+    let shared = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(shared.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let socket = shared.path().join("ic.sock");
+    let homes = [Home::new(3, ""), Home::new(3, "")];
+    let server = format!("port = 0\nsocket = {:?}", socket.to_str().unwrap());
+    homes.iter().for_each(|home| home.configure(&server, ""));
+    let first = || homes[0].server_on(&socket);
+
+    let mut client = homes[0].client("codex");
+    let pid = first().unwrap();
+    let refused = homes[1].command(&["serve"]).stdin(Stdio::null()).output().unwrap();
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && why.contains("another server listens on"), "{why}");
+    assert_eq!(first(), Some(pid));
+    let mut stranger = Client::start(homes[1].command(&["mcp"]));
+    let asked = stranger.ask_greeting("codex");
+    let why = stranger.answer(asked)["error"]["message"].to_string();
+    assert!(why.contains("server.socket of its own"), "{why}");
+
+    signal(pid, "KILL");
+    client.claim();
+    assert_ne!(first(), Some(pid));
+}
+
+#[test]
+fn serve_in_the_background_starts_one_server_and_says_where_it_is() {
+    let home = Home::new(3, "");
+    let say = || {
+        let said = home.command(&["serve", "--background"]).output().unwrap();
+        assert!(said.status.success(), "{said:?}");
+        String::from_utf8(said.stdout).unwrap()
+    };
+    let (first, second) = (say(), say());
+    let pid = format!("pid {}", home.server().unwrap());
+    assert!(first.starts_with("started: http://127.0.0.1:") && first.contains(&pid), "{first}");
+    assert!(second.starts_with("already there: ") && second.contains(&pid), "{second}");
+    let mut client = Client::start(home.command(&["mcp"]));
+    client.greet("codex");
+    client.claim();
+    assert_eq!(home.started_count(), 1);
+}
+
+#[test]
+fn a_database_deep_in_the_file_system_has_a_socket_all_the_same() {
+    let deep = tempfile::tempdir().unwrap();
+    let folder = deep.path().join("x".repeat(150));
+    std::fs::create_dir(&folder).unwrap();
+    let home = Home::new(3, "");
+    let config = std::fs::read_to_string(home.config()).unwrap();
+    let database = format!("path = {:?}", folder.join("claims.db").to_str().unwrap());
+    std::fs::write(home.config(), config.replace("path = \"claims.db\"", &database)).unwrap();
+    let mut clients = [home.client("codex"), home.client("codex")];
+    assert_ne!(clients[0].claim(), clients[1].claim());
+
+    // Its socket is outside of the test's folder: the server takes it away itself.
+    let said = String::from_utf8(home.command(&["serve", "--background"]).output().unwrap().stdout).unwrap();
+    let pid = said.split_once("pid ").and_then(|(_, rest)| rest.split(',').next()?.parse().ok()).unwrap();
+    signal(pid, "TERM");
+    let log = folder.join("claims.db.run/server.log");
+    eventually("its end", || std::fs::read_to_string(&log).unwrap().contains("stopped").then_some(()));
+}
