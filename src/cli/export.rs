@@ -1,6 +1,6 @@
 //! `issuecommand export`: every claim that is kept, as JSON.
 
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -40,9 +40,10 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
 /// The file is there whole, or not at all.
 fn write_whole(file: &Path, state: &Value) -> anyhow::Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut draft = tempfile::NamedTempFile::new_in(folder)?;
-    serde_json::to_writer_pretty(&mut draft, state)?;
-    draft.write_all(b"\n")?;
+    let mut writer = BufWriter::new(tempfile::NamedTempFile::new_in(folder)?);
+    serde_json::to_writer_pretty(&mut writer, state)?;
+    writer.write_all(b"\n")?;
+    let draft = writer.into_inner()?;
     draft.as_file().sync_all()?;
     draft.persist(file)?;
     Ok(())
