@@ -73,12 +73,20 @@ impl ClaimManager {
         if let Some(repo) = &request.repo {
             self.admit(repo)?;
         }
-        let policies = self.desk.current();
+        self.next_issue_under(&self.desk.current(), &request).await
+    }
+
+    /// As [`ClaimManager::next_issue`], for an admitted repository, under policies that the call took before.
+    pub(super) async fn next_issue_under(
+        &self,
+        policies: &InForce,
+        request: &NextRequest,
+    ) -> Result<NextOutcome, ManagerError> {
         for _ in 0..ROUND_COUNT_MAX {
             let now = self.clock.now();
-            let pick = self.pick(&policies, &request, now);
+            let pick = self.pick(policies, request, now);
             if pick.candidates.is_empty() && request.request_id.is_none() {
-                return Ok(NextOutcome::Nothing(self.why_nothing(&request, pick.passed_over)));
+                return Ok(NextOutcome::Nothing(self.why_nothing(request, pick.passed_over)));
             }
             let nothing_left = pick.candidates.is_empty();
             let offer = Offer::new(&self.offered, pick.first);
@@ -108,12 +116,12 @@ impl ClaimManager {
                     return Ok(NextOutcome::Granted { claim, issue, idempotent: true, why: None });
                 }
                 InsertOutcome::NoneFree if nothing_left => {
-                    return Ok(NextOutcome::Nothing(self.why_nothing(&request, pick.passed_over)));
+                    return Ok(NextOutcome::Nothing(self.why_nothing(request, pick.passed_over)));
                 }
                 InsertOutcome::HeldBy(_) | InsertOutcome::NotOpen | InsertOutcome::NoneFree => {}
             }
         }
-        Ok(NextOutcome::Nothing(self.why_nothing(&request, Vec::new())))
+        Ok(NextOutcome::Nothing(self.why_nothing(request, Vec::new())))
     }
 
     /// Grants one named issue.
