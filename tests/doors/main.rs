@@ -10,3 +10,7 @@ mod leases;
 mod server;
 mod tools;
 mod webhooks;
+mod work_order;
+#[path = "../policies/workshop.rs"]
+#[allow(dead_code, reason = "other tests use the rest of it")]
+mod workshop;

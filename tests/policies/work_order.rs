@@ -47,9 +47,9 @@ fn a_ranker_built_without_it_works_and_leaves_feedback_first() {
 }
 
 #[test]
-fn an_export_of_another_shape_is_refused_by_its_name() {
+fn an_export_without_its_function_is_refused_by_name() {
     let text = load(&config(&OTHER_WORK_ORDER)).unwrap_err().to_string();
-    assert!(text.contains("does not fit issuecommand:policy@0.1.0") && text.contains("choose-work"), "{text}");
+    assert!(text.contains("does not fit issuecommand:policy@0.1.0") && text.contains("`choose-work`"), "{text}");
 }
 
 #[test]

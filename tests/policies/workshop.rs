@@ -39,12 +39,12 @@ pub const WITHOUT_WORK_ORDER: Variant = Variant {
         ("#[cfg(all())]\nmod work_order", "#[cfg(any())]\nmod work_order"),
     ],
 };
-/// The guest with a work order of another shape.
+/// The guest with a work order that lacks its function.
 pub const OTHER_WORK_ORDER: Variant = Variant {
     name: "faulty_other_work_order",
     replacements: &[
-        ("choose-work: func(now: instant)", "choose-work: func(now: instant, then: instant)"),
-        ("fn choose_work(now: u64)", "fn choose_work(now: u64, _then: u64)"),
+        ("choose-work: func(now: instant)", "order-work: func(now: instant)"),
+        ("fn choose_work(now: u64)", "fn order_work(now: u64)"),
     ],
 };
 /// The guest built against a version of another year.
