@@ -9,7 +9,7 @@ use super::desk::InForce;
 use super::{ClaimManager, ManagerError, NextOutcome, NextRequest};
 use crate::domain::{AgentId, FollowUp, FollowUpRefusal, FollowUpStatus, FollowUpStep, Mover, Timestamp, WorkItemId};
 use crate::policy::{ChooseRequest, WorkChoice};
-use crate::store::{FollowUpChange, FollowUpFilter, FollowUpMoved, FollowUpTake, FollowUpTaken, StoreError};
+use crate::store::{FollowUpChange, FollowUpFilter, FollowUpMoved, FollowUpTake, FollowUpTaken, StoreError, Wanted};
 
 /// Follow-ups that the store tries at a time. Ours: a crowd that asks at once finds enough.
 const OFFER_COUNT: usize = 64;
@@ -86,18 +86,20 @@ impl ClaimManager {
             self.admit(repo)?;
         }
         let policies = self.desk.current();
-        // The store alone knows what a request got before, so it comes first when nothing is on offer too.
+        // The store alone knows what a request got before, so it is asked when nothing is on offer too.
         if let Take::Got(item, idempotent) = self.take_follow_up(&policies, &request, Turn::BeforeIssues).await? {
             return Ok(WorkOutcome::FollowUp { item: *item, idempotent });
         }
-        let empty = match self.next_issue_under(&policies, &request).await? {
+        let empty = match self.next_issue_under(&policies, &request, Wanted::NextWork).await? {
             NextOutcome::Nothing(empty) => empty,
             outcome => return Ok(WorkOutcome::Issue(outcome)),
         };
         Ok(match self.take_follow_up(&policies, &request, Turn::AfterIssues).await? {
             Take::Got(item, idempotent) => WorkOutcome::FollowUp { item: *item, idempotent },
             // The same request, sent twice at once, was faster.
-            Take::RequestGotClaim => WorkOutcome::Issue(self.next_issue_under(&policies, &request).await?),
+            Take::RequestGotClaim => {
+                WorkOutcome::Issue(self.next_issue_under(&policies, &request, Wanted::NextWork).await?)
+            }
             Take::Nothing(reasons) => WorkOutcome::Issue(NextOutcome::Nothing(empty.with_follow_ups_skipped(reasons))),
         })
     }
@@ -106,8 +108,7 @@ impl ClaimManager {
         for _ in 0..ROUND_COUNT_MAX {
             let now = self.clock.now();
             let (candidates, skipped) = self.follow_ups_on_offer(policies, request, turn, now);
-            let is_settled = request.request_id.is_none() || turn == Turn::AfterIssues;
-            if candidates.is_empty() && is_settled {
+            if candidates.is_empty() && request.request_id.is_none() {
                 return Ok(Take::Nothing(skipped));
             }
             let nothing_left = candidates.is_empty();

@@ -73,14 +73,16 @@ impl ClaimManager {
         if let Some(repo) = &request.repo {
             self.admit(repo)?;
         }
-        self.next_issue_under(&self.desk.current(), &request).await
+        self.next_issue_under(&self.desk.current(), &request, Wanted::FirstFree).await
     }
 
-    /// As [`ClaimManager::next_issue`], for an admitted repository, under policies that the call took before.
+    /// As [`ClaimManager::next_issue`], for an admitted repository, under policies that the call took before;
+    /// `wanted` says what the wish is.
     pub(super) async fn next_issue_under(
         &self,
         policies: &InForce,
         request: &NextRequest,
+        wanted: fn(Vec<IssueRef>) -> Wanted,
     ) -> Result<NextOutcome, ManagerError> {
         for _ in 0..ROUND_COUNT_MAX {
             let now = self.clock.now();
@@ -93,7 +95,7 @@ impl ClaimManager {
             let explained = explained_rows(pick.decision.as_ref());
             let wish = ClaimWish {
                 agent: request.agent.clone(),
-                wanted: Wanted::FirstFree(pick.candidates),
+                wanted: wanted(pick.candidates),
                 request_id: request.request_id.clone(),
                 lease: self.lease(),
                 decision: pick.decision,
@@ -118,6 +120,8 @@ impl ClaimManager {
                 InsertOutcome::NoneFree if nothing_left => {
                     return Ok(NextOutcome::Nothing(self.why_nothing(request, pick.passed_over)));
                 }
+                // The follow-up is to be had where the request got it.
+                InsertOutcome::RequestGotFollowUp => return Ok(NextOutcome::Nothing(Empty::default())),
                 InsertOutcome::HeldBy(_) | InsertOutcome::NotOpen | InsertOutcome::NoneFree => {}
             }
         }
@@ -154,7 +158,9 @@ impl ClaimManager {
             }
             InsertOutcome::Already(granted) => ClaimOutcome::Granted { claim: granted.claim, idempotent: true },
             InsertOutcome::HeldBy(claim) => ClaimOutcome::HeldBy(*claim),
-            InsertOutcome::NotOpen | InsertOutcome::NoneFree => ClaimOutcome::NotOpen(request.issue),
+            InsertOutcome::NotOpen | InsertOutcome::NoneFree | InsertOutcome::RequestGotFollowUp => {
+                ClaimOutcome::NotOpen(request.issue)
+            }
         })
     }
 
