@@ -195,6 +195,28 @@ async fn a_ranker_that_fails_leaves_feedback_first_and_is_not_asked_again_until_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_ranker_that_fails_now_and_then_is_asked_again_and_health_tells_the_present() {
+    let (server, ..) = with_ranker(&PLAIN, "trap_alone").await;
+    let is_degraded = async || {
+        let health = server.get("/api/health").await.1;
+        health["health"]["degraded"].to_string().contains("ranker.choose-work")
+    };
+    assert_eq!(all_work(&server).await[..2], ["Issue 2", "Issue 1"]);
+    for round in 1..=4 {
+        for number in [10 * round, 10 * round + 1] {
+            let event = comment_event(number, 9, "ann", "And?");
+            deliver(&server, &format!("d{number}"), "issue_comment", &event).await;
+        }
+        assert_eq!(what(&next_work(&server, None).await.1), "comment");
+        assert!(!is_degraded().await, "of two it can tell");
+        assert_eq!(what(&next_work(&server, None).await.1), "comment", "the one that is left comes first");
+        assert!(is_degraded().await);
+    }
+    // Once for the last of the first two, and once a round.
+    assert_eq!(failures(&server, "mark").await.len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_ranker_is_not_asked_about_feedback_when_there_is_none() {
     let (server, ..) = with_ranker(&PLAIN, "trap").await;
     for _ in 0..2 {
