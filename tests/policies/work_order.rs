@@ -26,6 +26,27 @@ fn a_ranker_says_what_of_the_feedback_comes_before_issues_and_what_after() {
 }
 
 #[test]
+fn the_built_in_rules_say_it_by_their_table() {
+    let turns = [
+        ("first", WorkChoice::feedback_first(2)),
+        ("urgent_first", WorkChoice { after_issues: vec![0, 1], ..WorkChoice::default() }),
+        ("last", WorkChoice { after_issues: vec![0, 1], ..WorkChoice::default() }),
+    ];
+    for (turn, expected) in turns {
+        let mut config = config(&PLAIN);
+        config.ranker.source = "builtin:rules".into();
+        config.ranker.settings.insert("follow_ups".into(), turn.into());
+        let set = load(&config).unwrap();
+        assert_eq!(set.ranker.choose_work(&request(), &follow_ups(2), later()).unwrap(), expected, "{turn}");
+    }
+    let mut config = config(&PLAIN);
+    config.ranker.source = "builtin:rules".into();
+    config.ranker.settings.insert("follow_ups".into(), "sometimes".into());
+    let text = load(&config).unwrap_err().to_string();
+    assert!(text.contains("follow_ups: unknown variant `sometimes`, expected one of `first`"), "{text}");
+}
+
+#[test]
 fn a_ranker_sees_every_fact_of_the_feedback_and_who_asks() {
     let set = misbehaving("choose-work", "tell");
     let choice = set.ranker.choose_work(&request(), &follow_ups(2), later()).unwrap();

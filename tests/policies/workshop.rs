@@ -35,7 +35,7 @@ pub const NEWER: Variant = Variant {
 pub const WITHOUT_WORK_ORDER: Variant = Variant {
     name: "faulty_without_work_order",
     replacements: &[
-        ("            include issuecommand:policy/work-order-part@0.1.0;\n", ""),
+        ("policy/ranker-with-work-order@", "policy/ranker-policy@"),
         ("#[cfg(all())]\nmod work_order", "#[cfg(any())]\nmod work_order"),
     ],
 };

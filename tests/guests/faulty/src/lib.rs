@@ -6,8 +6,7 @@ wit_bindgen::generate!({
     inline: "
         package stranger:faulty;
         world everything {
-            include issuecommand:policy/ranker-policy@0.1.0;
-            include issuecommand:policy/work-order-part@0.1.0;
+            include issuecommand:policy/ranker-with-work-order@0.1.0;
             include issuecommand:policy/stale-rule-policy@0.1.0;
             include issuecommand:policy/repo-filter-policy@0.1.0;
         }
