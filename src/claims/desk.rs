@@ -2,7 +2,7 @@
 //!
 //! A policy that fails at work degrades its own part and nothing else: a ranker is stood in for by
 //! the set that was in force before it, then by the built-in one; a failing `choose` leaves the order
-//! as it was; a failing stale rule touches no claim; a failing repository filter admits nothing new.
+//! as it was, a failing `choose-work` leaves review feedback first; a failing stale rule touches no claim; a failing repository filter admits nothing new.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,8 +17,10 @@ use tracing::{error, info, warn};
 
 use super::index::Index;
 use crate::config::{PoliciesConfig, PolicyConfig};
-use crate::domain::{Clock, EventDraft, EventKind, IssueFacts, Reason, Timestamp};
-use crate::policy::{Choice, ChooseRequest, PolicyError, PolicyHost, PolicyRejected, PolicySet, Scored, Shortlisted};
+use crate::domain::{Clock, EventDraft, EventKind, FollowUp, IssueFacts, Reason, Timestamp};
+use crate::policy::{
+    Choice, ChooseRequest, PolicyError, PolicyHost, PolicyRejected, PolicySet, Scored, Shortlisted, WorkChoice,
+};
 
 /// Failures in a row after which a policy is stood in for until the next change of the set.
 const FAILURE_COUNT_MAX: u32 = 3;
@@ -28,6 +30,8 @@ const SCORE_BATCH_COUNT: usize = 256;
 const STAND_IN_SCORE: TimeDelta = TimeDelta::seconds(60);
 /// What a ranker does while an agent waits, in faults and events.
 const CHOOSE: &str = "ranker.choose";
+/// What a ranker may do besides while an agent waits, in faults and events.
+const CHOOSE_WORK: &str = "ranker.choose-work";
 /// The repository filter, in faults and events.
 const FILTER: &str = "repo_filter";
 /// Events that wait for the store while policies fail; more are dropped, since they repeat.
@@ -40,6 +44,7 @@ pub(super) struct InForce {
     /// What it was loaded from, bounds included.
     config: PoliciesConfig,
     choose_failures: AtomicU32,
+    choose_work_failures: AtomicU32,
     score_failures: AtomicU32,
     /// The last fault of each part, for the health page.
     faults: Mutex<Vec<(&'static str, String)>>,
@@ -51,6 +56,7 @@ impl InForce {
             set,
             config,
             choose_failures: AtomicU32::new(0),
+            choose_work_failures: AtomicU32::new(0),
             score_failures: AtomicU32::new(0),
             faults: Mutex::default(),
         })
@@ -249,21 +255,48 @@ impl Desk {
         rows: &[Shortlisted],
         now: Timestamp,
     ) -> Choice {
-        let as_it_is = || Choice { order: (0..rows.len()).collect(), skipped: Vec::new() };
-        if policies.choose_failures.load(Ordering::Relaxed) >= FAILURE_COUNT_MAX {
-            return as_it_is();
+        let ask = || policies.set.ranker.choose(request, rows, now);
+        self.at_the_door(policies, CHOOSE, &policies.choose_failures, "the order by score stands", ask)
+            .unwrap_or_else(|| Choice { order: (0..rows.len()).collect(), skipped: Vec::new() })
+    }
+
+    /// Asks the ranker when the review feedback on offer comes. When it fails, or failed too often, or has
+    /// no say in it, all of it comes before issues.
+    pub(super) fn choose_work(
+        &self,
+        policies: &InForce,
+        request: &ChooseRequest,
+        rows: &[Arc<FollowUp>],
+        now: Timestamp,
+    ) -> WorkChoice {
+        let ask = || policies.set.ranker.choose_work(request, rows, now);
+        self.at_the_door(policies, CHOOSE_WORK, &policies.choose_work_failures, "review feedback comes first", ask)
+            .unwrap_or_else(|| WorkChoice::feedback_first(rows.len()))
+    }
+
+    /// Asks a policy while an agent waits; `None` when it fails, or failed too often in a row.
+    fn at_the_door<A>(
+        &self,
+        policies: &InForce,
+        part: &'static str,
+        failures: &AtomicU32,
+        instead: &str,
+        ask: impl FnOnce() -> Result<A, PolicyError>,
+    ) -> Option<A> {
+        if failures.load(Ordering::Relaxed) >= FAILURE_COUNT_MAX {
+            return None;
         }
-        match policies.set.ranker.choose(request, rows, now) {
-            Ok(choice) => {
-                if policies.choose_failures.swap(0, Ordering::Relaxed) > 0 {
-                    policies.clear_fault(CHOOSE);
+        match ask() {
+            Ok(answer) => {
+                if failures.swap(0, Ordering::Relaxed) > 0 {
+                    policies.clear_fault(part);
                 }
-                choice
+                Some(answer)
             }
             Err(fault) => {
-                policies.choose_failures.fetch_add(1, Ordering::Relaxed);
-                self.note_failure(policies, CHOOSE, &fault, "the order by score stands");
-                as_it_is()
+                failures.fetch_add(1, Ordering::Relaxed);
+                self.note_failure(policies, part, &fault, instead);
+                None
             }
         }
     }

@@ -5,9 +5,11 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tracing::info;
 
+use super::desk::InForce;
 use super::{ClaimManager, ManagerError, NextOutcome, NextRequest};
 use crate::domain::{AgentId, FollowUp, FollowUpRefusal, FollowUpStatus, FollowUpStep, Mover, Timestamp, WorkItemId};
-use crate::store::{FollowUpChange, FollowUpFilter, FollowUpMoved, FollowUpTake, FollowUpTaken, StoreError};
+use crate::policy::{ChooseRequest, WorkChoice};
+use crate::store::{FollowUpChange, FollowUpFilter, FollowUpMoved, FollowUpTake, FollowUpTaken, StoreError, Wanted};
 
 /// Follow-ups that the store tries at a time. Ours: a crowd that asks at once finds enough.
 const OFFER_COUNT: usize = 64;
@@ -27,6 +29,25 @@ pub enum WorkOutcome {
     },
     /// An issue to begin, or nothing.
     Issue(NextOutcome),
+}
+
+/// Which feedback a request may be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// What comes before new issues.
+    BeforeIssues,
+    /// All of it: there is no new issue for the agent.
+    AfterIssues,
+}
+
+/// What became of the wish for feedback.
+enum Take {
+    /// A follow-up, and whether the same request got it before.
+    Got(Box<FollowUp>, bool),
+    /// The same request got a claim before.
+    RequestGotClaim,
+    /// Nothing, and why the ranker skipped what there was.
+    Nothing(Vec<String>),
 }
 
 /// "The follow-up has come this far."
@@ -54,8 +75,9 @@ pub enum FollowUpOutcome {
 }
 
 impl ClaimManager {
-    /// The agent's next piece of work: review feedback first, its own pull requests' before others, then
-    /// an issue by the team's policy. Label and milestone narrow issues only.
+    /// The agent's next piece of work, by the team's policy: review feedback to answer or an issue to begin.
+    /// Unless the ranker says otherwise feedback comes first, on the agent's own pull requests before
+    /// others. Label and milestone narrow issues only.
     ///
     /// # Errors
     /// As [`ClaimManager::next_issue`].
@@ -63,40 +85,70 @@ impl ClaimManager {
         if let Some(repo) = &request.repo {
             self.admit(repo)?;
         }
-        match self.take_follow_up(&request).await? {
-            Some((item, idempotent)) => Ok(WorkOutcome::FollowUp { item, idempotent }),
-            None => Ok(WorkOutcome::Issue(self.next_issue(request).await?)),
+        let policies = self.desk.current();
+        // The store alone knows what a request got before, so it is asked when nothing is on offer too.
+        if let Take::Got(item, idempotent) = self.take_follow_up(&policies, &request, Turn::BeforeIssues).await? {
+            return Ok(WorkOutcome::FollowUp { item: *item, idempotent });
         }
+        let empty = match self.next_issue_under(&policies, &request, Wanted::NextWork).await? {
+            NextOutcome::Nothing(empty) => empty,
+            outcome => return Ok(WorkOutcome::Issue(outcome)),
+        };
+        Ok(match self.take_follow_up(&policies, &request, Turn::AfterIssues).await? {
+            Take::Got(item, idempotent) => WorkOutcome::FollowUp { item: *item, idempotent },
+            // The same request, sent twice at once, was faster.
+            Take::RequestGotClaim => {
+                WorkOutcome::Issue(self.next_issue_under(&policies, &request, Wanted::NextWork).await?)
+            }
+            Take::Nothing(reasons) => WorkOutcome::Issue(NextOutcome::Nothing(empty.with_follow_ups_skipped(reasons))),
+        })
     }
 
-    async fn take_follow_up(&self, request: &NextRequest) -> Result<Option<(FollowUp, bool)>, ManagerError> {
+    async fn take_follow_up(&self, policies: &InForce, request: &NextRequest, turn: Turn) -> Result<Take, StoreError> {
         for _ in 0..ROUND_COUNT_MAX {
             let now = self.clock.now();
-            let candidates: Vec<WorkItemId> = {
-                let board = self.index.board.read();
-                let offers = board.shelf.offers(&request.agent, request.repo.as_ref(), now, OFFER_COUNT);
-                offers
-                    .iter()
-                    .filter(|item| board.exclusion(&item.repo).is_none())
-                    .map(|item| item.work_item_id)
-                    .collect()
-            };
-            // The store alone knows what a request got before.
+            let (candidates, skipped) = self.follow_ups_on_offer(policies, request, turn, now);
             if candidates.is_empty() && request.request_id.is_none() {
-                return Ok(None);
+                return Ok(Take::Nothing(skipped));
             }
             let nothing_left = candidates.is_empty();
             let wish =
                 FollowUpTake { agent: request.agent.clone(), candidates, request_id: request.request_id.clone(), now };
             match self.store.follow_up_take(wish).await? {
-                FollowUpTaken::Taken(item) => return Ok(Some((*item, false))),
-                FollowUpTaken::Already(item) => return Ok(Some((*item, true))),
-                FollowUpTaken::RequestGotClaim => return Ok(None),
-                FollowUpTaken::NoneFree if nothing_left => return Ok(None),
+                FollowUpTaken::Taken(item) => return Ok(Take::Got(item, false)),
+                FollowUpTaken::Already(item) => return Ok(Take::Got(item, true)),
+                FollowUpTaken::RequestGotClaim => return Ok(Take::RequestGotClaim),
+                FollowUpTaken::NoneFree if nothing_left => return Ok(Take::Nothing(skipped)),
                 FollowUpTaken::NoneFree => {}
             }
         }
-        Ok(None)
+        Ok(Take::Nothing(Vec::new()))
+    }
+
+    /// The feedback to try now, best first, and why the ranker keeps the rest from the agent. The ranker is
+    /// not asked where there is none.
+    fn follow_ups_on_offer(
+        &self,
+        policies: &InForce,
+        request: &NextRequest,
+        turn: Turn,
+        now: Timestamp,
+    ) -> (Vec<WorkItemId>, Vec<String>) {
+        let (rows, chooser) = {
+            let board = self.index.board.read();
+            let mut rows = board.shelf.offers(&request.agent, request.repo.as_ref(), now);
+            rows.retain(|item| board.exclusion(&item.repo).is_none());
+            let claim_repos = board.claim_repos(&request.agent);
+            (rows, ChooseRequest { agent: request.agent.clone(), claim_repos })
+        };
+        if rows.is_empty() {
+            return (Vec::new(), Vec::new());
+        }
+        let WorkChoice { before_issues, after_issues, skipped } = self.desk.choose_work(policies, &chooser, &rows, now);
+        let waiting = if turn == Turn::AfterIssues { after_issues } else { Vec::new() };
+        let chosen = before_issues.into_iter().chain(waiting).take(OFFER_COUNT);
+        let candidates = chosen.map(|row| rows[row].work_item_id).collect();
+        (candidates, skipped.into_iter().map(|(_, reason)| reason).collect())
     }
 
     /// Moves a follow-up by one step of an agent.

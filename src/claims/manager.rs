@@ -74,19 +74,29 @@ impl ClaimManager {
         if let Some(repo) = &request.repo {
             self.admit(repo)?;
         }
-        let policies = self.desk.current();
+        self.next_issue_under(&self.desk.current(), &request, Wanted::FirstFree).await
+    }
+
+    /// As [`ClaimManager::next_issue`], for an admitted repository, under policies that the call took before;
+    /// `wanted` says what the wish is.
+    pub(super) async fn next_issue_under(
+        &self,
+        policies: &InForce,
+        request: &NextRequest,
+        wanted: fn(Vec<IssueRef>) -> Wanted,
+    ) -> Result<NextOutcome, ManagerError> {
         for _ in 0..ROUND_COUNT_MAX {
             let now = self.clock.now();
-            let pick = self.pick(&policies, &request, now);
+            let pick = self.pick(policies, request, now);
             if pick.candidates.is_empty() && request.request_id.is_none() {
-                return Ok(NextOutcome::Nothing(self.why_nothing(&request, pick.passed_over)));
+                return Ok(NextOutcome::Nothing(self.why_nothing(request, pick.passed_over)));
             }
             let nothing_left = pick.candidates.is_empty();
             let offer = Offer::new(&self.offered, pick.first);
             let explained = explained_rows(pick.decision.as_ref());
             let wish = ClaimWish {
                 agent: request.agent.clone(),
-                wanted: Wanted::FirstFree(pick.candidates),
+                wanted: wanted(pick.candidates),
                 request_id: request.request_id.clone(),
                 lease: self.lease(),
                 decision: pick.decision,
@@ -109,12 +119,14 @@ impl ClaimManager {
                     return Ok(NextOutcome::Granted { claim, issue, idempotent: true, why: None });
                 }
                 InsertOutcome::NoneFree if nothing_left => {
-                    return Ok(NextOutcome::Nothing(self.why_nothing(&request, pick.passed_over)));
+                    return Ok(NextOutcome::Nothing(self.why_nothing(request, pick.passed_over)));
                 }
+                // The follow-up is to be had where the request got it.
+                InsertOutcome::RequestGotFollowUp => return Ok(NextOutcome::Nothing(Empty::default())),
                 InsertOutcome::HeldBy(_) | InsertOutcome::NotOpen | InsertOutcome::NoneFree => {}
             }
         }
-        Ok(NextOutcome::Nothing(self.why_nothing(&request, Vec::new())))
+        Ok(NextOutcome::Nothing(self.why_nothing(request, Vec::new())))
     }
 
     /// Grants one named issue.
@@ -147,7 +159,9 @@ impl ClaimManager {
             }
             InsertOutcome::Already(granted) => ClaimOutcome::Granted { claim: granted.claim, idempotent: true },
             InsertOutcome::HeldBy(claim) => ClaimOutcome::HeldBy(*claim),
-            InsertOutcome::NotOpen | InsertOutcome::NoneFree => ClaimOutcome::NotOpen(request.issue),
+            InsertOutcome::NotOpen | InsertOutcome::NoneFree | InsertOutcome::RequestGotFollowUp => {
+                ClaimOutcome::NotOpen(request.issue)
+            }
         })
     }
 

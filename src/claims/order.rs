@@ -196,6 +196,7 @@ impl Order {
             finished: lane.finished,
             not_admitted: lane.not_admitted,
             skip_reasons,
+            ..Empty::default()
         }
     }
 

@@ -50,19 +50,11 @@ impl Shelf {
         self.in_order.values()
     }
 
-    /// Those on offer to `agent`, most urgent first, at most `limit`: its own pull requests' before others.
-    pub(super) fn offers(
-        &self,
-        agent: &AgentId,
-        repo: Option<&RepoName>,
-        now: Timestamp,
-        limit: usize,
-    ) -> Vec<Arc<FollowUp>> {
-        let on_offer =
-            || self.all().filter(|item| item.is_for(agent, now) && repo.is_none_or(|repo| *repo == item.repo));
-        let is_own = |item: &&Arc<FollowUp>| item.reserved.as_ref().is_some_and(|kept| kept.agent_id == *agent);
-        let own = on_offer().filter(is_own);
-        own.chain(on_offer().filter(|item| !is_own(item))).take(limit).cloned().collect()
+    /// Those on offer to `agent`, most urgent first: its own pull requests' before others.
+    pub(super) fn offers(&self, agent: &AgentId, repo: Option<&RepoName>, now: Timestamp) -> Vec<Arc<FollowUp>> {
+        let on_offer = self.all().filter(|item| item.is_for(agent, now) && repo.is_none_or(|repo| *repo == item.repo));
+        let (own, others): (Vec<_>, Vec<_>) = on_offer.cloned().partition(|item| item.is_own_of(agent));
+        own.into_iter().chain(others).collect()
     }
 
     /// Those that have lain for too long at `now`: not moved since `before`.

@@ -85,6 +85,9 @@ impl Decision {
     }
 }
 
+/// Most reasons for skipping review feedback that one answer tells.
+const FOLLOW_UP_REASON_COUNT_MAX: usize = 5;
+
 /// Why there is nothing for an agent: how many issues fell to each reason, within what it asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Empty {
@@ -101,6 +104,34 @@ pub struct Empty {
     /// The policy's reasons for skipping, most frequent first; bounded.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub skip_reasons: Vec<(String, usize)>,
+    /// Pieces of review feedback that the policy keeps from the agent, where it asked for those too.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub follow_ups_skipped: usize,
+    /// The policy's reasons for that, most frequent first; bounded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub follow_up_skip_reasons: Vec<(String, usize)>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+impl Empty {
+    /// Adds the review feedback that was skipped: one reason for each piece.
+    #[must_use]
+    pub fn with_follow_ups_skipped(mut self, reasons: Vec<String>) -> Self {
+        self.follow_ups_skipped = reasons.len();
+        for reason in reasons {
+            match self.follow_up_skip_reasons.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, count)) => *count += 1,
+                None => self.follow_up_skip_reasons.push((reason, 1)),
+            }
+        }
+        self.follow_up_skip_reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        self.follow_up_skip_reasons.truncate(FOLLOW_UP_REASON_COUNT_MAX);
+        self
+    }
 }
 
 impl fmt::Display for Empty {
@@ -117,6 +148,9 @@ impl fmt::Display for Empty {
         }
         if let Some((reason, _)) = self.skip_reasons.first() {
             write!(f, " ({reason})")?;
+        }
+        if let Some((reason, _)) = self.follow_up_skip_reasons.first() {
+            write!(f, ", {} follow-ups skipped by policy ({reason})", self.follow_ups_skipped)?;
         }
         Ok(())
     }
@@ -152,5 +186,17 @@ mod tests {
         };
         assert_eq!(empty.to_string(), "5 open, 3 claimed, 2 skipped by policy (label wontfix)");
         assert_eq!(Empty::default().to_string(), "0 open");
+    }
+
+    #[test]
+    fn feedback_that_was_skipped_is_counted_apart_by_reason_the_most_frequent_first() {
+        let reasons = ["not on Mondays", "pushed to", "pushed to"].map(String::from);
+        let empty = Empty::default().with_follow_ups_skipped(reasons.into());
+        assert_eq!(empty.to_string(), "0 open, 3 follow-ups skipped by policy (pushed to)");
+        assert_eq!(empty.follow_up_skip_reasons, [("pushed to".into(), 2), ("not on Mondays".into(), 1)]);
+        let many = (0..99).map(|n| n.to_string()).collect();
+        assert_eq!(Empty::default().with_follow_ups_skipped(many).follow_up_skip_reasons.len(), 5);
+        let plain = serde_json::to_value(Empty::default()).unwrap();
+        assert!(plain.get("follow_ups_skipped").is_none(), "{plain}");
     }
 }

@@ -251,6 +251,11 @@ impl FollowUp {
         &self.status_history
     }
 
+    /// Whether it is on a pull request that came from a claim of `agent`.
+    pub fn is_own_of(&self, agent: &AgentId) -> bool {
+        self.reserved.as_ref().is_some_and(|kept| kept.agent_id == *agent)
+    }
+
     /// Whether `agent` may be given it at `now`: it is on offer, and not kept for another.
     pub fn is_for(&self, agent: &AgentId, now: Timestamp) -> bool {
         let kept_for_another = |kept: &Reservation| kept.agent_id != *agent && now < kept.until;

@@ -11,6 +11,20 @@ pub(super) mod ranker {
     });
 }
 
+/// `work-order-part`: what a ranker may export besides, to say when review feedback comes.
+pub(super) mod work_order {
+    wasmtime::component::bindgen!({
+        path: "wit/issuecommand-policy-0.1.0",
+        world: "work-order-part",
+        imports: { default: trappable },
+        ownership: Borrowing { duplicate_if_necessary: true },
+        with: {
+            "issuecommand:policy/request": super::ranker::issuecommand::policy::request,
+            "issuecommand:policy/types": super::ranker::issuecommand::policy::types,
+        },
+    });
+}
+
 /// `stale-rule-policy`: says when a claim has lapsed.
 pub(super) mod stale_rule {
     wasmtime::component::bindgen!({

@@ -20,3 +20,27 @@ pub const BUILTINS: [Builtin; 3] = [
 pub fn builtin(name: &str) -> Option<&'static Builtin> {
     BUILTINS.iter().find(|builtin| builtin.name == name)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use wit_component::DecodedWasm;
+
+    use super::*;
+
+    fn exports(name: &str) -> Vec<String> {
+        let bytes = builtin(name).unwrap().bytes;
+        let DecodedWasm::Component(resolve, world) = wit_component::decode(bytes).unwrap() else {
+            panic!("{name} is no component")
+        };
+        resolve.worlds[world].exports.keys().map(|key| resolve.name_world_key(key)).collect()
+    }
+
+    #[test]
+    fn what_a_policy_may_export_besides_is_joined_to_it_in_one_component() {
+        let rules = ["issuecommand:policy/ranker@0.1.0", "issuecommand:policy/work-order@0.1.0"];
+        assert_eq!(exports("rules"), rules);
+        assert_eq!(exports("lease-timeouts"), ["issuecommand:policy/stale-rule@0.1.0"]);
+        assert_eq!(exports("allow-list"), ["issuecommand:policy/repo-filter@0.1.0"]);
+    }
+}

@@ -7,10 +7,13 @@ use super::bindings::ranker::issuecommand::policy::types::{LabelTable, TextColum
 use super::bindings::ranker::issuecommand::policy::{candidates, request, types};
 use super::bindings::repo_filter::issuecommand::policy::repositories;
 use super::bindings::stale_rule::issuecommand::policy::claims;
+use super::bindings::work_order::issuecommand::policy::follow_ups;
 use super::columns::{label_table, text_column};
 use super::ranker::ChooseRequest;
 use super::state::CallState;
-use crate::domain::{AgentId, Claim, ClaimStatus, IssueFacts, IssueNumber, Repo, RepoName, Timestamp, unix_ms};
+use crate::domain::{
+    AgentId, Claim, ClaimStatus, FollowUp, IssueFacts, IssueNumber, Repo, RepoName, Timestamp, unix_ms,
+};
 
 /// What one call is about.
 pub(super) enum Facts {
@@ -18,6 +21,8 @@ pub(super) enum Facts {
     None,
     /// Issues, for a ranker.
     Issues(IssueView),
+    /// Review feedback on offer, for a ranker that orders it too.
+    FollowUps(FollowUpView),
     /// Live claims, for a stale rule.
     Claims(Vec<ClaimRow>),
     /// Repositories, for a repository filter.
@@ -34,6 +39,12 @@ pub(super) struct IssueView {
     pub(super) repo_claim_counts: Vec<u32>,
     /// Who asks; only in `choose`.
     pub(super) request: Option<ChooseRequest>,
+}
+
+/// Review feedback that one agent may be given.
+pub(super) struct FollowUpView {
+    pub(super) rows: Vec<Arc<FollowUp>>,
+    pub(super) request: ChooseRequest,
 }
 
 /// What a stale rule sees of a claim: names are shared, nothing else is worth sharing.
@@ -67,6 +78,7 @@ impl Facts {
         match self {
             Self::None => 0,
             Self::Issues(view) => view.rows.len(),
+            Self::FollowUps(view) => view.rows.len(),
             Self::Claims(rows) => rows.len(),
             Self::Repos(rows) => rows.len(),
         }
@@ -77,7 +89,15 @@ impl Facts {
     }
 
     fn request(&self) -> Option<&ChooseRequest> {
-        if let Self::Issues(view) = self { view.request.as_ref() } else { None }
+        match self {
+            Self::Issues(view) => view.request.as_ref(),
+            Self::FollowUps(view) => Some(&view.request),
+            _ => None,
+        }
+    }
+
+    fn follow_ups(&self) -> &[Arc<FollowUp>] {
+        if let Self::FollowUps(view) = self { &view.rows } else { &[] }
     }
 
     fn claims(&self) -> &[ClaimRow] {
@@ -179,6 +199,43 @@ impl request::Host for CallState {
             Facts::Issues(view) if view.request.is_some() => view.repo_claim_counts.clone(),
             _ => vec![0; facts.issues().len()],
         })
+    }
+}
+
+impl follow_ups::Host for CallState {
+    fn count(&mut self) -> wasmtime::Result<u32> {
+        self.pull(|facts| count_of(facts.follow_ups()))
+    }
+
+    fn repos(&mut self) -> wasmtime::Result<TextColumn> {
+        self.pull(|facts| texts(facts.follow_ups(), |row| row.repo.as_str()))
+    }
+
+    fn numbers(&mut self) -> wasmtime::Result<Vec<u64>> {
+        self.pull(|facts| each(facts.follow_ups(), |row| row.pr_number.get()))
+    }
+
+    fn kinds(&mut self) -> wasmtime::Result<TextColumn> {
+        self.pull(|facts| texts(facts.follow_ups(), |row| row.source_event_type.as_str()))
+    }
+
+    fn requested_by(&mut self) -> wasmtime::Result<TextColumn> {
+        self.pull(|facts| texts(facts.follow_ups(), |row| row.requested_by.as_deref().unwrap_or_default()))
+    }
+
+    fn from_own_claim(&mut self) -> wasmtime::Result<Vec<bool>> {
+        self.pull(|facts| match facts {
+            Facts::FollowUps(view) => each(&view.rows, |row| row.is_own_of(&view.request.agent)),
+            _ => Vec::new(),
+        })
+    }
+
+    fn created_at(&mut self) -> wasmtime::Result<Vec<u64>> {
+        self.pull(|facts| each(facts.follow_ups(), |row| unix_ms(row.created_at)))
+    }
+
+    fn pushed(&mut self) -> wasmtime::Result<Vec<bool>> {
+        self.pull(|facts| each(facts.follow_ups(), |row| row.pushed_at.is_some()))
     }
 }
 

@@ -118,6 +118,11 @@ impl<K: Kind> Policy<K> {
         Ok(Self { stamp, machine, pre, source, settings, limits, ready: Mutex::default() })
     }
 
+    /// The component with its imports resolved and its exports found.
+    pub(super) fn pre(&self) -> &K::Pre {
+        &self.pre
+    }
+
     /// Calls `function` about `facts`, on an instance of its own.
     pub(super) fn call<R>(
         &self,

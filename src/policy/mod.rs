@@ -3,7 +3,8 @@
 //!
 //! [`PolicyHost::load`] turns a configuration into a [`PolicySet`], or says why not. The way there:
 //! `source` reads a component, `cache` compiles it or finds it compiled, `check` looks at its imports and
-//! exports, `instance` configures it, and `ranker`, `stale_rule` and `repo_filter` try it on a `sample`.
+//! exports, `instance` configures it, and `ranker` (with its optional
+//! `work_order`), `stale_rule` and `repo_filter` try it on a `sample`.
 //!
 //! The way of a call: `instance` takes a warm instance and arms its bounds (`ticker` for time, `state`
 //! for memory, facts and log), the guest pulls `facts` as `columns`, and its `output` is checked. After
@@ -26,9 +27,11 @@ mod source;
 mod stale_rule;
 mod state;
 mod ticker;
+mod work_order;
 
 pub use error::{PolicyError, PolicyRejected};
 pub use host::{PolicyHost, PolicySet};
 pub use ranker::{Choice, ChooseRequest, Ranker, Scored, Shortlisted};
 pub use repo_filter::RepoFilter;
 pub use stale_rule::{LiveClaim, StaleRule, Verdict};
+pub use work_order::WorkChoice;

@@ -75,6 +75,14 @@ pub(super) fn exclusions(what: &'static str, list: &[Exclusion], count: usize) -
     list.iter().map(|exclusion| Ok((rows.take(exclusion.row)?, reason_of(exclusion)))).collect()
 }
 
+/// Every row once: first those that `list` names, in its order, then the others in theirs.
+pub(super) fn order(what: &'static str, list: &[u32], count: usize) -> Result<Vec<usize>, String> {
+    let mut named = Rows::new(what, count);
+    let mut order = list.iter().map(|row| named.take(*row)).collect::<Result<Vec<_>, _>>()?;
+    order.extend((0..count).filter(|row| !named.has(*row)));
+    Ok(order)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

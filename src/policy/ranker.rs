@@ -7,13 +7,16 @@ use wasmtime::Store;
 use wasmtime::component::{HasSelf, InstancePre, Linker};
 
 use super::bindings::ranker::exports::issuecommand::policy::ranker as wit;
-use super::bindings::ranker::{RankerPolicy, RankerPolicyPre};
+use super::bindings::ranker::{RankerPolicy, RankerPolicyIndices};
+use super::bindings::work_order::exports::issuecommand::policy::work_order;
+use super::bindings::work_order::issuecommand::policy::follow_ups;
 use super::error::PolicyError;
 use super::facts::{Facts, IssueView};
 use super::instance::{Answer, Function, Kind, Policy};
 use super::output::{self, TEXT_BYTES_MAX, full_or_empty, line};
 use super::sample;
 use super::state::CallState;
+use super::work_order::find as find_work_order;
 use crate::domain::{AgentId, IssueFacts, PolicyStamp, Reason, RepoName, Timestamp, from_unix_ms, unix_ms};
 
 /// Rows of one `score` call. More are scored in several: it bounds what a guest needs of memory and time.
@@ -80,6 +83,15 @@ impl Ranker {
         &self.0.stamp
     }
 
+    /// Whether it has a say in when review feedback comes.
+    pub fn orders_work(&self) -> bool {
+        self.0.pre().work_order.is_some()
+    }
+
+    pub(super) fn policy(&self) -> &Policy<RankerKind> {
+        &self.0
+    }
+
     /// Scores issues from their own facts, in their order.
     ///
     /// # Errors
@@ -103,7 +115,7 @@ impl Ranker {
             ..short_view(rows)
         };
         let choice = self.0.call(CHOOSE, Facts::Issues(view), |guest, store| {
-            guest.issuecommand_policy_ranker().call_choose(store, unix_ms(now))
+            guest.ranker.issuecommand_policy_ranker().call_choose(store, unix_ms(now))
         })?;
         checked_choice(&choice, rows.len()).map_err(|why| PolicyError::BadOutput { call: CHOOSE.name, why })
     }
@@ -114,7 +126,7 @@ impl Ranker {
     /// [`PolicyError`] when the policy fails, or does not explain every row.
     pub fn explain(&self, rows: &[Shortlisted], now: Timestamp) -> Result<Vec<Vec<Reason>>, PolicyError> {
         let reasons = self.0.call(EXPLAIN, Facts::Issues(short_view(rows)), |guest, store| {
-            guest.issuecommand_policy_ranker().call_explain(store, unix_ms(now))
+            guest.ranker.issuecommand_policy_ranker().call_explain(store, unix_ms(now))
         })?;
         checked_reasons(reasons, rows.len()).map_err(|why| PolicyError::BadOutput { call: EXPLAIN.name, why })
     }
@@ -130,6 +142,9 @@ impl Ranker {
             ranker.choose(&request, rows, now)?;
             ranker.explain(rows, now)?;
         }
+        for rows in [Vec::new(), sample::follow_ups()] {
+            ranker.choose_work(&request, &rows, now)?;
+        }
         Ok(ranker)
     }
 
@@ -137,7 +152,7 @@ impl Ranker {
         let count = rows.len();
         let view = IssueView { rows, ..IssueView::default() };
         let scores = self.0.call(SCORE, Facts::Issues(view), |guest, store| {
-            guest.issuecommand_policy_ranker().call_score(store, unix_ms(now))
+            guest.ranker.issuecommand_policy_ranker().call_score(store, unix_ms(now))
         })?;
         checked_scores(&scores, count, now).map_err(|why| PolicyError::BadOutput { call: SCORE.name, why })
     }
@@ -181,9 +196,7 @@ fn checked_choice(choice: &wit::Choice, count: usize) -> Result<Choice, String> 
     for (row, _) in &skipped {
         is_skipped[*row] = true;
     }
-    let mut named = output::Rows::new("order", count);
-    let mut order = choice.order.iter().map(|row| named.take(*row)).collect::<Result<Vec<_>, _>>()?;
-    order.extend((0..count).filter(|row| !named.has(*row)));
+    let mut order = output::order("order", &choice.order, count)?;
     // A policy may well sort everything and then skip some of it: skipping wins.
     order.retain(|row| !is_skipped[*row]);
     Ok(Choice { order, skipped })
@@ -207,28 +220,45 @@ fn checked_reason(row: usize, term: wit::Reason) -> Result<Reason, String> {
     Ok(Reason { rule, amount: term.amount, text: line(&term.text, TEXT_BYTES_MAX) })
 }
 
+/// A running ranker, with what it may export besides.
+pub(super) struct RankerGuest {
+    ranker: RankerPolicy,
+    pub(super) work_order: Option<work_order::Guest>,
+}
+
+/// Where its exports are.
+pub(super) struct RankerPre {
+    instance: InstancePre<CallState>,
+    ranker: RankerPolicyIndices,
+    work_order: Option<work_order::GuestIndices>,
+}
+
 pub(super) struct RankerKind;
 
 impl Kind for RankerKind {
     const KEY: &'static str = "ranker";
     const NOUN: &'static str = "a ranker";
     const INTERFACE: &'static str = "ranker";
-    type Pre = RankerPolicyPre<CallState>;
-    type Guest = RankerPolicy;
+    type Pre = RankerPre;
+    type Guest = RankerGuest;
 
     fn link(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
-        RankerPolicy::add_to_linker::<_, HasSelf<_>>(linker, |state| state)
+        RankerPolicy::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+        follow_ups::add_to_linker::<_, HasSelf<_>>(linker, |state| state)
     }
 
     fn prepare(pre: InstancePre<CallState>) -> wasmtime::Result<Self::Pre> {
-        RankerPolicyPre::new(pre)
+        let (ranker, work_order) = (RankerPolicyIndices::new(&pre)?, find_work_order(&pre)?);
+        Ok(RankerPre { instance: pre, ranker, work_order })
     }
 
     fn instantiate(pre: &Self::Pre, store: &mut Store<CallState>) -> wasmtime::Result<Self::Guest> {
-        pre.instantiate(store)
+        let instance = pre.instance.instantiate(&mut *store)?;
+        let work_order = pre.work_order.as_ref().map(|it| it.load(&mut *store, &instance)).transpose()?;
+        Ok(RankerGuest { ranker: pre.ranker.load(store, &instance)?, work_order })
     }
 
     fn configure(guest: &Self::Guest, store: &mut Store<CallState>, settings: &str) -> Answer<()> {
-        guest.issuecommand_policy_ranker().call_configure(store, settings)
+        guest.ranker.issuecommand_policy_ranker().call_configure(store, settings)
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::facts::ClaimRow;
 use super::ranker::{ChooseRequest, Shortlisted};
 use crate::domain::{
-    Claim, Issue, IssueFacts, IssueNumber, IssueState, LEASE_EPOCH_FIRST, Lease, Repo, RepoName, Timestamp,
-    from_unix_ms,
+    Claim, Feedback, FeedbackKind, FollowUp, Issue, IssueFacts, IssueNumber, IssueRef, IssueState, LEASE_EPOCH_FIRST,
+    Lease, Repo, RepoName, Reservation, Timestamp, from_unix_ms,
 };
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -71,6 +71,29 @@ pub(super) fn shortlist() -> Vec<Shortlisted> {
         repo_claim_count: row % 2,
     };
     (0..).zip(issues()).map(entry).collect()
+}
+
+/// Review feedback: one piece with everything, on the asking agent's own pull request, and one with nothing.
+pub(super) fn follow_ups() -> Vec<Arc<FollowUp>> {
+    let feedback = |kind, id| Feedback {
+        kind,
+        id,
+        pull: IssueRef::new(repo("acme/app"), IssueNumber::new(id).expect("the sample's numbers are from 1")),
+        pull_url: String::new(),
+        pull_title: "Handle the empty list".into(),
+        author: "ann".into(),
+        by_bot: false,
+        body: "Please add a test.".into(),
+        place: None,
+        commit: None,
+        created_at: days_ago(3),
+    };
+    let mut rich = FollowUp::of(&feedback(FeedbackKind::ReviewChangesRequested, 5), days_ago(3));
+    rich.reserved = Some(Reservation { agent_id: request().agent, until: now() });
+    rich.pushed_at = Some(days_ago(1));
+    let mut poor = FollowUp::of(&feedback(FeedbackKind::PrComment, 6), now());
+    poor.requested_by = None;
+    vec![Arc::new(rich), Arc::new(poor)]
 }
 
 /// An agent that asks, and holds a claim already.

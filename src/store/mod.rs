@@ -183,6 +183,8 @@ pub enum Wanted {
     Exactly(IssueRef),
     /// The first of these that nobody holds.
     FirstFree(Vec<IssueRef>),
+    /// The same, for a request that takes a follow-up or an issue, and gets one of them however often it is sent.
+    NextWork(Vec<IssueRef>),
 }
 
 /// The wish for a claim.
@@ -215,6 +217,8 @@ pub enum InsertOutcome {
     NotOpen,
     /// None of the candidates was free.
     NoneFree,
+    /// The same request, for a follow-up or an issue, got a follow-up before.
+    RequestGotFollowUp,
 }
 
 /// A claim and the issue it holds.

@@ -19,3 +19,7 @@ mod tools;
 mod watching;
 mod webhook_examples;
 mod webhooks;
+mod work_order;
+#[path = "../policies/workshop.rs"]
+#[allow(dead_code, reason = "other tests use the rest of it")]
+mod workshop;

@@ -7,4 +7,5 @@ mod cache;
 mod faults;
 mod refusals;
 mod stage;
+mod work_order;
 mod workshop;

@@ -130,6 +130,8 @@ fn a_policy_that_fails_its_trial_is_refused() {
         ("choose", "loop", "100 ms"),
         ("choose", "trap", "unreachable"),
         ("explain", "nan", "NaN"),
+        ("choose-work", "loop", "100 ms"),
+        ("choose-work", "unknown_row", "order names row 0, but there are 0 rows"),
     ] {
         assert_says(&refusal(at, what), &["[policies.ranker]", &format!("`{at}`"), words]);
     }

@@ -7,7 +7,8 @@ use std::sync::{Arc, LazyLock};
 use chrono::TimeDelta;
 use issuecommand::config::{PoliciesConfig, PolicyConfig};
 use issuecommand::domain::{
-    Claim, Issue, IssueFacts, IssueNumber, IssueState, LEASE_EPOCH_FIRST, Lease, Repo, Timestamp, from_unix_ms,
+    Claim, Feedback, FeedbackKind, FollowUp, Issue, IssueFacts, IssueNumber, IssueRef, IssueState, LEASE_EPOCH_FIRST,
+    Lease, Repo, Reservation, Timestamp, from_unix_ms,
 };
 use issuecommand::policy::{ChooseRequest, PolicyHost, PolicyRejected, PolicySet, Shortlisted};
 use serde_json::{Value, json};
@@ -125,6 +126,32 @@ pub fn request() -> ChooseRequest {
 pub fn claim(agent: &str) -> Claim {
     let lease = Lease { epoch: LEASE_EPOCH_FIRST, expires_at: later() };
     Claim::grant(&issue(1, 0), &agent.parse().unwrap(), lease, None, later())
+}
+
+/// Review feedback on `count` pull requests, from 1: the first is on one of the asking agent's own claims.
+pub fn follow_ups(count: u64) -> Vec<Arc<FollowUp>> {
+    let row = |number| {
+        let feedback = Feedback {
+            kind: FeedbackKind::ReviewComment,
+            id: number,
+            pull: IssueRef::new("acme/app".parse().unwrap(), IssueNumber::new(number).unwrap()),
+            pull_url: String::new(),
+            pull_title: String::new(),
+            author: "ann".into(),
+            by_bot: false,
+            body: "Why?".into(),
+            place: None,
+            commit: None,
+            created_at: later(),
+        };
+        let mut item = FollowUp::of(&feedback, later() - TimeDelta::hours(1));
+        if number == 1 {
+            item.reserved = Some(Reservation { agent_id: request().agent, until: later() });
+            item.pushed_at = Some(later());
+        }
+        Arc::new(item)
+    };
+    (1..=count).map(row).collect()
 }
 
 pub fn repo(name: &str) -> Repo {

@@ -31,6 +31,22 @@ pub const NEWER: Variant = Variant {
         ("fn probe() {}", "fn probe() { black_box(candidates::body_lines()); }"),
     ],
 };
+/// The guest as it was built before rankers could have a say in review feedback.
+pub const WITHOUT_WORK_ORDER: Variant = Variant {
+    name: "faulty_without_work_order",
+    replacements: &[
+        ("policy/ranker-with-work-order@", "policy/ranker-policy@"),
+        ("#[cfg(all())]\nmod work_order", "#[cfg(any())]\nmod work_order"),
+    ],
+};
+/// The guest with a work order that lacks its function.
+pub const OTHER_WORK_ORDER: Variant = Variant {
+    name: "faulty_other_work_order",
+    replacements: &[
+        ("choose-work: func(now: instant)", "order-work: func(now: instant)"),
+        ("fn choose_work(now: u64)", "fn order_work(now: u64)"),
+    ],
+};
 /// The guest built against a version of another year.
 pub const OTHER_VERSION: Variant = Variant { name: "faulty_other_version", replacements: &[("@0.1.0", "@0.2.0")] };
 /// The guest with an import that policies may not have.

@@ -225,6 +225,10 @@ pub fn first_free(who: &str, numbers: impl IntoIterator<Item = u64>) -> ClaimWis
     wish(who, Wanted::FirstFree(numbers.into_iter().map(issue_ref).collect()))
 }
 
+pub fn next_work(who: &str, numbers: impl IntoIterator<Item = u64>) -> ClaimWish {
+    wish(who, Wanted::NextWork(numbers.into_iter().map(issue_ref).collect()))
+}
+
 fn wish(who: &str, wanted: Wanted) -> ClaimWish {
     ClaimWish { agent: agent(who), wanted, request_id: None, lease: LEASE, decision: None, now: at(0) }
 }

@@ -5,10 +5,11 @@ use issuecommand::domain::{
     WorkItemId,
 };
 use issuecommand::store::{
-    FollowUpChange, FollowUpFilter, FollowUpInserted, FollowUpMoved, FollowUpTake, FollowUpTaken, Settlement, Settles,
+    FollowUpChange, FollowUpFilter, FollowUpInserted, FollowUpMoved, FollowUpTake, FollowUpTaken, InsertOutcome,
+    Settlement, Settles,
 };
 
-use crate::bed::{Bed, Keep, agent, at, exactly, granted, issue_ref, named};
+use crate::bed::{Bed, Keep, agent, at, exactly, granted, issue_ref, named, next_work};
 
 fn feedback(kind: FeedbackKind, id: u64) -> Feedback {
     Feedback {
@@ -117,6 +118,17 @@ pub async fn a_request_that_got_a_claim_gets_no_follow_up(bed: Bed) {
     let one = made(&bed, item(1, 0)).await;
     let wish = FollowUpTake { request_id: Some("r1".parse().unwrap()), ..take("a1", vec![one.work_item_id], 2) };
     assert!(matches!(bed.store.follow_up_take(wish).await.unwrap(), FollowUpTaken::RequestGotClaim));
+}
+
+pub async fn a_request_for_work_that_got_a_follow_up_gets_no_claim(bed: Bed) {
+    let bed = bed.with_issues([1]).await;
+    let one = made(&bed, item(1, 0)).await;
+    let wish = FollowUpTake { request_id: Some("r1".parse().unwrap()), ..take("a1", vec![one.work_item_id], 1) };
+    taken(bed.store.follow_up_take(wish).await.unwrap());
+    let work = |request| named(next_work("a1", [1]), request);
+    let outcome = bed.store.claim_insert(work("r1")).await.unwrap();
+    assert!(matches!(outcome, InsertOutcome::RequestGotFollowUp), "{outcome:?}");
+    granted(bed.store.claim_insert(work("r2")).await.unwrap());
 }
 
 pub async fn a_sweep_does_not_undo_what_its_agent_did_meanwhile(bed: Bed) {

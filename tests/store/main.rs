@@ -75,6 +75,7 @@ macro_rules! conformance {
             follow_ups::one_kept_for_another_agent_is_passed_by_until_the_grace_is_over,
             follow_ups::the_same_request_gets_the_same_follow_up,
             follow_ups::a_request_that_got_a_claim_gets_no_follow_up,
+            follow_ups::a_request_for_work_that_got_a_follow_up_gets_no_claim,
             follow_ups::a_sweep_does_not_undo_what_its_agent_did_meanwhile,
             follow_ups::the_end_of_a_pull_request_settles_all_of_its_follow_ups,
             follow_ups::a_push_resolves_what_is_worked_on_and_marks_the_rest,

@@ -9,17 +9,19 @@ mod condition;
 mod settings;
 mod table;
 
-use issuecommand_policy::{Candidate, Candidates, Choice, Instant, Ranker, Request, Score};
+use issuecommand_policy::{
+    Candidate, Candidates, Choice, FollowUps, Instant, Ranker, Request, Score, WorkChoice, WorkOrder,
+};
 
 use condition::Row;
-use settings::{Field, Settings};
+use settings::{Field, Settings, Turn};
 use table::{CompiledRule, Points, Table, Tiers};
 
 /// The ranker that interprets a table.
 #[derive(Debug)]
 pub struct Rules(Table);
 
-issuecommand_policy::export_ranker!(Rules);
+issuecommand_policy::export_ranker!(Rules, work_order);
 
 impl Ranker for Rules {
     type Settings = Settings;
@@ -55,6 +57,22 @@ impl Ranker for Rules {
 
     fn settings_schema() -> String {
         include_str!("settings.schema.json").to_owned()
+    }
+}
+
+impl WorkOrder for Rules {
+    fn choose_work(&self, _request: &Request, follow_ups: &FollowUps) -> WorkChoice {
+        let mut choice = WorkChoice::keep();
+        for follow_up in follow_ups.iter() {
+            match self.0.follow_ups {
+                // All is as it should be: no fact needs to be read.
+                Turn::First => break,
+                Turn::UrgentFirst if follow_up.requests_changes() => {}
+                Turn::UrgentFirst | Turn::Last => choice.after_issues(&follow_up),
+                Turn::Never => choice.skip(&follow_up, "follow_ups = \"never\""),
+            }
+        }
+        choice
     }
 }
 

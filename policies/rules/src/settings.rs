@@ -30,6 +30,23 @@ pub struct Settings {
     pub max_claims_per_agent: Option<NonZeroU32>,
     /// Most active claims within one repository.
     pub max_claims_per_repo: Option<NonZeroU32>,
+    /// When review feedback comes.
+    pub follow_ups: Turn,
+}
+
+/// When review feedback comes, for an agent that takes feedback or an issue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Turn {
+    /// All of it before issues.
+    #[default]
+    First,
+    /// Requested changes before issues, the rest after them.
+    UrgentFirst,
+    /// When there is no issue.
+    Last,
+    /// Not at all.
+    Never,
 }
 
 impl Default for Settings {
@@ -42,6 +59,7 @@ impl Default for Settings {
             aging: None,
             max_claims_per_agent: None,
             max_claims_per_repo: None,
+            follow_ups: Turn::default(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use issuecommand_policy::{PerName, name_key};
 
 use crate::condition::{Compiler, Conditions, Names, describe, refuse_value};
-use crate::settings::{Condition, Field, Op, Rule, Settings, Skip};
+use crate::settings::{Condition, Field, Op, Rule, Settings, Skip, Turn};
 
 /// Most rules, and most skips, of one table.
 const ROW_COUNT_MAX: usize = 256;
@@ -30,6 +30,8 @@ pub struct Table {
     pub max_claims_per_agent: Option<NonZeroU32>,
     /// Most active claims within one repository.
     pub max_claims_per_repo: Option<NonZeroU32>,
+    /// When review feedback comes.
+    pub follow_ups: Turn,
 }
 
 /// Tiers of labels.
@@ -125,6 +127,7 @@ impl Table {
             rules,
             max_claims_per_agent: settings.max_claims_per_agent,
             max_claims_per_repo: settings.max_claims_per_repo,
+            follow_ups: settings.follow_ups,
         })
     }
 }

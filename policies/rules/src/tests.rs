@@ -3,7 +3,8 @@
 
 use issuecommand_policy::settings::parse;
 use issuecommand_policy::testing::{
-    CandidateFacts, NOW, Offered, Scored, candidate, candidates, choose, explain, request, score,
+    CandidateFacts, NOW, Offered, OfferedWork, Scored, candidate, candidates, choose, choose_work, explain, follow_up,
+    follow_ups, request, score,
 };
 use issuecommand_policy::{Instant, Ranker};
 use serde_json::{Value, json};
@@ -335,6 +336,44 @@ fn a_repository_at_its_cap_is_passed_over_and_others_are_not() {
     assert_eq!(offered.skipped, [(0, "acme/app has 2 of at most 2 claims".into())]);
 }
 
+/// What comes before issues and what after, of one row of each kind in the host's order.
+fn turns(settings: Value) -> OfferedWork {
+    let kinds = ["review_changes_requested", "review_comment", "pr_comment"];
+    let rows = follow_ups(kinds.map(|kind| follow_up().kind(kind)));
+    choose_work(&rules(settings), &request("a1", &[]), &rows)
+}
+
+#[test]
+fn feedback_comes_first_unless_the_table_says_otherwise() {
+    for settings in [json!({}), json!({ "follow_ups": "first" })] {
+        let offered = turns(settings);
+        assert_eq!((offered.before_issues, offered.after_issues), (vec![0, 1, 2], vec![]));
+        assert_eq!(offered.skipped, []);
+    }
+}
+
+#[test]
+fn only_requested_changes_come_first_when_the_urgent_come_first() {
+    let offered = turns(json!({ "follow_ups": "urgent_first" }));
+    assert_eq!((offered.before_issues, offered.after_issues), (vec![0], vec![1, 2]));
+    assert_eq!(offered.skipped, []);
+}
+
+#[test]
+fn feedback_that_comes_last_waits_in_its_order() {
+    let offered = turns(json!({ "follow_ups": "last" }));
+    assert_eq!((offered.before_issues, offered.after_issues), (vec![], vec![0, 1, 2]));
+    assert_eq!(offered.skipped, []);
+}
+
+#[test]
+fn feedback_that_never_comes_says_why() {
+    let offered = turns(json!({ "follow_ups": "never" }));
+    assert_eq!((offered.before_issues, offered.after_issues), (vec![], vec![]));
+    let reason = "follow_ups = \"never\"".to_owned();
+    assert_eq!(offered.skipped, [(0, reason.clone()), (1, reason.clone()), (2, reason)]);
+}
+
 #[test]
 fn wrong_settings_are_refused_by_their_key_with_what_is_allowed() {
     let rule = |field: &str, op: &str, value: Value| json!({ "rules": [{ "field": field, "op": op, "value": value, "weight": 1 }] });
@@ -422,11 +461,24 @@ fn a_table_holds_as_many_conditions_on_names_as_it_says_and_no_more() {
 fn the_schema_names_every_setting_field_and_op() {
     let schema: Value = serde_json::from_str(&Rules::settings_schema()).unwrap();
     let keys: Vec<_> = schema["properties"].as_object().unwrap().keys().collect();
-    let expected = ["aging", "default_tier", "max_claims_per_agent", "max_claims_per_repo", "rules", "skip", "tiers"];
+    let expected = [
+        "aging",
+        "default_tier",
+        "follow_ups",
+        "max_claims_per_agent",
+        "max_claims_per_repo",
+        "rules",
+        "skip",
+        "tiers",
+    ];
     assert_eq!(keys, expected);
     for key in keys {
         let refusal = refusal(json!({ key: "?" }));
-        assert!(refusal.starts_with(&format!("{key}: invalid type")), "{refusal}");
+        let wrong = if key == "follow_ups" { "unknown variant" } else { "invalid type" };
+        assert!(refusal.starts_with(&format!("{key}: {wrong}")), "{refusal}");
+    }
+    for word in schema["properties"]["follow_ups"]["enum"].as_array().unwrap() {
+        rules(json!({ "follow_ups": word }));
     }
     for (word, known) in [("field", 11), ("op", 8)] {
         assert_eq!(schema["$defs"][word]["enum"].as_array().unwrap().len(), known);

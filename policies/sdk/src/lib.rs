@@ -1,5 +1,6 @@
 //! Write an IssueCommand policy in Rust: a [`Ranker`] (which issue comes first), a [`StaleRule`]
-//! (when a claim has lapsed) or a [`RepoFilter`] (which repositories take part).
+//! (when a claim has lapsed) or a [`RepoFilter`] (which repositories take part). A ranker may be a
+//! [`WorkOrder`] too (whether and when review feedback comes).
 //!
 //! A policy is a crate of type `["cdylib", "rlib"]` with one such type, registered by one macro and
 //! built for `wasm32-unknown-unknown`; `wasm-tools component new` makes the component. It has no
@@ -43,6 +44,7 @@
 
 mod candidate;
 mod column;
+mod follow_up;
 mod guest;
 mod instant;
 pub mod log;
@@ -55,14 +57,17 @@ mod stale_rule;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 mod wit;
+mod work_order;
 
 pub use candidate::{Candidate, Candidates};
+pub use follow_up::{FollowUp, FollowUps};
 pub use instant::Instant;
 pub use per_name::{NameSet, NameWeights, PerName, glob_matches, name_key};
 pub use ranker::{Choice, Ranker, Request};
 pub use repo_filter::{RepoFilter, Repositories, Repository};
 pub use score::Score;
 pub use stale_rule::{Claim, Claims, StaleRule, Verdict};
+pub use work_order::{WorkChoice, WorkOrder};
 
 /// What the registration macros expand to; not for authors.
 #[doc(hidden)]
@@ -74,5 +79,7 @@ pub mod __private {
     pub use crate::wit::ranker_world::export_ranker_world;
     pub use crate::wit::repo_filter_world::export_repo_filter_world;
     pub use crate::wit::stale_rule_world::export_stale_rule_world;
-    pub use crate::wit::{ranker_world, repo_filter_world, stale_rule_world};
+    pub use crate::wit::work_order_world::export_work_order_world;
+    pub use crate::wit::{ranker_world, repo_filter_world, stale_rule_world, work_order_world};
+    pub use crate::work_order::choose_work_this_call;
 }

@@ -38,7 +38,7 @@ pub trait Ranker: Sized + 'static {
     }
 }
 
-/// The request that [`Ranker::choose`] answers.
+/// The request that [`Ranker::choose`] and [`WorkOrder::choose_work`](crate::WorkOrder::choose_work) answer.
 #[derive(Debug)]
 pub struct Request {
     pub(crate) now: Instant,
@@ -48,7 +48,7 @@ pub struct Request {
 }
 
 impl Request {
-    fn of_this_call(now: Instant) -> Self {
+    pub(crate) fn of_this_call(now: Instant) -> Self {
         Self { now, agent: OnceCell::new(), claim_count: OnceCell::new(), claim_repos: OnceCell::new() }
     }
 
@@ -159,7 +159,8 @@ pub fn choose_this_call<R: Ranker>(ranker: &R, now: u64) -> wit::Choice {
     wit::Choice { order: choice.order, skipped: choice.skipped }
 }
 
-/// Makes a type that is a [`Ranker`] the policy of this crate.
+/// Makes a type that is a [`Ranker`] the policy of this crate; with `work_order`, one that is a
+/// [`WorkOrder`](crate::WorkOrder) too.
 ///
 /// Does nothing unless the crate is built for WebAssembly, so its unit tests run natively.
 #[macro_export]
@@ -167,37 +168,57 @@ macro_rules! export_ranker {
     ($ranker:ty) => {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
-            use $crate::__private::ranker_world::exports::issuecommand::policy::ranker;
+            $crate::export_ranker!(@ranker $ranker);
+        };
+    };
+    ($ranker:ty, work_order) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            $crate::export_ranker!(@ranker $ranker);
 
-            ::std::thread_local!(static POLICY: $crate::__private::Slot<$ranker> = const { $crate::__private::Slot::empty() });
+            use $crate::__private::work_order_world::exports::issuecommand::policy::work_order;
 
-            struct Exported;
-
-            impl ranker::Guest for Exported {
-                fn settings_schema() -> ::std::string::String {
-                    <$ranker as $crate::Ranker>::settings_schema()
-                }
-
-                fn configure(settings: ::std::string::String) -> ::core::result::Result<(), ::std::string::String> {
-                    POLICY.with(|policy| policy.fill(&settings, <$ranker as $crate::Ranker>::new))
-                }
-
-                fn score(now: u64) -> ::core::result::Result<ranker::Scores, ::std::string::String> {
-                    POLICY.with(|policy| policy.ask(|it| $crate::__private::score_this_call(it, now)))
-                }
-
-                fn choose(now: u64) -> ::core::result::Result<ranker::Choice, ::std::string::String> {
-                    POLICY.with(|policy| policy.ask(|it| $crate::__private::choose_this_call(it, now)))
-                }
-
-                fn explain(
-                    now: u64,
-                ) -> ::core::result::Result<::std::vec::Vec<::std::vec::Vec<ranker::Reason>>, ::std::string::String> {
-                    POLICY.with(|policy| policy.ask(|it| $crate::__private::explain_this_call(it, now)))
+            impl work_order::Guest for Exported {
+                fn choose_work(now: u64) -> ::core::result::Result<work_order::WorkChoice, ::std::string::String> {
+                    POLICY.with(|policy| policy.ask(|it| $crate::__private::choose_work_this_call(it, now)))
                 }
             }
 
-            $crate::__private::export_ranker_world!(Exported with_types_in $crate::__private::ranker_world);
+            $crate::__private::export_work_order_world!(Exported with_types_in $crate::__private::work_order_world);
         };
+    };
+    // What both have: one configured policy, and the interface that every ranker exports.
+    (@ranker $ranker:ty) => {
+        use $crate::__private::ranker_world::exports::issuecommand::policy::ranker;
+
+        ::std::thread_local!(static POLICY: $crate::__private::Slot<$ranker> = const { $crate::__private::Slot::empty() });
+
+        struct Exported;
+
+        impl ranker::Guest for Exported {
+            fn settings_schema() -> ::std::string::String {
+                <$ranker as $crate::Ranker>::settings_schema()
+            }
+
+            fn configure(settings: ::std::string::String) -> ::core::result::Result<(), ::std::string::String> {
+                POLICY.with(|policy| policy.fill(&settings, <$ranker as $crate::Ranker>::new))
+            }
+
+            fn score(now: u64) -> ::core::result::Result<ranker::Scores, ::std::string::String> {
+                POLICY.with(|policy| policy.ask(|it| $crate::__private::score_this_call(it, now)))
+            }
+
+            fn choose(now: u64) -> ::core::result::Result<ranker::Choice, ::std::string::String> {
+                POLICY.with(|policy| policy.ask(|it| $crate::__private::choose_this_call(it, now)))
+            }
+
+            fn explain(
+                now: u64,
+            ) -> ::core::result::Result<::std::vec::Vec<::std::vec::Vec<ranker::Reason>>, ::std::string::String> {
+                POLICY.with(|policy| policy.ask(|it| $crate::__private::explain_this_call(it, now)))
+            }
+        }
+
+        $crate::__private::export_ranker_world!(Exported with_types_in $crate::__private::ranker_world);
     };
 }

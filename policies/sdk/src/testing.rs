@@ -1,5 +1,7 @@
 //! Facts made by hand, for a policy's own unit tests: they run natively, without a server.
 
+mod follow_ups;
+
 use std::cell::OnceCell;
 
 use crate::column::{TextLists, Texts};
@@ -7,6 +9,7 @@ use crate::ranker::{explain_all, score_all};
 use crate::{Candidates, Claims, Instant, Ranker, RepoFilter, Repositories, Request, StaleRule, Verdict};
 
 pub use crate::wit::types::Reason;
+pub use follow_ups::{FollowUpFacts, OfferedWork, choose_work, follow_up, follow_ups};
 
 /// The present of facts made by hand: 2026-01-01, at noon UTC.
 pub const NOW: Instant = Instant::from_ms(1_767_268_800_000);

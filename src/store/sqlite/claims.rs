@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::columns::{json, ms, number, to_json};
 use super::events;
+use super::follow_ups;
 use super::issues;
 use super::writer::WriteTxn;
 use crate::domain::{
@@ -47,6 +48,11 @@ pub(super) fn insert(txn: &mut WriteTxn<'_>, wish: ClaimWish) -> Result<InsertOu
     {
         return already(txn.connection, claim);
     }
+    if let (Wanted::NextWork(_), Some(request_id)) = (&wish.wanted, &wish.request_id)
+        && follow_ups::by_request(txn.connection, &wish.agent, request_id)?.is_some()
+    {
+        return Ok(InsertOutcome::RequestGotFollowUp);
+    }
     match &wish.wanted {
         Wanted::Exactly(wanted) => {
             if let Some(issue) = open_issue(txn.connection, wanted)? {
@@ -61,7 +67,7 @@ pub(super) fn insert(txn: &mut WriteTxn<'_>, wish: ClaimWish) -> Result<InsertOu
                 None => Ok(InsertOutcome::NotOpen),
             }
         }
-        Wanted::FirstFree(candidates) => {
+        Wanted::FirstFree(candidates) | Wanted::NextWork(candidates) => {
             for candidate in candidates {
                 let past = past(txn.connection, candidate)?;
                 if past.finished {

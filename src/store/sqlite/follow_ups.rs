@@ -7,7 +7,8 @@ use super::columns::{json, ms, number, to_json};
 use super::events;
 use super::writer::WriteTxn;
 use crate::domain::{
-    EventDraft, EventKind, FollowUp, FollowUpStatus, FollowUpStep, IssueRef, Mover, RequestId, Timestamp, WorkItemId,
+    AgentId, EventDraft, EventKind, FollowUp, FollowUpStatus, FollowUpStep, IssueRef, Mover, RequestId, Timestamp,
+    WorkItemId,
 };
 use crate::store::{
     Change, FollowUpChange, FollowUpFilter, FollowUpInserted, FollowUpMoved, FollowUpTake, FollowUpTaken, Settlement,
@@ -71,9 +72,7 @@ fn make_room(txn: &mut WriteTxn<'_>, now: Timestamp) -> Result<()> {
 /// Gives the agent the first candidate that is on offer to it.
 pub(super) fn take(txn: &mut WriteTxn<'_>, wish: FollowUpTake) -> Result<FollowUpTaken> {
     if let Some(request_id) = &wish.request_id {
-        let row = params![wish.agent.as_str(), request_id.as_str()];
-        let known: Option<FollowUp> = txn.connection.prepare_cached(BY_REQUEST)?.query_row(row, record).optional()?;
-        if let Some(item) = known {
+        if let Some(item) = by_request(txn.connection, &wish.agent, request_id)? {
             return Ok(FollowUpTaken::Already(Box::new(item)));
         }
         if claims::by_request(txn.connection, &wish.agent, request_id)?.is_some() {
@@ -191,6 +190,12 @@ pub(super) fn list(connection: &Connection, filter: &FollowUpFilter) -> Result<V
             && filter.pr_number.is_none_or(|number| number == item.pr_number)
     };
     items.filter(|item| item.as_ref().map_or(true, admitted)).collect()
+}
+
+/// The follow-up that a request got before.
+pub(super) fn by_request(connection: &Connection, agent: &AgentId, request_id: &RequestId) -> Result<Option<FollowUp>> {
+    let row = params![agent.as_str(), request_id.as_str()];
+    connection.prepare_cached(BY_REQUEST)?.query_row(row, record).optional()
 }
 
 fn of_pull(connection: &Connection, pull: &IssueRef) -> Result<Vec<FollowUp>> {

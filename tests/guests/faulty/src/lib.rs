@@ -6,7 +6,7 @@ wit_bindgen::generate!({
     inline: "
         package stranger:faulty;
         world everything {
-            include issuecommand:policy/ranker-policy@0.1.0;
+            include issuecommand:policy/ranker-with-work-order@0.1.0;
             include issuecommand:policy/stale-rule-policy@0.1.0;
             include issuecommand:policy/repo-filter-policy@0.1.0;
         }
@@ -178,6 +178,57 @@ impl ranker::Guest for Faulty {
         };
         let rows = if fault == "short" { 0..numbers.len() - 1 } else { 0..numbers.len() };
         Ok(rows.map(|row| vec![reason(row)]).collect())
+    }
+}
+
+/// What a ranker may leave out; a test does.
+#[cfg(all())]
+mod work_order {
+    use super::exports::issuecommand::policy::work_order as wit;
+    use super::issuecommand::policy::{follow_ups, request};
+    use super::{Faulty, exclusions, fault, misbehave, skip};
+
+    impl wit::Guest for Faulty {
+        /// Turns the feedback round; what is not from a claim of the agent waits for the issues.
+        fn choose_work(now: u64) -> Result<wit::WorkChoice, String> {
+            let fault = fault("choose-work", now);
+            misbehave(&fault)?;
+            let rows = follow_ups::count();
+            let own = follow_ups::from_own_claim();
+            let mut choice = wit::WorkChoice {
+                order: (0..rows).rev().collect(),
+                after_issues: (0..rows).filter(|row| !own[*row as usize]).collect(),
+                skipped: exclusions(&fault, rows),
+            };
+            match fault.as_str() {
+                "trap_alone" if rows == 1 => misbehave("trap")?,
+                "unknown_row" => choice.order = vec![rows],
+                "twice" => choice.order = vec![0, 0],
+                "unknown_row_after" => choice.after_issues = vec![rows],
+                "twice_after" => choice.after_issues = vec![0, 0],
+                "tell" => choice.skipped = (0..rows).map(|row| skip(row, told(row as usize))).collect(),
+                _ => {}
+            }
+            Ok(choice)
+        }
+    }
+
+    /// Everything that is to be seen of a row.
+    fn told(row: usize) -> String {
+        let (repos, kinds, logins) = (follow_ups::repos(), follow_ups::kinds(), follow_ups::requested_by());
+        let name = |column: &super::issuecommand::policy::types::TextColumn| {
+            column.names[column.ids[row] as usize].clone()
+        };
+        [
+            format!("{}#{}", name(&repos), follow_ups::numbers()[row]),
+            name(&kinds),
+            name(&logins),
+            follow_ups::from_own_claim()[row].to_string(),
+            follow_ups::created_at()[row].to_string(),
+            follow_ups::pushed()[row].to_string(),
+            format!("{}{}{:?}", request::agent(), request::agent_claim_count(), request::agent_claim_repos()),
+        ]
+        .join("|")
     }
 }
 
