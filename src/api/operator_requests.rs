@@ -20,10 +20,8 @@ const TOKEN_DAYS_MAX: u64 = 3650;
 #[serde(deny_unknown_fields)]
 pub(super) struct ClaimHistoryFields {
     /// Only of this agent.
-    #[schemars(with = "Option<String>")]
     agent_id: Option<AgentId>,
     /// Only in this owner/name.
-    #[schemars(with = "Option<String>")]
     repo: Option<RepoName>,
     /// 50 unless you say.
     #[schemars(with = "Option<u64>", range(min = 1, max = 200))]
@@ -64,7 +62,7 @@ fn place(cursor: &str) -> Result<ClaimHistoryPlace, FieldError> {
 #[serde(deny_unknown_fields)]
 pub(super) struct OperatorReleaseFields {
     /// Any active claim.
-    #[schemars(with = "String")]
+    #[schemars(with = "ClaimId")]
     claim_id: Option<ClaimId>,
     /// Why, for the history.
     note: Option<String>,
@@ -80,10 +78,10 @@ impl OperatorReleaseFields {
 #[serde(deny_unknown_fields)]
 pub(super) struct OperatorReassignFields {
     /// Any active claim.
-    #[schemars(with = "String")]
+    #[schemars(with = "ClaimId")]
     claim_id: Option<ClaimId>,
     /// The new owner.
-    #[schemars(with = "String")]
+    #[schemars(with = "AgentId")]
     agent_id: Option<AgentId>,
     /// Why, for the history.
     note: Option<String>,
@@ -101,7 +99,6 @@ impl OperatorReassignFields {
 #[serde(deny_unknown_fields)]
 pub(super) struct TokenCreateFields {
     /// The agent it speaks for; without one it may name any.
-    #[schemars(with = "Option<String>")]
     agent_id: Option<AgentId>,
     #[schemars(with = "String", extend("enum" = ["read", "claim", "admin"]))]
     scope: Option<String>,
@@ -135,7 +132,7 @@ impl TokenCreateFields {
 #[serde(deny_unknown_fields)]
 pub(super) struct TokenRevokeFields {
     /// From the list of tokens.
-    #[schemars(with = "String")]
+    #[schemars(with = "TokenId")]
     token_id: Option<TokenId>,
 }
 

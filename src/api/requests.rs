@@ -14,17 +14,15 @@ use crate::store::{ClaimFilter, FollowUpFilter, IssueFilter};
 #[serde(deny_unknown_fields)]
 pub(super) struct NextFields {
     /// Your name; keep it for all calls.
-    #[schemars(with = "String")]
+    #[schemars(with = "AgentId")]
     agent_id: Option<AgentId>,
     /// Only in this owner/name.
-    #[schemars(with = "Option<String>")]
     repo: Option<RepoName>,
     /// Only with this label.
     label: Option<String>,
     /// Only in this milestone (title).
     milestone: Option<String>,
     /// Any id you choose; a retry with it gets the same claim.
-    #[schemars(with = "Option<String>")]
     request_id: Option<RequestId>,
 }
 
@@ -44,15 +42,14 @@ impl NextFields {
 #[serde(deny_unknown_fields)]
 pub(super) struct ClaimFields {
     /// Your name; keep it for all calls.
-    #[schemars(with = "String")]
+    #[schemars(with = "AgentId")]
     agent_id: Option<AgentId>,
     /// owner/name
-    #[schemars(with = "String")]
+    #[schemars(with = "RepoName")]
     repo: Option<RepoName>,
-    #[schemars(with = "u64", range(min = 1))]
+    #[schemars(with = "IssueNumber")]
     issue_number: Option<WholeNumber>,
     /// Any id you choose; a retry with it gets the same claim.
-    #[schemars(with = "Option<String>")]
     request_id: Option<RequestId>,
 }
 
@@ -69,10 +66,10 @@ impl ClaimFields {
 #[serde(deny_unknown_fields)]
 pub(super) struct UpdateFields {
     /// From the claim.
-    #[schemars(with = "String")]
+    #[schemars(with = "ClaimId")]
     claim_id: Option<ClaimId>,
     /// Your name, as when you claimed.
-    #[schemars(with = "String")]
+    #[schemars(with = "AgentId")]
     agent_id: Option<AgentId>,
     /// The present status again renews the lease.
     #[schemars(with = "String", extend("enum" = ["in_progress", "pr_submitted", "pr_merged", "closed", "released"]))]
@@ -99,10 +96,10 @@ impl UpdateFields {
 #[serde(deny_unknown_fields)]
 pub(super) struct ReleaseFields {
     /// From the claim.
-    #[schemars(with = "String")]
+    #[schemars(with = "ClaimId")]
     claim_id: Option<ClaimId>,
     /// Your name, as when you claimed.
-    #[schemars(with = "String")]
+    #[schemars(with = "AgentId")]
     agent_id: Option<AgentId>,
     /// Why, for the history.
     reason: Option<String>,
@@ -124,7 +121,7 @@ impl ReleaseFields {
 #[serde(deny_unknown_fields)]
 pub(super) struct MyClaimsFields {
     /// Your name, as when you claimed.
-    #[schemars(with = "String")]
+    #[schemars(with = "AgentId")]
     agent_id: Option<AgentId>,
 }
 
@@ -138,10 +135,8 @@ impl MyClaimsFields {
 #[serde(deny_unknown_fields)]
 pub(super) struct ClaimFilterFields {
     /// Only of this agent.
-    #[schemars(with = "Option<String>")]
     agent_id: Option<AgentId>,
     /// Only in this owner/name.
-    #[schemars(with = "Option<String>")]
     repo: Option<RepoName>,
     /// Only in this status.
     #[schemars(extend("enum" = ["claimed", "in_progress", "pr_submitted", "pr_merged", "stale"]))]
@@ -159,7 +154,7 @@ impl ClaimFilterFields {
 #[serde(deny_unknown_fields)]
 pub(super) struct ClaimDetailsFields {
     /// From the claim.
-    #[schemars(with = "String")]
+    #[schemars(with = "ClaimId")]
     claim_id: Option<ClaimId>,
 }
 
@@ -173,7 +168,7 @@ impl ClaimDetailsFields {
 #[serde(deny_unknown_fields)]
 pub(super) struct MyWorkFields {
     /// Your name, as when you claimed.
-    #[schemars(with = "String")]
+    #[schemars(with = "AgentId")]
     agent_id: Option<AgentId>,
 }
 
@@ -187,16 +182,14 @@ impl MyWorkFields {
 #[serde(deny_unknown_fields)]
 pub(super) struct FollowUpFilterFields {
     /// Only in this owner/name.
-    #[schemars(with = "Option<String>")]
     repo: Option<RepoName>,
     /// Only in this status.
     #[schemars(extend("enum" = ["queued", "claimed", "in_progress", "stale"]))]
     status: Option<String>,
     /// Only of this agent.
-    #[schemars(with = "Option<String>")]
     claimed_by_agent_id: Option<AgentId>,
     /// Only on this pull request.
-    #[schemars(with = "Option<u64>", range(min = 1))]
+    #[schemars(with = "Option<IssueNumber>")]
     pr_number: Option<WholeNumber>,
 }
 
@@ -218,10 +211,10 @@ impl FollowUpFilterFields {
 #[serde(deny_unknown_fields)]
 pub(super) struct UpdateFollowUpFields {
     /// From the follow-up.
-    #[schemars(with = "String")]
+    #[schemars(with = "WorkItemId")]
     work_item_id: Option<WorkItemId>,
     /// Your name; keep it for all calls.
-    #[schemars(with = "String")]
+    #[schemars(with = "AgentId")]
     agent_id: Option<AgentId>,
     #[schemars(with = "String", extend("enum" = ["claimed", "in_progress", "done", "dismissed", "stale"]))]
     status: Option<String>,
@@ -244,7 +237,7 @@ impl UpdateFollowUpFields {
 #[serde(deny_unknown_fields)]
 pub(super) struct IssueFilterFields {
     /// owner/name
-    #[schemars(with = "String")]
+    #[schemars(with = "RepoName")]
     repo: Option<RepoName>,
     /// Only with this label.
     label: Option<String>,
@@ -276,9 +269,9 @@ impl IssueFilterFields {
 #[serde(deny_unknown_fields)]
 pub(super) struct IssueFields {
     /// owner/name
-    #[schemars(with = "String")]
+    #[schemars(with = "RepoName")]
     repo: Option<RepoName>,
-    #[schemars(with = "u64", range(min = 1))]
+    #[schemars(with = "IssueNumber")]
     issue_number: Option<WholeNumber>,
 }
 
@@ -307,7 +300,7 @@ impl RepoListFields {
 #[serde(deny_unknown_fields)]
 pub(super) struct DecisionFields {
     /// From the claim.
-    #[schemars(with = "String")]
+    #[schemars(with = "DecisionId")]
     decision_id: Option<DecisionId>,
 }
 

@@ -1,6 +1,7 @@
 //! What agents ask of the claim manager, and what it answers: outcomes, not errors, wherever an
 //! agent may rightly meet them.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::{
@@ -116,7 +117,7 @@ pub enum UpdateOutcome {
 }
 
 /// What GitHub says of a step that cannot be undone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verification {
     /// GitHub confirms it.
@@ -157,7 +158,7 @@ pub struct IssueDetails {
 }
 
 /// How the server is doing.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Health {
     /// Since it started.
     pub uptime_seconds: u64,
@@ -182,7 +183,7 @@ pub struct Health {
 }
 
 /// The policies in force, and why the newest edit is not.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct PolicyHealth {
     /// The ranker's source and digest.
     pub ranker: String,

@@ -5,6 +5,7 @@ mod record;
 use std::fmt;
 
 use chrono::TimeDelta;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{AgentId, ClaimId, DecisionId, Issue, IssueNumber, IssueRef, RepoName, Timestamp};
@@ -16,7 +17,7 @@ pub const LEASE_EPOCH_FIRST: u64 = 1;
 
 /// Where a claim stands. `claimed → in_progress → pr_submitted → pr_merged → closed` is the way of
 /// finished work; `stale` is a lapsed hold that still blocks others; `closed` and `released` are the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClaimStatus {
     /// Held, work not begun.
@@ -154,7 +155,7 @@ pub enum TransitionError {
 }
 
 /// The time bound of a claim, and its fencing token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Lease {
     /// Grows with every grant on the same issue, so that a late owner can be told from the present one.
     pub epoch: u64,
@@ -170,7 +171,7 @@ impl Lease {
 }
 
 /// One entry of a claim's history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusEntry {
     /// The status entered.
     pub status: ClaimStatus,
@@ -182,7 +183,7 @@ pub struct StatusEntry {
 }
 
 /// The exclusive hold of one agent on one issue.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Claim {
     /// Its identity.
     pub claim_id: ClaimId,

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{AgentId, DecisionId, IssueNumber, IssueRef, RepoName, Timestamp};
 
 /// Which policy, with which settings, decided.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyStamp {
     /// Where it came from: `builtin:rules`, or a file.
     pub source: String,
@@ -18,7 +19,7 @@ pub struct PolicyStamp {
 }
 
 /// One term of a score, in the policy's own words.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Reason {
     /// The rule that spoke.
     pub rule: String,
@@ -30,7 +31,7 @@ pub struct Reason {
 }
 
 /// One candidate of the short list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DecisionRow {
     /// The candidate's repository.
     pub repo: RepoName,
@@ -61,7 +62,7 @@ impl DecisionRow {
 }
 
 /// The recorded reasons of one pick.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Decision {
     /// Its identity.
     pub decision_id: DecisionId,
@@ -89,7 +90,7 @@ impl Decision {
 const FOLLOW_UP_REASON_COUNT_MAX: usize = 5;
 
 /// Why there is nothing for an agent: how many issues fell to each reason, within what it asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Empty {
     /// Open issues within the request.
     pub open: usize,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
@@ -45,7 +46,7 @@ impl<'de> Deserialize<'de> for EventSeq {
 macro_rules! event_kinds {
     ($($(#[$doc:meta])* $variant:ident = $word:literal),+ $(,)?) => {
         /// The kind of an event: the contract's words.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         pub enum EventKind {
             $($(#[$doc])* #[serde(rename = $word)] $variant,)+
         }
@@ -129,7 +130,7 @@ impl fmt::Display for EventKind {
 }
 
 /// An event before the store gave it its place.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EventDraft {
     /// What happened.
     #[serde(rename = "type")]
@@ -209,7 +210,7 @@ impl EventDraft {
 }
 
 /// Something that happened, in its place.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// Its place in the order of all events.
     pub event_id: EventSeq,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{AgentId, ClaimId, Feedback, FeedbackKind, IssueNumber, RepoName, Timestamp, WorkItemId};
@@ -12,7 +13,7 @@ const SUMMARY_CHARS_MAX: usize = 200;
 const COMMENT_CHARS_MAX: usize = 4_000;
 
 /// Where a follow-up stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FollowUpStatus {
     /// Waiting for an agent.
@@ -131,7 +132,7 @@ pub enum FollowUpRefusal {
 }
 
 /// One entry of a follow-up's history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FollowUpEntry {
     /// The status entered.
     pub status: FollowUpStatus,
@@ -143,7 +144,7 @@ pub struct FollowUpEntry {
 }
 
 /// For whom a follow-up is kept first: the agent whose claim made the pull request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reservation {
     /// That agent.
     pub agent_id: AgentId,
@@ -152,7 +153,7 @@ pub struct Reservation {
 }
 
 /// Review feedback on a pull request, on its way to an agent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FollowUp {
     /// Its identity.
     pub work_item_id: WorkItemId,

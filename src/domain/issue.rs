@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{IssueNumber, IssueRef, RepoName, Timestamp};
 
 /// Whether work on an issue is still wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum IssueState {
     /// Open on GitHub when last seen.
@@ -17,7 +18,7 @@ pub enum IssueState {
 }
 
 /// A comment below an issue.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Comment {
     /// Who wrote it: a GitHub login, `ghost` for a deleted account.
     pub author: String,
@@ -31,7 +32,7 @@ pub struct Comment {
 }
 
 /// A synced issue, whole. Never a pull request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Issue {
     /// The repository.
     pub repo: RepoName,

@@ -12,6 +12,7 @@ mod issue;
 mod names;
 mod pull;
 mod repo;
+mod schemas;
 mod time;
 mod token;
 

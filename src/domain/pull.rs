@@ -1,5 +1,6 @@
 //! Pull requests and the feedback on them, as GitHub last told of them: read, or delivered by a webhook.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{IssueNumber, IssueRef, RepoName, Timestamp, closing};
@@ -69,7 +70,7 @@ impl PullRequest {
 }
 
 /// What kind of feedback a follow-up came from: the contract's `source_event_type`, most urgent first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FeedbackKind {
     /// A review that asks for changes.

@@ -1,17 +1,18 @@
 //! The HTTP door: routes, gate and event stream over an accept loop of our own.
 //!
-//! [`routes`] is the table of contents. A request meets the gate first (authentication, then the rate
+//! [`table`] is the table of contents. A request meets the gate first (authentication, then the rate
 //! limit), then its route; [`serve()`] bounds what a connection may cost.
 
 mod answer;
 mod gate;
-mod operator;
+mod openapi;
 mod operator_client;
 mod origin;
 mod routes;
 mod serve;
 mod sse;
 mod state;
+mod table;
 mod webhook;
 mod write_timeout;
 

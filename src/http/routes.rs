@@ -2,17 +2,18 @@
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection};
-use axum::extract::{FromRequest, Path, Query, Request, State};
+use axum::extract::rejection::{BytesRejection, RawPathParamsRejection};
+use axum::extract::{FromRequest, Query, RawPathParams, Request, State};
 use axum::http::HeaderMap;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, patch, post};
+use axum::routing::{MethodFilter, MethodRouter, any, get, on};
 use serde_json::{Value, json};
 
 use super::answer::body_failure;
 use super::state::HttpState;
-use super::{gate, operator, sse, webhook};
+use super::table::{ROUTES, Route};
+use super::{gate, openapi, sse, webhook};
 use crate::api::{Answer, Call, Caller, Failure, FieldError, Fields, Identity, fields_from_json};
 use crate::domain::AgentId;
 use crate::mcp::{self, McpDoor};
@@ -21,138 +22,65 @@ use crate::mcp::{self, McpDoor};
 pub fn router(state: &HttpState) -> Router {
     let mcp = McpDoor::new(state.api.clone(), &state.server, state.profile, state.shutdown.clone());
     let mcp = move |request: Request| async move { mcp.answer(request).await };
-    let mut routes = Router::new();
+    let mut routes = Router::new().route("/sse", get(sse::stream));
+    for route in ROUTES {
+        routes = routes.route(route.path, carry(route));
+    }
     if state.webhooks.enabled {
         routes = routes.route(&state.webhooks.path, webhook::route(state.webhooks.body_bytes_max));
     }
     routes
-        .route("/api/repos", get(repos))
-        .route("/api/repos/{owner}/{repo}/issues", get(open_issues))
-        .route("/api/issues/{owner}/{repo}/{number}", get(issue_details))
-        .route("/api/next", post(next))
-        .route("/api/next-work", post(next_work))
-        .route("/api/followups", get(follow_ups))
-        .route("/api/followups/{work_item_id}", patch(update_follow_up))
-        .route("/api/my-work", get(my_work))
-        .route("/api/claims", get(claims).post(claim))
-        .route("/api/claims/history", get(claim_history))
-        .route("/api/claims/{claim_id}", patch(update).delete(release))
-        .route("/api/decisions/{decision_id}", get(decision))
-        .route("/api/health", get(health))
-        .route("/sse", get(sse::stream))
-        .merge(operator::routes())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_path)
         .with_state(state.clone())
+        .merge(openapi::page(&state.webhooks))
         .route("/mcp", any(mcp))
         .layer(middleware::from_fn_with_state(state.clone(), gate::gate))
 }
 
-pub(super) async fn no_such_path() -> Answer {
+async fn no_such_path() -> Answer {
     Failure::NoSuchPath.into()
 }
 
-async fn next(State(state): State<HttpState>, asked: Asked) -> Response {
-    asked.of(&state, Call::Next, []).await
-}
-
-async fn next_work(State(state): State<HttpState>, asked: Asked) -> Response {
-    asked.of(&state, Call::NextWork, []).await
-}
-
-async fn my_work(State(state): State<HttpState>, asked: Asked) -> Response {
-    asked.of(&state, Call::MyWork, []).await
-}
-
-async fn follow_ups(State(state): State<HttpState>, asked: Asked) -> Response {
-    asked.of(&state, Call::FollowUps, []).await
-}
-
-async fn update_follow_up(State(state): State<HttpState>, path: OnePart, asked: Asked) -> Response {
-    match path {
-        Ok(Path(id)) => asked.of(&state, Call::UpdateFollowUp, [("work_item_id", id)]).await,
-        Err(_) => no_such_path().await.into_response(),
-    }
-}
-
-async fn claim(State(state): State<HttpState>, asked: Asked) -> Response {
-    asked.of(&state, Call::Claim, []).await
-}
-
-async fn update(State(state): State<HttpState>, path: OnePart, asked: Asked) -> Response {
-    match path {
-        Ok(Path(claim_id)) => asked.of(&state, Call::Update, [("claim_id", claim_id)]).await,
-        Err(_) => no_such_path().await.into_response(),
-    }
-}
-
-async fn release(State(state): State<HttpState>, path: OnePart, asked: Asked) -> Response {
-    match path {
-        Ok(Path(claim_id)) => asked.of(&state, Call::Release, [("claim_id", claim_id)]).await,
-        Err(_) => no_such_path().await.into_response(),
-    }
-}
-
-async fn claims(State(state): State<HttpState>, asked: Asked) -> Response {
-    asked.of(&state, Call::Claims, []).await
-}
-
-async fn claim_history(State(state): State<HttpState>, asked: Asked) -> Response {
-    asked.of(&state, Call::ClaimHistory, []).await
-}
-
-async fn repos(State(state): State<HttpState>, asked: Asked) -> Response {
-    asked.of(&state, Call::Repos, []).await
-}
-
-async fn open_issues(
-    State(state): State<HttpState>,
-    path: Result<Path<(String, String)>, PathRejection>,
-    asked: Asked,
-) -> Response {
-    match path {
-        Ok(Path((owner, repo))) => asked.of(&state, Call::OpenIssues, [("repo", format!("{owner}/{repo}"))]).await,
-        Err(_) => no_such_path().await.into_response(),
-    }
-}
-
-async fn issue_details(
-    State(state): State<HttpState>,
-    path: Result<Path<(String, String, String)>, PathRejection>,
-    asked: Asked,
-) -> Response {
-    match path {
-        Ok(Path((owner, repo, number))) => {
-            let parts = [("repo", format!("{owner}/{repo}")), ("issue_number", number)];
-            asked.of(&state, Call::IssueDetails, parts).await
+/// Carries the fields of a request to the call of its route.
+fn carry(route: &'static Route) -> MethodRouter<HttpState> {
+    let handler = move |State(state): State<HttpState>,
+                        parts: Result<RawPathParams, RawPathParamsRejection>,
+                        asked: Asked| async move {
+        match parts {
+            Ok(parts) => asked.of(&state, route.call, &parts).await,
+            // What is no text is no path of ours.
+            Err(_) => no_such_path().await.into_response(),
         }
-        Err(_) => no_such_path().await.into_response(),
+    };
+    let method = MethodFilter::try_from((route.method)()).expect("the table names methods that axum knows");
+    on(method, handler)
+}
+
+/// The fields that the parts of a path are: owner and name are one repository, a number is an issue's.
+fn path_fields(parts: &RawPathParams) -> Vec<(&str, String)> {
+    let mut fields: Vec<(&str, String)> = Vec::new();
+    for (name, part) in parts {
+        match (name, fields.last_mut()) {
+            ("owner", _) => fields.push(("repo", part.to_owned())),
+            ("repo", Some((_, repo))) => *repo = format!("{repo}/{part}"),
+            ("number", _) => fields.push(("issue_number", part.to_owned())),
+            _ => fields.push((name, part.to_owned())),
+        }
     }
+    fields
 }
-
-async fn decision(State(state): State<HttpState>, path: OnePart, asked: Asked) -> Response {
-    match path {
-        Ok(Path(decision_id)) => asked.of(&state, Call::Decision, [("decision_id", decision_id)]).await,
-        Err(_) => no_such_path().await.into_response(),
-    }
-}
-
-async fn health(State(state): State<HttpState>, asked: Asked) -> Response {
-    asked.of(&state, Call::Health, []).await
-}
-
-pub(super) type OnePart = Result<Path<String>, PathRejection>;
 
 /// What a request asks: the fields of its query and its body, and who says so.
-pub(super) struct Asked(Result<(Fields, Caller), Failure>);
+struct Asked(Result<(Fields, Caller), Failure>);
 
 impl Asked {
     /// Asks `call` with these fields and those of the path.
-    pub(super) async fn of<const N: usize>(self, state: &HttpState, call: Call, path: [(&str, String); N]) -> Response {
+    async fn of(self, state: &HttpState, call: Call, path: &RawPathParams) -> Response {
         let answer = match self.0 {
             Ok((mut fields, caller)) => {
                 let mut refused = None;
-                for (name, part) in path {
+                for (name, part) in path_fields(path) {
                     if fields.insert(name.to_owned(), part.into()).is_some() {
                         refused = Some(twice(name));
                     }

@@ -100,7 +100,7 @@ impl ToolSpec {
         if let Some(Value::Object(fields)) = schema.get_mut("properties") {
             fields.retain(|name, _| !self.unlisted.contains(&name.as_str()));
             for (name, field) in fields.iter_mut().filter_map(|(name, field)| Some((name, field.as_object_mut()?))) {
-                field.retain(|key, _| key != "minimum" && key != "maximum");
+                field.retain(|key, _| matches!(key.as_str(), "type" | "description" | "enum" | "items"));
                 // Of all fields only a repository's name has a form that its own name does not tell.
                 if name != "repo" || !is_required(name) {
                     field.remove("description");

@@ -1,5 +1,6 @@
 //! The form in which state is written.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::claims::ClaimStock;
@@ -12,7 +13,7 @@ pub const FORMAT: &str = "issuecommand.state";
 pub const VERSION: u64 = 2;
 
 /// Everything that an import can take.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Envelope {
     format: &'static str,
     version: u64,

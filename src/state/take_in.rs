@@ -1,5 +1,6 @@
 //! Bringing what was read into a store.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::reading::{Reading, Refusal};
@@ -11,7 +12,7 @@ use crate::store::{ImportOutcome, StoreError};
 const BATCH_COUNT_MAX: usize = 200;
 
 /// A claim that was not taken in, and stays what it is here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Skipped {
     /// Where it stood.
     pub place: String,
@@ -22,7 +23,7 @@ pub struct Skipped {
 }
 
 /// What an import did, or would do.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ImportReport {
     /// Claims that are here now and were not before.
     pub taken: usize,

@@ -7,6 +7,7 @@ mod standin;
 
 mod accept;
 mod contract;
+mod described;
 mod events;
 mod follow_ups;
 mod gate;

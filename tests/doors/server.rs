@@ -21,6 +21,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use crate::described;
+
 /// The key of every test server.
 pub const KEY: &str = "a-key-for-tests";
 /// Longest wait for what must happen.
@@ -155,13 +157,17 @@ impl Server {
     }
 }
 
-/// Sends a request; its status and body, in which nothing is null.
+/// Sends a request; its status and body, in which nothing is null, and which is as the description of the
+/// API says.
 pub async fn sent(request: RequestBuilder) -> (u16, Value) {
-    let response = request.timeout(DEADLINE).send().await.unwrap();
+    let request = request.timeout(DEADLINE).build().unwrap();
+    let (method, url) = (request.method().clone(), request.url().clone());
+    let response = reqwest::Client::new().execute(request).await.unwrap();
     let status = response.status().as_u16();
     let text = response.text().await.unwrap();
     let body = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{status} {text:?} is no JSON: {error}"));
     assert!(!holds_null(&body), "absent fields are omitted, never null: {text}");
+    described::hold(&method, &url, status, &body).await;
     (status, body)
 }
 
