@@ -33,7 +33,7 @@ pub use feed::{EventCursor, EventStep};
 pub use follow_ups::{FollowUpOutcome, FollowUpUpdate, WorkOutcome};
 pub use index::Index;
 pub use manager::ClaimManager;
-pub use operations::{ClaimStock, Operations, TokenMade, TokenWish};
+pub use operations::{Operations, Stock, TokenMade, TokenWish};
 pub use pulls::{FeedbackOutcome, PullChange, PullOutcome};
 pub use requests::{
     ClaimOutcome, ClaimRequest, CloseError, Health, IssueDetails, ManagerError, NextOutcome, NextRequest, PolicyHealth,

@@ -1,5 +1,6 @@
 //! A follow-up: review feedback on a pull request that some agent should answer.
 
+mod record;
 mod status;
 mod step;
 mod words;
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{AgentId, ClaimId, Feedback, FeedbackKind, IssueNumber, RepoName, Timestamp, WorkItemId};
 
+pub use record::{FollowUpRecord, FollowUpRecordError};
 pub use status::FollowUpStatus;
 pub use step::{FollowUpRefusal, FollowUpStep, Mover};
 
@@ -141,6 +143,17 @@ impl FollowUp {
     pub fn is_for(&self, agent: &AgentId, now: Timestamp) -> bool {
         let kept_for_another = |kept: &Reservation| kept.agent_id != *agent && now < kept.until;
         self.status.is_on_offer() && !self.reserved.as_ref().is_some_and(kept_for_another)
+    }
+
+    /// Learns which claim its pull request came from, and for whom it is kept from now on. `false` when one
+    /// is known already: that one stays. Moves nothing, and renews nothing.
+    pub fn link(&mut self, claim_id: ClaimId, reserved: Option<Reservation>) -> bool {
+        let is_news = self.claim_id.is_none();
+        if is_news {
+            self.claim_id = Some(claim_id);
+            self.reserved = reserved;
+        }
+        is_news
     }
 
     /// Takes one step: the only place where a status changes. `true` when the status is another now.

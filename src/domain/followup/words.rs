@@ -3,9 +3,9 @@
 use crate::domain::{Feedback, FeedbackKind};
 
 /// Longest summary, in characters: what a model needs in order to know what is asked.
-const SUMMARY_CHARS_MAX: usize = 200;
+pub(super) const SUMMARY_CHARS_MAX: usize = 200;
 /// Longest text of one comment that is kept, in characters; the rest stands on GitHub.
-const COMMENT_CHARS_MAX: usize = 4_000;
+pub(super) const COMMENT_CHARS_MAX: usize = 4_000;
 
 /// What is asked, in one line: the first line of the text that says something.
 pub(super) fn summary(feedback: &Feedback) -> String {
@@ -36,8 +36,8 @@ pub(super) fn comment(feedback: &Feedback) -> Option<String> {
     Some(cut(&text, COMMENT_CHARS_MAX))
 }
 
-/// `text`, or its beginning and a sign that it goes on.
-fn cut(text: &str, chars_max: usize) -> String {
+/// `text`, or its beginning and a sign that it goes on. What was cut before is cut to the same.
+pub(super) fn cut(text: &str, chars_max: usize) -> String {
     match text.char_indices().nth(chars_max) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
