@@ -127,12 +127,13 @@ async fn import(operations: &Operations, fields: Fields) -> Result<Answer, Failu
     let fields = read::<ImportFields>(fields)?;
     fields.check()?;
     let dry_run = fields.dry_run.is_some_and(|flag| flag.0);
-    let reading = state::Reading::of_parts(
-        fields.claims.unwrap_or_default(),
-        fields.history.unwrap_or_default(),
-        fields.followups.unwrap_or_default(),
-        operations.now(),
-    );
+    let parts = state::Parts {
+        claims: fields.claims.unwrap_or_default(),
+        history: fields.history.unwrap_or_default(),
+        followups: fields.followups.unwrap_or_default(),
+        followup_history: fields.followup_history.unwrap_or_default(),
+    };
+    let reading = state::Reading::of_parts(parts, operations.now());
     let report = state::take_in(operations, reading, dry_run).await.map_err(ManagerError::from)?;
     Ok(Answer::found(json!({ "ok": true, "dry_run": dry_run, "report": report })))
 }

@@ -155,6 +155,9 @@ pub(super) struct ImportFields {
     /// Follow-ups, as exported.
     #[schemars(with = "Option<Vec<Value>>")]
     pub(super) followups: Option<Vec<Value>>,
+    /// Follow-ups that ended, as exported.
+    #[schemars(with = "Option<Vec<Value>>")]
+    pub(super) followup_history: Option<Vec<Value>>,
     /// Only say what would happen.
     #[schemars(with = "Option<bool>")]
     pub(super) dry_run: Option<Flag>,

@@ -3,12 +3,16 @@
 //!
 //! The board never decides a claim. It says what to try, in which order; the store decides.
 
+mod claims;
+mod waiting;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::order::{Order, OrderKey, Question, Slot, Standing, answers};
 use super::shelf::Shelf;
 use crate::domain::{AgentId, Claim, ClaimId, ClaimStatus, Empty, IssueFacts, IssueRef, Repo, RepoName, Timestamp};
+
 use crate::policy::{Scored, Shortlisted};
 use crate::store::{Change, Snapshot};
 
@@ -48,14 +52,6 @@ pub(super) struct Shortlist {
     pub(super) slots: Vec<Slot>,
     /// Where the next page begins; `None` at the end.
     pub(super) next: Option<OrderKey>,
-}
-
-/// Issues to be scored, as they were when they were taken.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    slots: Vec<Slot>,
-    pub(super) facts: Vec<Arc<IssueFacts>>,
-    generation: u64,
 }
 
 /// Counts for the health page.
@@ -122,82 +118,6 @@ impl Board {
         }
     }
 
-    /// Whether anything waits for a policy: issues for a score, repositories for the filter.
-    pub(super) fn has_work(&self, now: Timestamp) -> bool {
-        !self.unscored.is_empty() || !self.unjudged.is_empty() || self.next_expiry().is_some_and(|at| at <= now)
-    }
-
-    /// When the next score runs out.
-    pub(super) fn next_expiry(&self) -> Option<Timestamp> {
-        self.expiries.first().map(|(at, _)| *at)
-    }
-
-    /// Takes up to `limit` issues that need a score at `now`.
-    pub(super) fn take_unscored(&mut self, limit: usize, now: Timestamp) -> Batch {
-        while let Some(&(at, slot)) = self.expiries.first()
-            && at <= now
-        {
-            self.expiries.pop_first();
-            self.unscored.insert(slot);
-        }
-        let slots: Vec<Slot> = self.unscored.iter().copied().take(limit).collect();
-        let mut batch = Batch { generation: self.generation, ..Batch::default() };
-        for slot in slots {
-            self.unscored.remove(&slot);
-            if let Some(row) = self.row(slot) {
-                batch.facts.push(Arc::clone(&row.facts));
-                batch.slots.push(slot);
-            }
-        }
-        batch
-    }
-
-    /// Notes scores, except of issues that changed meanwhile: those wait for a score already. A batch
-    /// taken under an earlier set of policies is dropped, since the newer set scored everything.
-    pub(super) fn note_scores(&mut self, batch: Batch, scores: Vec<Scored>) {
-        if batch.generation != self.generation {
-            return;
-        }
-        for ((slot, facts), scored) in batch.slots.into_iter().zip(batch.facts).zip(scores) {
-            if self.row(slot).is_some_and(|row| Arc::ptr_eq(&row.facts, &facts)) {
-                self.set_score(slot, Some(scored));
-                self.place(slot);
-            }
-        }
-    }
-
-    /// Puts repositories back that the filter failed on: what was said of them before holds.
-    pub(super) fn put_back_unjudged(&mut self, repos: Vec<Repo>) {
-        self.unjudged.extend(repos.into_iter().map(|repo| repo.full_name));
-    }
-
-    /// Takes repositories that the filter has yet to see.
-    pub(super) fn take_unjudged(&mut self) -> Vec<Repo> {
-        let names = std::mem::take(&mut self.unjudged);
-        names.iter().filter_map(|name| self.repos.get(name)).map(|row| row.repo.clone()).collect()
-    }
-
-    /// Notes the filter's word on repositories: why each does not take part, if so.
-    pub(super) fn note_exclusions(&mut self, verdicts: impl IntoIterator<Item = (RepoName, Option<Arc<str>>)>) {
-        let mut changed = HashSet::new();
-        for (name, exclusion) in verdicts {
-            if let Some(row) = self.repos.get_mut(&name)
-                && row.exclusion != exclusion
-            {
-                row.exclusion = exclusion;
-                changed.insert(name);
-            }
-        }
-        if changed.is_empty() {
-            return;
-        }
-        for index in 0..self.rows.len() {
-            if self.rows[index].as_ref().is_some_and(|row| changed.contains(&row.facts.issue.repo)) {
-                self.place(slot_of(index));
-            }
-        }
-    }
-
     /// Up to `limit` issues on offer in answer to `question`, best first, from behind `after`,
     /// without those that `passed` names.
     pub(super) fn shortlist(
@@ -244,34 +164,6 @@ impl Board {
     /// Whether the issue is known as open.
     pub(super) fn is_open(&self, issue: &IssueRef) -> bool {
         self.by_issue.contains_key(issue)
-    }
-
-    /// Every live claim.
-    pub(super) fn claims(&self) -> impl Iterator<Item = &Arc<Claim>> {
-        self.claims.values()
-    }
-
-    /// The live claim on `issue`.
-    pub(super) fn claim_on(&self, issue: &IssueRef) -> Option<&Arc<Claim>> {
-        self.claim_by_issue.get(issue).and_then(|id| self.claims.get(id))
-    }
-
-    /// The active claim of this short id: `agent`'s own, else the only one that bears it.
-    pub(super) fn claim_by_short_id(&self, short: &str, agent: Option<&AgentId>) -> Option<ClaimId> {
-        let bears = |id: &&ClaimId| id.short().eq_ignore_ascii_case(short);
-        let own = agent.and_then(|agent| self.claims_by_agent.get(agent)).into_iter().flatten();
-        only(own.filter(bears)).or_else(|| only(self.claims.keys().filter(bears))).copied()
-    }
-
-    /// Whether `agent` holds anything.
-    pub(super) fn is_holder(&self, agent: &AgentId) -> bool {
-        self.claims_by_agent.contains_key(agent) || self.shelf.is_holder(agent)
-    }
-
-    /// Repositories of the agent's live claims, one entry a claim.
-    pub(super) fn claim_repos(&self, agent: &AgentId) -> Vec<RepoName> {
-        let ids = self.claims_by_agent.get(agent).into_iter().flatten();
-        ids.filter_map(|id| self.claims.get(id)).map(|claim| claim.repo.clone()).collect()
     }
 
     /// Counts for the health page.
@@ -422,62 +314,8 @@ impl Board {
         self.repos.remove(name);
         self.unjudged.remove(name);
     }
-
-    fn set_claim(&mut self, claim: Claim) {
-        let issue = claim.issue_ref();
-        if claim.status().is_terminal() {
-            self.remove_claim(&claim);
-            if claim.status() == ClaimStatus::Closed {
-                self.set_finished(&issue, true);
-            }
-        } else {
-            let claim = Arc::new(claim);
-            match self.claims.insert(claim.claim_id, Arc::clone(&claim)) {
-                None => {
-                    self.granted_count += 1;
-                    self.set_finished(&issue, false);
-                    self.claim_by_issue.insert(issue.clone(), claim.claim_id);
-                    self.claims_by_agent.entry(claim.agent_id.clone()).or_default().insert(claim.claim_id);
-                    self.repos.entry(issue.repo.clone()).and_modify(|repo| repo.claim_count += 1);
-                }
-                Some(before) if before.agent_id != claim.agent_id => {
-                    self.granted_count += 1;
-                    self.no_longer_of(&before.agent_id, claim.claim_id);
-                    self.claims_by_agent.entry(claim.agent_id.clone()).or_default().insert(claim.claim_id);
-                }
-                Some(_) => {}
-            }
-        }
-        if let Some(&slot) = self.by_issue.get(&issue) {
-            self.place(slot);
-        }
-    }
-
-    fn no_longer_of(&mut self, agent: &AgentId, claim_id: ClaimId) {
-        if let Some(ids) = self.claims_by_agent.get_mut(agent) {
-            ids.remove(&claim_id);
-            if ids.is_empty() {
-                self.claims_by_agent.remove(agent);
-            }
-        }
-    }
-
-    fn remove_claim(&mut self, claim: &Claim) {
-        let Some(before) = self.claims.remove(&claim.claim_id) else { return };
-        self.claim_by_issue.remove(&claim.issue_ref());
-        self.no_longer_of(&before.agent_id, before.claim_id);
-        if let Some(repo) = self.repos.get_mut(&claim.repo) {
-            repo.claim_count = repo.claim_count.saturating_sub(1);
-        }
-    }
 }
 
 pub(super) fn slot_of(index: usize) -> Slot {
     Slot::try_from(index).expect("fewer than 2^32 open issues")
-}
-
-/// The one item, if there is exactly one.
-fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
-    let first = items.next()?;
-    items.next().is_none().then_some(first)
 }

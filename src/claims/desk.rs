@@ -2,14 +2,17 @@
 //!
 //! A policy that fails at work degrades its own part and nothing else: a ranker is stood in for by
 //! the set that was in force before it, then by the built-in one; a failing `choose` leaves the order
-//! as it was, a failing `choose-work` leaves review feedback first; a failing stale rule touches no claim; a failing repository filter admits nothing new.
+//! as it was, a failing `choose-work` leaves review feedback first; a failing stale rule touches no
+//! claim; a failing repository filter admits nothing new.
+
+mod backlog;
+mod door;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 
 use arc_swap::ArcSwap;
-use chrono::TimeDelta;
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -17,23 +20,11 @@ use tracing::{error, info, warn};
 
 use super::index::Index;
 use crate::config::{PoliciesConfig, PolicyConfig};
-use crate::domain::{Clock, EventDraft, EventKind, FollowUp, IssueFacts, Reason, Timestamp};
-use crate::policy::{
-    Choice, ChooseRequest, PolicyError, PolicyHost, PolicyRejected, PolicySet, Scored, Shortlisted, WorkChoice,
-};
+use crate::domain::{Clock, EventDraft, EventKind};
+use crate::policy::{PolicyError, PolicyHost, PolicyRejected, PolicySet};
 
 /// Failures in a row after which a policy is stood in for until the next change of the set.
 const FAILURE_COUNT_MAX: u32 = 3;
-/// Issues scored by one call of a ranker off the request path.
-const SCORE_BATCH_COUNT: usize = 256;
-/// How long a score holds that a stand-in gave: then the ranker itself is asked again.
-const STAND_IN_SCORE: TimeDelta = TimeDelta::seconds(60);
-/// What a ranker does while an agent waits, in faults and events.
-const CHOOSE: &str = "ranker.choose";
-/// What a ranker may do besides while an agent waits, in faults and events.
-const CHOOSE_WORK: &str = "ranker.choose-work";
-/// The repository filter, in faults and events.
-const FILTER: &str = "repo_filter";
 /// Events that wait for the store while policies fail; more are dropped, since they repeat.
 pub(super) const ANNOUNCEMENT_COUNT_MAX: usize = 64;
 
@@ -219,176 +210,6 @@ impl Desk {
             json!({ "ranker": ranker, "stale_rule": stale_rule, "repo_filter": repo_filter }),
         );
         Ok(Reload::Swapped)
-    }
-
-    /// Judges, scores and orders the whole backlog by `next`, then swaps order and set at once.
-    fn put_in_force(&self, next: &Arc<InForce>) -> Result<(), String> {
-        let _one_at_a_time = self.judging.lock();
-        let backlog = self.index.board.write().take_backlog();
-        let judged = next.set.repo_filter.exclude(&backlog.repos);
-        let scored = next.set.ranker.score(&backlog.facts, self.clock.now());
-        match (judged, scored) {
-            (Ok(exclusions), Ok(scores)) => {
-                let plan = backlog.plan(scores, exclusions);
-                let replaced = {
-                    let mut board = self.index.board.write();
-                    self.current.store(Arc::clone(next));
-                    board.put_in_force(plan)
-                };
-                drop(replaced);
-                self.index.work.notify_one();
-                Ok(())
-            }
-            (Err(fault), _) | (_, Err(fault)) => {
-                self.index.board.write().drop_backlog();
-                Err(fault.to_string())
-            }
-        }
-    }
-
-    /// Asks the ranker for the order of a short list. When it fails, or failed too often, the order
-    /// by score stands.
-    pub(super) fn choose(
-        &self,
-        policies: &InForce,
-        request: &ChooseRequest,
-        rows: &[Shortlisted],
-        now: Timestamp,
-    ) -> Choice {
-        let ask = || policies.set.ranker.choose(request, rows, now);
-        self.at_the_door(policies, CHOOSE, &policies.choose_failures, "the order by score stands", ask)
-            .unwrap_or_else(|| Choice { order: (0..rows.len()).collect(), skipped: Vec::new() })
-    }
-
-    /// Asks the ranker when the review feedback on offer comes. When it fails, or failed too often, or has
-    /// no say in it, all of it comes before issues.
-    pub(super) fn choose_work(
-        &self,
-        policies: &InForce,
-        request: &ChooseRequest,
-        rows: &[Arc<FollowUp>],
-        now: Timestamp,
-    ) -> WorkChoice {
-        let ask = || policies.set.ranker.choose_work(request, rows, now);
-        self.at_the_door(policies, CHOOSE_WORK, &policies.choose_work_failures, "review feedback comes first", ask)
-            .unwrap_or_else(|| WorkChoice::feedback_first(rows.len()))
-    }
-
-    /// Asks a policy while an agent waits; `None` when it fails, or failed too often in a row.
-    fn at_the_door<A>(
-        &self,
-        policies: &InForce,
-        part: &'static str,
-        failures: &AtomicU32,
-        instead: &str,
-        ask: impl FnOnce() -> Result<A, PolicyError>,
-    ) -> Option<A> {
-        if failures.load(Ordering::Relaxed) >= FAILURE_COUNT_MAX {
-            return None;
-        }
-        match ask() {
-            Ok(answer) => {
-                if failures.swap(0, Ordering::Relaxed) > 0 {
-                    policies.clear_fault(part);
-                }
-                Some(answer)
-            }
-            Err(fault) => {
-                failures.fetch_add(1, Ordering::Relaxed);
-                self.note_failure(policies, part, &fault, instead);
-                None
-            }
-        }
-    }
-
-    /// Asks the ranker for the terms of some scores; none when it fails, or failed too often at the door.
-    pub(super) fn explain(&self, policies: &InForce, rows: &[Shortlisted], now: Timestamp) -> Vec<Vec<Reason>> {
-        if policies.choose_failures.load(Ordering::Relaxed) >= FAILURE_COUNT_MAX {
-            return Vec::new();
-        }
-        policies.set.ranker.explain(rows, now).unwrap_or_else(|fault| {
-            policies.choose_failures.fetch_add(1, Ordering::Relaxed);
-            self.note_failure(policies, CHOOSE, &fault, "the pick has no reasons");
-            Vec::new()
-        })
-    }
-
-    /// Works off what waits for a policy: repositories for the filter, issues for a score. Blocking.
-    pub(super) fn work_off(&self) {
-        loop {
-            self.judge_pending();
-            let policies = self.current();
-            let now = self.clock.now();
-            let batch = self.index.board.write().take_unscored(SCORE_BATCH_COUNT, now);
-            if batch.facts.is_empty() {
-                return;
-            }
-            let scores = self.score(&policies, &batch.facts, now);
-            self.index.board.write().note_scores(batch, scores);
-        }
-    }
-
-    /// Shows the filter the repositories that it has yet to see. When this returns all of them are
-    /// judged, by whomever. Blocking, and brief.
-    pub(super) fn judge_pending(&self) {
-        let _one_at_a_time = self.judging.lock();
-        let repos = self.index.board.write().take_unjudged();
-        if repos.is_empty() {
-            return;
-        }
-        let policies = self.current();
-        match policies.set.repo_filter.exclude(&repos) {
-            Ok(exclusions) => {
-                policies.clear_fault(FILTER);
-                let names = repos.into_iter().map(|repo| repo.full_name);
-                let verdicts = names.zip(exclusions.into_iter().map(|why| why.map(Arc::from)));
-                self.index.board.write().note_exclusions(verdicts);
-            }
-            Err(fault) => {
-                self.note_failure(&policies, FILTER, &fault, "nothing new is admitted");
-                self.index.board.write().put_back_unjudged(repos);
-            }
-        }
-    }
-
-    fn score(&self, policies: &InForce, facts: &[Arc<IssueFacts>], now: Timestamp) -> Vec<Scored> {
-        match policies.set.ranker.score(facts, now) {
-            Ok(scores) => {
-                if policies.score_failures.swap(0, Ordering::Relaxed) > 0 {
-                    policies.clear_fault("ranker");
-                }
-                scores
-            }
-            Err(fault) => {
-                self.note_failure(policies, "ranker", &fault, "the built-in order stands in");
-                if policies.score_failures.fetch_add(1, Ordering::Relaxed) + 1 == FAILURE_COUNT_MAX {
-                    self.step_back(policies);
-                }
-                let mut scores = self.builtin.ranker.score(facts, now).unwrap_or_else(|fault| {
-                    error!("the built-in ranker failed: {fault}");
-                    facts.iter().map(|_| Scored { value: 0.0, valid_until: None, skip: None }).collect()
-                });
-                scores.iter_mut().for_each(|scored| scored.valid_until = Some(now + STAND_IN_SCORE));
-                scores
-            }
-        }
-    }
-
-    /// Puts the set before this one back in force, if there is one that can score the backlog.
-    fn step_back(&self, failing: &InForce) {
-        // A newer edit is in force already: that is the better mend.
-        if !std::ptr::eq(Arc::as_ptr(&self.current()), failing) {
-            return;
-        }
-        let Some(previous) = self.previous.lock().take() else { return };
-        if self.put_in_force(&previous).is_ok() {
-            let [ranker, ..] = failing.set.stamps();
-            let why = format!(
-                "{} failed {FAILURE_COUNT_MAX} times in a row; the set before it is back in force",
-                ranker.source
-            );
-            self.note_rejected(why);
-        }
     }
 
     pub(super) fn note_failure(&self, policies: &InForce, part: &'static str, fault: &PolicyError, instead: &str) {

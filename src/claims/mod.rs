@@ -1,9 +1,10 @@
 //! The claim manager: the only door to state. Transports ask it; it asks the policies and the store.
 //!
-//! [`ClaimManager`] answers requests (`manager.rs`). It takes candidates from the `Board` (`board.rs`,
-//! in the `Order` of `order.rs`), policies from the `Desk` (`desk.rs`, which puts new ones in force by
-//! a plan, `plan.rs`), and events from the feed (`feed.rs`). What it does on its own is in
-//! `service.rs`, `sweep.rs` and `presence.rs`; how it is doing in `health.rs`.
+//! [`ClaimManager`] answers requests (`manager.rs`; the next issue in `next.rs`, work of both kinds in
+//! `follow_ups.rs`). It takes candidates from the `Board` (`board.rs`, in the `Order` of `order.rs`),
+//! policies from the `Desk` (`desk.rs`, which puts new ones in force by a plan, `plan.rs`), and events
+//! from the feed (`feed.rs`). What it does on its own is in `service.rs`, `sweep.rs` and `presence.rs`;
+//! how it is doing in `health.rs`.
 
 mod board;
 mod desk;
@@ -14,6 +15,7 @@ mod index;
 mod lookup;
 mod manager;
 mod news;
+mod next;
 mod operations;
 mod order;
 mod plan;
@@ -31,7 +33,7 @@ pub use feed::{EventCursor, EventStep};
 pub use follow_ups::{FollowUpOutcome, FollowUpUpdate, WorkOutcome};
 pub use index::Index;
 pub use manager::ClaimManager;
-pub use operations::{ClaimStock, Operations, TokenMade, TokenWish};
+pub use operations::{Operations, Stock, TokenMade, TokenWish};
 pub use pulls::{FeedbackOutcome, PullChange, PullOutcome};
 pub use requests::{
     ClaimOutcome, ClaimRequest, CloseError, Health, IssueDetails, ManagerError, NextOutcome, NextRequest, PolicyHealth,

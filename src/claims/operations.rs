@@ -1,6 +1,7 @@
 //! What operators do: any claim, access tokens, state in and out. It needs the store and nothing else,
 //! so a command does the same to a store that no server has open.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -9,11 +10,11 @@ use tracing::info;
 use super::ClaimManager;
 use crate::config::LiveConfig;
 use crate::domain::{
-    AccessScope, AccessToken, AgentId, Claim, ClaimId, Clock, RestoredClaim, Timestamp, TokenId, TokenSecret,
+    AccessScope, AccessToken, AgentId, Claim, ClaimId, Clock, FollowUp, RestoredClaim, Timestamp, TokenId, TokenSecret,
 };
 use crate::store::{
-    ClaimFilter, ClaimHistoryFilter, ClaimImport, ClaimOverrule, ImportOutcome, KeptToken, OverruleOutcome, Store,
-    StoreError, TokenInsertOutcome, TokenRevokeOutcome,
+    ClaimFilter, ClaimHistoryFilter, ClaimImport, ClaimOverrule, FollowUpFilter, FollowUpImport, FollowUpImportOutcome,
+    ImportOutcome, KeptToken, OverruleOutcome, Store, StoreError, TokenInsertOutcome, TokenRevokeOutcome,
 };
 
 /// Past claims read at a time for an export.
@@ -52,15 +53,26 @@ pub enum TokenMade {
     },
 }
 
-/// Every claim that is kept.
+/// Every claim and every follow-up that is kept.
 #[derive(Debug, Clone)]
-pub struct ClaimStock {
+pub struct Stock {
     /// When it was read.
     pub read_at: Timestamp,
-    /// Active ones, oldest first.
+    /// Active claims, oldest first.
     pub active: Vec<Claim>,
-    /// Those that ended, newest end first.
+    /// Claims that ended, newest end first.
     pub past: Vec<Claim>,
+    /// Active follow-ups, most urgent first, then oldest.
+    pub follow_ups: Vec<FollowUp>,
+    /// Follow-ups that ended, newest end first.
+    pub past_follow_ups: Vec<FollowUp>,
+}
+
+impl Stock {
+    /// Whether there is nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.active.is_empty() && self.past.is_empty() && self.follow_ups.is_empty() && self.past_follow_ups.is_empty()
+    }
 }
 
 impl Operations {
@@ -134,13 +146,25 @@ impl Operations {
         Ok(self.store.token_list().await?.into_iter().map(|kept| kept.token).collect())
     }
 
-    /// Every active claim, and up to `past_count_max` of those that ended.
+    /// Every active claim and follow-up, and up to `past_count_max` each of those that ended.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn stock(&self, past_count_max: usize) -> Result<ClaimStock, StoreError> {
+    pub async fn stock(&self, past_count_max: usize) -> Result<Stock, StoreError> {
         let read_at = self.clock.now();
+        // What ends between two reads is in both; the later word holds.
         let active = self.store.claim_list(ClaimFilter::default()).await?;
+        let past = self.past_claims(past_count_max).await?;
+        let ended: HashSet<_> = past.iter().map(|claim| claim.claim_id).collect();
+        let active = active.into_iter().filter(|claim| !ended.contains(&claim.claim_id)).collect();
+        let follow_ups = self.store.follow_up_list(FollowUpFilter::default()).await?;
+        let past_follow_ups = self.store.follow_up_history(past_count_max).await?;
+        let ended: HashSet<_> = past_follow_ups.iter().map(|item| item.work_item_id).collect();
+        let follow_ups = follow_ups.into_iter().filter(|item| !ended.contains(&item.work_item_id)).collect();
+        Ok(Stock { read_at, active, past, follow_ups, past_follow_ups })
+    }
+
+    async fn past_claims(&self, past_count_max: usize) -> Result<Vec<Claim>, StoreError> {
         let (mut past, mut after) = (Vec::new(), None);
         while past.len() < past_count_max {
             let count = HISTORY_PAGE_COUNT.min(past_count_max - past.len());
@@ -151,9 +175,7 @@ impl Operations {
                 break;
             }
         }
-        // What ended between the two reads is in both; the later word holds.
-        let active = active.into_iter().filter(|claim| past.iter().all(|ended| ended.claim_id != claim.claim_id));
-        Ok(ClaimStock { read_at, active: active.collect(), past })
+        Ok(past)
     }
 
     /// Takes in claims from elsewhere, in their order; one outcome each.
@@ -163,6 +185,18 @@ impl Operations {
     pub async fn import(&self, claims: Vec<RestoredClaim>, dry_run: bool) -> Result<Vec<ImportOutcome>, StoreError> {
         let wish = ClaimImport { claims, lease: self.lease(), dry_run, now: self.clock.now() };
         self.store.claim_import(wish).await
+    }
+
+    /// Takes in follow-ups from elsewhere; one outcome each, in their order.
+    ///
+    /// # Errors
+    /// When the store fails; none is taken in then.
+    pub async fn import_follow_ups(
+        &self,
+        items: Vec<FollowUp>,
+        dry_run: bool,
+    ) -> Result<Vec<FollowUpImportOutcome>, StoreError> {
+        self.store.follow_up_import(FollowUpImport { items, dry_run, now: self.clock.now() }).await
     }
 
     fn lease(&self) -> TimeDelta {

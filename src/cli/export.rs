@@ -1,4 +1,4 @@
-//! `issuecommand export`: every claim that is kept, as JSON.
+//! `issuecommand export`: every claim and follow-up that is kept, as JSON.
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -30,7 +30,11 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
                 write_whole(file, &state).with_context(|| format!("failed to write {}", file.display()))?;
                 let count = |list: &str| state[list].as_array().map_or(0, Vec::len);
                 let (active, past) = (count("claims"), count("history"));
-                anstream::eprintln!("{active} active claims and {past} past ones are in {}", file.display());
+                let (waiting, ended) = (count("followups"), count("followup_history"));
+                anstream::eprintln!(
+                    "{active} active claims and {past} past ones, {waiting} active follow-ups and {ended} past ones are in {}",
+                    file.display()
+                );
             }
         }
         Ok(ExitCode::SUCCESS)

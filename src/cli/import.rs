@@ -1,4 +1,4 @@
-//! `issuecommand import`: claims from an export, or from the first edition.
+//! `issuecommand import`: claims and follow-ups from an export, or from the first edition.
 
 use std::collections::HashMap;
 use std::io::IsTerminal;
@@ -52,7 +52,7 @@ struct Sent {
     record: Value,
 }
 
-/// Sends the claims part by part, in the order in which they must be taken.
+/// Sends the records part by part, in the order in which they must be taken.
 async fn take_in(door: Door, reading: Reading, dry_run: bool) -> anyhow::Result<ImportReport> {
     let Reading { claims, followups, refused } = reading;
     let mut report = ImportReport { refused, ..ImportReport::default() };
@@ -126,7 +126,7 @@ impl Progress {
 
 fn tell(report: &ImportReport, dry_run: bool) {
     for skipped in &report.skipped {
-        anstream::eprintln!("skipped {} ({}): {}", skipped.place, skipped.claim_id, skipped.why);
+        anstream::eprintln!("skipped {} ({}): {}", skipped.place, skipped.record, skipped.why);
     }
     for refused in &report.refused {
         anstream::eprintln!("refused {}: {}", refused.place, refused.why);

@@ -1,13 +1,22 @@
 //! The settings themselves: the shape of issuecommand.toml, with its defaults.
 
+mod follow_ups;
+mod github;
+mod policies;
+
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use super::{McpConfig, Secret, partial};
+
+pub use follow_ups::{FollowUpConfig, FollowUpPulls, OnClosedPull, OnPush};
+pub use github::{GithubAppConfig, GithubConfig, SyncConfig, WebhookConfig};
+pub use policies::{
+    BUILTIN_PREFIX, BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE, PoliciesConfig, PolicyConfig,
+};
 
 /// Everything that can be set. The annotated issuecommand.toml says what each key means.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -127,174 +136,6 @@ impl Default for StoreConfig {
     }
 }
 
-/// `[github]`: where issues come from. A change needs a restart.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct GithubConfig {
-    /// A personal access token. `GITHUB_TOKEN`.
-    pub token: Secret,
-    /// Whether to ask GitHub's command line (`gh auth token`) when neither a token nor an app is set.
-    pub use_gh_token: bool,
-    /// A GitHub App to act as, instead of a token.
-    pub app: GithubAppConfig,
-    /// The API's root, for GitHub Enterprise. `GITHUB_API_URL`.
-    pub api_url: String,
-    /// Repositories to sync besides those the token's account belongs to.
-    pub repositories: Vec<String>,
-    /// Reads issues from this file of JSON lines instead of GitHub.
-    pub issues_file: Option<PathBuf>,
-    /// Longest time to connect, in seconds.
-    pub connect_timeout_seconds: u64,
-    /// Longest pause while an answer comes in, in seconds.
-    pub read_timeout_seconds: u64,
-    /// Most requests a minute with one token; 0 no bound. GitHub's own is 900 points, one for each read.
-    pub requests_per_minute_max: u32,
-    /// Whether closing a claim closes its issue on GitHub. `AUTO_CLOSE_GITHUB_ISSUE`.
-    pub auto_close_issue: bool,
-}
-
-impl Default for GithubConfig {
-    fn default() -> Self {
-        Self {
-            token: Secret::default(),
-            use_gh_token: true,
-            app: GithubAppConfig::default(),
-            api_url: "https://api.github.com".into(),
-            repositories: Vec::new(),
-            issues_file: None,
-            connect_timeout_seconds: 10,
-            read_timeout_seconds: 30,
-            requests_per_minute_max: 800,
-            auto_close_issue: false,
-        }
-    }
-}
-
-/// `[github.app]`: the GitHub App that the server acts as. A change needs a restart.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct GithubAppConfig {
-    /// The app's id; without one no app is used. `GITHUB_APP_ID`.
-    pub id: Option<u64>,
-    /// The file with the app's private key (PEM), relative to issuecommand.toml.
-    /// `GITHUB_APP_PRIVATE_KEY_FILE`.
-    pub private_key_file: Option<PathBuf>,
-    /// The private key itself (PEM); `\n` may stand for line ends. `GITHUB_APP_PRIVATE_KEY`.
-    pub private_key: Secret,
-    /// Use only these installations; empty: all of them.
-    pub installation_ids: Vec<u64>,
-}
-
-/// `[sync]`: how often to read from GitHub. Hot.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SyncConfig {
-    /// Minutes between two syncs. `SYNC_INTERVAL_MINUTES`.
-    pub interval_minutes: u64,
-    /// Hours until a repository's open issues are all read again, to find those that were deleted or
-    /// moved elsewhere; 0 never.
-    pub full_reconcile_hours: u64,
-}
-
-impl Default for SyncConfig {
-    fn default() -> Self {
-        Self { interval_minutes: 15, full_reconcile_hours: 24 }
-    }
-}
-
-/// `[webhooks]`: what GitHub calls. A change needs a restart.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct WebhookConfig {
-    /// Whether GitHub may call. `WEBHOOK_ENABLED`.
-    pub enabled: bool,
-    /// Where it calls. `WEBHOOK_PATH`.
-    pub path: String,
-    /// The secret that signs its calls; empty: only calls with a key are taken. `GITHUB_WEBHOOK_SECRET`.
-    pub secret: Secret,
-    /// Largest delivery, in bytes.
-    pub body_bytes_max: usize,
-}
-
-impl Default for WebhookConfig {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            path: "/api/webhooks/github".into(),
-            secret: Secret::default(),
-            // GitHub sends up to 25 MB; what is read here is below one.
-            body_bytes_max: 25 * 1024 * 1024,
-        }
-    }
-}
-
-/// `[follow_ups]`: how review feedback becomes work. Hot.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct FollowUpConfig {
-    /// Minutes until one that nobody moves is stale. `FOLLOWUP_STALE_MINUTES`.
-    pub stale_minutes: u64,
-    /// Minutes for which it is kept for the agent whose claim made the pull request.
-    pub grace_minutes: u64,
-    /// On which pull requests feedback becomes work.
-    pub pulls: FollowUpPulls,
-    /// What a push does to the follow-ups of its pull request.
-    pub on_push: OnPush,
-    /// What a pull request that was closed without a merge does to its claim.
-    pub on_closed_pull: OnClosedPull,
-    /// Whether feedback of programs is left out.
-    pub ignore_bots: bool,
-    /// Logins whose feedback is left out; `*` stands for any part of a login.
-    pub ignore_authors: Vec<String>,
-    /// Whether feedback by the author of the pull request is left out.
-    pub ignore_pull_author: bool,
-}
-
-impl Default for FollowUpConfig {
-    fn default() -> Self {
-        Self {
-            stale_minutes: 1440,
-            grace_minutes: 60,
-            pulls: FollowUpPulls::All,
-            on_push: OnPush::Resolve,
-            on_closed_pull: OnClosedPull::Release,
-            ignore_bots: true,
-            ignore_authors: Vec::new(),
-            ignore_pull_author: false,
-        }
-    }
-}
-
-/// On which pull requests feedback becomes work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FollowUpPulls {
-    /// On every one of an admitted repository.
-    All,
-    /// On those that came from a claim.
-    Claimed,
-}
-
-/// What a push does to the older follow-ups of its pull request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnPush {
-    /// Those that an agent is working on are done; the others are marked.
-    Resolve,
-    /// All are marked, for a look.
-    Mark,
-}
-
-/// What a pull request that was closed without a merge does to its claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnClosedPull {
-    /// The claim is released: the issue is on offer again.
-    Release,
-    /// The claim stays its agent's.
-    Keep,
-}
-
 /// `[leases]`: how long a claim holds without a word from its owner. Hot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -391,106 +232,4 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// `[policies]`: which policies decide. Hot, as a whole.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PoliciesConfig {
-    /// Orders work.
-    #[serde(deserialize_with = "partial::ranker")]
-    pub ranker: PolicyConfig,
-    /// Says when a claim has lapsed.
-    #[serde(deserialize_with = "partial::stale_rule")]
-    pub stale_rule: PolicyConfig,
-    /// Says which repositories take part. `ALLOWED_REPOS` sets `settings.allow`.
-    #[serde(deserialize_with = "partial::repo_filter")]
-    pub repo_filter: PolicyConfig,
-    /// Longest time for one call off the request path, in milliseconds.
-    pub call_ms_max: u64,
-    /// Longest time for one `choose` or `explain`, while an agent waits, in milliseconds.
-    pub choose_ms_max: u64,
-    /// Most memory of one instance, in bytes.
-    pub memory_bytes_max: usize,
-}
-
-impl Default for PoliciesConfig {
-    fn default() -> Self {
-        Self {
-            ranker: PolicyConfig::builtin(BUILTIN_RANKER),
-            stale_rule: PolicyConfig::builtin(BUILTIN_STALE_RULE),
-            repo_filter: PolicyConfig::builtin(BUILTIN_REPO_FILTER),
-            call_ms_max: 250,
-            choose_ms_max: 20,
-            memory_bytes_max: 256 * 1024 * 1024,
-        }
-    }
-}
-
-/// The built-in ranker: a table of rules.
-pub const BUILTIN_RANKER: &str = "rules";
-/// The built-in stale rule: silence for too long.
-pub const BUILTIN_STALE_RULE: &str = "lease-timeouts";
-/// The built-in repo filter: names and patterns.
-pub const BUILTIN_REPO_FILTER: &str = "allow-list";
-/// What the source of a built-in policy begins with; anything else is a path.
-pub const BUILTIN_PREFIX: &str = "builtin:";
-
-/// One policy: where its component is, and what it is told.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct PolicyConfig {
-    /// `builtin:<name>`, or a path to a component, relative to issuecommand.toml.
-    pub source: String,
-    /// The component is refused unless its SHA-256, in hex, is this one.
-    pub sha256: Option<String>,
-    /// The policy's own settings.
-    pub settings: Map<String, Value>,
-}
-
-impl PolicyConfig {
-    /// A built-in policy without settings.
-    pub fn builtin(name: &str) -> Self {
-        Self { source: format!("{BUILTIN_PREFIX}{name}"), sha256: None, settings: Map::new() }
-    }
-
-    /// The name of the built-in policy this is; `None` for a component in a file.
-    pub fn builtin_name(&self) -> Option<&str> {
-        self.source.strip_prefix(BUILTIN_PREFIX)
-    }
-
-    /// The component's file, `folder` being that of issuecommand.toml; `None` for a built-in policy.
-    pub fn component_path(&self, folder: &Path) -> Option<PathBuf> {
-        self.builtin_name().is_none().then(|| folder.join(&self.source))
-    }
-}
-
-impl PoliciesConfig {
-    /// The three policies: ranker, stale rule, repo filter.
-    pub fn all(&self) -> [&PolicyConfig; 3] {
-        [&self.ranker, &self.stale_rule, &self.repo_filter]
-    }
-
-    /// The files of all components that are not built in, `folder` being that of issuecommand.toml.
-    pub fn component_paths(&self, folder: &Path) -> Vec<PathBuf> {
-        self.all().into_iter().filter_map(|policy| policy.component_path(folder)).collect()
-    }
-}
-
-impl Config {
-    /// The policies with what they are told in fact: the built-in stale rule gets the times of
-    /// `[leases]` where its own settings do not name them.
-    pub fn effective_policies(&self) -> PoliciesConfig {
-        let mut policies = self.policies.clone();
-        if policies.stale_rule.builtin_name() == Some(BUILTIN_STALE_RULE) {
-            let settings = &mut policies.stale_rule.settings;
-            let times = [
-                ("claim_timeout_minutes", self.leases.timeout_minutes),
-                ("auto_release_minutes", self.leases.auto_release_minutes),
-            ];
-            for (name, minutes) in times {
-                settings.entry(name).or_insert_with(|| minutes.into());
-            }
-        }
-        policies
-    }
 }

@@ -1,8 +1,8 @@
 //! A claim: one agent's exclusive hold on one issue, and the only function that changes its status.
 
 mod record;
-
-use std::fmt;
+mod status;
+mod step;
 
 use chrono::TimeDelta;
 use schemars::JsonSchema;
@@ -11,148 +11,11 @@ use serde::{Deserialize, Serialize};
 use super::{AgentId, ClaimId, DecisionId, Issue, IssueNumber, IssueRef, RepoName, Timestamp};
 
 pub use record::{ClaimRecord, ClaimRecordError, RestoredClaim};
+pub use status::ClaimStatus;
+pub use step::{Actor, Advance, Step, TransitionError};
 
 /// The epoch of the first claim ever granted on an issue.
 pub const LEASE_EPOCH_FIRST: u64 = 1;
-
-/// Where a claim stands. `claimed → in_progress → pr_submitted → pr_merged → closed` is the way of
-/// finished work; `stale` is a lapsed hold that still blocks others; `closed` and `released` are the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ClaimStatus {
-    /// Held, work not begun.
-    Claimed,
-    /// Being worked on.
-    InProgress,
-    /// A pull request is open.
-    PrSubmitted,
-    /// The pull request was merged.
-    PrMerged,
-    /// Done.
-    Closed,
-    /// Given back, or taken back.
-    Released,
-    /// Lapsed: its owner has not been heard of for too long.
-    Stale,
-}
-
-impl ClaimStatus {
-    /// Every status there is.
-    pub const ALL: [Self; 7] =
-        [Self::Claimed, Self::InProgress, Self::PrSubmitted, Self::PrMerged, Self::Closed, Self::Released, Self::Stale];
-
-    /// The contract's word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Claimed => "claimed",
-            Self::InProgress => "in_progress",
-            Self::PrSubmitted => "pr_submitted",
-            Self::PrMerged => "pr_merged",
-            Self::Closed => "closed",
-            Self::Released => "released",
-            Self::Stale => "stale",
-        }
-    }
-
-    /// Whether a claim ends here: it leaves the active set and its issue is free.
-    pub fn is_terminal(self) -> bool {
-        matches!(self, Self::Closed | Self::Released)
-    }
-
-    /// The contract's table of transitions, without the special rights of [`Actor::Sync`].
-    fn may_become(self, to: Self) -> bool {
-        use ClaimStatus::{Claimed, Closed, InProgress, PrMerged, PrSubmitted, Released, Stale};
-        matches!(
-            (self, to),
-            (Claimed, InProgress)
-                | (InProgress, PrSubmitted)
-                | (PrSubmitted, PrMerged)
-                | (PrMerged, Closed)
-                | (Claimed | InProgress | PrSubmitted | PrMerged, Released | Stale)
-                | (Stale, InProgress | Released)
-        )
-    }
-}
-
-impl fmt::Display for ClaimStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl std::str::FromStr for ClaimStatus {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or_else(|| {
-            let words: Vec<_> = Self::ALL.iter().map(|status| status.as_str()).collect();
-            format!("Invalid claim status: {text} (expected one of {})", words.join(", "))
-        })
-    }
-}
-
-/// Who moves a claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Actor {
-    /// The agent that holds it.
-    Owner,
-    /// The periodic lease check, on the word of the stale rule.
-    Sweep,
-    /// Reconciliation with GitHub: it may close from any status that is not terminal.
-    Sync,
-    /// A person with the right to: may take a claim back from any status that is not terminal, no more.
-    Operator,
-}
-
-/// One wish to move a claim.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
-    /// The status wished for.
-    pub to: ClaimStatus,
-    /// Who wishes it.
-    pub by: Actor,
-    /// A word for the history.
-    pub note: Option<String>,
-    /// The pull request, when there is one.
-    pub pr_url: Option<String>,
-}
-
-impl Step {
-    /// A step without note or pull request.
-    pub fn to(to: ClaimStatus, by: Actor) -> Self {
-        Self { to, by, note: None, pr_url: None }
-    }
-
-    /// The same step with a word for the history.
-    pub fn with_note(self, note: impl Into<String>) -> Self {
-        Self { note: Some(note.into()), ..self }
-    }
-}
-
-/// What a permitted step did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Advance {
-    /// The status changed.
-    Changed,
-    /// The claim stood there already; its lease was renewed.
-    AlreadyThere,
-}
-
-/// Why a step is not permitted.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TransitionError {
-    /// The table of transitions has no such step.
-    #[error("a claim cannot go from {from} to {to}")]
-    NotAllowed {
-        /// Where it stands.
-        from: ClaimStatus,
-        /// Where it was to go.
-        to: ClaimStatus,
-    },
-    /// A submitted pull request needs an address, now or earlier.
-    #[error("pr_submitted needs a pr_url")]
-    PrUrlMissing,
-}
 
 /// The time bound of a claim, and its fencing token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -462,14 +325,5 @@ mod tests {
             assert_eq!((claim.lease.expires_at, claim.status_since()), (at(150), at(30)));
             assert_eq!(claim.status_history().last().unwrap().note.as_deref(), Some("a1 went home"));
         }
-    }
-
-    #[test]
-    fn statuses_read_as_they_are_written() {
-        for status in ClaimStatus::ALL {
-            assert_eq!(status.as_str().parse(), Ok(status));
-            assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
-        }
-        assert!("done".parse::<ClaimStatus>().unwrap_err().starts_with("Invalid claim status: done"));
     }
 }

@@ -1,135 +1,18 @@
 //! A follow-up: review feedback on a pull request that some agent should answer.
 
-use std::fmt;
+mod record;
+mod status;
+mod step;
+mod words;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{AgentId, ClaimId, Feedback, FeedbackKind, IssueNumber, RepoName, Timestamp, WorkItemId};
 
-/// Longest summary, in characters: what a model needs in order to know what is asked.
-const SUMMARY_CHARS_MAX: usize = 200;
-/// Longest text of one comment that is kept, in characters; the rest stands on GitHub.
-const COMMENT_CHARS_MAX: usize = 4_000;
-
-/// Where a follow-up stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum FollowUpStatus {
-    /// Waiting for an agent.
-    Queued,
-    /// An agent has it, work not begun.
-    Claimed,
-    /// Being answered.
-    InProgress,
-    /// Answered.
-    Done,
-    /// Needs no answer.
-    Dismissed,
-    /// Lapsed: nobody has moved it for too long. On offer again.
-    Stale,
-}
-
-impl FollowUpStatus {
-    /// Every status there is.
-    pub const ALL: [Self; 6] =
-        [Self::Queued, Self::Claimed, Self::InProgress, Self::Done, Self::Dismissed, Self::Stale];
-
-    /// The contract's word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Claimed => "claimed",
-            Self::InProgress => "in_progress",
-            Self::Done => "done",
-            Self::Dismissed => "dismissed",
-            Self::Stale => "stale",
-        }
-    }
-
-    /// Whether a follow-up ends here.
-    pub fn is_terminal(self) -> bool {
-        matches!(self, Self::Done | Self::Dismissed)
-    }
-
-    /// Whether `next_work` may give it out.
-    pub fn is_on_offer(self) -> bool {
-        matches!(self, Self::Queued | Self::Stale)
-    }
-
-    /// The contract's table of transitions.
-    fn may_become(self, to: Self) -> bool {
-        use FollowUpStatus::{Claimed, Dismissed, Done, InProgress, Queued, Stale};
-        matches!(
-            (self, to),
-            (Queued, Claimed | InProgress | Done | Dismissed | Stale)
-                | (Claimed, InProgress | Done | Dismissed | Stale)
-                | (InProgress, Done | Dismissed | Stale)
-                | (Stale, Claimed | InProgress | Done | Dismissed)
-        )
-    }
-}
-
-impl fmt::Display for FollowUpStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl std::str::FromStr for FollowUpStatus {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or_else(|| {
-            let words: Vec<_> = Self::ALL.iter().map(|status| status.as_str()).collect();
-            format!("Invalid follow-up status: {text} (expected one of {})", words.join(", "))
-        })
-    }
-}
-
-/// Who moves a follow-up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mover {
-    /// An agent. One that nobody has becomes its own by `claimed` or `in_progress`; any other step
-    /// needs that it is its own already.
-    Agent(AgentId),
-    /// The periodic check of leases.
-    Sweep,
-    /// What GitHub says of the pull request.
-    Github,
-    /// A person with the right to.
-    Operator,
-}
-
-/// One wish to move a follow-up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FollowUpStep {
-    /// The status wished for.
-    pub to: FollowUpStatus,
-    /// Who wishes it.
-    pub by: Mover,
-    /// A word for the history.
-    pub note: Option<String>,
-}
-
-/// Why a step is not permitted.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FollowUpRefusal {
-    /// Another agent has it.
-    #[error("it is held by {0}")]
-    HeldBy(AgentId),
-    /// Nobody has it: take it first.
-    #[error("take it first, with status claimed or in_progress")]
-    NotTaken,
-    /// The table of transitions has no such step.
-    #[error("a follow-up cannot go from {from} to {to}")]
-    NotAllowed {
-        /// Where it stands.
-        from: FollowUpStatus,
-        /// Where it was to go.
-        to: FollowUpStatus,
-    },
-}
+pub use record::{FollowUpRecord, FollowUpRecordError};
+pub use status::FollowUpStatus;
+pub use step::{FollowUpRefusal, FollowUpStep, Mover};
 
 /// One entry of a follow-up's history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -216,8 +99,8 @@ impl FollowUp {
             source_event_id: feedback.kind.source_key(feedback.id),
             source_delivery_id: None,
             requested_by: Some(feedback.author.clone()),
-            summary: summary(feedback),
-            actionable_comments: comment(feedback).into_iter().collect(),
+            summary: words::summary(feedback),
+            actionable_comments: words::comment(feedback).into_iter().collect(),
             status: FollowUpStatus::Queued,
             created_at: now,
             last_updated: now,
@@ -263,6 +146,17 @@ impl FollowUp {
         self.status.is_on_offer() && !self.reserved.as_ref().is_some_and(kept_for_another)
     }
 
+    /// Learns which claim its pull request came from, and for whom it is kept from now on. `false` when one
+    /// is known already: that one stays. Moves nothing, and renews nothing.
+    pub fn link(&mut self, claim_id: ClaimId, reserved: Option<Reservation>) -> bool {
+        let is_news = self.claim_id.is_none();
+        if is_news {
+            self.claim_id = Some(claim_id);
+            self.reserved = reserved;
+        }
+        is_news
+    }
+
     /// Takes one step: the only place where a status changes. `true` when the status is another now.
     ///
     /// # Errors
@@ -302,43 +196,6 @@ impl FollowUp {
         self.last_updated = now;
         self.status_history.push(FollowUpEntry { status: to, timestamp: now, note });
         Ok(true)
-    }
-}
-
-/// What is asked, in one line: the first line of the text that says something.
-fn summary(feedback: &Feedback) -> String {
-    let line = feedback.body.lines().map(str::trim).find(|line| !line.is_empty());
-    let asks = match feedback.kind {
-        FeedbackKind::ReviewChangesRequested => "requested changes",
-        FeedbackKind::ReviewComment => "commented on the change",
-        FeedbackKind::PrComment => "commented",
-    };
-    let text = match line {
-        Some(line) => format!("{} {asks}: {line}", feedback.author),
-        None => format!("{} {asks}", feedback.author),
-    };
-    cut(&text, SUMMARY_CHARS_MAX)
-}
-
-/// The text to answer, with its place; `None` for a review that says nothing itself.
-fn comment(feedback: &Feedback) -> Option<String> {
-    let body = feedback.body.trim();
-    if body.is_empty() {
-        return None;
-    }
-    let text = match &feedback.place {
-        Some((path, Some(line))) => format!("{path}:{line}: {body}"),
-        Some((path, None)) => format!("{path}: {body}"),
-        None => body.to_owned(),
-    };
-    Some(cut(&text, COMMENT_CHARS_MAX))
-}
-
-/// `text`, or its beginning and a sign that it goes on.
-fn cut(text: &str, chars_max: usize) -> String {
-    match text.char_indices().nth(chars_max) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
     }
 }
 
@@ -428,16 +285,5 @@ mod tests {
         assert!(item.is_for(&own, at(1)));
         assert!(!item.is_for(&other, at(9)));
         assert!(item.is_for(&other, at(10)));
-    }
-
-    #[test]
-    fn the_summary_is_one_short_line_and_the_comment_names_its_place() {
-        let item = FollowUp::of(&feedback(), at(0));
-        assert_eq!(item.summary, "ann commented on the change: Use a constant.");
-        assert_eq!(item.actionable_comments, ["src/a.rs:12: Use a constant.\nIt is used twice."]);
-        let long = Feedback { body: "ä".repeat(9_000), ..feedback() };
-        let item = FollowUp::of(&long, at(0));
-        assert_eq!(item.summary.chars().count(), SUMMARY_CHARS_MAX + 1);
-        assert_eq!(item.actionable_comments[0].chars().count(), COMMENT_CHARS_MAX + 1);
     }
 }

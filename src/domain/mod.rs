@@ -6,6 +6,7 @@
 mod claim;
 mod closing;
 mod decision;
+mod elsewhere;
 mod event;
 mod followup;
 mod issue;
@@ -22,7 +23,10 @@ pub use claim::{
 };
 pub use decision::{Decision, DecisionRow, Empty, PolicyStamp, Reason};
 pub use event::{Event, EventDraft, EventKind, EventSeq};
-pub use followup::{FollowUp, FollowUpEntry, FollowUpRefusal, FollowUpStatus, FollowUpStep, Mover, Reservation};
+pub use followup::{
+    FollowUp, FollowUpEntry, FollowUpRecord, FollowUpRecordError, FollowUpRefusal, FollowUpStatus, FollowUpStep, Mover,
+    Reservation,
+};
 pub use issue::{Comment, Issue, IssueFacts, IssueState, label_key};
 pub use names::{
     AgentId, ClaimId, DecisionId, IssueNumber, IssueRef, NameError, RepoName, RequestId, TokenId, WorkItemId,

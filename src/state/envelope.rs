@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::claims::ClaimStock;
+use crate::claims::Stock;
 use crate::domain::{Claim, FollowUp, Timestamp};
 
 /// What the form calls itself.
@@ -23,21 +23,24 @@ pub struct Envelope {
     claims: Vec<Claim>,
     /// Claims that ended, newest end first.
     history: Vec<Claim>,
-    /// Follow-ups: filled once the store keeps them.
+    /// Active follow-ups, most urgent first, then oldest.
     followups: Vec<FollowUp>,
+    /// Follow-ups that ended, newest end first.
+    followup_history: Vec<FollowUp>,
 }
 
 impl Envelope {
-    /// The envelope of these claims.
-    pub fn of(stock: ClaimStock) -> Self {
-        let ClaimStock { read_at, active, past } = stock;
+    /// The envelope of all that is kept.
+    pub fn of(stock: Stock) -> Self {
+        let Stock { read_at, active, past, follow_ups, past_follow_ups } = stock;
         Self {
             format: FORMAT,
             version: VERSION,
             exported_at: read_at,
             claims: active,
             history: past,
-            followups: Vec::new(),
+            followups: follow_ups,
+            followup_history: past_follow_ups,
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::claims::{ClaimManager, EventStep, Operations};
 const WRITE_PAUSE: Duration = Duration::from_secs(1);
 /// Longest time between two writes: heartbeats move leases without an event.
 const WRITE_EVERY: Duration = Duration::from_secs(60);
-/// Past claims in the mirror: the contract's number for a whole history.
+/// Past claims, and past follow-ups, in the mirror: the contract's number for a whole history.
 const PAST_COUNT_MAX: usize = 1_000;
 /// What the health page calls it.
 const PART: &str = "state_file";
@@ -43,7 +43,7 @@ impl Mirror {
     pub async fn open(path: &Path, operations: &Operations) -> MirrorStart {
         let mirror = Self { path: path.to_owned() };
         match operations.stock(1).await {
-            Ok(stock) if stock.active.is_empty() && stock.past.is_empty() => {}
+            Ok(stock) if stock.is_empty() => {}
             Ok(_) => return MirrorStart::Ready(mirror),
             Err(error) => return MirrorStart::LeftAlone(format!("the store could not be read: {error}")),
         }
@@ -63,7 +63,7 @@ impl Mirror {
         let reading = spawn_blocking(move || Reading::of_file(&path, now)).await.map_err(|panic| panic.to_string())?;
         let reading = reading.map_err(|error| error.to_string())?;
         let report = take_in(operations, reading, false).await.map_err(|error| error.to_string())?;
-        info!("the store was empty: took in {} claims from {}", report.taken, self.path.display());
+        info!("the store was empty: took in {} records from {}", report.taken, self.path.display());
         for refusal in &report.refused {
             warn!("{}: {} was not taken in: {}", self.path.display(), refusal.place, refusal.why);
         }
@@ -85,7 +85,7 @@ impl Mirror {
             tokio::time::sleep(WRITE_PAUSE).await;
             loop {
                 let step = tokio::time::timeout(WRITE_EVERY, events.next()).await;
-                let moved_a_claim = match step {
+                let moved_one = match step {
                     Ok(Ok(EventStep::Events(events))) => {
                         events.iter().any(|event| event.draft.claim_id.is_some() || event.draft.work_item_id.is_some())
                     }
@@ -95,7 +95,7 @@ impl Mirror {
                         true
                     }
                 };
-                if moved_a_claim {
+                if moved_one {
                     break;
                 }
             }
@@ -105,7 +105,7 @@ impl Mirror {
     /// Writes the file now, and says on the health page how that went.
     pub async fn write(&self, manager: &ClaimManager) {
         let trouble = match manager.operations().stock(PAST_COUNT_MAX).await {
-            Err(error) => Some(format!("the claims could not be read: {error}")),
+            Err(error) => Some(format!("the store could not be read: {error}")),
             Ok(stock) => {
                 let path = self.path.clone();
                 let written = spawn_blocking(move || write_whole(&path, &Envelope::of(stock))).await;
@@ -182,11 +182,12 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::claims::ClaimStock;
+    use crate::claims::Stock;
     use crate::domain::from_unix_ms;
 
     fn envelope(ms: u64) -> Envelope {
-        Envelope::of(ClaimStock { read_at: from_unix_ms(ms), active: Vec::new(), past: Vec::new() })
+        let (active, past, follow_ups, past_follow_ups) = Default::default();
+        Envelope::of(Stock { read_at: from_unix_ms(ms), active, past, follow_ups, past_follow_ups })
     }
 
     fn exported_at(path: &Path) -> String {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::envelope::check_version;
-use crate::domain::{ClaimId, ClaimRecord, FollowUp, IssueRef, RestoredClaim, Timestamp};
+use crate::domain::{ClaimId, ClaimRecord, FollowUp, FollowUpRecord, IssueRef, RestoredClaim, Timestamp, WorkItemId};
 use crate::store::{FirstEditionError, first_edition_rows};
 
 /// Largest JSON file that is read: ten thousand claims take about ten megabytes.
@@ -42,10 +42,24 @@ pub struct Refusal {
 pub struct Reading {
     /// Claims, in the order in which they must be taken: past ones as they were granted, then active ones.
     pub claims: Vec<Found>,
-    /// Follow-ups, each with its place.
+    /// Follow-ups, each with its place, in the order in which they were made.
     pub followups: Vec<(String, FollowUp)>,
     /// Records that cannot be taken.
     pub refused: Vec<Refusal>,
+}
+
+/// The lists of an export. Which of the two lists of its kind a record stands in decides nothing: its
+/// status does.
+#[derive(Debug, Default)]
+pub struct Parts {
+    /// Active claims.
+    pub claims: Vec<Value>,
+    /// Claims that ended.
+    pub history: Vec<Value>,
+    /// Active follow-ups.
+    pub followups: Vec<Value>,
+    /// Follow-ups that ended.
+    pub followup_history: Vec<Value>,
 }
 
 /// Why a file cannot be read at all.
@@ -82,11 +96,12 @@ impl Reading {
     }
 
     /// Reads the parts of an export.
-    pub fn of_parts(claims: Vec<Value>, history: Vec<Value>, followups: Vec<Value>, now: Timestamp) -> Self {
+    pub fn of_parts(parts: Parts, now: Timestamp) -> Self {
         let mut gathered = Gathered::default();
-        gathered.claims("claims", claims);
-        gathered.claims("history", history);
-        gathered.followups("followups", followups);
+        gathered.claims("claims", parts.claims);
+        gathered.claims("history", parts.history);
+        gathered.followups("followups", parts.followups);
+        gathered.followups("followup_history", parts.followup_history);
         gathered.sort_out(now)
     }
 }
@@ -170,15 +185,38 @@ impl Gathered {
         }
         let mut followups = Vec::new();
         for (place, record) in std::mem::take(&mut self.followups) {
-            match serde_json::from_value(without_nulls(record)) {
+            match restore_follow_up(record, now) {
                 Ok(followup) => followups.push((place, followup)),
-                Err(error) => self.refuse(place, error.to_string()),
+                Err(why) => self.refuse(place, why),
             }
         }
+        followups.sort_by_key(|(_, followup)| followup.created_at);
+        let followups = self.newest_of_each(followups);
         let is_past = |found: &Found| found.claim.claim().status().is_terminal();
         claims.sort_by_key(|found| (!is_past(found), found.claim.claim().claimed_at));
         let claims = self.only_first(claims);
         Reading { claims, followups, refused: self.refused }
+    }
+
+    /// Of two records of one follow-up the later word holds.
+    fn newest_of_each(&mut self, followups: Vec<(String, FollowUp)>) -> Vec<(String, FollowUp)> {
+        let mut newest: HashMap<WorkItemId, (Timestamp, String)> = HashMap::new();
+        for (place, followup) in &followups {
+            let known = newest.entry(followup.work_item_id).or_insert((followup.last_updated(), place.clone()));
+            if followup.last_updated() > known.0 {
+                *known = (followup.last_updated(), place.clone());
+            }
+        }
+        let mut kept = Vec::with_capacity(followups.len());
+        for (place, followup) in followups {
+            match newest.get(&followup.work_item_id) {
+                Some((_, best)) if *best != place => {
+                    self.refuse(place, format!("the same follow-up stands at {best} too"));
+                }
+                _ => kept.push((place, followup)),
+            }
+        }
+        kept
     }
 
     /// Of two records of one claim the later word holds; of two active claims on one issue, which the
@@ -232,6 +270,15 @@ fn restore(record: &Value, now: Timestamp) -> Result<RestoredClaim, String> {
     }
     let record: ClaimRecord =
         serde_path_to_error::deserialize(without_nulls(record.clone())).map_err(|error| error.to_string())?;
+    record.restore(now).map_err(|error| error.to_string())
+}
+
+fn restore_follow_up(record: Value, now: Timestamp) -> Result<FollowUp, String> {
+    if !record.is_object() {
+        return Err("it is no JSON object".into());
+    }
+    let record: FollowUpRecord =
+        serde_path_to_error::deserialize(without_nulls(record)).map_err(|error| error.to_string())?;
     record.restore(now).map_err(|error| error.to_string())
 }
 

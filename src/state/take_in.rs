@@ -1,23 +1,46 @@
 //! Bringing what was read into a store.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::reading::{Reading, Refusal};
+use super::reading::{Found, Reading, Refusal};
 use crate::claims::Operations;
-use crate::domain::ClaimId;
-use crate::store::{ImportOutcome, StoreError};
+use crate::domain::{ClaimId, FollowUp, WorkItemId};
+use crate::store::{FollowUpImportOutcome, ImportOutcome, StoreError};
 
-/// Claims taken in by one transaction: others get their turn in between.
+/// Records taken in by one transaction: others get their turn in between.
 const BATCH_COUNT_MAX: usize = 200;
 
-/// A claim that was not taken in, and stays what it is here.
+/// Which record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RecordId {
+    /// A claim.
+    #[serde(rename = "claim_id")]
+    Claim(ClaimId),
+    /// A follow-up.
+    #[serde(rename = "work_item_id")]
+    FollowUp(WorkItemId),
+}
+
+impl fmt::Display for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Claim(id) => id.fmt(f),
+            Self::FollowUp(id) => id.fmt(f),
+        }
+    }
+}
+
+/// A record that was not taken in, and stays what it is here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Skipped {
     /// Where it stood.
     pub place: String,
-    /// Which claim.
-    pub claim_id: ClaimId,
+    /// Which it is.
+    #[serde(flatten)]
+    pub record: RecordId,
     /// Why it was not taken.
     pub why: String,
 }
@@ -25,13 +48,13 @@ pub struct Skipped {
 /// What an import did, or would do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ImportReport {
-    /// Claims that are here now and were not before.
+    /// Claims and follow-ups that are here now and were not before.
     pub taken: usize,
-    /// Claims that were here before; they stand as they stood.
+    /// Those that were here before; they stand as they stood.
     pub already_here: usize,
-    /// Claims that could be taken, but not here.
+    /// Those that could be taken, but not here.
     pub skipped: Vec<Skipped>,
-    /// Records that are no claims.
+    /// Records that are neither.
     pub refused: Vec<Refusal>,
 }
 
@@ -44,25 +67,13 @@ pub async fn take_in(operations: &Operations, reading: Reading, dry_run: bool) -
     let mut report = ImportReport { refused, ..ImportReport::default() };
     for batch in claims.chunks(BATCH_COUNT_MAX) {
         let outcomes = operations.import(batch.iter().map(|found| found.claim.clone()).collect(), dry_run).await?;
-        for (found, outcome) in batch.iter().zip(outcomes) {
-            let claim = found.claim.claim();
-            let mut skip = |why: String| {
-                report.skipped.push(Skipped { place: found.place.clone(), claim_id: claim.claim_id, why });
-            };
-            match outcome {
-                ImportOutcome::Taken => report.taken += 1,
-                ImportOutcome::AlreadyHere(status) if status == claim.status() => report.already_here += 1,
-                ImportOutcome::AlreadyHere(status) => skip(format!("this claim is here already, and {status}")),
-                ImportOutcome::HeldBy(holder) => {
-                    skip(format!("{} is held here by {}", holder.issue_ref(), holder.agent_id));
-                }
-                ImportOutcome::Passed => skip("it ended before the oldest claim that the history has room for".into()),
-            }
-        }
+        batch.iter().zip(outcomes).for_each(|(found, outcome)| report.note_claim(found, outcome));
     }
-    // The place for follow-ups: they are read and checked, and wait for a store that keeps them.
-    let kept_nowhere = |(place, _)| Refusal { place, why: "follow-ups cannot be imported yet".into() };
-    report.refused.extend(followups.into_iter().map(kept_nowhere));
+    for batch in followups.chunks(BATCH_COUNT_MAX) {
+        let items = batch.iter().map(|(_, item)| item.clone()).collect();
+        let outcomes = operations.import_follow_ups(items, dry_run).await?;
+        batch.iter().zip(outcomes).for_each(|((place, item), outcome)| report.note_follow_up(place, item, outcome));
+    }
     Ok(report)
 }
 
@@ -73,5 +84,37 @@ impl ImportReport {
         self.already_here += part.already_here;
         self.skipped.extend(part.skipped);
         self.refused.extend(part.refused);
+    }
+
+    fn note_claim(&mut self, found: &Found, outcome: ImportOutcome) {
+        let claim = found.claim.claim();
+        let why = match outcome {
+            ImportOutcome::Taken => return self.taken += 1,
+            ImportOutcome::AlreadyHere(status) if status == claim.status() => return self.already_here += 1,
+            ImportOutcome::AlreadyHere(status) => format!("this claim is here already, and {status}"),
+            ImportOutcome::HeldBy(holder) => format!("{} is held here by {}", holder.issue_ref(), holder.agent_id),
+            ImportOutcome::Passed => "it ended before the oldest claim that the history has room for".into(),
+        };
+        self.skip(&found.place, RecordId::Claim(claim.claim_id), why);
+    }
+
+    fn note_follow_up(&mut self, place: &str, item: &FollowUp, outcome: FollowUpImportOutcome) {
+        let why = match outcome {
+            FollowUpImportOutcome::Taken => return self.taken += 1,
+            FollowUpImportOutcome::AlreadyHere(status) if status == item.status() => return self.already_here += 1,
+            FollowUpImportOutcome::AlreadyHere(status) => format!("this follow-up is here already, and {status}"),
+            FollowUpImportOutcome::FeedbackKnown(other) => {
+                format!("{} of {} made follow-up {other} here", item.source_event_id, item.repo)
+            }
+            FollowUpImportOutcome::Passed => "it ended before the oldest follow-up that there is room for".into(),
+            FollowUpImportOutcome::NoRoom => {
+                "as many follow-ups are active here as store.follow_up_max_entries (FOLLOWUP_MAX_ENTRIES) allows".into()
+            }
+        };
+        self.skip(place, RecordId::FollowUp(item.work_item_id), why);
+    }
+
+    fn skip(&mut self, place: &str, record: RecordId, why: String) {
+        self.skipped.push(Skipped { place: place.to_owned(), record, why });
     }
 }

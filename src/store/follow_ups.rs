@@ -2,7 +2,7 @@
 
 use crate::domain::{
     AgentId, ClaimId, ClaimStatus, FollowUp, FollowUpRefusal, FollowUpStatus, FollowUpStep, IssueNumber, IssueRef,
-    PullRequest, RepoName, RequestId, Timestamp, WorkItemId,
+    PullRequest, RepoName, RequestId, Reservation, Timestamp, WorkItemId,
 };
 
 /// What became of a piece of feedback.
@@ -77,6 +77,19 @@ pub struct FollowUpFilter {
     pub agent: Option<AgentId>,
     /// On this pull request.
     pub pr_number: Option<IssueNumber>,
+}
+
+/// The claim that a pull request came from, for those of its follow-ups that know of none.
+#[derive(Debug, Clone)]
+pub struct FollowUpLink {
+    /// The pull request.
+    pub pull: IssueRef,
+    /// The claim.
+    pub claim_id: ClaimId,
+    /// For whom they are kept from now on.
+    pub reserved: Option<Reservation>,
+    /// The present.
+    pub now: Timestamp,
 }
 
 /// What GitHub said that settles follow-ups of one pull request.

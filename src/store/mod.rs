@@ -24,10 +24,10 @@ use crate::domain::{
 };
 
 pub use follow_ups::{
-    ClaimFollow, FollowUpChange, FollowUpFilter, FollowUpInserted, FollowUpMoved, FollowUpTake, FollowUpTaken,
-    PullApplied, Settlement, Settles,
+    ClaimFollow, FollowUpChange, FollowUpFilter, FollowUpInserted, FollowUpLink, FollowUpMoved, FollowUpTake,
+    FollowUpTaken, PullApplied, Settlement, Settles,
 };
-pub use imports::{ClaimImport, ImportOutcome};
+pub use imports::{ClaimImport, FollowUpImport, FollowUpImportOutcome, ImportOutcome};
 pub use operator::{ClaimOverrule, OverruleOutcome};
 pub use past::{ClaimHistoryFilter, ClaimHistoryPlace, PastClaims};
 pub use sqlite::{FirstEditionError, FirstEditionRow, SqliteStore, first_edition_rows};
@@ -49,6 +49,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     async fn claim_list(&self, filter: ClaimFilter) -> Result<Vec<Claim>, StoreError>;
     /// One claim, active or past.
     async fn claim_get(&self, claim_id: ClaimId) -> Result<Option<Claim>, StoreError>;
+    /// The newest claim of `agent` among those that ended whose id ends so.
+    async fn claim_past_by_short_id(&self, agent: AgentId, short: String) -> Result<Option<ClaimId>, StoreError>;
 
     /// Writes a new follow-up, unless its feedback made one before.
     async fn follow_up_insert(&self, item: FollowUp) -> Result<FollowUpInserted, StoreError>;
@@ -58,8 +60,14 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     async fn follow_up_advance(&self, change: FollowUpChange) -> Result<FollowUpMoved, StoreError>;
     /// Settles follow-ups of one pull request; answers how many ended.
     async fn follow_up_settle(&self, settlement: Settlement) -> Result<usize, StoreError>;
+    /// Tells the active follow-ups of one pull request which claim it came from; answers how many learnt it.
+    async fn follow_up_link(&self, link: FollowUpLink) -> Result<usize, StoreError>;
+    /// Takes in follow-ups from elsewhere; one outcome each, in their order. Never touches one that is here.
+    async fn follow_up_import(&self, wish: FollowUpImport) -> Result<Vec<FollowUpImportOutcome>, StoreError>;
     /// Active follow-ups: most urgent first, then oldest.
     async fn follow_up_list(&self, filter: FollowUpFilter) -> Result<Vec<FollowUp>, StoreError>;
+    /// Follow-ups that ended, newest end first, at most `limit`.
+    async fn follow_up_history(&self, limit: usize) -> Result<Vec<FollowUp>, StoreError>;
     /// One follow-up, active or past.
     async fn follow_up_get(&self, work_item_id: WorkItemId) -> Result<Option<FollowUp>, StoreError>;
 

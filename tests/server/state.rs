@@ -167,6 +167,8 @@ fn first_edition(path: &Path, active: &[Value], past: &[Value], followups: &[Val
              payload_json TEXT NOT NULL);
          CREATE TABLE followup_active (work_item_id TEXT PRIMARY KEY, repo TEXT NOT NULL, pr_number INTEGER NOT NULL,
              source_event_id TEXT NOT NULL UNIQUE, status TEXT NOT NULL, last_updated TEXT NOT NULL,
+             payload_json TEXT NOT NULL);
+         CREATE TABLE followup_history (history_index INTEGER PRIMARY KEY AUTOINCREMENT, work_item_id TEXT NOT NULL UNIQUE,
              payload_json TEXT NOT NULL);",
     )
     .unwrap();
@@ -182,7 +184,12 @@ fn first_edition(path: &Path, active: &[Value], past: &[Value], followups: &[Val
             db.execute(&sql, row).unwrap();
         }
     }
-    for (index, record) in followups.iter().enumerate() {
+    let (past, active): (Vec<_>, Vec<_>) = followups.iter().partition(|record| record["status"] == "done");
+    for record in past {
+        let row = (text(record, "work_item_id"), record.to_string());
+        db.execute("INSERT INTO followup_history (work_item_id, payload_json) VALUES (?1, ?2)", row).unwrap();
+    }
+    for (index, record) in active.into_iter().enumerate() {
         let row = (text(record, "work_item_id"), index.to_string(), record.to_string());
         db.execute("INSERT INTO followup_active VALUES (?1, '', 1, ?2, '', '', ?3)", row).unwrap();
     }
@@ -191,14 +198,56 @@ fn first_edition(path: &Path, active: &[Value], past: &[Value], followups: &[Val
     }
 }
 
-fn followup(id: u64) -> Value {
+/// A follow-up as the first edition wrote it.
+fn followup(id: u64, status: &str) -> Value {
     json!({
         "work_item_id": format!("7a1b7c5e-1f7f-4a65-9f0e-{id:012}"), "repo": "acme/small", "pr_number": 5,
         "pr_url": "https://github.com/acme/small/pull/5", "pr_title": "Fix", "source_event_type": "review_comment",
         "source_event_id": format!("review_comment:{id}"), "summary": "Please", "actionable_comments": [],
-        "status": "queued", "created_at": "2026-03-01T00:00:00Z", "last_updated": "2026-03-01T00:00:00Z",
-        "status_history": [{ "status": "queued", "timestamp": "2026-03-01T00:00:00Z" }],
+        "status": status, "created_at": "2026-03-01T00:00:00.000Z", "last_updated": "2026-03-01T00:00:00.000Z",
+        "status_history": [{ "status": status, "timestamp": "2026-03-01T00:00:00.000Z", "note": "Created" }],
     })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn follow_ups_go_out_and_in_and_come_back_from_the_mirror() {
+    let home = home("");
+    let file =
+        json!({ "claims": [], "followups": [followup(1, "queued"), followup(2, "done"), { "work_item_id": "x" }] });
+    std::fs::write(home.path("in.json"), file.to_string()).unwrap();
+    let taken = run(&home, &["import", "in.json"], &[]);
+    let (out, err) = (String::from_utf8(taken.stdout).unwrap(), String::from_utf8(taken.stderr).unwrap());
+    assert_eq!(out, "2 taken, 0 here already, 0 skipped, 1 refused\n", "{err}");
+    assert!(err.contains("refused followups[2]: work_item_id"), "{err}");
+
+    let server = home.serve_with(&[MIRROR]);
+    let waiting = server.get("/api/followups").await["followups"].clone();
+    assert_eq!((waiting.as_array().unwrap().len(), &waiting[0]["summary"]), (1, &json!("Please")));
+    let both = |state: &Value| count(state, "followups") == 1 && count(state, "followup_history") == 1;
+    let state = until(&home.path("state.json"), both).await;
+    assert_eq!(state["followups"], waiting);
+    told(&home, &["export", "--output", "out.json"], &[]);
+    let exported = read(&home.path("out.json"));
+    assert_eq!((&exported["followups"], &exported["followup_history"]), (&waiting, &state["followup_history"]));
+    assert_eq!(told(&home, &["import", "out.json"], &[]), "0 taken, 2 here already, 0 skipped, 0 refused\n");
+    server.kill();
+
+    for ending in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(home.path(&format!("claims.db{ending}")));
+    }
+    let server = home.serve_with(&[MIRROR]);
+    assert_eq!(server.get("/api/followups").await["followups"], waiting, "an empty store takes the mirror's");
+    until(&home.path("state.json"), both).await;
+    // Another server made its own follow-up of the same feedback.
+    let mut other = followup(1, "in_progress");
+    other["work_item_id"] = json!("8a1b7c5e-1f7f-4a65-9f0e-000000000001");
+    other["claimed_by_agent_id"] = json!("b");
+    std::fs::write(home.path("other.json"), json!({ "followups": [other] }).to_string()).unwrap();
+    let skipped = run(&home, &["import", "other.json"], &[]);
+    let err = String::from_utf8(skipped.stderr).unwrap();
+    let why = "skipped followups[0] (8a1b7c5e-1f7f-4a65-9f0e-000000000001): review_comment:1 of acme/small made follow-up 7a1b7c5e";
+    assert!(err.contains(why), "{err}");
+    assert!(server.stop());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -212,17 +261,22 @@ async fn a_database_of_the_first_edition_is_imported_and_twice_is_once() {
         json!({ "claim_id": "6a1b7c5e-1f7f-4a65-9f0e-000000000009", "agent_id": "", "issue_number": 1 }),
     ];
     let past = [record(4, "a", "acme/small", 3, "released"), record(5, "a", "acme/small", 4, "closed")];
-    first_edition(&home.path("old.db"), &active, &past, &[followup(1)], &[("claims_state", json!({ "claims": 7 }))]);
+    first_edition(
+        &home.path("old.db"),
+        &active,
+        &past,
+        &[followup(1, "queued"), followup(2, "done")],
+        &[("claims_state", json!({ "claims": 7 }))],
+    );
     let before = std::fs::read(home.path("old.db")).unwrap();
     let trial = run(&home, &["import", "old.db", "--dry-run"], &[]);
-    assert!(String::from_utf8_lossy(&trial.stdout).starts_with("4 would be taken, 0 here already"), "{trial:?}");
+    assert!(String::from_utf8_lossy(&trial.stdout).starts_with("6 would be taken, 0 here already"), "{trial:?}");
     let done = run(&home, &["import", "old.db"], &[]);
     let (out, err) = (String::from_utf8(done.stdout).unwrap(), String::from_utf8(done.stderr).unwrap());
-    assert_eq!(out, "4 taken, 0 here already, 0 skipped, 3 refused\n", "{err}");
+    assert_eq!(out, "6 taken, 0 here already, 0 skipped, 2 refused\n", "{err}");
     for line in [
         "refused claim_active, row 2: acme/small#1 is held by the earlier claim at claim_active, row 1",
         "refused claim_active, row 4: ",
-        "refused followup_active, row 1: follow-ups cannot be imported yet",
     ] {
         assert!(err.contains(line), "{err}");
     }
@@ -240,7 +294,7 @@ async fn a_database_of_the_first_edition_is_imported_and_twice_is_once() {
     server.wait_for_backlog(40).await;
     let again = run(&home, &["import", "old.db", "--json"], &[]);
     let report: Value = serde_json::from_slice(&again.stdout).unwrap();
-    assert_eq!((&report["report"]["taken"], &report["report"]["already_here"]), (&json!(0), &json!(4)), "{report}");
+    assert_eq!((&report["report"]["taken"], &report["report"]["already_here"]), (&json!(0), &json!(6)), "{report}");
     let claims = server.get("/api/claims").await;
     let owners: Vec<_> = claims["claims"].as_array().unwrap().iter().map(|claim| claim["agent_id"].clone()).collect();
     assert_eq!(owners, [json!("a"), json!("c")]);
@@ -255,12 +309,11 @@ async fn the_earliest_databases_keep_everything_in_one_row() {
     let home = home("");
     let state =
         json!({ "version": 1, "active_claims": [record(1, "a", "acme/small", 1, "claimed")], "history": [null] });
-    let followups =
-        json!({ "version": 1, "active_followups": [followup(1)], "history": [], "seen_source_event_ids": [] });
+    let followups = json!({ "version": 1, "active_followups": [followup(1, "queued")], "history": [], "seen_source_event_ids": [] });
     first_edition(&home.path("old.db"), &[], &[], &[], &[("claims_state", state), ("followups_state", followups)]);
     let output = run(&home, &["import", "old.db"], &[]);
     let err = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), "1 taken, 0 here already, 0 skipped, 2 refused\n", "{err}");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "2 taken, 0 here already, 0 skipped, 1 refused\n", "{err}");
     assert!(err.contains("refused snapshots, row 1: history[0]: it is no JSON object"), "{err}");
 }
 

@@ -1,12 +1,12 @@
 //! Follow-ups: made once, taken once, settled by what GitHub says.
 
 use issuecommand::domain::{
-    Feedback, FeedbackKind, FollowUp, FollowUpRefusal, FollowUpStatus, FollowUpStep, IssueRef, Mover, Reservation,
-    WorkItemId,
+    ClaimId, Feedback, FeedbackKind, FollowUp, FollowUpRefusal, FollowUpStatus, FollowUpStep, IssueRef, Mover,
+    Reservation, WorkItemId,
 };
 use issuecommand::store::{
-    FollowUpChange, FollowUpFilter, FollowUpInserted, FollowUpMoved, FollowUpTake, FollowUpTaken, InsertOutcome,
-    Settlement, Settles,
+    FollowUpChange, FollowUpFilter, FollowUpInserted, FollowUpLink, FollowUpMoved, FollowUpTake, FollowUpTaken,
+    InsertOutcome, Settlement, Settles,
 };
 
 use crate::bed::{Bed, Keep, agent, at, exactly, granted, issue_ref, named, next_work};
@@ -27,23 +27,23 @@ fn feedback(kind: FeedbackKind, id: u64) -> Feedback {
     }
 }
 
-fn item(id: u64, minute: u64) -> FollowUp {
+pub fn item(id: u64, minute: u64) -> FollowUp {
     FollowUp::of(&feedback(FeedbackKind::PrComment, id), at(minute))
 }
 
-async fn made(bed: &Bed, item: FollowUp) -> FollowUp {
+pub async fn made(bed: &Bed, item: FollowUp) -> FollowUp {
     match bed.store.follow_up_insert(item).await.unwrap() {
         FollowUpInserted::Created(item) => *item,
         known => panic!("expected a new follow-up, got {known:?}"),
     }
 }
 
-fn take(who: &str, candidates: Vec<WorkItemId>, minute: u64) -> FollowUpTake {
+pub fn take(who: &str, candidates: Vec<WorkItemId>, minute: u64) -> FollowUpTake {
     FollowUpTake { agent: agent(who), candidates, request_id: None, now: at(minute) }
 }
 
 #[track_caller]
-fn taken(outcome: FollowUpTaken) -> FollowUp {
+pub fn taken(outcome: FollowUpTaken) -> FollowUp {
     match outcome {
         FollowUpTaken::Taken(item) => *item,
         other => panic!("expected a follow-up, got {other:?}"),
@@ -171,6 +171,30 @@ pub async fn a_push_answers_nothing_that_came_after_it(bed: Bed) {
     assert_eq!(settle(&bed, Settles::Pushed { at: at(9), resolve: true }, 12).await, 0);
     let kept = bed.store.follow_up_get(later.work_item_id).await.unwrap().unwrap();
     assert_eq!((kept.status(), kept.pushed_at), (FollowUpStatus::InProgress, None));
+}
+
+pub async fn feedback_that_came_before_its_claim_is_kept_for_the_claims_agent(bed: Bed) {
+    let (early, taken_early) = (made(&bed, item(1, 0)).await, made(&bed, item(2, 0)).await);
+    moved(&bed, &taken_early, FollowUpStatus::InProgress, "other", 1).await;
+    let mut elsewhere = feedback(FeedbackKind::PrComment, 3);
+    elsewhere.pull = issue_ref(51);
+    let elsewhere = made(&bed, FollowUp::of(&elsewhere, at(0))).await;
+    let reserved = Some(Reservation { agent_id: agent("owner"), until: at(60) });
+    let link = FollowUpLink { pull: issue_ref(50), claim_id: ClaimId::fresh(), reserved, now: at(5) };
+    assert_eq!(bed.store.follow_up_link(link.clone()).await.unwrap(), 2);
+    assert_eq!(bed.event_kinds().await[4..], ["followup.updated", "followup.updated"]);
+    let kept = bed.store.follow_up_get(early.work_item_id).await.unwrap().unwrap();
+    assert_eq!((kept.claim_id, &kept.reserved), (Some(link.claim_id), &link.reserved));
+    assert_eq!((kept.status(), kept.last_updated()), (FollowUpStatus::Queued, early.last_updated()), "it did not move");
+    let held = bed.store.follow_up_get(taken_early.work_item_id).await.unwrap().unwrap();
+    assert_eq!((held.holder(), held.status()), (Some(&agent("other")), FollowUpStatus::InProgress));
+    assert_eq!(bed.store.follow_up_get(elsewhere.work_item_id).await.unwrap(), Some(elsewhere));
+    let wish = |who| take(who, vec![early.work_item_id], 6);
+    assert!(matches!(bed.store.follow_up_take(wish("other")).await.unwrap(), FollowUpTaken::NoneFree));
+    taken(bed.store.follow_up_take(wish("owner")).await.unwrap());
+    // The first claim stays.
+    let other = FollowUpLink { claim_id: ClaimId::fresh(), reserved: None, ..link };
+    assert_eq!(bed.store.follow_up_link(other).await.unwrap(), 0);
 }
 
 pub async fn they_are_listed_most_urgent_first_and_filtered(bed: Bed) {

@@ -8,6 +8,7 @@
 mod bed;
 mod claims;
 mod events;
+mod follow_up_imports;
 mod follow_ups;
 mod imports;
 mod issues;
@@ -84,6 +85,7 @@ macro_rules! conformance {
             follow_ups::too_many_make_the_least_urgent_free_ones_give_way,
             follow_ups::feedback_is_remembered_when_its_follow_up_is_trimmed,
             follow_ups::racing_agents_share_out_every_follow_up_once,
+            follow_ups::feedback_that_came_before_its_claim_is_kept_for_the_claims_agent,
             pulls::an_older_description_changes_nothing,
             pulls::what_a_description_does_not_say_stays_as_known,
             pulls::a_delivery_is_remembered_over_a_restart,
@@ -100,6 +102,7 @@ macro_rules! conformance {
             tokens::a_token_is_revoked_once_and_the_observer_hears_it_first,
             past::past_claims_come_newest_end_first_on_pages_of_any_size,
             past::a_page_goes_on_where_the_last_one_ended_whatever_ends_meanwhile,
+            past::a_past_claim_is_found_by_its_agent_and_the_end_of_its_id,
             past::the_history_of_one_agent_or_repository_holds_no_other,
             operator::an_operator_takes_a_claim_back_and_the_event_says_who_and_why,
             operator::a_reassigned_claim_is_the_new_owners_and_the_former_one_is_fenced_off,
@@ -111,6 +114,12 @@ macro_rules! conformance {
             imports::a_trial_import_answers_the_same_and_changes_nothing,
             imports::an_export_taken_into_an_empty_store_is_the_same_state,
             imports::a_history_without_room_passes_over_what_it_would_trim,
+            follow_up_imports::follow_ups_from_elsewhere_are_work_here_and_twice_is_once,
+            follow_up_imports::feedback_of_an_imported_follow_up_makes_no_second_one,
+            follow_up_imports::a_follow_up_that_is_here_is_never_touched_by_an_import,
+            follow_up_imports::a_trial_import_of_follow_ups_answers_the_same_and_changes_nothing,
+            follow_up_imports::an_import_makes_nothing_here_give_way,
+            follow_up_imports::what_ended_is_listed_newest_end_first_and_taken_elsewhere_as_it_was,
             races::one_issue_has_one_owner_among_many,
             races::racing_agents_share_out_every_issue_once,
             races::concurrent_retries_of_a_request_get_one_claim,

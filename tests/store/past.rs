@@ -79,3 +79,14 @@ pub async fn the_history_of_one_agent_or_repository_holds_no_other(bed: Bed) {
         assert!(pages(&bed, of(Some("nobody"), None), limit).await.is_empty());
     }
 }
+
+pub async fn a_past_claim_is_found_by_its_agent_and_the_end_of_its_id(bed: Bed) {
+    let bed = bed.with_issues([1, 2]).await;
+    let ended = end(&bed, "a1", 1, 1).await;
+    let active = bed.granted("a1", 2).await;
+    let find = async |who: &str, short: String| bed.store.claim_past_by_short_id(agent(who), short).await.unwrap();
+    assert_eq!(find("a1", ended.claim_id.short().to_uppercase()).await, Some(ended.claim_id));
+    assert_eq!(find("b2", ended.claim_id.short()).await, None, "it is another's");
+    assert_eq!(find("a1", active.claim_id.short()).await, None, "it has not ended");
+    assert_eq!(find("a1", "%".repeat(8)).await, None);
+}

@@ -5,14 +5,9 @@ use chrono::TimeDelta;
 use serde::Deserialize;
 
 use super::{Claim, ClaimStatus, LEASE_EPOCH_FIRST, Lease, StatusEntry};
+use crate::domain::elsewhere::{self, ENTRY_COUNT_MAX, TEXT_BYTES_MAX};
 use crate::domain::{AgentId, ClaimId, IssueNumber, IssueRef, RepoName, Timestamp};
 
-/// Longest text of a record, in bytes: GitHub's titles have 256 characters, notes here 4,000 bytes.
-const TEXT_BYTES_MAX: usize = 8_192;
-/// Most labels, assignees, or entries of a history. GitHub allows 100 labels; a claim moves a few times.
-const ENTRY_COUNT_MAX: usize = 1_000;
-/// How far a clock elsewhere may run ahead of ours, in hours.
-const CLOCK_AHEAD_HOURS_MAX: i64 = 24;
 /// Highest epoch that is believed: four billion grants on one issue. Room is left to count on from it.
 const EPOCH_MAX: u64 = u32::MAX as u64;
 
@@ -49,7 +44,7 @@ pub enum ClaimRecordError {
     TooLong(&'static str),
     /// A time lies in the future, or before another that must come first.
     #[error("{0}")]
-    Time(&'static str),
+    Time(String),
     /// The status and the end of its history differ.
     #[error("its status is {status}, but its history ends with {last}")]
     History {
@@ -80,18 +75,16 @@ impl ClaimRecord {
     /// [`ClaimRecordError`] says what does not.
     pub fn restore(self, now: Timestamp) -> Result<RestoredClaim, ClaimRecordError> {
         self.check_lengths()?;
-        self.check_times(now)?;
+        elsewhere::check_times((self.claimed_at, "claimed_at"), self.last_updated, now)
+            .map_err(ClaimRecordError::Time)?;
         if let Some(last) = self.status_history.last()
             && last.status != self.status
         {
             return Err(ClaimRecordError::History { status: self.status, last: last.status });
         }
         let pr_url = self.pr_url.filter(|url| !url.trim().is_empty());
-        if let Some(url) = &pr_url {
-            let is_web = url.starts_with("https://") || url.starts_with("http://");
-            if !is_web || url.chars().any(|c| c.is_control() || c.is_whitespace()) {
-                return Err(ClaimRecordError::PrUrl);
-            }
+        if pr_url.as_deref().is_some_and(|url| !elsewhere::is_web_page(url)) {
+            return Err(ClaimRecordError::PrUrl);
         }
         if self.lease.is_some_and(|lease| !(LEASE_EPOCH_FIRST..=EPOCH_MAX).contains(&lease.epoch)) {
             return Err(ClaimRecordError::Epoch);
@@ -123,10 +116,8 @@ impl ClaimRecord {
     fn check_lengths(&self) -> Result<(), ClaimRecordError> {
         let too_long = |what| Err(ClaimRecordError::TooLong(what));
         let lists = [(&self.issue_labels, "issue_labels"), (&self.issue_assignees, "issue_assignees")];
-        for (list, what) in lists {
-            if list.len() > ENTRY_COUNT_MAX || list.iter().any(|text| text.len() > TEXT_BYTES_MAX) {
-                return too_long(what);
-            }
+        if let Some((_, what)) = lists.into_iter().find(|(list, _)| !elsewhere::is_list(list)) {
+            return too_long(what);
         }
         let note_len = |entry: &StatusEntry| entry.note.as_ref().map_or(0, String::len);
         if self.status_history.len() > ENTRY_COUNT_MAX
@@ -139,20 +130,6 @@ impl ClaimRecord {
         }
         if self.pr_url.as_ref().is_some_and(|url| url.len() > TEXT_BYTES_MAX) {
             return too_long("pr_url");
-        }
-        Ok(())
-    }
-
-    fn check_times(&self, now: Timestamp) -> Result<(), ClaimRecordError> {
-        let latest = now + TimeDelta::hours(CLOCK_AHEAD_HOURS_MAX);
-        if self.claimed_at > latest || self.last_updated > latest {
-            return Err(ClaimRecordError::Time("it is from the future"));
-        }
-        if self.last_updated < self.claimed_at {
-            return Err(ClaimRecordError::Time("last_updated comes before claimed_at"));
-        }
-        if self.claimed_at.timestamp() < 0 {
-            return Err(ClaimRecordError::Time("claimed_at comes before 1970"));
         }
         Ok(())
     }

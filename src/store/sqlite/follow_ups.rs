@@ -3,16 +3,17 @@
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::claims;
-use super::columns::{json, ms, number, to_json};
+use super::columns::{json, ms, number, parsed, to_json};
 use super::events;
+use super::history::limit;
 use super::writer::WriteTxn;
 use crate::domain::{
     AgentId, EventDraft, EventKind, FollowUp, FollowUpStatus, FollowUpStep, IssueRef, Mover, RequestId, Timestamp,
     WorkItemId,
 };
 use crate::store::{
-    Change, FollowUpChange, FollowUpFilter, FollowUpInserted, FollowUpMoved, FollowUpTake, FollowUpTaken, Settlement,
-    Settles,
+    Change, FollowUpChange, FollowUpFilter, FollowUpInserted, FollowUpLink, FollowUpMoved, FollowUpTake, FollowUpTaken,
+    Settlement, Settles,
 };
 
 pub(super) const SOURCE_GET: &str = "SELECT work_item_id FROM follow_up_sources WHERE repo = ?1 AND source = ?2";
@@ -27,21 +28,18 @@ pub(super) const GET_ACTIVE: &str = "SELECT record FROM follow_ups WHERE work_it
 pub(super) const BY_REQUEST: &str = "SELECT record FROM follow_ups WHERE agent_id = ?1 AND request_id = ?2";
 pub(super) const LIST: &str =
     "SELECT record FROM follow_ups WHERE active = 1 ORDER BY urgency, created_at_ms, work_item_id";
+pub(super) const HISTORY: &str =
+    "SELECT record FROM follow_ups WHERE active = 0 ORDER BY ended_at_ms DESC, work_item_id DESC LIMIT ?1";
 pub(super) const LIST_OF_PULL: &str = "SELECT record FROM follow_ups WHERE active = 1 AND repo = ?1 AND pr_number = ?2";
 
 /// Writes a new follow-up, unless its feedback made one before.
 pub(super) fn insert(txn: &mut WriteTxn<'_>, item: FollowUp) -> Result<FollowUpInserted> {
-    let source = params![item.repo.as_str(), item.source_event_id];
-    let known = txn.connection.prepare_cached(SOURCE_GET)?.query_row(source, |row| super::columns::parsed(row, 0));
-    if let Some(known) = known.optional()? {
+    if let Some(known) = made_by_source(txn.connection, &item)? {
         return Ok(FollowUpInserted::Known(known));
     }
-    let id = item.work_item_id.to_string();
-    let source = params![item.repo.as_str(), item.source_event_id, id];
-    txn.connection.prepare_cached(SOURCE_INSERT)?.execute(source)?;
-    txn.trim.source_noted(txn.connection)?;
+    remember_source(txn, &item)?;
     let row = params![
-        id,
+        item.work_item_id.to_string(),
         item.repo.as_str(),
         number(item.pr_number),
         item.source_event_id,
@@ -53,6 +51,19 @@ pub(super) fn insert(txn: &mut WriteTxn<'_>, item: FollowUp) -> Result<FollowUpI
     announce(txn, &item, Some(EventKind::FollowUpCreated), item.created_at)?;
     make_room(txn, item.created_at)?;
     Ok(FollowUpInserted::Created(Box::new(item)))
+}
+
+/// The follow-up that the feedback of this one made before.
+pub(super) fn made_by_source(connection: &Connection, item: &FollowUp) -> Result<Option<WorkItemId>> {
+    let source = params![item.repo.as_str(), item.source_event_id];
+    connection.prepare_cached(SOURCE_GET)?.query_row(source, |row| parsed(row, 0)).optional()
+}
+
+/// Remembers which follow-up the feedback made, longer than the follow-up itself is kept.
+pub(super) fn remember_source(txn: &mut WriteTxn<'_>, item: &FollowUp) -> Result<()> {
+    let source = params![item.repo.as_str(), item.source_event_id, item.work_item_id.to_string()];
+    txn.connection.prepare_cached(SOURCE_INSERT)?.execute(source)?;
+    txn.trim.source_noted(txn.connection)
 }
 
 /// Keeps the number of active ones bounded: the least urgent of those nobody has give way, and say so.
@@ -140,6 +151,18 @@ pub(super) fn settle(txn: &mut WriteTxn<'_>, settlement: Settlement) -> Result<u
     Ok(settled)
 }
 
+/// Tells the active follow-ups of a pull request which claim it came from; answers how many learnt it.
+pub(super) fn link(txn: &mut WriteTxn<'_>, link: FollowUpLink) -> Result<usize> {
+    let mut learnt = 0;
+    for mut item in of_pull(txn.connection, &link.pull)? {
+        if item.link(link.claim_id, link.reserved.clone()) {
+            update(txn, &item, None, Some(EventKind::FollowUpUpdated), link.now)?;
+            learnt += 1;
+        }
+    }
+    Ok(learnt)
+}
+
 fn end(txn: &mut WriteTxn<'_>, mut item: FollowUp, to: FollowUpStatus, note: &str, now: Timestamp) -> Result<bool> {
     let step = FollowUpStep { to, by: Mover::Github, note: Some(note.to_owned()) };
     let ended = item.advance(step, now) == Ok(true);
@@ -190,6 +213,11 @@ pub(super) fn list(connection: &Connection, filter: &FollowUpFilter) -> Result<V
             && filter.pr_number.is_none_or(|number| number == item.pr_number)
     };
     items.filter(|item| item.as_ref().map_or(true, admitted)).collect()
+}
+
+/// Follow-ups that ended, newest end first.
+pub(super) fn history(connection: &Connection, count_max: usize) -> Result<Vec<FollowUp>> {
+    connection.prepare_cached(HISTORY)?.query_map([limit(count_max)], record)?.collect()
 }
 
 /// The follow-up that a request got before.

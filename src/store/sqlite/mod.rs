@@ -10,6 +10,7 @@ mod columns;
 mod connect;
 mod events;
 mod first_edition;
+mod follow_up_import;
 mod follow_ups;
 mod history;
 mod import;
@@ -32,10 +33,10 @@ use async_trait::async_trait;
 
 use super::{
     AdvanceOutcome, ClaimChange, ClaimFilter, ClaimFollow, ClaimHistoryFilter, ClaimHistoryPlace, ClaimImport,
-    ClaimOverrule, ClaimWish, CommitObserver, FollowUpChange, FollowUpFilter, FollowUpInserted, FollowUpMoved,
-    FollowUpTake, FollowUpTaken, ImportOutcome, InsertOutcome, IssueApplied, IssueBatch, IssueFilter, KeptToken,
-    ListName, OverruleOutcome, PastClaims, PullApplied, RepoMark, Settlement, Snapshot, Store, StoreError, SyncCursor,
-    TokenInsertOutcome, TokenRevokeOutcome,
+    ClaimOverrule, ClaimWish, CommitObserver, FollowUpChange, FollowUpFilter, FollowUpImport, FollowUpImportOutcome,
+    FollowUpInserted, FollowUpLink, FollowUpMoved, FollowUpTake, FollowUpTaken, ImportOutcome, InsertOutcome,
+    IssueApplied, IssueBatch, IssueFilter, KeptToken, ListName, OverruleOutcome, PastClaims, PullApplied, RepoMark,
+    Settlement, Snapshot, Store, StoreError, SyncCursor, TokenInsertOutcome, TokenRevokeOutcome,
 };
 use crate::config::StoreConfig;
 use crate::domain::{
@@ -123,6 +124,11 @@ impl Store for SqliteStore {
         self.readers.read("get a claim", move |connection| claims::get(connection, claim_id)).await
     }
 
+    async fn claim_past_by_short_id(&self, agent: AgentId, short: String) -> Result<Option<ClaimId>, StoreError> {
+        let find = move |connection: &rusqlite::Connection| past::by_short_id(connection, &agent, &short);
+        self.readers.read("find a past claim", find).await
+    }
+
     async fn follow_up_insert(&self, item: FollowUp) -> Result<FollowUpInserted, StoreError> {
         self.writer.write("insert a follow-up", |txn| follow_ups::insert(txn, item)).await
     }
@@ -139,8 +145,20 @@ impl Store for SqliteStore {
         self.writer.write("settle follow-ups", |txn| follow_ups::settle(txn, settlement)).await
     }
 
+    async fn follow_up_link(&self, link: FollowUpLink) -> Result<usize, StoreError> {
+        self.writer.write("link follow-ups", |txn| follow_ups::link(txn, link)).await
+    }
+
+    async fn follow_up_import(&self, wish: FollowUpImport) -> Result<Vec<FollowUpImportOutcome>, StoreError> {
+        self.writer.write("import follow-ups", |txn| follow_up_import::import(txn, wish)).await
+    }
+
     async fn follow_up_list(&self, filter: FollowUpFilter) -> Result<Vec<FollowUp>, StoreError> {
         self.readers.read("list follow-ups", move |connection| follow_ups::list(connection, &filter)).await
+    }
+
+    async fn follow_up_history(&self, limit: usize) -> Result<Vec<FollowUp>, StoreError> {
+        self.readers.read("list past follow-ups", move |connection| follow_ups::history(connection, limit)).await
     }
 
     async fn follow_up_get(&self, work_item_id: WorkItemId) -> Result<Option<FollowUp>, StoreError> {

@@ -1,12 +1,15 @@
 //! Claims that ended: listed, newest end first.
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, Result};
+use rusqlite::{Connection, OptionalExtension, Result};
 
-use super::columns::{json, ms, time};
+use super::columns::{json, ms, parsed, time};
 use super::history::limit;
-use crate::domain::{AgentId, RepoName};
+use crate::domain::{AgentId, ClaimId, RepoName};
 use crate::store::{ClaimHistoryFilter, ClaimHistoryPlace, PastClaims};
+
+pub(super) const BY_SHORT_ID: &str = "SELECT claim_id FROM claims WHERE agent_id = ?1 AND active = 0 \
+     AND substr(claim_id, -length(?2)) = lower(?2) ORDER BY ended_at_ms DESC LIMIT 1";
 
 /// Up to `count_max` past claims from behind `after`. The place of a claim never changes, so pages
 /// neither repeat nor skip one, whatever ends meanwhile.
@@ -27,6 +30,13 @@ pub(super) fn list(
     let last = claims.last().filter(|_| more);
     let next = last.map(|(claim, ended_at)| ClaimHistoryPlace { ended_at: *ended_at, claim_id: claim.claim_id });
     Ok(PastClaims { claims: claims.into_iter().map(|(claim, _)| claim).collect(), next })
+}
+
+/// The newest past claim of an agent whose id ends so.
+pub(super) fn by_short_id(connection: &Connection, agent: &AgentId, short: &str) -> Result<Option<ClaimId>> {
+    // Short ids are digits of a UUID: nothing in them means more than itself in a pattern.
+    let row = rusqlite::params![agent.as_str(), short];
+    connection.prepare_cached(BY_SHORT_ID)?.query_row(row, |row| parsed(row, 0)).optional()
 }
 
 pub(super) fn select(filter: &ClaimHistoryFilter, after: Option<ClaimHistoryPlace>, values: &mut Vec<Value>) -> String {

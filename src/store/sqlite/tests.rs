@@ -324,6 +324,8 @@ fn no_hot_statement_scans_a_table() {
         (follow_ups::GET_ACTIVE, "PRIMARY KEY"),
         (follow_ups::BY_REQUEST, "follow_ups_by_request"),
         (follow_ups::LIST_OF_PULL, "follow_ups_active_by_pull"),
+        (follow_up_import::INSERT_AS_IS, ""),
+        (past::BY_SHORT_ID, "claims_past_of_agent"),
         (pulls::UPSERT, ""),
         (pulls::GET, "PRIMARY KEY"),
         (pulls::DELIVERY_RECORD, ""),
@@ -341,6 +343,9 @@ fn no_hot_statement_scans_a_table() {
         (history::FOLLOW_UPS_TRIM, "follow_ups_past", "follow_ups_past"),
         (history::PULLS_TRIM, "pulls_by_age", "pulls_by_age"),
         (follow_ups::LIST, "follow_ups_active", "follow_ups_active"),
+        (follow_ups::HISTORY, "follow_ups_past", "follow_ups_past"),
+        (follow_up_import::PAST_HORIZON, "follow_ups_past", "follow_ups_past"),
+        (follow_up_import::ACTIVE_COUNT, "follow_ups_active", "follow_ups_active"),
         (pulls::DELIVERY_SEEN, "CONSTANT ROW", "CONSTANT ROW"),
     ];
     for (sql, one, other) in bounded {

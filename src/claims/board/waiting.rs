@@ -1,0 +1,98 @@
+//! What waits for a policy: issues for a score, repositories for the filter.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::{Board, slot_of};
+use crate::claims::order::Slot;
+use crate::domain::{IssueFacts, Repo, RepoName, Timestamp};
+use crate::policy::Scored;
+
+/// Issues to be scored, as they were when they were taken.
+#[derive(Debug, Default)]
+pub(in crate::claims) struct Batch {
+    slots: Vec<Slot>,
+    pub(in crate::claims) facts: Vec<Arc<IssueFacts>>,
+    generation: u64,
+}
+
+impl Board {
+    /// Whether anything waits for a policy: issues for a score, repositories for the filter.
+    pub(in crate::claims) fn has_work(&self, now: Timestamp) -> bool {
+        !self.unscored.is_empty() || !self.unjudged.is_empty() || self.next_expiry().is_some_and(|at| at <= now)
+    }
+
+    /// When the next score runs out.
+    pub(in crate::claims) fn next_expiry(&self) -> Option<Timestamp> {
+        self.expiries.first().map(|(at, _)| *at)
+    }
+
+    /// Takes up to `limit` issues that need a score at `now`.
+    pub(in crate::claims) fn take_unscored(&mut self, limit: usize, now: Timestamp) -> Batch {
+        while let Some(&(at, slot)) = self.expiries.first()
+            && at <= now
+        {
+            self.expiries.pop_first();
+            self.unscored.insert(slot);
+        }
+        let slots: Vec<Slot> = self.unscored.iter().copied().take(limit).collect();
+        let mut batch = Batch { generation: self.generation, ..Batch::default() };
+        for slot in slots {
+            self.unscored.remove(&slot);
+            if let Some(row) = self.row(slot) {
+                batch.facts.push(Arc::clone(&row.facts));
+                batch.slots.push(slot);
+            }
+        }
+        batch
+    }
+
+    /// Notes scores, except of issues that changed meanwhile: those wait for a score already. A batch
+    /// taken under an earlier set of policies is dropped, since the newer set scored everything.
+    pub(in crate::claims) fn note_scores(&mut self, batch: Batch, scores: Vec<Scored>) {
+        if batch.generation != self.generation {
+            return;
+        }
+        for ((slot, facts), scored) in batch.slots.into_iter().zip(batch.facts).zip(scores) {
+            if self.row(slot).is_some_and(|row| Arc::ptr_eq(&row.facts, &facts)) {
+                self.set_score(slot, Some(scored));
+                self.place(slot);
+            }
+        }
+    }
+
+    /// Puts repositories back that the filter failed on: what was said of them before holds.
+    pub(in crate::claims) fn put_back_unjudged(&mut self, repos: Vec<Repo>) {
+        self.unjudged.extend(repos.into_iter().map(|repo| repo.full_name));
+    }
+
+    /// Takes repositories that the filter has yet to see.
+    pub(in crate::claims) fn take_unjudged(&mut self) -> Vec<Repo> {
+        let names = std::mem::take(&mut self.unjudged);
+        names.iter().filter_map(|name| self.repos.get(name)).map(|row| row.repo.clone()).collect()
+    }
+
+    /// Notes the filter's word on repositories: why each does not take part, if so.
+    pub(in crate::claims) fn note_exclusions(
+        &mut self,
+        verdicts: impl IntoIterator<Item = (RepoName, Option<Arc<str>>)>,
+    ) {
+        let mut changed = HashSet::new();
+        for (name, exclusion) in verdicts {
+            if let Some(row) = self.repos.get_mut(&name)
+                && row.exclusion != exclusion
+            {
+                row.exclusion = exclusion;
+                changed.insert(name);
+            }
+        }
+        if changed.is_empty() {
+            return;
+        }
+        for index in 0..self.rows.len() {
+            if self.rows[index].as_ref().is_some_and(|row| changed.contains(&row.facts.issue.repo)) {
+                self.place(slot_of(index));
+            }
+        }
+    }
+}
