@@ -99,6 +99,9 @@ pub enum Failure {
     /// A delivery of GitHub's is not what it should be.
     #[error("{0}")]
     WebhookPayload(String),
+    /// As much is under way as may be.
+    #[error("too many deliveries are under way; send it again")]
+    Busy,
     /// The body is larger than the server takes.
     #[error("the body is larger than {bytes_max} bytes")]
     BodyTooLarge {
@@ -141,6 +144,7 @@ impl Failure {
             Self::NoSuchPath => Row { message: None, ..row(404, "not_found") },
             Self::Fields(_) => row(400, "request_failed"),
             Self::WebhookPayload(_) => row(400, "invalid_webhook_payload"),
+            Self::Busy => Row { retry_after_seconds: Some(1), ..row(503, "busy") },
             Self::BodyTooLarge { .. } => row(413, "request_failed"),
             Self::BodyIncomplete => row(408, "request_failed"),
             Self::Limited(limited) => Row {

@@ -19,6 +19,10 @@ impl Api {
             WorkOutcome::FollowUp { item, idempotent } => {
                 Answer::found(json!({ "ok": true, "kind": "pr_followup", "idempotent": idempotent, "work_item": item }))
             }
+            WorkOutcome::RequestIdUsed(item) => {
+                let message = format!("this request_id got a follow-up before (now {}); use a new one", item.status());
+                Answer::rejected(409, "request_id_used", message).with("work_item", item)
+            }
             WorkOutcome::Issue(outcome) => {
                 let answer = answer_to_next(outcome);
                 if answer.status == 200 { answer.with("kind", "issue") } else { answer }
@@ -42,9 +46,14 @@ impl Api {
             FollowUpOutcome::Refused(item, refusal) => {
                 let reason = match &refusal {
                     FollowUpRefusal::NotAllowed { .. } => "invalid_transition",
-                    FollowUpRefusal::HeldBy(_) | FollowUpRefusal::NotTaken => "agent_mismatch",
+                    FollowUpRefusal::HeldBy(_) | FollowUpRefusal::KeptFor(_) | FollowUpRefusal::NotTaken => {
+                        "agent_mismatch"
+                    }
                 };
-                let owner = item.holder().cloned();
+                let owner = match &refusal {
+                    FollowUpRefusal::KeptFor(agent) => Some(agent.clone()),
+                    _ => item.holder().cloned(),
+                };
                 Answer::rejected(409, reason, refusal.to_string())
                     .with_some("owner_agent_id", owner)
                     .with("work_item", item)

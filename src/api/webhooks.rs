@@ -13,6 +13,9 @@ use crate::github::{Delivery, read_delivery};
 /// Longest delivery id that is taken. GitHub's are GUIDs, 36 characters.
 const DELIVERY_ID_BYTES_MAX: usize = 128;
 
+const WRONG_SIGNATURE: &str = "invalid_signature";
+const NO_PROOF: &str = "missing_valid_signature_or_api_key";
+
 /// One call of GitHub's, as it came in.
 #[derive(Debug, Clone, Copy)]
 pub struct WebhookCall<'c> {
@@ -31,17 +34,19 @@ pub struct WebhookCall<'c> {
 }
 
 impl Api {
-    /// Answers one delivery. It is processed before it is recorded as processed: one that fails is
-    /// processed again when GitHub, or a person, sends it again.
-    pub async fn webhook(&self, secret: &Secret, call: WebhookCall<'_>) -> Answer {
-        if let Some(reason) = turned_away(secret, &call) {
-            let details =
-                json!({ "reason": reason, "event_type": shown(call.event), "delivery_id": shown(call.delivery_id) });
-            self.manager().announce(EventKind::WebhookRejected, details).await;
-            let body = json!({ "ok": false, "error": "unauthorized_webhook", "reason": reason });
-            return Answer { status: 401, body, retry_after_seconds: None, is_error: true };
-        }
-        let answered = self.take_in(&call).await;
+    /// Tells of a delivery that was turned away, and answers it.
+    pub async fn webhook_turned_away(&self, reason: &'static str, call: &WebhookCall<'_>) -> Answer {
+        let details =
+            json!({ "reason": reason, "event_type": shown(call.event), "delivery_id": shown(call.delivery_id) });
+        self.manager().announce(EventKind::WebhookRejected, details).await;
+        let body = json!({ "ok": false, "error": "unauthorized_webhook", "reason": reason });
+        Answer { status: 401, body, retry_after_seconds: None, is_error: true }
+    }
+
+    /// Answers a delivery that has proved itself ([`WebhookCall::turned_away`]). It is processed before it is
+    /// recorded as processed: one that fails is processed again when GitHub, or a person, sends it again.
+    pub async fn webhook(&self, call: &WebhookCall<'_>) -> Answer {
+        let answered = self.take_in(call).await;
         answered.unwrap_or_else(|failure| {
             failure.log();
             failure.into()
@@ -89,7 +94,8 @@ impl Api {
         let manager = self.manager();
         let settled = |count: usize| json!({ "ok": true, "processed": true, "event_type": event, "action": action, "resolved_followups": count });
         Ok(match delivery {
-            Delivery::Feedback { feedback, pull_author } => {
+            Delivery::Feedback { pull_is_open: false, .. } => ignored("pull_request_closed"),
+            Delivery::Feedback { feedback, pull_author, .. } => {
                 let outcome = manager.take_in_feedback(&feedback, &pull_author, delivery_id).await?;
                 let (work_item_id, created) = match outcome {
                     FeedbackOutcome::Created(item) => (item.work_item_id, true),
@@ -167,23 +173,38 @@ fn without_nulls(mut details: Value) -> Value {
     details
 }
 
-/// Why a delivery does not prove to be GitHub's; `None` when it does. A signature that is there must be
-/// right, whatever else came with it.
-fn turned_away(secret: &Secret, call: &WebhookCall<'_>) -> Option<&'static str> {
-    match call.signature {
-        Some(signature) if !secret.is_empty() => {
-            (!is_signed(secret, signature, call.body)).then_some("invalid_signature")
+impl WebhookCall<'_> {
+    /// Why the head of a call cannot prove itself, whatever its body: nothing that strangers send need be read.
+    pub fn turned_away_by_head(&self, secret: &Secret) -> Option<&'static str> {
+        match self.signature {
+            Some(signature) if !secret.is_empty() => digest_in(signature).is_none().then_some(WRONG_SIGNATURE),
+            _ if self.has_key => None,
+            _ => Some(NO_PROOF),
         }
-        _ if call.has_key => None,
-        _ => Some("missing_valid_signature_or_api_key"),
     }
+
+    /// Why a delivery does not prove to be GitHub's; `None` when it does. A signature that is there must be
+    /// right, whatever else came with it.
+    pub fn turned_away(&self, secret: &Secret) -> Option<&'static str> {
+        match self.signature {
+            Some(signature) if !secret.is_empty() => {
+                (!is_signed(secret, signature, self.body)).then_some(WRONG_SIGNATURE)
+            }
+            _ => self.turned_away_by_head(secret),
+        }
+    }
+}
+
+/// What a signature claims (GitHub: `sha256=` and 64 hex digits).
+fn digest_in(signature: &str) -> Option<Vec<u8>> {
+    let digits = signature.trim().strip_prefix("sha256=")?;
+    hex::decode(digits).ok().filter(|digest| digest.len() == 32)
 }
 
 /// Whether `signature` is the HMAC-SHA256 of the raw body (GitHub: `sha256=` and hex digits). Compared in
 /// constant time.
 fn is_signed(secret: &Secret, signature: &str, body: &[u8]) -> bool {
-    let Some(digits) = signature.trim().strip_prefix("sha256=") else { return false };
-    let Ok(claimed) = hex::decode(digits) else { return false };
+    let Some(claimed) = digest_in(signature) else { return false };
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).expect("any length of key will do");
     mac.update(body);
     mac.verify_slice(&claimed).is_ok()
@@ -202,27 +223,27 @@ mod tests {
     fn githubs_example_signature_is_accepted_and_any_other_is_not() {
         let secret = Secret::new("It's a Secret to Everybody");
         let right = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
-        assert_eq!(turned_away(&secret, &call(Some(right), false, b"Hello, World!")), None);
+        assert_eq!(call(Some(right), false, b"Hello, World!").turned_away(&secret), None);
         let wrong = ["sha256=", "sha256=zz", "sha1=757107ea", &right[..70], &right.replace('7', "8"), "", right];
         for (index, signature) in wrong.into_iter().enumerate() {
             let body: &[u8] = if index == 6 { b"Hello, World?" } else { b"Hello, World!" };
             for has_key in [false, true] {
-                assert_eq!(turned_away(&secret, &call(Some(signature), has_key, body)), Some("invalid_signature"));
+                assert_eq!(call(Some(signature), has_key, body).turned_away(&secret), Some(WRONG_SIGNATURE));
             }
         }
     }
 
     #[test]
     fn without_a_signature_only_the_key_opens() {
-        let missing = Some("missing_valid_signature_or_api_key");
+        let missing = Some(NO_PROOF);
         for secret in [Secret::default(), Secret::new("s")] {
-            assert_eq!(turned_away(&secret, &call(None, false, b"{}")), missing);
-            assert_eq!(turned_away(&secret, &call(None, true, b"{}")), None);
+            assert_eq!(call(None, false, b"{}").turned_away(&secret), missing);
+            assert_eq!(call(None, true, b"{}").turned_away(&secret), None);
         }
         // An empty secret signs nothing: anyone could compute that.
         let mut mac = Hmac::<Sha256>::new_from_slice(b"").unwrap();
         mac.update(b"{}");
         let signature = format!("sha256={}", hex::encode(mac.finalize().into_bytes()));
-        assert_eq!(turned_away(&Secret::default(), &call(Some(&signature), false, b"{}")), missing);
+        assert_eq!(call(Some(&signature), false, b"{}").turned_away(&Secret::default()), missing);
     }
 }

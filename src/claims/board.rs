@@ -161,11 +161,6 @@ impl Board {
         }
     }
 
-    /// Whether the issue is known as open.
-    pub(super) fn is_open(&self, issue: &IssueRef) -> bool {
-        self.by_issue.contains_key(issue)
-    }
-
     /// Counts for the health page.
     pub(super) fn counts(&self) -> Counts {
         Counts {

@@ -27,6 +27,8 @@ pub enum WorkOutcome {
         /// Whether the same request got it before.
         idempotent: bool,
     },
+    /// The request id got this follow-up before, and it has ended since: a new wish needs a new id.
+    RequestIdUsed(FollowUp),
     /// An issue to begin, or nothing.
     Issue(NextOutcome),
 }
@@ -44,6 +46,8 @@ enum Turn {
 enum Take {
     /// A follow-up, and whether the same request got it before.
     Got(Box<FollowUp>, bool),
+    /// The same request got it before, and it has ended since.
+    RequestIdUsed(Box<FollowUp>),
     /// The same request got a claim before.
     RequestGotClaim,
     /// Nothing, and why the ranker skipped what there was.
@@ -87,8 +91,10 @@ impl ClaimManager {
         }
         let policies = self.desk.current();
         // The store alone knows what a request got before, so it is asked when nothing is on offer too.
-        if let Take::Got(item, idempotent) = self.take_follow_up(&policies, &request, Turn::BeforeIssues).await? {
-            return Ok(WorkOutcome::FollowUp { item: *item, idempotent });
+        match self.take_follow_up(&policies, &request, Turn::BeforeIssues).await? {
+            Take::Got(item, idempotent) => return Ok(WorkOutcome::FollowUp { item: *item, idempotent }),
+            Take::RequestIdUsed(item) => return Ok(WorkOutcome::RequestIdUsed(*item)),
+            Take::RequestGotClaim | Take::Nothing(_) => {}
         }
         let empty = match self.next_issue_under(&policies, &request, Wanted::NextWork).await? {
             NextOutcome::Nothing(empty) => empty,
@@ -96,6 +102,7 @@ impl ClaimManager {
         };
         Ok(match self.take_follow_up(&policies, &request, Turn::AfterIssues).await? {
             Take::Got(item, idempotent) => WorkOutcome::FollowUp { item: *item, idempotent },
+            Take::RequestIdUsed(item) => WorkOutcome::RequestIdUsed(*item),
             // The same request, sent twice at once, was faster.
             Take::RequestGotClaim => {
                 WorkOutcome::Issue(self.next_issue_under(&policies, &request, Wanted::NextWork).await?)
@@ -117,6 +124,7 @@ impl ClaimManager {
             match self.store.follow_up_take(wish).await? {
                 FollowUpTaken::Taken(item) => return Ok(Take::Got(item, false)),
                 FollowUpTaken::Already(item) => return Ok(Take::Got(item, true)),
+                FollowUpTaken::RequestUsed(item) => return Ok(Take::RequestIdUsed(item)),
                 FollowUpTaken::RequestGotClaim => return Ok(Take::RequestGotClaim),
                 FollowUpTaken::NoneFree if nothing_left => return Ok(Take::Nothing(skipped)),
                 FollowUpTaken::NoneFree => {}

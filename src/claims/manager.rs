@@ -37,6 +37,8 @@ pub struct ClaimManager {
     /// Issues at the head of a short list that is with the store now: others are offered the next
     /// ones, so that a crowd does not try the same issue. Only a hint; the store decides.
     pub(super) offered: Mutex<HashSet<Slot>>,
+    /// Issues that GitHub was asked for and did not have.
+    pub(super) absent: super::absent::Absent,
     /// Rings when somebody wants a sync before its time.
     pub(super) sync_wished: tokio::sync::Notify,
 }
@@ -58,9 +60,12 @@ impl ClaimManager {
             now: self.clock.now(),
         };
         let mut outcome = self.store.claim_insert(wish.clone()).await?;
-        // Only an issue that the last sync did not know is worth a call to GitHub.
-        let is_unknown = || !self.index.board.read().is_open(&request.issue);
-        if matches!(outcome, InsertOutcome::NotOpen) && is_unknown() && self.read_through(&request.issue).await? {
+        // Only an issue that nobody here has heard of is worth a call to GitHub, and not at every retry.
+        if matches!(outcome, InsertOutcome::NotOpen)
+            && self.store.issue_get(request.issue.clone()).await?.is_none()
+            && self.absent.may_ask(&request.issue, self.clock.now())
+            && self.read_through(&request.issue).await?
+        {
             outcome = self.store.claim_insert(wish).await?;
         }
         Ok(match outcome {
@@ -216,7 +221,10 @@ impl ClaimManager {
     async fn read_through(&self, issue: &IssueRef) -> Result<bool, ManagerError> {
         let found = match self.source.issue_get(issue).await {
             Ok(Some(found)) if found.state == IssueState::Open => found,
-            Ok(_) | Err(SourceError::NotFound { .. }) => return Ok(false),
+            Ok(_) | Err(SourceError::NotFound { .. }) => {
+                self.absent.note(issue, self.clock.now());
+                return Ok(false);
+            }
             Err(error) => return Err(error.into()),
         };
         let batch = IssueBatch { repo: issue.repo.clone(), issues: vec![found], cursor: None, now: self.clock.now() };

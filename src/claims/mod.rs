@@ -6,6 +6,7 @@
 //! from the feed (`feed.rs`). What it does on its own is in `service.rs`, `sweep.rs` and `presence.rs`;
 //! how it is doing in `health.rs`.
 
+mod absent;
 mod board;
 mod desk;
 mod feed;

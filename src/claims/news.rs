@@ -5,7 +5,6 @@ use tracing::warn;
 
 use super::{ClaimManager, ManagerError};
 use crate::domain::{EventDraft, EventKind, Issue, IssueRef};
-use crate::store::IssueBatch;
 
 impl ClaimManager {
     /// Whether a delivery was processed before.
@@ -29,13 +28,7 @@ impl ClaimManager {
     /// # Errors
     /// When the store fails.
     pub async fn take_in_issue(&self, issue: Issue) -> Result<bool, ManagerError> {
-        let known = self.store.issue_get(issue.issue_ref()).await?;
-        if known.is_some_and(|known| known.updated_at > issue.updated_at) {
-            return Ok(false);
-        }
-        let batch = IssueBatch { repo: issue.repo.clone(), issues: vec![issue], cursor: None, now: self.clock.now() };
-        self.store.issue_apply(batch).await?;
-        Ok(true)
+        Ok(self.store.issue_deliver(issue, self.clock.now()).await?)
     }
 
     /// Forgets an issue that GitHub says is deleted or moved away. A claim on it stays.

@@ -2,11 +2,13 @@
 //! settles them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 use globset::Glob;
 use tracing::{info, warn};
 
+use super::truth::pull_of_page;
 use super::{ClaimManager, ManagerError};
 use crate::config::{FollowUpConfig, FollowUpPulls, OnClosedPull, OnPush};
 use crate::domain::{
@@ -30,8 +32,8 @@ pub enum PullChange {
 pub struct PullOutcome {
     /// Follow-ups that ended by it.
     pub resolved_followups: usize,
-    /// The claim it belongs to, as it stands now.
-    pub claim: Option<Claim>,
+    /// The claims it came from, as they stand now.
+    pub claims: Vec<Claim>,
     /// It was older than what is known, and changed nothing.
     pub outdated: bool,
 }
@@ -54,40 +56,46 @@ impl ClaimManager {
     /// # Errors
     /// When the store fails.
     pub async fn take_in_pull(&self, pull: PullRequest, change: PullChange) -> Result<PullOutcome, ManagerError> {
-        let claim = self.claim_behind_pull(&pull);
+        let behind = self.claims_behind_pull(&pull);
         let before = match self.store.pull_apply(pull.clone()).await? {
             PullApplied::Outdated => return Ok(PullOutcome { outdated: true, ..PullOutcome::default() }),
             PullApplied::News(before) => before,
         };
-        let pushed = change == PullChange::Pushed
-            || before.is_some_and(|before| before.head_sha != pull.head_sha && !before.head_sha.is_empty());
-        let claim = match claim {
-            Some(claim) => self.follow_pull(&claim, &pull).await?,
-            None => None,
+        let mut claims = Vec::new();
+        for claim in &behind {
+            claims.extend(self.follow_pull(claim, &pull).await?);
+        }
+        let pushed_at = match change {
+            PullChange::Pushed => Some(pull.updated_at),
+            // Nobody said when: not before it was last described.
+            PullChange::Seen => before
+                .filter(|before| before.head_sha != pull.head_sha && !before.head_sha.is_empty())
+                .map(|before| before.updated_at),
         };
-        let resolved_followups = self.settle_by(&pull, pushed).await?;
-        Ok(PullOutcome { resolved_followups, claim, outdated: false })
+        let resolved_followups = self.settle_by(&pull, pushed_at).await?;
+        Ok(PullOutcome { resolved_followups, claims, outdated: false })
     }
 
-    /// The active claim that a pull request came from: by the page its agent reported, by the branch, or by
-    /// what the pull request says it closes. Branch and words only link a claim that named no page, to a
-    /// pull request that was opened after the claim was granted: an older one is somebody else's work. And
-    /// one that ended without a merge is linked to nothing new.
-    fn claim_behind_pull(&self, pull: &PullRequest) -> Option<Claim> {
+    /// The active claims that a pull request came from: those whose agents reported its page, or else those
+    /// that its branch and its closing words name. What a stranger wrote links nothing; branch and words
+    /// link only claims that named no page, to a pull request that was opened after the claim was granted
+    /// (an older one is somebody else's work), and never to one that ended without a merge.
+    fn claims_behind_pull(&self, pull: &PullRequest) -> Vec<Claim> {
         let board = self.index.board.read();
-        let reported = board.claims().find(|claim| claim.pr_url().is_some_and(|url| same_page(url, &pull.url)));
-        if let Some(claim) = reported {
-            return Some(Claim::clone(claim));
+        let is_reported = |claim: &&Arc<Claim>| claim.pr_url().is_some_and(|url| same_page(url, &pull.url));
+        let mut behind: Vec<Claim> = board.claims().filter(is_reported).map(|claim| Claim::clone(claim)).collect();
+        if !pull.trusted || (pull.state == PullState::Closed && pull.merged != Merged::Yes) {
+            return behind;
         }
-        if pull.state == PullState::Closed && pull.merged != Merged::Yes {
-            return None;
-        }
-        let is_possible = |claim: &Claim| claim.pr_url().is_none() && claim.claimed_at <= pull.opened_at;
         let closes = pull.closing_refs();
-        let mut by_word = closes.iter().filter_map(|issue| board.claim_on(issue)).filter(|claim| is_possible(claim));
-        let in_repo = board.claims().filter(|claim| claim.repo == pull.repo && is_possible(claim));
-        let mut by_branch = in_repo.filter(|claim| branch_names(&pull.head_branch, claim));
-        by_branch.next().or_else(|| by_word.next()).map(|claim| Claim::clone(claim))
+        let is_named = |claim: &&Arc<Claim>| {
+            claim.pr_url().is_none()
+                && claim.claimed_at <= pull.opened_at
+                && (closes.contains(&claim.issue_ref())
+                    || (claim.repo == pull.repo && branch_names(&pull.head_branch, claim)))
+        };
+        behind.extend(board.claims().filter(is_named).map(|claim| Claim::clone(claim)));
+        behind
     }
 
     async fn follow_pull(&self, claim: &Claim, pull: &PullRequest) -> Result<Option<Claim>, ManagerError> {
@@ -96,7 +104,9 @@ impl ClaimManager {
         let (to, note) = match (pull.state, pull.merged) {
             (PullState::Open, _) => (ClaimStatus::PrSubmitted, format!("GitHub shows pull request {named}")),
             (PullState::Closed, Merged::Yes) => (ClaimStatus::PrMerged, format!("GitHub merged {named}")),
-            (PullState::Closed, Merged::No) if config.follow_ups.on_closed_pull == OnClosedPull::Release => {
+            (PullState::Closed, Merged::No)
+                if config.follow_ups.on_closed_pull == OnClosedPull::Release && is_claims_own(claim, pull) =>
+            {
                 (ClaimStatus::Released, format!("{named} was closed without a merge"))
             }
             // Not known to be merged is not known to be refused.
@@ -110,7 +120,8 @@ impl ClaimManager {
         Ok(followed)
     }
 
-    async fn settle_by(&self, pull: &PullRequest, pushed: bool) -> Result<usize, ManagerError> {
+    /// Settles what the state of a pull request settles; `pushed_at`: commits came at that time, or later.
+    async fn settle_by(&self, pull: &PullRequest, pushed_at: Option<Timestamp>) -> Result<usize, ManagerError> {
         let now = self.clock.now();
         let settles = match (pull.state, pull.merged) {
             (PullState::Closed, Merged::Yes) => {
@@ -119,11 +130,11 @@ impl ClaimManager {
             (PullState::Closed, Merged::No) => {
                 Settles::All { to: FollowUpStatus::Dismissed, note: "the pull request was closed" }
             }
-            (PullState::Open, _) if pushed => {
-                let resolve = self.config.current().follow_ups.on_push == OnPush::Resolve;
-                Settles::Pushed { at: now, resolve }
+            (PullState::Closed, Merged::Unknown) => return Ok(0),
+            (PullState::Open, _) => {
+                let Some(at) = pushed_at else { return Ok(0) };
+                Settles::Pushed { at, resolve: self.config.current().follow_ups.on_push == OnPush::Resolve }
             }
-            _ => return Ok(0),
         };
         Ok(self.store.follow_up_settle(Settlement { pull: pull.pull_ref(), settles, now }).await?)
     }
@@ -157,6 +168,7 @@ impl ClaimManager {
         Ok(match self.store.follow_up_insert(item).await? {
             FollowUpInserted::Created(item) => FeedbackOutcome::Created(item),
             FollowUpInserted::Known(work_item_id) => FeedbackOutcome::Known(work_item_id),
+            FollowUpInserted::Full => FeedbackOutcome::Ignored("too_many_follow_ups"),
         })
     }
 
@@ -198,7 +210,7 @@ impl ClaimManager {
 
     /// Whether feedback on a pull request is wanted.
     fn matters(&self, pull: &PullRequest) -> bool {
-        self.config.current().follow_ups.pulls == FollowUpPulls::All || self.claim_behind_pull(pull).is_some()
+        self.config.current().follow_ups.pulls == FollowUpPulls::All || !self.claims_behind_pull(pull).is_empty()
     }
 
     /// Settles follow-ups whose feedback GitHub says is answered (`Done`) or withdrawn (`Dismissed`).
@@ -250,9 +262,19 @@ fn left_out(config: &FollowUpConfig, feedback: &Feedback, pull_author: &str) -> 
     }
 }
 
-/// Whether two addresses are one page: GitHub compares names without case.
+/// Whether two addresses are one page. Of a pull request only repository and number count: agents report
+/// its tabs too, and write hosts in their own ways.
 fn same_page(one: &str, other: &str) -> bool {
-    one.trim_end_matches('/').eq_ignore_ascii_case(other.trim_end_matches('/'))
+    match (pull_of_page(one), pull_of_page(other)) {
+        (Some(one), Some(other)) => one == other,
+        _ => one.trim_end_matches('/').eq_ignore_ascii_case(other.trim_end_matches('/')),
+    }
+}
+
+/// Whether a pull request is the claim's beyond doubt: its agent reported it, or its branch holds the
+/// claim's id. Only then its end ends the claim.
+fn is_claims_own(claim: &Claim, pull: &PullRequest) -> bool {
+    !claim.pr_found() || pull.head_branch.contains(&claim.claim_id.to_string())
 }
 
 /// Whether a branch is named for a claim: for its id (`agent/<claim id>`), or for its issue as people and

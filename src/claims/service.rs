@@ -81,9 +81,20 @@ impl ClaimManager {
         let sync = Sync::new(Arc::clone(&source), Arc::clone(&store), Arc::clone(&clock));
         let status = Status::new(clock.now());
         let offered = Default::default();
-        let sync_wished = Default::default();
-        let manager =
-            Arc::new(Self { store, source, index, desk, clock, config, presence, status, offered, sync_wished });
+        let (absent, sync_wished) = Default::default();
+        let manager = Arc::new(Self {
+            store,
+            source,
+            index,
+            desk,
+            clock,
+            config,
+            presence,
+            status,
+            offered,
+            absent,
+            sync_wished,
+        });
         let background = Background { manager: Arc::clone(&manager), sync, pulls, announcements };
         Ok((manager, background))
     }

@@ -1,10 +1,15 @@
 //! Steps that end work are checked against GitHub: "merged" and "closed" are not taken on an agent's word
 //! where GitHub says otherwise. Where GitHub does not answer, work goes on, and the answer says so.
 
+use std::time::Duration;
+
 use tracing::debug;
 
 use super::{ClaimManager, CloseError, ManagerError, UpdateRequest, Verification};
-use crate::domain::{Claim, ClaimStatus, IssueNumber, IssueRef, Merged, RepoName};
+use crate::domain::{Claim, ClaimStatus, IssueNumber, IssueRef, Merged, PullRequest, RepoName};
+
+/// How long an agent waits for GitHub's word, which it can do without.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What GitHub makes of an agent's word.
 pub(super) enum Verdict {
@@ -31,21 +36,31 @@ impl ClaimManager {
             return Ok(unchecked);
         };
         let page = pr_url.as_deref().or(claim.pr_url());
-        Ok(match self.was_merged(page).await? {
+        Ok(match self.was_merged(&claim, page).await? {
             Merged::Yes => Verdict::Verified(Some(Verification::Confirmed)),
             Merged::Unknown => Verdict::Verified(Some(Verification::Unknown)),
             Merged::No => Verdict::Refuted(Box::new(claim)),
         })
     }
 
-    async fn was_merged(&self, page: Option<&str>) -> Result<Merged, ManagerError> {
-        let Some(pull) = page.and_then(pull_of_page) else { return Ok(Merged::Unknown) };
-        // A merge is never undone: once seen, GitHub need not be asked again.
-        if self.store.pull_get(pull.clone()).await?.is_some_and(|known| known.merged == Merged::Yes) {
-            return Ok(Merged::Yes);
+    /// What GitHub says of the pull request behind `page`. Only one that can be this claim's counts: in an
+    /// admitted repository, on the page that GitHub itself names, and opened after the claim was granted.
+    async fn was_merged(&self, claim: &Claim, page: Option<&str>) -> Result<Merged, ManagerError> {
+        let Some((page, named)) = page.and_then(|page| Some((page, pull_of_page(page)?))) else {
+            return Ok(Merged::Unknown);
+        };
+        if self.admit(&named.repo).is_err() {
+            return Ok(Merged::Unknown);
         }
-        match self.source.pull_get(&pull).await {
-            Ok(Some(present)) => {
+        let is_claims = |pull: &PullRequest| pull.opened_at >= claim.claimed_at && is_same_host(&pull.url, page);
+        // A merge is never undone: once seen, GitHub need not be asked again.
+        let known = self.store.pull_get(named.clone()).await?;
+        if let Some(known) = known.filter(|known| known.merged == Merged::Yes) {
+            return Ok(if is_claims(&known) { Merged::Yes } else { Merged::Unknown });
+        }
+        match tokio::time::timeout(PATIENCE, self.source.pull_get(&named)).await {
+            Ok(Ok(Some(present))) if !is_claims(&present) => Ok(Merged::Unknown),
+            Ok(Ok(Some(present))) => {
                 let merged = present.merged;
                 if merged == Merged::Yes {
                     self.store.pull_apply(present).await?;
@@ -53,9 +68,13 @@ impl ClaimManager {
                 Ok(merged)
             }
             // The token may not see it: that says nothing of the pull request.
-            Ok(None) => Ok(Merged::Unknown),
-            Err(error) => {
-                debug!("could not check whether {pull} was merged: {error}");
+            Ok(Ok(None)) => Ok(Merged::Unknown),
+            Ok(Err(error)) => {
+                debug!("could not check whether {named} was merged: {error}");
+                Ok(Merged::Unknown)
+            }
+            Err(_) => {
+                debug!("GitHub did not say in time whether {named} was merged");
                 Ok(Merged::Unknown)
             }
         }
@@ -71,11 +90,20 @@ impl ClaimManager {
         if claim.status() != ClaimStatus::Closed || !self.config.current().github.auto_close_issue {
             return None;
         }
-        if verified != Some(Verification::Confirmed) && claim.pr_url().is_some_and(|url| pull_of_page(url).is_some()) {
+        if verified != Some(Verification::Confirmed) {
             return Some(Err(CloseError::NotConfirmed));
         }
         Some(self.source.issue_close(&claim.issue_ref()).await.map_err(CloseError::from))
     }
+}
+
+/// Whether two addresses name one host; `www.` is the same, and so is the scheme.
+fn is_same_host(one: &str, other: &str) -> bool {
+    let host = |page: &str| {
+        let host = page.split_once("://").map_or("", |(_, rest)| rest).split('/').next().unwrap_or_default();
+        host.trim_start_matches("www.").to_ascii_lowercase()
+    };
+    host(one) == host(other)
 }
 
 /// The pull request whose page this is: `https://<host>/<owner>/<name>/pull/<number>`.

@@ -69,6 +69,9 @@ pub struct Claim {
     status_history: Vec<StatusEntry>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pr_url: Option<String>,
+    /// The pull request was found on GitHub by its branch or its words; its agent did not report it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pr_found: bool,
     /// Its time bound and fencing token.
     pub lease: Lease,
     /// The recorded reasons of the pick, when a policy picked it.
@@ -98,6 +101,7 @@ impl Claim {
             last_updated: now,
             status_history: vec![StatusEntry { status: ClaimStatus::Claimed, timestamp: now, note: None }],
             pr_url: None,
+            pr_found: false,
             lease,
             decision_id,
         }
@@ -135,7 +139,21 @@ impl Claim {
 
     /// Takes note of its pull request, as GitHub tells of it. Renews nothing.
     pub fn link_pull(&mut self, pr_url: String) {
+        if self.pr_url.is_none() {
+            self.pr_found = true;
+        }
         self.pr_url = Some(pr_url);
+    }
+
+    /// Whether its pull request was found by its branch or its words, rather than reported.
+    pub fn pr_found(&self) -> bool {
+        self.pr_found
+    }
+
+    /// Whether its work is done: it was closed, or its pull request was merged before it ended otherwise.
+    pub fn is_finished_work(&self) -> bool {
+        self.status == ClaimStatus::Closed
+            || self.status_history.iter().any(|entry| entry.status == ClaimStatus::PrMerged)
     }
 
     /// Takes one step: the only place where a status changes. Every permitted step of the owner
@@ -162,6 +180,7 @@ impl Claim {
             self.last_updated = now;
         }
         if step.pr_url.is_some() {
+            self.pr_found = false;
             self.pr_url = step.pr_url;
         }
         if stays {

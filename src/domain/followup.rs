@@ -130,6 +130,11 @@ impl FollowUp {
         self.claimed_by_agent_id.as_ref()
     }
 
+    /// When that agent took it.
+    pub fn claimed_at(&self) -> Option<Timestamp> {
+        self.claimed_at
+    }
+
     /// Every status it entered, oldest first.
     pub fn status_history(&self) -> &[FollowUpEntry] {
         &self.status_history
@@ -142,8 +147,12 @@ impl FollowUp {
 
     /// Whether `agent` may be given it at `now`: it is on offer, and not kept for another.
     pub fn is_for(&self, agent: &AgentId, now: Timestamp) -> bool {
-        let kept_for_another = |kept: &Reservation| kept.agent_id != *agent && now < kept.until;
-        self.status.is_on_offer() && !self.reserved.as_ref().is_some_and(kept_for_another)
+        self.status.is_on_offer() && !self.is_kept_from(agent, now)
+    }
+
+    /// Whether it is kept for another agent at `now`.
+    fn is_kept_from(&self, agent: &AgentId, now: Timestamp) -> bool {
+        self.reserved.as_ref().is_some_and(|kept| kept.agent_id != *agent && now < kept.until)
     }
 
     /// Learns which claim its pull request came from, and for whom it is kept from now on. `false` when one
@@ -170,6 +179,10 @@ impl FollowUp {
             match holder {
                 Some(holder) if holder != agent => return Err(FollowUpRefusal::HeldBy(holder.clone())),
                 None if !takes => return Err(FollowUpRefusal::NotTaken),
+                None if self.is_kept_from(agent, now) => {
+                    let kept = self.reserved.as_ref().map_or(agent, |kept| &kept.agent_id);
+                    return Err(FollowUpRefusal::KeptFor(kept.clone()));
+                }
                 _ => {}
             }
         }

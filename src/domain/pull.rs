@@ -50,6 +50,10 @@ pub struct PullRequest {
     pub head_sha: String,
     /// Who opened it: a GitHub login, `ghost` for a deleted account.
     pub author: String,
+    /// Whether GitHub says that who opened it belongs here: its branch lies in the repository itself, or the
+    /// author is an owner, member or collaborator. What a stranger's pull request says links no claim.
+    #[serde(default)]
+    pub trusted: bool,
     /// When it was opened.
     pub opened_at: Timestamp,
     /// When GitHub last saw a change.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::models::{self, RawIssue};
 use super::pull_models::{RawFeedback, RawPull};
-use crate::domain::{Feedback, FeedbackKind, Issue, IssueRef, PullRequest, RepoName};
+use crate::domain::{Feedback, FeedbackKind, Issue, IssueRef, PullRequest, PullState, RepoName};
 
 /// What a delivery tells.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +17,8 @@ pub enum Delivery {
         feedback: Feedback,
         /// Who opened the pull request.
         pull_author: String,
+        /// Whether the pull request is still open.
+        pull_is_open: bool,
     },
     /// Feedback was answered, or taken back.
     FeedbackSettled {
@@ -191,7 +193,10 @@ fn pull_of(raw: Option<RawPull>, repo: &RepoName) -> Result<PullRequest, Deliver
 
 fn feedback(kind: FeedbackKind, pull: &PullRequest, raw: RawFeedback) -> Delivery {
     match raw.into_feedback(kind, pull) {
-        Some(feedback) => Delivery::Feedback { feedback, pull_author: pull.author.clone() },
+        Some(feedback) => {
+            let pull_is_open = pull.state == PullState::Open;
+            Delivery::Feedback { feedback, pull_author: pull.author.clone(), pull_is_open }
+        }
         None => Delivery::Nothing("not_sent_yet"),
     }
 }

@@ -22,6 +22,7 @@ pub(super) struct RawPull {
     merged_at: Option<Option<Timestamp>>,
     head: Option<RawHead>,
     user: Option<Named>,
+    author_association: Option<String>,
     html_url: Option<String>,
     created_at: Timestamp,
     updated_at: Option<Timestamp>,
@@ -32,7 +33,17 @@ struct RawHead {
     #[serde(rename = "ref")]
     branch: Option<String>,
     sha: Option<String>,
+    /// Null when the fork is gone.
+    repo: Option<RawHeadRepo>,
 }
+
+#[derive(Debug, Deserialize)]
+struct RawHeadRepo {
+    full_name: Option<RepoName>,
+}
+
+/// GitHub's words for those who may push to a repository, or were let in by those who may.
+const TRUSTED_ASSOCIATIONS: [&str; 3] = ["OWNER", "MEMBER", "COLLABORATOR"];
 
 /// Keeps null apart from nothing at all.
 fn told<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<Option<T>>, D::Error> {
@@ -62,6 +73,9 @@ impl RawPull {
             (None, None) => Merged::Unknown,
         };
         let updated_at = self.changed_at();
+        let is_member = self.author_association.as_deref().is_some_and(|word| TRUSTED_ASSOCIATIONS.contains(&word));
+        let head_repo = |head: &RawHead| head.repo.as_ref().and_then(|repo| repo.full_name.clone());
+        let is_from_here = self.head.as_ref().and_then(head_repo).is_some_and(|from| from == *repo);
         let (head_branch, head_sha) = self.head.map(|head| (head.branch, head.sha)).unwrap_or_default();
         Ok(PullRequest {
             repo: repo.clone(),
@@ -74,6 +88,7 @@ impl RawPull {
             head_branch: head_branch.unwrap_or_default(),
             head_sha: head_sha.unwrap_or_default(),
             author: author(self.user),
+            trusted: is_member || is_from_here,
             opened_at: self.created_at,
             updated_at,
         })

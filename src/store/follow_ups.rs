@@ -12,6 +12,8 @@ pub enum FollowUpInserted {
     Created(Box<FollowUp>),
     /// It made this one before.
     Known(WorkItemId),
+    /// There are as many as there may be, and none that is less urgent and free. It is not remembered.
+    Full,
 }
 
 /// The wish for a follow-up.
@@ -34,6 +36,8 @@ pub enum FollowUpTaken {
     Taken(Box<FollowUp>),
     /// The same request got it before.
     Already(Box<FollowUp>),
+    /// The same request got it before, and it has ended since.
+    RequestUsed(Box<FollowUp>),
     /// The same request got a claim before.
     RequestGotClaim,
     /// None of the candidates is on offer to the agent.
@@ -122,10 +126,10 @@ pub enum Settles {
         /// Why, for the history.
         note: &'static str,
     },
-    /// Those that commits may answer: older than the push. Ones that an agent has are done if
-    /// `resolve`; all others are marked as pushed to.
+    /// Those that commits may answer: made before the push. Ones that an agent had begun by then are done
+    /// if `resolve`; all others are marked as pushed to.
     Pushed {
-        /// When.
+        /// When, or a time before it.
         at: Timestamp,
         /// Whether a push resolves what it answers.
         resolve: bool,

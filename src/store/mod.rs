@@ -106,6 +106,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Writes what GitHub said of issues of one repository; a claim on an issue that GitHub shows as
     /// closed is closed with it.
     async fn issue_apply(&self, batch: IssueBatch) -> Result<IssueApplied, StoreError>;
+    /// Writes one issue as a webhook told of it; `false` when something newer is known. At the same second
+    /// a closed issue stays closed: which word came last cannot be told.
+    async fn issue_deliver(&self, issue: Issue, now: Timestamp) -> Result<bool, StoreError>;
     /// Forgets an issue that GitHub no longer has (deleted, moved, or never an issue).
     async fn issue_remove(&self, issue: IssueRef) -> Result<(), StoreError>;
     /// Open issues without an active claim, by number.

@@ -58,7 +58,8 @@ fn strict(mut document: Value) -> Value {
     let schemas = document["components"]["schemas"].as_object_mut().unwrap();
     for (name, schema) in schemas {
         // What happened is an object of any fields.
-        if schema.get("properties").is_some() && name != "Event" {
+        let is_plain = ["anyOf", "oneOf", "allOf"].iter().all(|more| schema.get(more).is_none());
+        if schema.get("properties").is_some() && is_plain && name != "Event" {
             schema["additionalProperties"] = false.into();
         }
     }

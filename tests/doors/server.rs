@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use issuecommand::api::Api;
-use issuecommand::claims::{ClaimManager, Index, Parts};
+use issuecommand::claims::{ClaimManager, EventStep, Index, Parts};
 use issuecommand::config::{Config, ConfigSource, LiveConfig, RateLimitConfig, Secret, load};
-use issuecommand::domain::{Clock, ManualClock};
+use issuecommand::domain::{Clock, EventSeq, ManualClock};
 use issuecommand::github::FileSource;
 use issuecommand::http::{HttpState, ServeLimits, router, serve};
 use issuecommand::policy::PolicyHost;
@@ -91,6 +91,18 @@ impl Inside {
         synced(&manager, admitted.count()).await;
         let ends_with_it = shutdown.clone().drop_guard();
         Self { api: Api::new(manager, config), clock, shutdown, _ends_with_it: ends_with_it, _dir: dir }
+    }
+}
+
+impl Inside {
+    /// The kinds of all events so far.
+    pub async fn events(&self) -> Vec<&'static str> {
+        let mut cursor = self.api.manager().events_after(Some(EventSeq(0)));
+        let mut kinds = Vec::new();
+        while let Ok(Ok(EventStep::Events(events))) = tokio::time::timeout(Duration::ZERO, cursor.next()).await {
+            kinds.extend(events.iter().map(|event| event.draft.kind.as_str()));
+        }
+        kinds
     }
 }
 

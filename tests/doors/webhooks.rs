@@ -51,7 +51,7 @@ fn repository() -> Value {
 pub fn pull(number: u64, second: u32, changes: &Value) -> Value {
     let mut pull = json!({
         "number": number, "html_url": format!("https://github.com/Acme/Small/pull/{number}"), "title": "Fix it",
-        "body": "", "state": "open", "merged": false, "user": user("agent-account"),
+        "body": "", "state": "open", "merged": false, "user": user("agent-account"), "author_association": "MEMBER",
         "head": { "ref": "fix", "sha": "a1" },
         "created_at": "2026-11-01T00:00:00Z", "updated_at": format!("2026-11-01T00:10:{second:02}Z"),
     });
@@ -185,6 +185,8 @@ async fn calls_that_prove_nothing_are_limited_by_address() {
     let bare = || sent(server.bare(Method::POST, HOOK).header("x-github-event", "ping").body("{}"));
     assert_eq!(bare().await.0, 401);
     assert_eq!(bare().await.0, 429);
+    let rejected = server.inside.events().await.iter().filter(|kind| **kind == "webhook.rejected").count();
+    assert_eq!(rejected, 1, "what is limited is not written down either");
     let (status, body) = deliver(&server, "d1", "ping", &json!({ "zen": "x" })).await;
     assert_eq!((status, &body["reason"]), (202, &json!("ping")), "GitHub's own calls go on");
 }
@@ -294,6 +296,8 @@ async fn a_push_resolves_only_what_an_agent_was_answering() {
         deliver(&server, "d2", "issue_comment", &comment_event(2, 9, "ann", "Two")).await;
         let (_, body) = server.post("/api/next-work", json!({ "agent_id": "a1" })).await;
         assert_eq!(body["kind"], "pr_followup", "{body}");
+        let path = format!("/api/followups/{}", body["work_item"]["work_item_id"].as_str().unwrap());
+        server.patch(&path, json!({ "agent_id": "a1", "status": "in_progress" })).await;
         server.pass(1);
         let pushed = pull(9, 30, &json!({ "head": { "ref": "fix", "sha": "b2" } }));
         let (_, body) = deliver(&server, "d3", "pull_request", &pull_event("synchronize", &pushed)).await;
@@ -344,6 +348,148 @@ async fn a_pull_request_is_linked_by_its_branch_and_by_what_it_closes() {
         assert_eq!(claim["pr_url"], format!("https://github.com/Acme/Small/pull/{number}"));
     }
     assert_eq!(claim_of(&server, "a3").await.unwrap()["status"], "claimed");
+}
+
+/// A claim of `agent` on issue `number`, as it was granted.
+async fn claimed(server: &Server, agent: &str, number: u64) -> String {
+    let wish = json!({ "agent_id": agent, "repo": "acme/small", "issue_number": number });
+    let (status, body) = server.post("/api/claims", wish).await;
+    assert_eq!(status, 200, "{body}");
+    format!("/api/claims/{}", body["claim"]["claim_id"].as_str().unwrap())
+}
+
+#[tokio::test]
+async fn a_strangers_pull_request_takes_nobodys_claim() {
+    let server = server().await;
+    claimed(&server, "a1", 1).await;
+    let stranger = json!({
+        "body": "Fixes #1", "user": user("stranger"), "author_association": "NONE",
+        "head": { "ref": "1", "sha": "x", "repo": { "full_name": "stranger/small" } },
+    });
+    deliver(&server, "d1", "pull_request", &pull_event("opened", &pull(66, 1, &stranger))).await;
+    let mut closed = pull(66, 9, &stranger);
+    closed["state"] = json!("closed");
+    deliver(&server, "d2", "pull_request", &pull_event("closed", &closed)).await;
+    let claim = claim_of(&server, "a1").await.expect("the claim stands");
+    assert_eq!((&claim["status"], claim.get("pr_url")), (&json!("claimed"), None), "{claim}");
+}
+
+#[tokio::test]
+async fn one_that_was_only_found_does_not_end_a_claim_by_being_closed() {
+    let server = server().await;
+    claimed(&server, "a1", 1).await;
+    let found = pull(66, 1, &json!({ "body": "Fixes #1" }));
+    deliver(&server, "d1", "pull_request", &pull_event("opened", &found)).await;
+    assert_eq!(claim_of(&server, "a1").await.unwrap()["pr_found"], true);
+    let closed = pull(66, 9, &json!({ "body": "Fixes #1", "state": "closed" }));
+    deliver(&server, "d2", "pull_request", &pull_event("closed", &closed)).await;
+    assert_eq!(claim_of(&server, "a1").await.unwrap()["status"], "pr_submitted");
+}
+
+#[tokio::test]
+async fn one_pull_request_moves_every_claim_that_it_answers() {
+    let server = server().await;
+    for (agent, number) in [("a1", 1), ("a2", 2)] {
+        claimed(&server, agent, number).await;
+    }
+    let both = pull(66, 1, &json!({ "body": "Fixes #1, fixes #2" }));
+    deliver(&server, "d1", "pull_request", &pull_event("opened", &both)).await;
+    let merged = pull(66, 9, &json!({ "body": "Fixes #1, fixes #2", "state": "closed", "merged": true }));
+    deliver(&server, "d2", "pull_request", &pull_event("closed", &merged)).await;
+    for agent in ["a1", "a2"] {
+        assert_eq!(claim_of(&server, agent).await.unwrap()["status"], "pr_merged");
+    }
+}
+
+#[tokio::test]
+async fn a_page_is_the_same_however_it_is_written() {
+    let server = server().await;
+    let path = claimed(&server, "a1", 1).await;
+    server.patch(&path, json!({ "agent_id": "a1", "status": "in_progress" })).await;
+    let pr_url = "http://www.github.com/acme/small/pull/9/files?x=1";
+    server.patch(&path, json!({ "agent_id": "a1", "status": "pr_submitted", "pr_url": pr_url })).await;
+    let merged = pull(9, 30, &json!({ "state": "closed", "merged": true }));
+    deliver(&server, "d1", "pull_request", &pull_event("closed", &merged)).await;
+    assert_eq!(claim_of(&server, "a1").await.unwrap()["status"], "pr_merged");
+}
+
+#[tokio::test]
+async fn only_the_claims_own_merged_pull_request_confirms_it_and_only_that_closes_its_issue() {
+    let mut config = configured();
+    config.github.auto_close_issue = true;
+    let server = Server::over(config, &[issue(1, &[]), issue(2, &[]), issue(3, &[])]).await;
+    let merged =
+        |number, created: &str| pull(number, 30, &json!({ "state": "closed", "merged": true, "created_at": created }));
+    deliver(&server, "d1", "pull_request", &pull_event("closed", &merged(70, "2026-10-01T00:00:00Z"))).await;
+    deliver(&server, "d2", "pull_request", &pull_event("closed", &merged(71, "2026-11-01T00:00:00Z"))).await;
+    let pages = [
+        (1, "https://github.com/acme/small/pull/70", "unknown"),
+        (2, "https://evil.example/acme/small/pull/71", "unknown"),
+        (3, "https://example.org/done", "unknown"),
+    ];
+    for (number, page, expected) in pages {
+        let path = claimed(&server, "a1", number).await;
+        for status in ["in_progress", "pr_submitted", "pr_merged", "closed"] {
+            let (code, body) = server.patch(&path, json!({ "agent_id": "a1", "status": status, "pr_url": page })).await;
+            assert_eq!(code, 200, "{page} {status}: {body}");
+            if status == "closed" {
+                assert_eq!((&body["verified"], &body["issue_closed"]), (&json!(expected), &json!(false)), "{page}");
+                assert!(body["issue_close_error"].as_str().unwrap().contains("did not confirm"), "{body}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_others_do_on_github_is_no_sign_of_life_of_a_silent_owner() {
+    let server = server().await;
+    submitted(&server, "a1", 1, 9).await;
+    server.pass(120);
+    server.inside.api.manager().sweep().await.unwrap();
+    assert_eq!(claim_of(&server, "other").await, None);
+    let stale = || async { server.get("/api/claims").await.1["claims"][0]["status"].clone() };
+    assert_eq!(stale().await, "stale");
+    deliver(&server, "d1", "pull_request", &pull_event("labeled", &pull(9, 30, &json!({})))).await;
+    assert_eq!(stale().await, "stale");
+}
+
+#[tokio::test]
+async fn merged_work_is_not_handed_out_again_when_its_claim_ends() {
+    let server = server().await;
+    let path = submitted(&server, "a1", 1, 9).await;
+    let merged = pull(9, 30, &json!({ "state": "closed", "merged": true }));
+    deliver(&server, "d1", "pull_request", &pull_event("closed", &merged)).await;
+    server.request(Method::DELETE, &path).json(&json!({ "agent_id": "a1" })).send().await.unwrap();
+    let mut got = Vec::new();
+    while let (200, body) = server.post("/api/next", json!({ "agent_id": "a2" })).await {
+        got.push(body["issue"]["number"].as_u64().unwrap());
+    }
+    assert_eq!(got, [2, 3]);
+}
+
+#[tokio::test]
+async fn a_comment_below_a_closed_pull_request_is_no_work() {
+    let server = server().await;
+    let mut late = comment_event(1, 9, "ann", "Thanks!");
+    late["issue"]["state"] = json!("closed");
+    let (_, body) = deliver(&server, "d1", "issue_comment", &late).await;
+    assert_eq!(body["reason"], "pull_request_closed");
+}
+
+#[tokio::test]
+async fn at_the_same_second_a_closed_issue_stays_closed() {
+    let server = server().await;
+    let event = |action: &str, state: &str| {
+        json!({ "action": action, "repository": repository(), "issue": {
+            "number": 1, "title": "One", "state": state, "user": user("ann"),
+            "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-11-01T00:00:10Z",
+        } })
+    };
+    deliver(&server, "d1", "issues", &event("closed", "closed")).await;
+    let (_, body) = deliver(&server, "d2", "issues", &event("labeled", "open")).await;
+    assert_eq!(body["reason"], "something_newer_is_known");
+    let wish = json!({ "agent_id": "a1", "repo": "acme/small", "issue_number": 1 });
+    assert_eq!(server.post("/api/claims", wish).await.0, 409);
 }
 
 #[tokio::test]

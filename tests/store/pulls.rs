@@ -19,6 +19,7 @@ fn pull(minute: u64) -> PullRequest {
         head_branch: "fix".into(),
         head_sha: "abc".into(),
         author: "ann".into(),
+        trusted: true,
         opened_at: at(0),
         updated_at: at(minute),
     }

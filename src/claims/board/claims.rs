@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Board;
-use crate::domain::{AgentId, Claim, ClaimId, ClaimStatus, IssueRef, RepoName};
+use crate::domain::{AgentId, Claim, ClaimId, IssueRef, RepoName};
 
 impl Board {
     /// Every live claim.
@@ -38,7 +38,7 @@ impl Board {
         let issue = claim.issue_ref();
         if claim.status().is_terminal() {
             self.remove_claim(&claim);
-            if claim.status() == ClaimStatus::Closed {
+            if claim.is_finished_work() {
                 self.set_finished(&issue, true);
             }
         } else {

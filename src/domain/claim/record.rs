@@ -106,6 +106,7 @@ impl ClaimRecord {
             last_updated: self.last_updated,
             status_history,
             pr_url,
+            pr_found: false,
             lease: self.lease.unwrap_or(Lease { epoch: LEASE_EPOCH_FIRST, expires_at: self.last_updated }),
             // The reasons of the pick stay where they were recorded.
             decision_id: None,

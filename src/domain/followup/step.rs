@@ -34,6 +34,9 @@ pub enum FollowUpRefusal {
     /// Another agent has it.
     #[error("it is held by {0}")]
     HeldBy(AgentId),
+    /// It is kept for another agent, whose pull request it is on, until the grace is over.
+    #[error("it is kept for {0} at first, whose pull request it is on")]
+    KeptFor(AgentId),
     /// Nobody has it: take it first.
     #[error("take it first, with status claimed or in_progress")]
     NotTaken,

@@ -146,9 +146,12 @@ const WAY: [ClaimStatus; 4] =
 /// that stands there or further already only learns its pull request's page.
 pub(super) fn follow(txn: &mut WriteTxn<'_>, wish: ClaimFollow) -> Result<Option<Claim>> {
     let Some(mut claim) = one(txn.connection, GET_ACTIVE, wish.claim_id)? else { return Ok(None) };
+    // What others do on GitHub is no word of an owner who fell silent: only a merge ends the waiting.
+    let only_links = claim.status() == ClaimStatus::Stale && wish.to == ClaimStatus::PrSubmitted;
     let place = |status: ClaimStatus| WAY.iter().position(|on_way| *on_way == status);
     let begin = place(claim.status()).map_or(0, |at| at + 1);
     let steps = match place(wish.to) {
+        _ if only_links => &[][..],
         Some(end) => WAY.get(begin..=end).unwrap_or_default(),
         None => &[wish.to],
     };
@@ -183,7 +186,7 @@ pub(super) fn update(txn: &mut WriteTxn<'_>, claim: &Claim, kind: Option<EventKi
     if ended {
         let issue = claim.issue_ref();
         let closed_there = issues::state(txn.connection, &issue)? == Some(IssueState::Closed);
-        finished_set(txn.connection, &issue, claim.status() == ClaimStatus::Closed && !closed_there)?;
+        finished_set(txn.connection, &issue, claim.is_finished_work() && !closed_there)?;
         txn.trim.claim_ended(txn.connection)?;
     }
     announce(txn, claim, kind, now)

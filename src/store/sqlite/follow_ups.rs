@@ -30,12 +30,19 @@ pub(super) const LIST: &str =
     "SELECT record FROM follow_ups WHERE active = 1 ORDER BY urgency, created_at_ms, work_item_id";
 pub(super) const HISTORY: &str =
     "SELECT record FROM follow_ups WHERE active = 0 ORDER BY ended_at_ms DESC, work_item_id DESC LIMIT ?1";
+pub(super) const ACTIVE_COUNT: &str = "SELECT count(*) FROM follow_ups WHERE active = 1";
+/// Less urgent than this, the least urgent and newest first; enough of them to find one that nobody has.
+pub(super) const LEAST_URGENT: &str = "SELECT record FROM follow_ups WHERE active = 1 AND urgency > ?1 \
+     ORDER BY urgency DESC, created_at_ms DESC LIMIT 200";
 pub(super) const LIST_OF_PULL: &str = "SELECT record FROM follow_ups WHERE active = 1 AND repo = ?1 AND pr_number = ?2";
 
 /// Writes a new follow-up, unless its feedback made one before.
 pub(super) fn insert(txn: &mut WriteTxn<'_>, item: FollowUp) -> Result<FollowUpInserted> {
     if let Some(known) = made_by_source(txn.connection, &item)? {
         return Ok(FollowUpInserted::Known(known));
+    }
+    if !has_room(txn, &item)? {
+        return Ok(FollowUpInserted::Full);
     }
     remember_source(txn, &item)?;
     let row = params![
@@ -49,7 +56,6 @@ pub(super) fn insert(txn: &mut WriteTxn<'_>, item: FollowUp) -> Result<FollowUpI
     ];
     txn.connection.prepare_cached(INSERT)?.execute(row)?;
     announce(txn, &item, Some(EventKind::FollowUpCreated), item.created_at)?;
-    make_room(txn, item.created_at)?;
     Ok(FollowUpInserted::Created(Box::new(item)))
 }
 
@@ -66,25 +72,35 @@ pub(super) fn remember_source(txn: &mut WriteTxn<'_>, item: &FollowUp) -> Result
     txn.trim.source_noted(txn.connection)
 }
 
-/// Keeps the number of active ones bounded: the least urgent of those nobody has give way, and say so.
-fn make_room(txn: &mut WriteTxn<'_>, now: Timestamp) -> Result<()> {
-    let active = list(txn.connection, &FollowUpFilter::default())?;
-    let excess = active.len().saturating_sub(txn.trim.follow_up_count_max());
-    let note = "more follow-ups than store.follow_up_max_entries (FOLLOWUP_MAX_ENTRIES)";
-    for mut item in active.into_iter().rev().filter(|item| item.status().is_on_offer()).take(excess) {
-        let step = FollowUpStep { to: FollowUpStatus::Dismissed, by: Mover::Sweep, note: Some(note.into()) };
-        if item.advance(step, now).is_ok() {
-            update(txn, &item, None, Some(EventKind::FollowUpDismissed), now)?;
-        }
+/// Keeps the number of active ones bounded: for a more urgent one the newest of the least urgent that
+/// nobody has gives way, and says so.
+fn has_room(txn: &mut WriteTxn<'_>, item: &FollowUp) -> Result<bool> {
+    let active: i64 = txn.connection.prepare_cached(ACTIVE_COUNT)?.query_row([], |row| row.get(0))?;
+    if usize::try_from(active).unwrap_or(0) < txn.trim.follow_up_count_max() {
+        return Ok(true);
     }
-    Ok(())
+    let urgency = item.source_event_type as u8;
+    let mut statement = txn.connection.prepare_cached(LEAST_URGENT)?;
+    let least_urgent: Vec<FollowUp> = statement.query_map([urgency], record)?.collect::<Result<_>>()?;
+    let Some(mut gives_way) = least_urgent.into_iter().find(|other| other.status().is_on_offer()) else {
+        return Ok(false);
+    };
+    let note = "more follow-ups than store.follow_up_max_entries (FOLLOWUP_MAX_ENTRIES)";
+    let step = FollowUpStep { to: FollowUpStatus::Dismissed, by: Mover::Sweep, note: Some(note.into()) };
+    let now = item.created_at;
+    if gives_way.advance(step, now).is_ok() {
+        update(txn, &gives_way, None, Some(EventKind::FollowUpDismissed), now)?;
+    }
+    Ok(true)
 }
 
 /// Gives the agent the first candidate that is on offer to it.
 pub(super) fn take(txn: &mut WriteTxn<'_>, wish: FollowUpTake) -> Result<FollowUpTaken> {
     if let Some(request_id) = &wish.request_id {
         if let Some(item) = by_request(txn.connection, &wish.agent, request_id)? {
-            return Ok(FollowUpTaken::Already(Box::new(item)));
+            let ended = item.status().is_terminal();
+            let item = Box::new(item);
+            return Ok(if ended { FollowUpTaken::RequestUsed(item) } else { FollowUpTaken::Already(item) });
         }
         if claims::by_request(txn.connection, &wish.agent, request_id)?.is_some() {
             return Ok(FollowUpTaken::RequestGotClaim);
@@ -114,8 +130,13 @@ pub(super) fn advance(txn: &mut WriteTxn<'_>, change: FollowUpChange) -> Result<
     if change.last_updated.is_some_and(|at| at != item.last_updated()) {
         return Ok(FollowUpMoved::Superseded);
     }
+    let holder = item.holder().cloned();
     match item.advance(change.step, change.now) {
         Ok(changed) => {
+            if item.holder() != holder.as_ref() {
+                // A request's id belongs to the agent that sent it.
+                txn.connection.prepare_cached(REQUEST_FORGET)?.execute([change.work_item_id.to_string()])?;
+            }
             let kind = changed.then(|| EventKind::of_followup(item.status()));
             update(txn, &item, None, kind, change.now)?;
             Ok(FollowUpMoved::Moved(Box::new(item), changed))
@@ -136,8 +157,9 @@ pub(super) fn settle(txn: &mut WriteTxn<'_>, settlement: Settlement) -> Result<u
             }
             Settles::Pushed { at, .. } if item.created_at > *at => false,
             Settles::Pushed { at, resolve } => {
-                let is_worked_on = matches!(item.status(), FollowUpStatus::Claimed | FollowUpStatus::InProgress);
-                if *resolve && is_worked_on {
+                let was_begun = item.status() == FollowUpStatus::InProgress
+                    && item.claimed_at().is_some_and(|claimed_at| claimed_at <= *at);
+                if *resolve && was_begun {
                     end(txn, item, FollowUpStatus::Done, "commits were pushed while it was worked on", now)?
                 } else {
                     let mut marked = item;

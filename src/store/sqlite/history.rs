@@ -15,8 +15,8 @@ pub(super) const CLAIMS_TRIM: &str = "DELETE FROM claims WHERE claim_id IN \
 pub(super) const EVENTS_TRIM: &str = "DELETE FROM events WHERE seq <= ?1 - ?2";
 pub(super) const FOLLOW_UPS_TRIM: &str = "DELETE FROM follow_ups WHERE work_item_id IN (SELECT work_item_id \
      FROM follow_ups WHERE active = 0 ORDER BY ended_at_ms DESC, work_item_id DESC LIMIT -1 OFFSET ?1)";
-pub(super) const SOURCES_TRIM: &str =
-    "DELETE FROM follow_up_sources WHERE seq <= (SELECT max(seq) FROM follow_up_sources) - ?1";
+pub(super) const SOURCES_TRIM: &str = "DELETE FROM follow_up_sources WHERE seq <= (SELECT max(seq) FROM follow_up_sources) - ?1 AND NOT EXISTS \
+     (SELECT 1 FROM follow_ups WHERE follow_ups.work_item_id = follow_up_sources.work_item_id AND active = 1)";
 pub(super) const DELIVERIES_TRIM: &str = "DELETE FROM deliveries WHERE seq <= (SELECT max(seq) FROM deliveries) - ?1";
 pub(super) const PULLS_TRIM: &str = "DELETE FROM pulls WHERE (repo, number) IN \
      (SELECT repo, number FROM pulls ORDER BY updated_at_ms DESC LIMIT -1 OFFSET ?1)";

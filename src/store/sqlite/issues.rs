@@ -28,6 +28,7 @@ pub(super) const UPSERT: &str = "INSERT INTO issues (repo, number, open, title, 
 pub(super) const BODY_UPSERT: &str = "INSERT INTO issue_bodies (repo, number, body) VALUES (?1, ?2, ?3) \
      ON CONFLICT (repo, number) DO UPDATE SET body = excluded.body WHERE body <> excluded.body";
 pub(super) const STATE: &str = "SELECT open FROM issues WHERE repo = ?1 AND number = ?2";
+pub(super) const KNOWN: &str = "SELECT open, updated_at_ms FROM issues WHERE repo = ?1 AND number = ?2";
 pub(super) const BODY: &str = "SELECT body FROM issue_bodies WHERE repo = ?1 AND number = ?2";
 pub(super) const DELETE: &str = "DELETE FROM issues WHERE repo = ?1 AND number = ?2";
 /// [`get`] and [`list`], behind the columns they read.
@@ -50,8 +51,26 @@ pub(super) fn apply(txn: &mut WriteTxn<'_>, batch: IssueBatch) -> Result<IssueAp
     Ok(applied)
 }
 
+/// Writes one issue that GitHub told of by itself, unless something newer is known.
+pub(super) fn deliver(txn: &mut WriteTxn<'_>, issue: &Issue, now: Timestamp) -> Result<bool> {
+    let known = known(txn.connection, &issue.issue_ref())?;
+    let is_old = known.is_some_and(|(state, updated_at)| {
+        let reopens = state == IssueState::Closed && issue.state == IssueState::Open;
+        updated_at > issue.updated_at || (updated_at == issue.updated_at && reopens)
+    });
+    if is_old {
+        return Ok(false);
+    }
+    apply_one(txn, issue, now, &mut IssueApplied::default())?;
+    Ok(true)
+}
+
 fn apply_one(txn: &mut WriteTxn<'_>, issue: &Issue, now: Timestamp, applied: &mut IssueApplied) -> Result<()> {
     let issue_ref = issue.issue_ref();
+    // A page that was read before a delivery came in knows less than the delivery.
+    if known(txn.connection, &issue_ref)?.is_some_and(|(_, updated_at)| updated_at > issue.updated_at) {
+        return Ok(());
+    }
     let was_open = state(txn.connection, &issue_ref)? == Some(IssueState::Open);
     let changed = upsert(txn.connection, issue)?;
     if issue.state == IssueState::Open {
@@ -117,6 +136,14 @@ pub(super) fn remove(txn: &mut WriteTxn<'_>, issue: IssueRef) -> Result<()> {
         txn.changes.push(Change::IssueGone(issue));
     }
     Ok(())
+}
+
+/// Open or closed, and when GitHub last saw a change; `None` when it is not known.
+fn known(connection: &Connection, issue: &IssueRef) -> Result<Option<(IssueState, Timestamp)>> {
+    let mut statement = connection.prepare_cached(KNOWN)?;
+    let row = params![issue.repo.as_str(), number(issue.number)];
+    let known = statement.query_row(row, |row| Ok((row.get::<_, bool>(0)?, columns::time(row, 1)?))).optional()?;
+    Ok(known.map(|(open, at)| (if open { IssueState::Open } else { IssueState::Closed }, at)))
 }
 
 /// Open or closed; `None` when it is not known.

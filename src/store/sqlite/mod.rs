@@ -222,6 +222,10 @@ impl Store for SqliteStore {
         self.writer.write("write issues", |txn| issues::apply(txn, batch)).await
     }
 
+    async fn issue_deliver(&self, issue: Issue, now: Timestamp) -> Result<bool, StoreError> {
+        self.writer.write("write an issue", move |txn| issues::deliver(txn, &issue, now)).await
+    }
+
     async fn issue_remove(&self, issue: IssueRef) -> Result<(), StoreError> {
         self.writer.write("remove an issue", |txn| issues::remove(txn, issue)).await
     }
