@@ -115,12 +115,19 @@ pub(super) struct WholeNumber(pub(super) u64);
 impl<'de> Deserialize<'de> for WholeNumber {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = match Value::deserialize(deserializer)? {
-            Value::Number(number) => number.as_u64(),
+            // 7.0 is a whole number too, to JSON and to its schemas.
+            Value::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?)),
             Value::String(text) => text.trim().parse().ok(),
             _ => None,
         };
         number.map(Self).ok_or_else(|| D::Error::custom("expected a whole number"))
     }
+}
+
+fn whole(number: f64) -> Option<u64> {
+    let in_range = number.fract() == 0.0 && (0.0..=9_007_199_254_740_991.0).contains(&number);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
+    in_range.then_some(number as u64)
 }
 
 /// The number of an issue.

@@ -27,6 +27,7 @@ pub(super) struct ClaimHistoryFields {
     #[schemars(with = "Option<u64>", range(min = 1, max = 200))]
     limit: Option<WholeNumber>,
     /// next_cursor of the page before.
+    #[schemars(regex(pattern = "^[0-9a-f]{1,16}\\.[0-9a-f-]{36}$"))]
     cursor: Option<String>,
 }
 
@@ -106,6 +107,7 @@ pub(super) struct TokenCreateFields {
     #[schemars(with = "Option<u64>", range(min = 1, max = 3650))]
     expires_days: Option<WholeNumber>,
     /// A word about it.
+    #[schemars(regex(pattern = "^[ -~]{0,200}$"))]
     label: Option<String>,
 }
 

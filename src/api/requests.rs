@@ -77,6 +77,7 @@ pub(super) struct UpdateFields {
     /// A word for the history.
     note: Option<String>,
     /// Required for pr_submitted.
+    #[schemars(regex(pattern = "^https?://[!-~]{1,2000}$"))]
     pr_url: Option<String>,
 }
 
@@ -244,7 +245,7 @@ pub(super) struct IssueFilterFields {
     /// Only in this milestone (title).
     milestone: Option<String>,
     /// Most issues to list.
-    #[schemars(with = "Option<u64>", range(min = 1))]
+    #[schemars(with = "Option<u64>", range(min = 1, max = 1_000_000_000))]
     limit: Option<WholeNumber>,
 }
 

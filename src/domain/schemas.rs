@@ -12,6 +12,9 @@ const SHORT_NAME: &str = "^[!-~]([ -~]{0,126}[!-~])?$";
 /// A name that is no path: `.` and `..` alone are none.
 const REPO: &str = r"^[A-Za-z0-9_-]{1,64}/\.{0,2}[A-Za-z0-9_-][A-Za-z0-9_.-]{0,97}$";
 
+/// A UUID as this server writes it.
+const UUID: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
+
 macro_rules! schema {
     ($($name:ident: $schema:tt)+) => {
         $(impl JsonSchema for $name {
@@ -34,10 +37,10 @@ schema! {
     RepoName: { "type": "string", "pattern": REPO }
     AgentId: { "type": "string", "pattern": SHORT_NAME }
     RequestId: { "type": "string", "pattern": SHORT_NAME }
-    ClaimId: { "type": "string", "format": "uuid" }
-    DecisionId: { "type": "string", "format": "uuid" }
-    WorkItemId: { "type": "string", "format": "uuid" }
-    TokenId: { "type": "string", "format": "uuid" }
+    ClaimId: { "type": "string", "format": "uuid", "pattern": UUID }
+    DecisionId: { "type": "string", "format": "uuid", "pattern": UUID }
+    WorkItemId: { "type": "string", "format": "uuid", "pattern": UUID }
+    TokenId: { "type": "string", "format": "uuid", "pattern": UUID }
     IssueNumber: { "type": "integer", "minimum": 1, "maximum": 9_007_199_254_740_991_u64 }
     EventSeq: { "type": "string", "pattern": "^[0-9]+$" }
 }
