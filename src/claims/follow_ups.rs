@@ -7,7 +7,9 @@ use tracing::info;
 
 use super::desk::InForce;
 use super::{ClaimManager, ManagerError, NextOutcome, NextRequest};
-use crate::domain::{AgentId, FollowUp, FollowUpRefusal, FollowUpStatus, FollowUpStep, Mover, Timestamp, WorkItemId};
+use crate::domain::{
+    AgentId, FeedbackKind, FollowUp, FollowUpRefusal, FollowUpStatus, FollowUpStep, Mover, Timestamp, WorkItemId,
+};
 use crate::policy::{ChooseRequest, WorkChoice};
 use crate::store::{FollowUpChange, FollowUpFilter, FollowUpMoved, FollowUpTake, FollowUpTaken, StoreError, Wanted};
 
@@ -26,6 +28,8 @@ pub enum WorkOutcome {
         item: FollowUp,
         /// Whether the same request got it before.
         idempotent: bool,
+        /// Why this, and why now, in one line; only where it was picked just now.
+        why: Option<String>,
     },
     /// An issue to begin, or nothing.
     Issue(NextOutcome),
@@ -42,8 +46,8 @@ enum Turn {
 
 /// What became of the wish for feedback.
 enum Take {
-    /// A follow-up, and whether the same request got it before.
-    Got(Box<FollowUp>, bool),
+    /// A follow-up, as it is answered.
+    Got(WorkOutcome),
     /// The same request got a claim before.
     RequestGotClaim,
     /// Nothing, and why the ranker skipped what there was.
@@ -87,15 +91,15 @@ impl ClaimManager {
         }
         let policies = self.desk.current();
         // The store alone knows what a request got before, so it is asked when nothing is on offer too.
-        if let Take::Got(item, idempotent) = self.take_follow_up(&policies, &request, Turn::BeforeIssues).await? {
-            return Ok(WorkOutcome::FollowUp { item: *item, idempotent });
+        if let Take::Got(got) = self.take_follow_up(&policies, &request, Turn::BeforeIssues).await? {
+            return Ok(got);
         }
         let empty = match self.next_issue_under(&policies, &request, Wanted::NextWork).await? {
             NextOutcome::Nothing(empty) => empty,
             outcome => return Ok(WorkOutcome::Issue(outcome)),
         };
         Ok(match self.take_follow_up(&policies, &request, Turn::AfterIssues).await? {
-            Take::Got(item, idempotent) => WorkOutcome::FollowUp { item: *item, idempotent },
+            Take::Got(got) => got,
             // The same request, sent twice at once, was faster.
             Take::RequestGotClaim => {
                 WorkOutcome::Issue(self.next_issue_under(&policies, &request, Wanted::NextWork).await?)
@@ -115,8 +119,13 @@ impl ClaimManager {
             let wish =
                 FollowUpTake { agent: request.agent.clone(), candidates, request_id: request.request_id.clone(), now };
             match self.store.follow_up_take(wish).await? {
-                FollowUpTaken::Taken(item) => return Ok(Take::Got(item, false)),
-                FollowUpTaken::Already(item) => return Ok(Take::Got(item, true)),
+                FollowUpTaken::Taken(item) => {
+                    let why = Some(why(&item, &request.agent, turn));
+                    return Ok(Take::Got(WorkOutcome::FollowUp { item: *item, idempotent: false, why }));
+                }
+                FollowUpTaken::Already(item) => {
+                    return Ok(Take::Got(WorkOutcome::FollowUp { item: *item, idempotent: true, why: None }));
+                }
                 FollowUpTaken::RequestGotClaim => return Ok(Take::RequestGotClaim),
                 FollowUpTaken::NoneFree if nothing_left => return Ok(Take::Nothing(skipped)),
                 FollowUpTaken::NoneFree => {}
@@ -202,4 +211,20 @@ impl ClaimManager {
         }
         Ok(marked)
     }
+}
+
+/// Why an agent gets this feedback, and why now: `changes requested on your pull request; feedback comes
+/// before new issues`.
+fn why(item: &FollowUp, agent: &AgentId, turn: Turn) -> String {
+    let what = match item.source_event_type {
+        FeedbackKind::ReviewChangesRequested => "changes requested",
+        FeedbackKind::ReviewComment => "comment on a line",
+        FeedbackKind::PrComment => "comment",
+    };
+    let of_whom = if item.is_own_of(agent) { "on your pull request" } else { "on a pull request" };
+    let when = match turn {
+        Turn::BeforeIssues => "feedback comes before new issues",
+        Turn::AfterIssues => "there is no new issue for you",
+    };
+    format!("{what} {of_whom}; {when}")
 }

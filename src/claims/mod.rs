@@ -12,6 +12,7 @@ mod feed;
 mod follow_ups;
 mod health;
 mod index;
+mod links;
 mod lookup;
 mod manager;
 mod news;

@@ -59,10 +59,18 @@ impl ClaimManager {
             PullApplied::Outdated => return Ok(PullOutcome { outdated: true, ..PullOutcome::default() }),
             PullApplied::News(before) => before,
         };
+        let was_known = before.is_some();
         let pushed = change == PullChange::Pushed
             || before.is_some_and(|before| before.head_sha != pull.head_sha && !before.head_sha.is_empty());
         let claim = match claim {
-            Some(claim) => self.follow_pull(&claim, &pull).await?,
+            Some(claim) => {
+                let followed = self.follow_pull(&claim, &pull).await?;
+                // Of a new one everything is read anyway.
+                if was_known && claim.pr_url().is_none() && followed.is_some() {
+                    self.links.note(claim.claim_id);
+                }
+                followed
+            }
             None => None,
         };
         let resolved_followups = self.settle_by(&pull, pushed).await?;
@@ -153,7 +161,7 @@ impl ClaimManager {
         let mut item = FollowUp::of(feedback, now);
         item.source_delivery_id = delivery_id.map(str::to_owned);
         item.claim_id = claim.as_ref().map(|claim| claim.claim_id);
-        item.reserved = claim.and_then(|claim| reservation(claim, &config.follow_ups, now));
+        item.reserved = claim.and_then(|claim| reservation(&claim, &config.follow_ups, now));
         Ok(match self.store.follow_up_insert(item).await? {
             FollowUpInserted::Created(item) => FeedbackOutcome::Created(item),
             FollowUpInserted::Known(work_item_id) => FeedbackOutcome::Known(work_item_id),
@@ -180,7 +188,10 @@ impl ClaimManager {
             }
         }
         watch.keep(&reading).await?;
+        let unread = self.read_earlier_feedback(&reading.news).await?;
+        self.link_follow_ups().await?;
         let failure = reading.failures.first().map(|(repo, error)| format!("pull requests of {repo}: {error}"));
+        let failure = failure.or(unread);
         if let Some(failure) = &failure {
             warn!("{failure}");
         }
@@ -226,11 +237,12 @@ impl ClaimManager {
     }
 }
 
-fn reservation(claim: Claim, config: &FollowUpConfig, now: Timestamp) -> Option<Reservation> {
+/// For whom feedback on the pull request of `claim` is kept first.
+pub(super) fn reservation(claim: &Claim, config: &FollowUpConfig, now: Timestamp) -> Option<Reservation> {
     let grace = TimeDelta::try_minutes(i64::try_from(config.grace_minutes).ok()?)?;
     // Who let the claim lapse is not waited for.
     (grace > TimeDelta::zero() && claim.status() != ClaimStatus::Stale)
-        .then(|| Reservation { agent_id: claim.agent_id, until: now + grace })
+        .then(|| Reservation { agent_id: claim.agent_id.clone(), until: now + grace })
 }
 
 /// Why the settings leave a piece of feedback out, if they do.
@@ -253,6 +265,11 @@ fn left_out(config: &FollowUpConfig, feedback: &Feedback, pull_author: &str) -> 
 /// Whether two addresses are one page: GitHub compares names without case.
 fn same_page(one: &str, other: &str) -> bool {
     one.trim_end_matches('/').eq_ignore_ascii_case(other.trim_end_matches('/'))
+}
+
+/// The same for addresses that are one page.
+pub(super) fn page_key(address: &str) -> String {
+    address.trim_end_matches('/').to_ascii_lowercase()
 }
 
 /// Whether a branch is named for a claim: for its id (`agent/<claim id>`), or for its issue as people and
