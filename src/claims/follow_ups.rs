@@ -45,6 +45,7 @@ enum Turn {
 }
 
 /// What became of the wish for feedback.
+#[allow(clippy::large_enum_variant, reason = "made once a request, and taken apart at once")]
 enum Take {
     /// A follow-up, as it is answered.
     Got(WorkOutcome),

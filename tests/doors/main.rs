@@ -13,6 +13,7 @@ mod gate;
 mod identity;
 mod leases;
 mod operator;
+mod retries;
 mod server;
 mod tokens;
 mod tools;
