@@ -72,40 +72,14 @@ impl Server {
         let Start { loaded, source, local } = start;
         let config = LiveConfig::new(&loaded);
         let present = config.current();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        // Reading the system's certificates takes as long as all the rest: it goes on beside it.
-        let (github, folder) = (present.github.clone(), loaded.folder.clone());
-        let source = spawn_blocking(move || source.map_or_else(|| source_of(&github, &folder), Ok));
         let listener = listen(&present.server, local.as_ref().is_some_and(|local| local.comes_first)).await?;
         let address = listener.local_addr()?;
+        let ground = Ground::lay(&loaded, source, &config).await?;
+        let mirror = ground.mirror(&loaded).await;
+        let (store, clock) = (Arc::clone(&ground.store), Arc::clone(&ground.clock));
+        let (manager, background) = ClaimManager::open(ground.parts(&loaded)).await?;
 
-        let index = Index::empty();
-        let (kept, observer) = (loaded.store(), Arc::clone(&index));
-        let opened = kept.clone();
-        let store = spawn_blocking(move || SqliteStore::open(&opened, observer));
-        let host = spawn_blocking(move || PolicyHost::new(cache_folder()));
-        let (source, store, host) = tokio::try_join!(source, store, host)?;
-        let (source, store, host) = (source?, Arc::new(store?), host?);
-        let mirror = match &kept.state_file {
-            Some(file) => {
-                let operations =
-                    Operations::new(Arc::clone(&store) as Arc<dyn Store>, Arc::clone(&clock), config.clone());
-                Some(Mirror::open(file, &operations).await)
-            }
-            None => None,
-        };
-        let parts = Parts {
-            store: Arc::clone(&store) as Arc<dyn Store>,
-            source,
-            index,
-            host,
-            clock: Arc::clone(&clock),
-            config: config.clone(),
-            base_dir: loaded.folder.clone(),
-        };
-        let (manager, background) = ClaimManager::open(parts).await?;
-
-        let (tracker, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        let shutdown = CancellationToken::new();
         let api = Api::new(Arc::clone(&manager), &present);
         let http = HttpState::new(api.clone(), &present, clock, shutdown.clone());
         let server = Self {
@@ -114,10 +88,10 @@ impl Server {
             store,
             http,
             config,
-            mirror: mirror.and_then(|start: MirrorStart| start.report(&manager)).map(Arc::new),
+            mirror: mirror.and_then(|start| start.report(&manager)).map(Arc::new),
             manager,
             idle: Idle::new(),
-            tracker,
+            tracker: TaskTracker::new(),
             shutdown,
             shutdown_timeout: Duration::from_secs(present.server.shutdown_seconds),
         };
@@ -125,7 +99,7 @@ impl Server {
         let door = local.map(local_door).transpose()?.flatten();
         server.open_doors(listener, door, background, ServeLimits::from(&present.server));
         server.mirror_claims();
-        if let Err(error) = SqliteStore::note_address(&kept, &format!("http://{}", reachable(address))) {
+        if let Err(error) = SqliteStore::note_address(&loaded.store(), &format!("http://{}", reachable(address))) {
             warn!("commands will not find this server by its database: {error}");
         }
         info!("listening on http://{address} (MCP at /mcp), pid {}", std::process::id());
@@ -233,6 +207,45 @@ impl Server {
             warn!("closing the store failed: {panic}");
         }
         info!("stopped");
+    }
+}
+
+/// What a server stands on: made first, and all of it at once, since each part takes a while.
+struct Ground {
+    store: Arc<SqliteStore>,
+    source: Arc<dyn IssueSource>,
+    index: Arc<Index>,
+    host: PolicyHost,
+    clock: Arc<dyn Clock>,
+    config: LiveConfig,
+}
+
+impl Ground {
+    async fn lay(loaded: &Loaded, source: Option<Arc<dyn IssueSource>>, config: &LiveConfig) -> anyhow::Result<Self> {
+        // Reading the system's certificates takes as long as all the rest: it goes on beside it.
+        let (github, folder) = (config.current().github.clone(), loaded.folder.clone());
+        let source = spawn_blocking(move || source.map_or_else(|| source_of(&github, &folder), Ok));
+        let index = Index::empty();
+        let (kept, observer) = (loaded.store(), Arc::clone(&index));
+        let store = spawn_blocking(move || SqliteStore::open(&kept, observer));
+        let host = spawn_blocking(move || PolicyHost::new(cache_folder()));
+        let (source, store, host) = tokio::try_join!(source, store, host)?;
+        let (source, store, host) = (source?, Arc::new(store?), host?);
+        Ok(Self { store, source, index, host, clock: Arc::new(SystemClock), config: config.clone() })
+    }
+
+    /// The mirror that the configuration asks for. An empty store takes in what the file holds, before
+    /// anything else happens to it.
+    async fn mirror(&self, loaded: &Loaded) -> Option<MirrorStart> {
+        let file = loaded.store().state_file?;
+        let store = Arc::clone(&self.store) as Arc<dyn Store>;
+        let operations = Operations::new(store, Arc::clone(&self.clock), self.config.clone());
+        Some(Mirror::open(&file, &operations).await)
+    }
+
+    fn parts(self, loaded: &Loaded) -> Parts {
+        let Self { store, source, index, host, clock, config } = self;
+        Parts { store, source, index, host, clock, config, base_dir: loaded.folder.clone() }
     }
 }
 

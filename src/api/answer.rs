@@ -166,6 +166,12 @@ impl Failure {
         }
     }
 
+    /// The answer that tells of it; the log has it too, when it is the server's own.
+    pub(super) fn told(self) -> Answer {
+        self.log();
+        self.into()
+    }
+
     /// Writes the failure to the log, with its causes, when it is the server's own.
     pub(super) fn log(&self) {
         if self.row().status < 500 {

@@ -106,17 +106,14 @@ impl Api {
 
     /// Answers one call. Failures of the server are logged here, once.
     pub async fn answer(&self, call: Call, caller: &Caller, mut fields: Fields) -> Answer {
-        if let Err(no_such_claim) = self.write_out_claim_id(caller, &mut fields) {
+        if let Err(no_such_claim) = self.write_out_claim_id(caller, &mut fields).await {
             return no_such_claim;
         }
         let answer = match self.admit(call, caller, &fields) {
             Ok(caller) => self.perform(call, &caller, fields).await,
             Err(failure) => Err(failure),
         };
-        answer.unwrap_or_else(|failure| {
-            failure.log();
-            failure.into()
-        })
+        answer.unwrap_or_else(Failure::told)
     }
 
     /// Lets a call in, or says what forbids it. The caller goes on as the agent that it speaks for, which
@@ -170,16 +167,17 @@ impl Api {
     /// Puts the whole id in the place of a short one, so that whoever reads the field finds one form.
     ///
     /// # Errors
-    /// The answer, when no active claim bears it.
-    fn write_out_claim_id(&self, caller: &Caller, fields: &mut Fields) -> Result<(), Answer> {
+    /// The answer, when no claim bears it that could be meant.
+    async fn write_out_claim_id(&self, caller: &Caller, fields: &mut Fields) -> Result<(), Answer> {
         let Some(short) = fields.get("claim_id").and_then(Value::as_str).map(str::trim) else { return Ok(()) };
         if !ClaimId::is_short(short) {
             return Ok(());
         }
         let named = fields.get("agent_id").and_then(Value::as_str).and_then(|name| name.parse().ok());
         let agent = named.or_else(|| caller.agent.clone());
-        let Some(whole) = self.manager.claim_by_short_id(short, agent.as_ref()) else {
-            return Err(claims::no_such_claim(short));
+        let whole = match self.manager.claim_by_short_id(short, agent.as_ref()).await {
+            Ok(found) => found.ok_or_else(|| claims::no_such_claim(short))?,
+            Err(error) => return Err(Failure::from(error).told()),
         };
         fields.insert("claim_id".into(), whole.to_string().into());
         Ok(())

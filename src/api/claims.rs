@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use chrono::SecondsFormat;
 use serde_json::json;
 
 use super::fields::read;
@@ -12,6 +13,9 @@ use super::{Answer, Api, Caller, Failure, Fields};
 use crate::claims::{ClaimManager, ClaimOutcome, NextOutcome, UpdateOutcome, UpdateRequest};
 use crate::domain::{Claim, Empty};
 use crate::store::ClaimFilter;
+
+/// How much of the note at the end of a claim a message repeats, in bytes: the claim beside it has it all.
+const NOTE_BYTES_MAX: usize = 120;
 
 impl Api {
     /// The agent's next issue, by policy.
@@ -74,6 +78,7 @@ impl Api {
                 let message = format!("GitHub says that {page} is not merged; report it when it is");
                 Answer::rejected(409, "not_merged", message).with("claim", claim)
             }
+            UpdateOutcome::Ended(claim) => ended(&claim),
             UpdateOutcome::NotFound => no_such_claim(claim_id),
             UpdateOutcome::NotOwner(claim) => {
                 let message = format!("{} is held by {}", claim.issue_ref(), claim.agent_id);
@@ -114,8 +119,18 @@ fn granted(claim: &Claim, idempotent: bool) -> Answer {
 }
 
 pub(super) fn no_such_claim(claim_id: impl fmt::Display) -> Answer {
-    let message = format!("there is no active claim {claim_id}: it ended, or never was");
+    let message = format!("there is no active claim {claim_id}: it ended long ago, or never was");
     Answer::rejected(404, "claim_not_found", message)
+}
+
+/// The contract's answer to whoever would move a claim that has ended, and how it ended: for a request that
+/// was sent again, because its answer was lost, that is the answer.
+fn ended(claim: &Claim) -> Answer {
+    let (status, at) = (claim.status(), claim.last_updated().to_rfc3339_opts(SecondsFormat::Secs, true));
+    let note = claim.status_history().last().and_then(|entry| entry.note.as_deref());
+    let note = note.map(|note| format!(" ({})", &note[..note.floor_char_boundary(NOTE_BYTES_MAX)])).unwrap_or_default();
+    let message = format!("this claim ended as {status} at {at}{note}: if that is what you asked for, it is done");
+    Answer::rejected(404, "claim_not_found", message).with("claim", claim)
 }
 
 fn nothing(empty: &Empty) -> Answer {

@@ -16,8 +16,9 @@ impl Api {
         let request = read::<NextFields>(fields)?.parse(caller.agent.as_ref())?;
         self.admit_mutation(&request.agent)?;
         Ok(match self.manager().next_work(request).await? {
-            WorkOutcome::FollowUp { item, idempotent } => {
+            WorkOutcome::FollowUp { item, idempotent, why } => {
                 Answer::found(json!({ "ok": true, "kind": "pr_followup", "idempotent": idempotent, "work_item": item }))
+                    .with_some("why", why)
             }
             WorkOutcome::RequestIdUsed(item) => {
                 let message = format!("this request_id got a follow-up before (now {}); use a new one", item.status());

@@ -7,7 +7,9 @@ use tracing::info;
 
 use super::desk::InForce;
 use super::{ClaimManager, ManagerError, NextOutcome, NextRequest};
-use crate::domain::{AgentId, FollowUp, FollowUpRefusal, FollowUpStatus, FollowUpStep, Mover, Timestamp, WorkItemId};
+use crate::domain::{
+    AgentId, FeedbackKind, FollowUp, FollowUpRefusal, FollowUpStatus, FollowUpStep, Mover, Timestamp, WorkItemId,
+};
 use crate::policy::{ChooseRequest, WorkChoice};
 use crate::store::{FollowUpChange, FollowUpFilter, FollowUpMoved, FollowUpTake, FollowUpTaken, StoreError, Wanted};
 
@@ -26,6 +28,8 @@ pub enum WorkOutcome {
         item: FollowUp,
         /// Whether the same request got it before.
         idempotent: bool,
+        /// Why this, and why now, in one line; only where it was picked just now.
+        why: Option<String>,
     },
     /// The request id got this follow-up before, and it has ended since: a new wish needs a new id.
     RequestIdUsed(FollowUp),
@@ -43,11 +47,10 @@ enum Turn {
 }
 
 /// What became of the wish for feedback.
+#[allow(clippy::large_enum_variant, reason = "made once a request, and taken apart at once")]
 enum Take {
-    /// A follow-up, and whether the same request got it before.
-    Got(Box<FollowUp>, bool),
-    /// The same request got it before, and it has ended since.
-    RequestIdUsed(Box<FollowUp>),
+    /// A follow-up, or why there is none for this request, as it is answered.
+    Got(WorkOutcome),
     /// The same request got a claim before.
     RequestGotClaim,
     /// Nothing, and why the ranker skipped what there was.
@@ -91,18 +94,15 @@ impl ClaimManager {
         }
         let policies = self.desk.current();
         // The store alone knows what a request got before, so it is asked when nothing is on offer too.
-        match self.take_follow_up(&policies, &request, Turn::BeforeIssues).await? {
-            Take::Got(item, idempotent) => return Ok(WorkOutcome::FollowUp { item: *item, idempotent }),
-            Take::RequestIdUsed(item) => return Ok(WorkOutcome::RequestIdUsed(*item)),
-            Take::RequestGotClaim | Take::Nothing(_) => {}
+        if let Take::Got(got) = self.take_follow_up(&policies, &request, Turn::BeforeIssues).await? {
+            return Ok(got);
         }
         let empty = match self.next_issue_under(&policies, &request, Wanted::NextWork).await? {
             NextOutcome::Nothing(empty) => empty,
             outcome => return Ok(WorkOutcome::Issue(outcome)),
         };
         Ok(match self.take_follow_up(&policies, &request, Turn::AfterIssues).await? {
-            Take::Got(item, idempotent) => WorkOutcome::FollowUp { item: *item, idempotent },
-            Take::RequestIdUsed(item) => WorkOutcome::RequestIdUsed(*item),
+            Take::Got(got) => got,
             // The same request, sent twice at once, was faster.
             Take::RequestGotClaim => {
                 WorkOutcome::Issue(self.next_issue_under(&policies, &request, Wanted::NextWork).await?)
@@ -122,9 +122,14 @@ impl ClaimManager {
             let wish =
                 FollowUpTake { agent: request.agent.clone(), candidates, request_id: request.request_id.clone(), now };
             match self.store.follow_up_take(wish).await? {
-                FollowUpTaken::Taken(item) => return Ok(Take::Got(item, false)),
-                FollowUpTaken::Already(item) => return Ok(Take::Got(item, true)),
-                FollowUpTaken::RequestUsed(item) => return Ok(Take::RequestIdUsed(item)),
+                FollowUpTaken::Taken(item) => {
+                    let why = Some(why(&item, &request.agent, turn));
+                    return Ok(Take::Got(WorkOutcome::FollowUp { item: *item, idempotent: false, why }));
+                }
+                FollowUpTaken::Already(item) => {
+                    return Ok(Take::Got(WorkOutcome::FollowUp { item: *item, idempotent: true, why: None }));
+                }
+                FollowUpTaken::RequestUsed(item) => return Ok(Take::Got(WorkOutcome::RequestIdUsed(*item))),
                 FollowUpTaken::RequestGotClaim => return Ok(Take::RequestGotClaim),
                 FollowUpTaken::NoneFree if nothing_left => return Ok(Take::Nothing(skipped)),
                 FollowUpTaken::NoneFree => {}
@@ -210,4 +215,20 @@ impl ClaimManager {
         }
         Ok(marked)
     }
+}
+
+/// Why an agent gets this feedback, and why now: `changes requested on your pull request; feedback comes
+/// before new issues`.
+fn why(item: &FollowUp, agent: &AgentId, turn: Turn) -> String {
+    let what = match item.source_event_type {
+        FeedbackKind::ReviewChangesRequested => "changes requested",
+        FeedbackKind::ReviewComment => "comment on a line",
+        FeedbackKind::PrComment => "comment",
+    };
+    let of_whom = if item.is_own_of(agent) { "on your pull request" } else { "on a pull request" };
+    let when = match turn {
+        Turn::BeforeIssues => "feedback comes before new issues",
+        Turn::AfterIssues => "there is no new issue for you",
+    };
+    format!("{what} {of_whom}; {when}")
 }

@@ -6,9 +6,22 @@ use super::{ClaimManager, ManagerError};
 use crate::domain::{AgentId, Claim, ClaimId};
 
 impl ClaimManager {
-    /// The active claim that a short id names, asked for by `agent`.
-    pub fn claim_by_short_id(&self, short: &str, agent: Option<&AgentId>) -> Option<ClaimId> {
-        self.index.board.read().claim_by_short_id(short, agent)
+    /// The claim that a short id names, asked for by `agent`: an active one, or else one of its own that
+    /// ended, the newest.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn claim_by_short_id(
+        &self,
+        short: &str,
+        agent: Option<&AgentId>,
+    ) -> Result<Option<ClaimId>, ManagerError> {
+        let active = self.index.board.read().claim_by_short_id(short, agent);
+        Ok(match (active, agent) {
+            (Some(active), _) => Some(active),
+            (None, Some(agent)) => self.store.claim_past_by_short_id(agent.clone(), short.to_owned()).await?,
+            (None, None) => None,
+        })
     }
 
     /// One claim, active or past; its lease as it stands with the owner's latest call.

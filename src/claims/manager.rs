@@ -39,6 +39,8 @@ pub struct ClaimManager {
     pub(super) offered: Mutex<HashSet<Slot>>,
     /// Issues that GitHub was asked for and did not have.
     pub(super) absent: super::absent::Absent,
+    /// Claims that got a pull request a short while ago.
+    pub(super) links: super::links::Links,
     /// Rings when somebody wants a sync before its time.
     pub(super) sync_wished: tokio::sync::Notify,
 }
@@ -93,6 +95,7 @@ impl ClaimManager {
             Verdict::Verified(verified) => verified,
         };
         let UpdateRequest { claim_id, agent, status, note, pr_url } = request;
+        let page_before = self.page_of(claim_id);
         let change = ClaimChange {
             claim_id,
             owner: Some(agent),
@@ -104,11 +107,17 @@ impl ClaimManager {
         };
         Ok(match self.store.claim_advance(change).await? {
             AdvanceOutcome::Moved(claim, advance) => {
+                if claim.pr_url() != page_before.as_deref() {
+                    self.links.note(claim_id);
+                }
                 let issue_closed = self.close_issue(&claim, verified).await;
                 let idempotent = advance == crate::domain::Advance::AlreadyThere;
                 UpdateOutcome::Moved { claim: *claim, idempotent, issue_closed, verified }
             }
-            AdvanceOutcome::NotFound => UpdateOutcome::NotFound,
+            AdvanceOutcome::NotFound => match self.store.claim_get(claim_id).await? {
+                Some(ended) => UpdateOutcome::Ended(ended),
+                None => UpdateOutcome::NotFound,
+            },
             AdvanceOutcome::NotOwner(claim) | AdvanceOutcome::Superseded(claim) => UpdateOutcome::NotOwner(*claim),
             AdvanceOutcome::Refused(claim, error) => UpdateOutcome::Refused(*claim, error),
         })

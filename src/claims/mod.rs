@@ -13,6 +13,7 @@ mod feed;
 mod follow_ups;
 mod health;
 mod index;
+mod links;
 mod lookup;
 mod manager;
 mod news;

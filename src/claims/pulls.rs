@@ -61,9 +61,15 @@ impl ClaimManager {
             PullApplied::Outdated => return Ok(PullOutcome { outdated: true, ..PullOutcome::default() }),
             PullApplied::News(before) => before,
         };
+        let was_known = before.is_some();
         let mut claims = Vec::new();
         for claim in &behind {
-            claims.extend(self.follow_pull(claim, &pull).await?);
+            let followed = self.follow_pull(claim, &pull).await?;
+            // Of a new one everything is read anyway.
+            if was_known && claim.pr_url().is_none() && followed.is_some() {
+                self.links.note(claim.claim_id);
+            }
+            claims.extend(followed);
         }
         let pushed_at = match change {
             PullChange::Pushed => Some(pull.updated_at),
@@ -82,7 +88,8 @@ impl ClaimManager {
     /// (an older one is somebody else's work), and never to one that ended without a merge.
     fn claims_behind_pull(&self, pull: &PullRequest) -> Vec<Claim> {
         let board = self.index.board.read();
-        let is_reported = |claim: &&Arc<Claim>| claim.pr_url().is_some_and(|url| same_page(url, &pull.url));
+        let page = page_key(&pull.url);
+        let is_reported = |claim: &&Arc<Claim>| claim.pr_url().is_some_and(|url| page_key(url) == page);
         let mut behind: Vec<Claim> = board.claims().filter(is_reported).map(|claim| Claim::clone(claim)).collect();
         if !pull.trusted || (pull.state == PullState::Closed && pull.merged != Merged::Yes) {
             return behind;
@@ -164,7 +171,7 @@ impl ClaimManager {
         let mut item = FollowUp::of(feedback, now);
         item.source_delivery_id = delivery_id.map(str::to_owned);
         item.claim_id = claim.as_ref().map(|claim| claim.claim_id);
-        item.reserved = claim.and_then(|claim| reservation(claim, &config.follow_ups, now));
+        item.reserved = claim.and_then(|claim| reservation(&claim, &config.follow_ups, now));
         Ok(match self.store.follow_up_insert(item).await? {
             FollowUpInserted::Created(item) => FeedbackOutcome::Created(item),
             FollowUpInserted::Known(work_item_id) => FeedbackOutcome::Known(work_item_id),
@@ -192,7 +199,10 @@ impl ClaimManager {
             }
         }
         watch.keep(&reading).await?;
+        let unread = self.read_earlier_feedback(&reading.news).await?;
+        self.link_follow_ups().await?;
         let failure = reading.failures.first().map(|(repo, error)| format!("pull requests of {repo}: {error}"));
+        let failure = failure.or(unread);
         if let Some(failure) = &failure {
             warn!("{failure}");
         }
@@ -231,18 +241,18 @@ impl ClaimManager {
     /// The active claim that the pull request of `feedback` came from.
     fn claim_behind_feedback(&self, feedback: &Feedback) -> Option<Claim> {
         let board = self.index.board.read();
+        let page = page_key(&feedback.pull_url);
         let mut claims = board.claims();
-        claims
-            .find(|claim| claim.pr_url().is_some_and(|url| same_page(url, &feedback.pull_url)))
-            .map(|claim| Claim::clone(claim))
+        claims.find(|claim| claim.pr_url().is_some_and(|url| page_key(url) == page)).map(|claim| Claim::clone(claim))
     }
 }
 
-fn reservation(claim: Claim, config: &FollowUpConfig, now: Timestamp) -> Option<Reservation> {
+/// For whom feedback on the pull request of `claim` is kept first.
+pub(super) fn reservation(claim: &Claim, config: &FollowUpConfig, now: Timestamp) -> Option<Reservation> {
     let grace = TimeDelta::try_minutes(i64::try_from(config.grace_minutes).ok()?)?;
     // Who let the claim lapse is not waited for.
     (grace > TimeDelta::zero() && claim.status() != ClaimStatus::Stale)
-        .then(|| Reservation { agent_id: claim.agent_id, until: now + grace })
+        .then(|| Reservation { agent_id: claim.agent_id.clone(), until: now + grace })
 }
 
 /// Why the settings leave a piece of feedback out, if they do.
@@ -262,19 +272,19 @@ fn left_out(config: &FollowUpConfig, feedback: &Feedback, pull_author: &str) -> 
     }
 }
 
-/// Whether two addresses are one page. Of a pull request only repository and number count: agents report
-/// its tabs too, and write hosts in their own ways.
-fn same_page(one: &str, other: &str) -> bool {
-    match (pull_of_page(one), pull_of_page(other)) {
-        (Some(one), Some(other)) => one == other,
-        _ => one.trim_end_matches('/').eq_ignore_ascii_case(other.trim_end_matches('/')),
-    }
-}
-
 /// Whether a pull request is the claim's beyond doubt: its agent reported it, or its branch holds the
 /// claim's id. Only then its end ends the claim.
 fn is_claims_own(claim: &Claim, pull: &PullRequest) -> bool {
     !claim.pr_found() || pull.head_branch.contains(&claim.claim_id.to_string())
+}
+
+/// The same for addresses that are one page. Of a pull request only repository and number count: agents
+/// report its tabs too, and write hosts in their own ways.
+pub(super) fn page_key(address: &str) -> String {
+    match pull_of_page(address) {
+        Some(pull) => pull.to_string(),
+        None => address.trim_end_matches('/').to_ascii_lowercase(),
+    }
 }
 
 /// Whether a branch is named for a claim: for its id (`agent/<claim id>`), or for its issue as people and

@@ -108,7 +108,10 @@ pub enum UpdateOutcome {
     },
     /// GitHub says that the claim's pull request is not merged.
     NotMerged(Claim),
-    /// No such active claim.
+    /// It has ended: the claim as it ended. Who sends a request again, because the answer to it was lost,
+    /// sees here whether it was done.
+    Ended(Claim),
+    /// No such claim.
     NotFound,
     /// Another agent holds it.
     NotOwner(Claim),

@@ -81,7 +81,7 @@ impl ClaimManager {
         let sync = Sync::new(Arc::clone(&source), Arc::clone(&store), Arc::clone(&clock));
         let status = Status::new(clock.now());
         let offered = Default::default();
-        let (absent, sync_wished) = Default::default();
+        let (absent, links, sync_wished) = Default::default();
         let manager = Arc::new(Self {
             store,
             source,
@@ -93,6 +93,7 @@ impl ClaimManager {
             status,
             offered,
             absent,
+            links,
             sync_wished,
         });
         let background = Background { manager: Arc::clone(&manager), sync, pulls, announcements };
@@ -131,6 +132,7 @@ impl Background {
         spawn("sweeping", Box::pin(sweep_continually(Arc::clone(&manager))));
         spawn("noting calls", Box::pin(write_calls_continually(Arc::clone(&manager))));
         spawn("announcing", Box::pin(announce_continually(Arc::clone(&manager), announcements)));
+        spawn("linking feedback", Box::pin(link_continually(Arc::clone(&manager))));
         spawn("syncing", Box::pin(sync_continually(manager, sync, pulls)));
     }
 }
@@ -177,6 +179,18 @@ async fn announce_continually(manager: Arc<ClaimManager>, mut announcements: mps
         }
     }
     std::future::pending::<()>().await;
+}
+
+async fn link_continually(manager: Arc<ClaimManager>) {
+    loop {
+        if let Err(error) = manager.link_follow_ups().await {
+            warn!(
+                "feedback that came before its claim was not linked to it, it will be at the next sync: {}",
+                chain(&error)
+            );
+        }
+        manager.links.fresh.notified().await;
+    }
 }
 
 async fn sync_continually(manager: Arc<ClaimManager>, sync: Sync, pulls: PullWatch) {

@@ -1,8 +1,10 @@
 //! Review feedback as work, from its queue to its end.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
-use crate::server::{Server, issue};
+use crate::server::{DEADLINE, Server, issue};
 use crate::webhooks::{comment_event, configured, deliver, review_event};
 
 async fn server() -> Server {
@@ -61,6 +63,42 @@ async fn feedback_goes_first_to_the_agent_whose_pull_request_it_is() {
     server.pass(61);
     let (_, body) = next_work(&server, "other").await;
     assert_eq!(body["work_item"]["claimed_by_agent_id"], "other", "the grace is over: {body}");
+}
+
+#[tokio::test]
+async fn feedback_that_came_before_its_agent_named_the_pull_request_is_kept_for_it_from_then_on() {
+    let server = server().await;
+    deliver(&server, "d1", "issue_comment", &comment_event(1, 9, "ann", "Docs?")).await;
+    let item = server.get("/api/followups").await.1["followups"][0].clone();
+    assert_eq!((item.get("claim_id"), item.get("reserved")), (None, None), "nobody's yet: {item}");
+    server.pass(90);
+    let claim_id = submitted(&server, "owner", 9).await["claim"]["claim_id"].clone();
+    let (begun, mut item) = (Instant::now(), item);
+    while item.get("claim_id").is_none() {
+        assert!(begun.elapsed() < DEADLINE, "it was never linked: {item}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        item = server.get("/api/followups").await.1["followups"][0].clone();
+    }
+    assert_eq!((&item["claim_id"], &item["reserved"]["agent_id"]), (&claim_id, &json!("owner")));
+    server.pass(59);
+    assert_eq!(next_work(&server, "other").await.1["kind"], "issue", "kept for its owner");
+    let (_, body) = next_work(&server, "owner").await;
+    assert_eq!(body["work_item"]["work_item_id"], item["work_item_id"], "{body}");
+}
+
+#[tokio::test]
+async fn the_answer_says_in_a_line_why_this_feedback_and_why_now() {
+    let server = server().await;
+    submitted(&server, "owner", 9).await;
+    deliver(&server, "d1", "pull_request_review", &review_event(1, 9, "changes_requested")).await;
+    deliver(&server, "d2", "issue_comment", &comment_event(2, 8, "ann", "Docs?")).await;
+    let ask = || server.post("/api/next-work", json!({ "agent_id": "owner", "request_id": "r1" }));
+    let (_, own) = ask().await;
+    assert_eq!(own["why"], "changes requested on your pull request; feedback comes before new issues", "{own}");
+    let (_, again) = ask().await;
+    assert_eq!((&again["idempotent"], again.get("why")), (&json!(true), None), "it was picked before: {again}");
+    let (_, other) = next_work(&server, "owner").await;
+    assert_eq!(other["why"], "comment on a pull request; feedback comes before new issues", "{other}");
 }
 
 #[tokio::test]

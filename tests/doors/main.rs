@@ -14,6 +14,7 @@ mod gate;
 mod identity;
 mod leases;
 mod operator;
+mod retries;
 mod server;
 mod tokens;
 mod tools;

@@ -62,6 +62,16 @@ async fn the_rules_give_feedback_first_in_part_or_last_as_the_table_says() {
 }
 
 #[tokio::test]
+async fn feedback_that_waited_for_issues_says_so() {
+    let server = server(with_turn("last")).await;
+    for _ in 0..2 {
+        assert_eq!(next_work(&server, None).await.1["kind"], "issue");
+    }
+    let (_, body) = next_work(&server, None).await;
+    assert_eq!(body["why"], "changes requested on a pull request; there is no new issue for you", "{body}");
+}
+
+#[tokio::test]
 async fn feedback_that_is_never_given_is_counted_with_the_reason() {
     let server = server(with_turn("never")).await;
     assert_eq!(all_work(&server).await, ["Issue 1", "Issue 2", "nothing", "nothing", "nothing"]);

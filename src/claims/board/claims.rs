@@ -11,6 +11,11 @@ impl Board {
         self.claims.values()
     }
 
+    /// One live claim.
+    pub(in crate::claims) fn claim(&self, claim_id: ClaimId) -> Option<&Arc<Claim>> {
+        self.claims.get(&claim_id)
+    }
+
     /// The live claim on `issue`.
     pub(in crate::claims) fn claim_on(&self, issue: &IssueRef) -> Option<&Arc<Claim>> {
         self.claim_by_issue.get(issue).and_then(|id| self.claims.get(id))
