@@ -21,19 +21,15 @@ pub const BUSY_TIMEOUT_MS_MAX: u64 = 600_000;
 pub const HISTORY_COUNT_MAX: usize = 10_000_000;
 /// Most follow-ups at once: each is looked at where one is made.
 pub const FOLLOW_UP_COUNT_MAX: usize = 100_000;
-/// Routes that GitHub cannot be told to call.
-const OWN_PATHS: [&str; 10] = [
-    "/api/repos",
-    "/api/next",
-    "/api/next-work",
-    "/api/claims",
-    "/api/claims/history",
-    "/api/followups",
-    "/api/my-work",
-    "/api/health",
-    "/sse",
-    "/mcp",
-];
+/// Where this server's own routes are.
+const OWN_PATHS: [&str; 5] = ["/api", "/sse", "/mcp", "/docs", "/openapi.json"];
+
+/// Whether a path is among this server's own, and so cannot be where GitHub calls.
+fn is_own(path: &str) -> bool {
+    let is_below = |own: &str| path.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    OWN_PATHS.into_iter().any(is_below) && !path.starts_with("/api/webhooks/")
+}
+
 /// Most events to keep.
 pub const EVENT_COUNT_MAX: usize = 100_000_000;
 /// Most requests a minute to GitHub that can be asked for: a thousand a second.
@@ -171,8 +167,9 @@ impl Check {
         if !path.starts_with('/') || path == "/" || path.contains("//") || !path.bytes().all(fits) {
             let hint = Some("as in \"/api/webhooks/github\"");
             self.found("webhooks.path", format!("{path:?} is no path of its own"), hint);
-        } else if OWN_PATHS.iter().any(|own| path.trim_end_matches('/') == *own) {
-            self.found("webhooks.path", format!("{path:?} is another route of this server"), None);
+        } else if is_own(path) {
+            let hint = Some("under /api only /api/webhooks/... is free");
+            self.found("webhooks.path", format!("{path:?} is among the routes of this server"), hint);
         }
         self.range("webhooks.body_bytes_max", webhooks.body_bytes_max, 1024..=BODY_BYTES_MAX, "bytes");
     }
