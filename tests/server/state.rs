@@ -309,11 +309,11 @@ async fn the_earliest_databases_keep_everything_in_one_row() {
     let home = home("");
     let state =
         json!({ "version": 1, "active_claims": [record(1, "a", "acme/small", 1, "claimed")], "history": [null] });
-    let followups = json!({ "version": 1, "active_followups": [followup(1, "queued")], "history": [], "seen_source_event_ids": [] });
+    let followups = json!({ "version": 1, "active_followups": [followup(1, "queued")], "history": [followup(2, "done")], "seen_source_event_ids": [] });
     first_edition(&home.path("old.db"), &[], &[], &[], &[("claims_state", state), ("followups_state", followups)]);
     let output = run(&home, &["import", "old.db"], &[]);
     let err = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), "2 taken, 0 here already, 0 skipped, 1 refused\n", "{err}");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "3 taken, 0 here already, 0 skipped, 1 refused\n", "{err}");
     assert!(err.contains("refused snapshots, row 1: history[0]: it is no JSON object"), "{err}");
 }
 

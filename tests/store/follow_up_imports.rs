@@ -106,6 +106,7 @@ pub async fn an_import_makes_nothing_here_give_way(bed: Bed) {
     let again = import(&bed, past(), false).await;
     let done = || AlreadyHere(FollowUpStatus::Done);
     assert_eq!(again, [Passed, Passed, done(), done()], "what was trimmed does not come back");
+    assert_eq!(import(&bed, vec![record(8, "done", 1)], false).await, [Passed], "there is no room for it");
     assert_eq!(bed.store.follow_up_history(9).await.unwrap(), kept);
 }
 
