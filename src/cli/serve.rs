@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use issuecommand::config::{ConfigSource, Loaded, ToolProfile, load};
 use issuecommand::domain::AgentId;
@@ -54,6 +54,10 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         Ok(loaded) => loaded,
         Err(report) => {
             report.print();
+            if args.background || args.until_idle {
+                // A client's process waits for this one, and has room for one line.
+                bail!("{}", report.first());
+            }
             return Ok(ExitCode::FAILURE);
         }
     };
