@@ -133,7 +133,7 @@ impl Carrier {
     }
 
     async fn hear_client(&mut self, line: Vec<u8>) -> io::Result<()> {
-        let (line, needed) = match self.talk.hear_client(line) {
+        let (line, needed) = match self.talk.hear_client(line, self.server.is_some()) {
             Next::Ask(line) => (line, true),
             Next::Tell(line) => (line, false),
             Next::Drop => return Ok(()),

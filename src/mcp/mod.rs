@@ -16,5 +16,5 @@ mod transports;
 mod updates;
 
 pub use http::McpDoor;
-pub use server::{Connection, IssueCommandTools, agent_in};
+pub use server::{Connection, IssueCommandTools, RESENT_KEY, agent_in};
 pub use transports::{AGENT_VARIABLE, serve_io, serve_stdio};
