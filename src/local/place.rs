@@ -113,9 +113,18 @@ fn short(socket: PathBuf) -> io::Result<PathBuf> {
     Ok(Path::new(SHORT_ROOT).join(format!("issuecommand-{}", own_uid()?)).join(format!("{}.sock", &digest[..24])))
 }
 
-/// The user that this process acts for.
+/// The user that this process acts for: whose its own entry among the processes is, or, on systems without
+/// such entries, a file that it makes.
+///
+/// # Errors
+/// When neither can be had.
 pub(super) fn own_uid() -> io::Result<u32> {
-    Ok(tempfile::tempfile()?.metadata()?.uid())
+    match fs::metadata("/proc/self") {
+        Ok(entry) => Ok(entry.uid()),
+        Err(_) => tempfile::tempfile().and_then(|file| file.metadata()).map(|file| file.uid()).map_err(|error| {
+            io::Error::new(error.kind(), format!("failed to find out which user this process acts for: {error}"))
+        }),
+    }
 }
 
 /// Makes a folder that only its owner can enter, or checks that an existing one is such.

@@ -72,9 +72,11 @@ pub(super) async fn knock(place: &Place, greeting: &Greeting) -> Knock {
         Err(error) if is_absence(&error) => return Knock::Nobody,
         Err(error) => return Knock::Refused(format!("failed to connect to {}: {error}", place.socket().display())),
     };
-    let ours = own_uid().and_then(|uid| Ok(stream.peer_cred()?.uid() == uid));
-    if !ours.unwrap_or(false) {
-        return Knock::Refused(format!("{} belongs to another user's process", place.socket().display()));
+    let socket = place.socket().display();
+    match own_uid().and_then(|uid| Ok(stream.peer_cred()?.uid() == uid)) {
+        Ok(true) => {}
+        Ok(false) => return Knock::Refused(format!("{socket} belongs to another user's process")),
+        Err(error) => return Knock::Refused(format!("failed to find out whose process listens on {socket}: {error}")),
     }
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
