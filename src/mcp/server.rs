@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::compact::compact;
+use super::sessions::InSession;
 use super::updates::{Follower, Subscriptions};
 use super::{resources, tools};
 use crate::api::{Api, Caller, Identity};
@@ -187,6 +188,12 @@ impl ServerHandler for IssueCommandTools {
         request: SubscribeRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
+        let over_http = context.extensions.get::<Parts>();
+        if over_http.is_some_and(|parts| parts.extensions.get::<InSession>().is_none()) {
+            let message = "updates are told in a session only: send initialize first, and the Mcp-Session-Id that \
+                           its answer gives with this request; or ask with subscriptions/listen";
+            return Err(ErrorData::invalid_request(message, None));
+        }
         let ending = self.ending.clone();
         self.subscriptions.add(request.uri, || Follower::of(self.api.manager()), context.peer, ending)
     }

@@ -15,6 +15,7 @@ mod identity;
 mod leases;
 mod operator;
 mod server;
+mod sessions;
 mod tokens;
 mod tools;
 mod watching;
