@@ -17,6 +17,7 @@ mod place;
 mod reach;
 mod shim;
 
+pub use agent_name::AgentName;
 pub use background::{Background, Standing};
 pub use door::{Hosting, LocalDoor};
 pub use greeting::{GREETING_VERSION, Greeting, Reply};

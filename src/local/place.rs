@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use sha2::{Digest, Sha256};
@@ -18,6 +19,11 @@ const FOLDER_SUFFIX: &str = ".run";
 /// Where sockets go whose own path is too long. Not `TMPDIR`: clients start with different ones, and must
 /// all come to the same place.
 const SHORT_ROOT: &str = "/tmp";
+
+/// How long one client waits for others that choose their names, and how often it looks. Each takes a
+/// millisecond.
+const NAMES_WAIT: Duration = Duration::from_secs(2);
+const NAMES_PAUSE: Duration = Duration::from_millis(2);
 
 /// The files by which a server and its local clients find each other. Every client of one database comes
 /// to the same place, whatever its working folder and environment are.
@@ -57,6 +63,11 @@ impl Place {
         &self.socket
     }
 
+    /// Where everything but a chosen socket is.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Whether the configuration names the socket.
     pub fn is_chosen(&self) -> bool {
         self.chosen
@@ -78,7 +89,22 @@ impl Place {
         let folder = self.folder.join("agents");
         private_folder(&self.folder)?;
         private_folder(&folder)?;
-        private_file(&folder.join(name))
+        private_file(&folder.join(file_name(name)))
+    }
+
+    /// The lock that whoever chooses a name holds meanwhile, so that two do not look past each other. `None`
+    /// where it cannot be had soon: every name has a lock of its own too.
+    pub(super) fn names_lock(&self) -> Option<File> {
+        private_folder(&self.folder).ok()?;
+        let file = private_file(&self.folder.join("names.lock")).ok()?;
+        let deadline = Instant::now() + NAMES_WAIT;
+        while file.try_lock().is_err() {
+            if Instant::now() > deadline {
+                return None;
+            }
+            std::thread::sleep(NAMES_PAUSE);
+        }
+        Some(file)
     }
 
     /// Makes the folders of socket and log, or sees to it that nobody else can enter them.
@@ -86,6 +112,15 @@ impl Place {
         private_folder(&self.folder)?;
         self.socket.parent().map_or(Ok(()), private_folder)
     }
+}
+
+/// A name of a file for any agent's name: itself where that can be, else one that no other has.
+fn file_name(name: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if name.bytes().all(is_plain) && !name.starts_with('.') {
+        return name.to_owned();
+    }
+    format!("%{}", hex::encode(Sha256::digest(name)))
 }
 
 /// The path with links followed in its folder, and in itself if it exists.
@@ -109,7 +144,7 @@ fn short(socket: PathBuf) -> io::Result<PathBuf> {
     if bytes.len() <= SOCKET_PATH_BYTES_MAX {
         return Ok(socket);
     }
-    let digest: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex::encode(Sha256::digest(bytes));
     Ok(Path::new(SHORT_ROOT).join(format!("issuecommand-{}", own_uid()?)).join(format!("{}.sock", &digest[..24])))
 }
 
@@ -148,7 +183,7 @@ pub(super) fn private_folder(path: &Path) -> io::Result<()> {
 pub(super) fn private_file(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.create(true).append(true).open(path)
+    options.create(true).read(true).append(true).open(path)
 }
 
 #[cfg(test)]
@@ -201,6 +236,15 @@ mod tests {
         let place = Place::of(&loaded(&home, "[server]\nsocket = \"run/ic.sock\"")).unwrap();
         assert_eq!(place.socket(), home.join("run/ic.sock"));
         assert!(place.is_chosen());
+    }
+
+    #[test]
+    fn every_name_of_an_agent_has_a_file_of_its_own_in_the_folder() {
+        let names = ["codex.1", "claude/1", "claude%1", "..", ".", "Ada Lovelace", "é"];
+        let files: std::collections::HashSet<_> = names.iter().map(|name| file_name(name)).collect();
+        assert_eq!(files.len(), names.len());
+        assert_eq!(file_name("codex.1"), "codex.1");
+        assert!(files.iter().all(|file| !file.contains('/') && !file.starts_with('.') && file.len() < 100));
     }
 
     #[test]

@@ -74,11 +74,11 @@ impl Shim {
         let mut client = LinesIn::of(client_in, move || at_end.cancel());
         let Some(first) = client.next().await else { return Ok(()) };
         let name = match &self.agent {
-            Some(agent) => AgentName::given(agent.clone()),
+            Some(agent) => AgentName::given(&self.place, agent.clone()),
             None => AgentName::for_client(&self.place, &first),
         };
         let mut carrier = Carrier {
-            greeting: Greeting::new(self.place.database(), Some(name.agent.clone()), self.profile),
+            greeting: Greeting::new(self.place.database(), Some(name.agent().clone()), self.profile),
             shim: self,
             talk: Conversation::default(),
             server: None,
