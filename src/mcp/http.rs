@@ -21,6 +21,7 @@ use serde::Deserialize;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::batch;
 use super::lasting::LastingBody;
 use super::sessions::{InSession, SESSION_COUNT_MAX, Sessions};
 use super::{Connection, IssueCommandTools};
@@ -106,8 +107,22 @@ impl McpDoor {
         }
     }
 
-    /// Answers one request.
+    /// Answers one request, or each of those that came in one.
     pub async fn answer(&self, request: Request) -> Response {
+        if request.method() != Method::POST {
+            return self.answer_one(request).await;
+        }
+        let (parts, body) = request.into_parts();
+        let Ok(bytes) = to_bytes(body, self.body_bytes_max).await else {
+            return (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large, or did not arrive").into_response();
+        };
+        match batch::messages_in(&bytes) {
+            Some(messages) => batch::answer_each(parts, messages, |request| self.answer_one(request)).await,
+            None => self.answer_one(Request::from_parts(parts, Body::from(bytes))).await,
+        }
+    }
+
+    async fn answer_one(&self, request: Request) -> Response {
         let identity = request.extensions().get::<Identity>().cloned();
         let (response, session) = match self.way_of(request).await {
             Way::InSession(mut request) => {
@@ -155,11 +170,7 @@ impl McpDoor {
             return Way::Alone(request);
         }
         let (parts, body) = request.into_parts();
-        let Ok(bytes) = to_bytes(body, self.body_bytes_max).await else {
-            return Way::Nowhere(
-                (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large, or did not arrive").into_response(),
-            );
-        };
+        let bytes = to_bytes(body, self.body_bytes_max).await.unwrap_or_default();
         let greets = is_greeting(&bytes) && self.sessions.make_room().await;
         let request = Request::from_parts(parts, Body::from(bytes));
         if greets { Way::InSession(request) } else { Way::Alone(request) }

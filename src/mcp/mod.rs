@@ -6,6 +6,7 @@
 //! `transports.rs` behind byte streams, and `http.rs` behind `/mcp`, with the `sessions.rs` of older clients
 //! and answers that go on (`lasting.rs`).
 
+mod batch;
 mod compact;
 #[cfg(feature = "conformance")]
 mod conformance;

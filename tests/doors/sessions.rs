@@ -102,6 +102,25 @@ async fn a_wish_for_updates_outside_a_session_is_refused_in_words() {
 }
 
 #[tokio::test]
+async fn several_messages_in_one_are_each_answered_in_a_session_and_outside() {
+    let server = backlog().await;
+    let session = greeted(&server, KEY).await;
+    for session in [None, session.as_deref()] {
+        let next = message(1, "tools/call", json!({ "name": "next_work", "arguments": { "agent_id": "a" } }));
+        let note = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+        let wrong = message(3, "nothing/known", json!({}));
+        let batch = mcp(&server, Method::POST, KEY, session).json(&json!([next, note, wrong]));
+        let answers: Value = batch.send().await.unwrap().json().await.unwrap();
+        let claim = &answers[0]["result"]["structuredContent"]["claim"]["claim_id"];
+        assert!(claim.is_string() && answers[0]["id"] == 1, "{answers}");
+        assert!(answers[1]["error"].is_object() && answers[1]["id"] == 3, "{answers}");
+        assert_eq!(answers.as_array().unwrap().len(), 2, "{answers}");
+    }
+    let empty = mcp(&server, Method::POST, KEY, None).json(&json!([])).send().await.unwrap();
+    assert_eq!(empty.status(), 400);
+}
+
+#[tokio::test]
 async fn where_sessions_are_full_the_one_without_a_listener_that_was_used_least_lately_makes_room() {
     let server = Server::over(config(), &[]).await;
     let listened = greeted(&server, KEY).await.unwrap();

@@ -100,6 +100,17 @@ fn two_clients_that_were_given_one_name_hold_no_issue_together() {
 }
 
 #[test]
+fn several_messages_in_one_line_are_each_answered() {
+    let home = Home::new(3, "");
+    let mut client = home.client("codex");
+    let list = |id: u64| json!({ "jsonrpc": "2.0", "id": id, "method": "tools/list" });
+    client.say(&json!([list(71), { "jsonrpc": "2.0", "method": "notifications/initialized" }, list(72)]));
+    for id in [72, 71] {
+        assert!(client.answer(id)["result"]["tools"].is_array());
+    }
+}
+
+#[test]
 fn a_client_that_goes_before_it_says_a_word_starts_nothing() {
     let home = Home::new(1, "");
     let mut client = Client::start(home.command(&["mcp"]));
