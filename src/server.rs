@@ -290,7 +290,7 @@ fn local_door(local: Local) -> anyhow::Result<Option<LocalDoor>> {
         Ok(door) => Ok(Some(door)),
         Err(error) if local.comes_first || local.place.is_chosen() => Err(error.into()),
         Err(error) => {
-            warn!("there is no door for local agents: {error}");
+            warn!("there is no door for local agents: {:#}", anyhow::Error::from(error));
             Ok(None)
         }
     }

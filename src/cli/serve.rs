@@ -63,6 +63,8 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         }
     };
     let place = Place::of(&loaded)?;
+    // Before anything is made, the database among it.
+    Place::check_socket(&loaded)?;
     if args.background {
         return start_in_background(&args, &place, &loaded.store());
     }

@@ -47,10 +47,28 @@ impl Place {
         let folder = PathBuf::from(folder);
         let chosen = loaded.config.server.socket.as_deref();
         let socket = match chosen {
-            Some(path) => real_path(&loaded.folder.join(path))?,
+            Some(path) => socket_path(&loaded.folder.join(path))?,
             None => folder.join("mcp.sock"),
         };
         Ok(Self { database, socket: short(socket)?, chosen: chosen.is_some(), folder })
+    }
+
+    /// Whether the socket that a configuration names, if it names one, can be where it says.
+    ///
+    /// # Errors
+    /// Why not, and where it could be.
+    pub fn check_socket(loaded: &Loaded) -> anyhow::Result<()> {
+        let Some(path) = loaded.config.server.socket.as_deref() else { return Ok(()) };
+        let path = socket_path(&loaded.folder.join(path))?;
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        if folder.exists() && !is_private(folder)? {
+            bail!(
+                "server.socket: others can enter {}, where the socket would be; name a folder for it alone, which is \
+                 made if it is not there, as in server.socket = \"run/mcp.sock\"",
+                folder.display()
+            );
+        }
+        Ok(())
     }
 
     /// The database, by its one real name.
@@ -138,6 +156,14 @@ fn real_path(path: &Path) -> anyhow::Result<PathBuf> {
     Ok(folder.join(name))
 }
 
+/// The path of a socket, whose folder is made with it if the folder above is there.
+fn socket_path(path: &Path) -> anyhow::Result<PathBuf> {
+    match (path.parent(), path.file_name()) {
+        (Some(folder), Some(name)) if !folder.exists() => Ok(real_path(folder)?.join(name)),
+        _ => real_path(path),
+    }
+}
+
 /// The path itself if the system takes it, else one that stands for it: the same for the same path.
 fn short(socket: PathBuf) -> io::Result<PathBuf> {
     let bytes = socket.as_os_str().as_bytes();
@@ -170,13 +196,19 @@ pub(super) fn private_folder(path: &Path) -> io::Result<()> {
         }
         _ => {}
     }
-    let found = fs::symlink_metadata(path)?;
-    if !found.is_dir() || found.uid() != own_uid()? || found.mode() & 0o077 != 0 {
+    if !is_private(path)? {
         let path = path.display();
         let why = format!("{path} must be a folder of yours that nobody else can enter: chmod 700 {path}");
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
     }
     Ok(())
+}
+
+/// Whether this is a folder that nobody but this user can enter.
+fn is_private(path: &Path) -> io::Result<bool> {
+    let found = fs::symlink_metadata(path)
+        .map_err(|error| io::Error::new(error.kind(), format!("failed to look at {}: {error}", path.display())))?;
+    Ok(found.is_dir() && found.uid() == own_uid()? && found.mode() & 0o077 == 0)
 }
 
 /// A file for its owner's eyes only, opened for writing at its end.
@@ -236,6 +268,10 @@ mod tests {
         let place = Place::of(&loaded(&home, "[server]\nsocket = \"run/ic.sock\"")).unwrap();
         assert_eq!(place.socket(), home.join("run/ic.sock"));
         assert!(place.is_chosen());
+        let to_be_made = Place::of(&loaded(&home, "[server]\nsocket = \"new/ic.sock\"")).unwrap();
+        assert_eq!(to_be_made.socket(), home.join("new/ic.sock"));
+        to_be_made.prepare().unwrap();
+        assert_eq!(home.join("new").metadata().unwrap().mode() & 0o777, 0o700);
     }
 
     #[test]

@@ -106,6 +106,37 @@ fn clients_of_a_database_whose_server_listens_elsewhere_are_soon_told_where_it_i
 }
 
 #[test]
+fn a_socket_in_a_folder_that_others_enter_is_refused_before_the_database_is_made() {
+    let home = Home::new(3, "");
+    home.configure("port = 0\nsocket = \"ic.sock\"", "");
+    let folder = home.config().parent().unwrap().to_owned();
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for words in [&["config", "check"][..], &["serve"]] {
+        let refused = home.command(words).stdin(Stdio::null()).output().unwrap();
+        let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && why.contains("server.socket = \"run/mcp.sock\""), "{words:?}: {why}");
+    }
+    assert!(!home.path("claims.db").exists());
+    home.configure("port = 0\nsocket = \"run/mcp.sock\"", "");
+    assert!(home.command(&["config", "check"]).output().unwrap().status.success());
+    home.client("codex").claim();
+}
+
+#[test]
+fn what_cannot_be_opened_is_named_with_its_cause_once() {
+    let home = Home::new(3, "");
+    std::os::unix::fs::symlink("gone/claims.db", home.path("claims.db")).unwrap();
+    let refused = home.command(&["serve"]).stdin(Stdio::null()).output().unwrap();
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(why.contains("a link that points to nothing") && why.contains("gone/claims.db"), "{why}");
+    std::fs::remove_file(home.path("claims.db")).unwrap();
+    let folder = home.config().parent().unwrap().to_owned();
+    let refused = home.command(&["serve"]).env("LOG_FILE", folder).stdin(Stdio::null()).output().unwrap();
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(why.contains("LOG_FILE") && why.matches("os error").count() == 1, "the cause once: {why}");
+}
+
+#[test]
 fn a_folder_for_passing_files_that_cannot_be_used_costs_nothing() {
     let home = Home::new(3, "");
     let mut command = home.command(&["mcp"]);

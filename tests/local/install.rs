@@ -256,6 +256,14 @@ fn a_project_has_files_of_its_own_and_links_stay_links() {
     user.installed(&["claude-desktop"]);
     assert!(link.symlink_metadata().unwrap().is_symlink());
     assert!(fs::read_to_string(&real).unwrap().contains("issuecommand"));
+
+    let dangling = user.path(".gemini/settings.json");
+    fs::remove_file(&dangling).ok();
+    fs::create_dir_all(dangling.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink("../dotfiles/gemini.json", &dangling).unwrap();
+    user.installed(&["gemini"]);
+    assert!(dangling.symlink_metadata().unwrap().is_symlink());
+    assert!(fs::read_to_string(user.path("dotfiles/gemini.json")).unwrap().contains("issuecommand"));
 }
 
 #[test]
