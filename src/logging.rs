@@ -36,7 +36,7 @@ pub enum LogError {
         why: String,
     },
     /// The file cannot be opened.
-    #[error("failed to open the log file {}: {source}; name another one in LOG_FILE or log.file", path.display())]
+    #[error("failed to open the log file {} (LOG_FILE, log.file)", path.display())]
     File {
         /// As it was named.
         path: PathBuf,

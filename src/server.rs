@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::extract::Request;
 use tokio::net::TcpListener;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
@@ -118,11 +117,7 @@ impl Server {
             };
             self.tracker.spawn(door.serve(hosting, self.shutdown.clone()));
         }
-        let idle = self.idle.clone();
-        let router = crate::http::router(&self.http).layer(axum::middleware::map_request(move |request: Request| {
-            idle.heard();
-            std::future::ready(request)
-        }));
+        let router = crate::http::count_present(crate::http::router(&self.http), self.idle.clone());
         self.tracker.spawn(crate::http::serve(listener, router, limits, self.shutdown.clone()));
     }
 
@@ -308,7 +303,7 @@ fn local_door(local: Local) -> anyhow::Result<Option<LocalDoor>> {
         Ok(door) => Ok(Some(door)),
         Err(error) if local.comes_first || local.place.is_chosen() => Err(error.into()),
         Err(error) => {
-            warn!("there is no door for local agents: {error}");
+            warn!("there is no door for local agents: {:#}", anyhow::Error::from(error));
             Ok(None)
         }
     }

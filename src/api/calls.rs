@@ -118,7 +118,7 @@ impl Api {
 
     /// Lets a call in, or says what forbids it. The caller goes on as the agent that it speaks for, which
     /// is heard of by any call, except of somebody who may only look.
-    fn admit(&self, call: Call, caller: &Caller, fields: &Fields) -> Result<Caller, Failure> {
+    pub(super) fn admit(&self, call: Call, caller: &Caller, fields: &Fields) -> Result<Caller, Failure> {
         let agent = caller.identity.speaks_for(caller.agent.as_ref())?;
         caller.identity.admit(call, fields)?;
         let caller = Caller { agent, ..caller.clone() };

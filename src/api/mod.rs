@@ -15,6 +15,7 @@ mod limits;
 mod operator;
 mod operator_requests;
 mod requests;
+mod resent;
 mod schema;
 mod webhooks;
 

@@ -23,6 +23,11 @@ impl Status {
         *self.last_sync_at.lock() = Some(at);
     }
 
+    /// Whether a sync has finished since the start.
+    pub(super) fn has_synced(&self) -> bool {
+        self.last_sync_at.lock().is_some()
+    }
+
     /// Notes how a part is doing; `None` when all is well with it again.
     pub(super) fn report(&self, part: &'static str, trouble: Option<String>) {
         let mut troubles = self.troubles.lock();

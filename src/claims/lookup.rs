@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use super::{ClaimManager, ManagerError};
-use crate::domain::{AgentId, Claim, ClaimId};
+use crate::domain::{AgentId, Claim, ClaimId, FollowUp, WorkItemId};
 
 impl ClaimManager {
     /// The claim that a short id names, asked for by `agent`: an active one, or else one of its own that
@@ -33,6 +33,14 @@ impl ClaimManager {
         let mut claim = found.ok_or_else(|| ManagerError::NotFound { what: format!("claim {claim_id}") })?;
         self.renew_by_calls(&mut claim, self.lease());
         Ok(claim)
+    }
+
+    /// One follow-up, active or past.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn follow_up_of(&self, work_item_id: WorkItemId) -> Result<Option<FollowUp>, ManagerError> {
+        Ok(self.store.follow_up_get(work_item_id).await?)
     }
 
     /// The lease as it stands with the owner's latest call, which is not always written down yet.

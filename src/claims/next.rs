@@ -158,6 +158,7 @@ impl ClaimManager {
 
     fn why_nothing(&self, request: &NextRequest, passed_over: Vec<String>) -> Empty {
         let mut empty = self.index.board.read().tally(&question(request));
+        empty.is_reading = !self.status.has_synced();
         for reason in passed_over {
             empty.skipped += 1;
             match empty.skip_reasons.iter_mut().find(|(known, _)| *known == reason) {

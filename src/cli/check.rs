@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use issuecommand::config::{ConfigSource, Loaded, Summary, load};
 use issuecommand::github::{Credentials, SourceError};
+use issuecommand::local::Place;
 use issuecommand::policy::PolicyHost;
 
 use super::ConfigFile;
@@ -32,6 +33,12 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
+    let socket = Place::check_socket(&loaded);
+    if let (Err(error), true) = (&socket, args.json) {
+        anstream::println!("{}", serde_json::json!({ "ok": false, "problems": [format!("{error:#}")] }));
+        return Ok(ExitCode::FAILURE);
+    }
+    socket?;
     let source = match source_of(&loaded) {
         Ok(source) => source,
         Err(error) if args.json => {

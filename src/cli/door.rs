@@ -9,9 +9,11 @@ use clap::Args;
 use issuecommand::api::{Call, Fields, operate};
 use issuecommand::claims::Operations;
 use issuecommand::config::{ConfigSource, LiveConfig, Loaded, Secret, load};
-use issuecommand::domain::{ClaimId, IssueRef, SystemClock};
+use issuecommand::domain::{Claim, ClaimId, IssueRef, SystemClock};
 use issuecommand::http::OperatorClient;
 use issuecommand::store::{Change, ClaimFilter, CommitObserver, SqliteStore, Store, StoreError};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::ConfigFile;
@@ -23,6 +25,9 @@ const BY: &str = "command line";
 /// How long a server that has just taken the store gets to say where it listens.
 const ADDRESS_PATIENCE: Duration = Duration::from_secs(10);
 const ADDRESS_PAUSE: Duration = Duration::from_millis(50);
+
+/// What to say of an answer that cannot be read.
+pub const UNKNOWN_FORM: &str = "the server answered in a form that this build does not know";
 
 /// Which server, or which store.
 #[derive(Debug, Args)]
@@ -123,6 +128,15 @@ impl Door {
         }
     }
 
+    /// Asks one call; the answer, as far as the command reads it.
+    ///
+    /// # Errors
+    /// As [`Door::ask`], and when the answer is not what this build knows.
+    pub async fn ask_for<T: DeserializeOwned>(&self, call: Call, fields: Value) -> anyhow::Result<T> {
+        let answer = self.ask(call, fields).await?;
+        serde_json::from_value(answer).context(UNKNOWN_FORM)
+    }
+
     /// The active claim that is named by its id, or by the issue it holds.
     ///
     /// # Errors
@@ -133,17 +147,21 @@ impl Door {
         }
         let issue: IssueRef = text.parse().context("expected a claim id, or owner/repo#number")?;
         let claims = match self {
-            Self::Server(_) => self.ask(Call::Claims, json!({ "repo": issue.repo })).await?["claims"].take(),
+            Self::Server(_) => self.ask_for::<Claims>(Call::Claims, json!({ "repo": issue.repo })).await?.claims,
             Self::Store(store, _) => {
                 let filter = ClaimFilter { repo: Some(issue.repo.clone()), ..ClaimFilter::default() };
-                json!(store.claim_list(filter).await?)
+                store.claim_list(filter).await?
             }
         };
-        let mut claims = claims.as_array().into_iter().flatten();
-        let held = claims.find(|claim| claim["issue_number"] == issue.number.get());
-        let held = held.with_context(|| format!("nobody holds {issue}"))?;
-        Ok(held["claim_id"].as_str().unwrap_or_default().parse()?)
+        let held = claims.into_iter().find(|claim| claim.issue_ref() == issue);
+        held.map(|claim| claim.claim_id).with_context(|| format!("nobody holds {issue}"))
     }
+}
+
+/// An answer with claims.
+#[derive(Debug, Deserialize)]
+struct Claims {
+    claims: Vec<Claim>,
 }
 
 /// Nobody listens to a store that is opened for one command.

@@ -97,7 +97,12 @@ fn list(homes: &Homes, as_json: bool) {
     let rows = CLIENTS.each_ref().map(|client| {
         let file = client.file(homes, false).map(|path| path.display().to_string());
         let file = file.unwrap_or_else(|error| error.to_string());
-        (client, client.is_found(homes), client.is_set_up(homes).map_err(|error| error.to_string()), file)
+        (
+            client,
+            client.is_found(homes),
+            client.is_set_up(homes).map_err(|error| format!("{:#}", anyhow::Error::from(error))),
+            file,
+        )
     });
     if as_json {
         let rows = rows.map(|(client, found, set_up, file)| {

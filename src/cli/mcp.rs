@@ -44,7 +44,7 @@ enum McpCommand {
 #[derive(Debug, Args)]
 pub struct Identity {
     /// The agent's name, for calls that name none [default: ISSUECOMMAND_AGENT_ID, else the client's name
-    /// and a number, as in claude-code.1]
+    /// and a number, as in claude-code.1]; a second client of one name at once gets a number too (NAME.2)
     #[arg(long, value_name = "NAME")]
     pub agent: Option<AgentId>,
     /// Which tools to list: minimal, standard or full; all of them answer

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 use issuecommand::api::Call;
-use issuecommand::domain::AgentId;
-use serde_json::{Value, json};
+use issuecommand::domain::{AgentId, Claim};
+use serde::Deserialize;
+use serde_json::json;
 
 use super::door::DoorArgs;
 use super::runtime;
@@ -41,8 +42,9 @@ pub fn release(args: &ReleaseArgs) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(async {
         let door = args.door.open().await?;
         let claim_id = door.claim_named(&args.claim).await?;
-        let answer = door.ask(Call::OperatorRelease, json!({ "claim_id": claim_id, "note": args.note })).await?;
-        anstream::println!("{} is free: taken back from {}", issue(&answer), agent(&answer));
+        let fields = json!({ "claim_id": claim_id, "note": args.note });
+        let Overruled { claim, .. } = door.ask_for(Call::OperatorRelease, fields).await?;
+        anstream::println!("{} is free: taken back from {}", claim.issue_ref(), claim.agent_id);
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -52,18 +54,17 @@ pub fn reassign(args: &ReassignArgs) -> anyhow::Result<ExitCode> {
         let door = args.door.open().await?;
         let claim_id = door.claim_named(&args.claim).await?;
         let fields = json!({ "claim_id": claim_id, "agent_id": args.to, "note": args.note });
-        let answer = door.ask(Call::OperatorReassign, fields).await?;
-        let already = if answer["idempotent"] == true { ", as before" } else { "" };
-        anstream::println!("{} is held by {}{already}", issue(&answer), agent(&answer));
+        let Overruled { claim, idempotent } = door.ask_for(Call::OperatorReassign, fields).await?;
+        let already = if idempotent { ", as before" } else { "" };
+        anstream::println!("{} is held by {}{already}", claim.issue_ref(), claim.agent_id);
         Ok(ExitCode::SUCCESS)
     })
 }
 
-fn issue(answer: &Value) -> String {
-    let claim = &answer["claim"];
-    format!("{}#{}", claim["repo"].as_str().unwrap_or("?"), claim["issue_number"])
-}
-
-fn agent(answer: &Value) -> &str {
-    answer["claim"]["agent_id"].as_str().unwrap_or("?")
+/// What the operator's word has done.
+#[derive(Debug, Deserialize)]
+struct Overruled {
+    claim: Claim,
+    #[serde(default)]
+    idempotent: bool,
 }

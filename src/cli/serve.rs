@@ -4,13 +4,14 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use issuecommand::config::{ConfigSource, Loaded, ToolProfile, load};
+use issuecommand::config::{ConfigSource, Loaded, StoreConfig, ToolProfile, load};
 use issuecommand::domain::AgentId;
-use issuecommand::local::{Background, Place, Standing, serving};
+use issuecommand::local::{AgentName, Background, Place, Reply, Standing, serving};
 use issuecommand::mcp::{AGENT_VARIABLE, Connection};
 use issuecommand::server::{Local, Server, Start};
+use issuecommand::store::{SqliteStore, StoreError};
 use tracing::warn;
 
 use super::{ConfigFile, DATABASE_TAKEN, EndRequests, is_database_taken, mcp, runtime};
@@ -54,12 +55,18 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         Ok(loaded) => loaded,
         Err(report) => {
             report.print();
+            if args.background || args.until_idle {
+                // A client's process waits for this one, and has room for one line.
+                bail!("{}", report.first());
+            }
             return Ok(ExitCode::FAILURE);
         }
     };
     let place = Place::of(&loaded)?;
+    // Before anything is made, the database among it.
+    Place::check_socket(&loaded)?;
     if args.background {
-        return start_in_background(&args, &place);
+        return start_in_background(&args, &place, &loaded.store());
     }
     let agent = agent_of_client()?;
     let runtime = runtime()?;
@@ -67,6 +74,9 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         let mut end_requests = EndRequests::listen()?;
         if args.stdio && serving(&place).await.map_err(|why| anyhow!(why))?.is_some() {
             return hand_over(&args, place, agent, &mut end_requests).await;
+        }
+        if let (false, Ok(Some(there))) = (args.stdio, serving(&place).await) {
+            return Err(taken_by(&place, &there));
         }
         match serve(&args, source, loaded, place.clone(), agent.clone(), &mut end_requests).await {
             // It lost a race for the database: the winner serves its client.
@@ -79,6 +89,13 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     // A read of standard input cannot be called off, and would keep the process until the client ends.
     runtime.shutdown_background();
     code
+}
+
+/// Why there can be no second server of one database: who is the first.
+fn taken_by(place: &Place, there: &Reply) -> anyhow::Error {
+    let url = there.url.as_deref().unwrap_or("no address");
+    let told = format!("a server runs already (pid {}, {url}); `kill {}` ends it", there.pid, there.pid);
+    anyhow::Error::from(StoreError::InUse { path: place.database().display().to_string() }).context(told)
 }
 
 /// Carries the client on standard input to the server that has the database.
@@ -104,13 +121,17 @@ async fn serve(
 ) -> anyhow::Result<ExitCode> {
     let log = issuecommand::logging::init(&loaded.log())?;
     loaded.notes.iter().for_each(|note| warn!("{note}"));
+    let name = agent.filter(|_| args.stdio).map(|agent| AgentName::given(&place, agent));
     let local = Local { place, comes_first: args.stdio || args.until_idle };
     let server = Server::start(Start { loaded: loaded.clone(), source: None, local: Some(local) }).await?;
     if let Err(error) = server.follow_edits(source, &loaded, log) {
         warn!("edits of the configuration need a restart: {error:#}");
     }
     let shutdown = server.shutdown_token();
-    let connection = Connection { agent, profile: args.profile.unwrap_or(loaded.config.mcp.profile) };
+    let connection = Connection {
+        agent: name.as_ref().map(|name| name.agent().clone()),
+        profile: args.profile.unwrap_or(loaded.config.mcp.profile),
+    };
     let client = async {
         if args.stdio {
             issuecommand::mcp::serve_stdio(server.api().clone(), connection, shutdown.clone()).await
@@ -140,7 +161,7 @@ async fn serve(
     Ok(ExitCode::SUCCESS)
 }
 
-fn start_in_background(args: &ServeArgs, place: &Place) -> anyhow::Result<ExitCode> {
+fn start_in_background(args: &ServeArgs, place: &Place, store: &StoreConfig) -> anyhow::Result<ExitCode> {
     let mut arguments: Vec<OsString> = vec!["serve".into()];
     if args.until_idle {
         arguments.push("--until-idle".into());
@@ -151,10 +172,15 @@ fn start_in_background(args: &ServeArgs, place: &Place) -> anyhow::Result<ExitCo
     arguments.extend(args.file.arguments()?);
     let background = Background::new(arguments, AGENT_VARIABLE)?;
     let is_taken = |code| code == Some(i32::from(DATABASE_TAKEN));
-    let standing = runtime()?.block_on(background.stand(place, is_taken));
+    let standing = runtime()?.block_on(background.stand(place, is_taken, || SqliteStore::noted_address(store)));
     let (word, reply) = match standing.map_err(|why| anyhow!(why))? {
         Standing::Started(reply) => ("started", reply),
-        Standing::Already(reply) => ("already there", reply),
+        Standing::Already(reply) => {
+            if let Some(port) = args.port {
+                anstream::eprintln!("note: the server that is there keeps its port; end it to have one on {port}");
+            }
+            ("already there", reply)
+        }
     };
     let url = reply.url.unwrap_or_default();
     anstream::println!("{word}: {url}, pid {}, log {}", reply.pid, place.log().display());

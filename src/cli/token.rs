@@ -1,14 +1,16 @@
 //! `issuecommand token`: access tokens, made, listed and revoked.
 
+use std::fmt;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use issuecommand::api::Call;
 use issuecommand::domain::{AccessScope, AgentId, TokenId};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::door::DoorArgs;
+use super::door::{DoorArgs, UNKNOWN_FORM};
 use super::runtime;
 
 #[derive(Debug, Subcommand)]
@@ -76,47 +78,70 @@ async fn create(args: &CreateArgs) -> anyhow::Result<ExitCode> {
     let fields = json!({
         "agent_id": args.agent, "scope": args.scope, "expires_days": args.expires, "label": args.label,
     });
-    let answer = args.door.open().await?.ask(Call::TokenCreate, fields).await?;
-    let token = answer["token"].as_str().context("the server answered without a token")?;
+    let Created { token, record } = args.door.open().await?.ask_for(Call::TokenCreate, fields).await?;
     anstream::println!("{token}");
-    anstream::eprintln!("{}", line(&answer["record"]));
+    anstream::eprintln!("{record}");
     anstream::eprintln!("Keep it now: it is shown this once.");
     Ok(ExitCode::SUCCESS)
 }
 
 async fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
-    let answer = args.door.open().await?.ask(Call::TokenList, Value::Null).await?;
+    let mut answer = args.door.open().await?.ask(Call::TokenList, Value::Null).await?;
     if args.json {
         anstream::println!("{:#}", answer["tokens"]);
         return Ok(ExitCode::SUCCESS);
     }
-    let tokens = answer["tokens"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let tokens: Vec<Record> = serde_json::from_value(answer["tokens"].take()).context(UNKNOWN_FORM)?;
     if tokens.is_empty() {
         anstream::eprintln!("There are no tokens: make one with `issuecommand token create`.");
     }
-    tokens.iter().for_each(|record| anstream::println!("{}", line(record)));
+    tokens.iter().for_each(|record| anstream::println!("{record}"));
     Ok(ExitCode::SUCCESS)
 }
 
 async fn revoke(args: &RevokeArgs) -> anyhow::Result<ExitCode> {
-    let answer = args.door.open().await?.ask(Call::TokenRevoke, json!({ "token_id": args.token_id })).await?;
-    anstream::println!("{}", line(&answer["record"]));
+    let fields = json!({ "token_id": args.token_id });
+    let Revoked { record } = args.door.open().await?.ask_for(Call::TokenRevoke, fields).await?;
+    anstream::println!("{record}");
     Ok(ExitCode::SUCCESS)
 }
 
-/// One token in one line.
-fn line(record: &Value) -> String {
-    let text = |field: &str| record[field].as_str();
-    let agent = text("agent_id").unwrap_or("any agent");
-    let ends = match (text("revoked_at"), text("expires_at"), record["live"].as_bool()) {
-        (Some(at), _, _) => format!("revoked {at}"),
-        (None, Some(at), Some(false)) => format!("expired {at}"),
-        (None, Some(at), _) => format!("until {at}"),
-        (None, None, _) => "for ever".to_owned(),
-    };
-    let label = text("label").map(|label| format!("  {label}")).unwrap_or_default();
-    let (id, scope) = (text("token_id").unwrap_or("?"), text("scope").unwrap_or("?"));
-    format!("{id}  {scope:5}  {agent}  {ends}{label}")
+/// A token as it is made.
+#[derive(Debug, Deserialize)]
+struct Created {
+    token: String,
+    record: Record,
+}
+
+/// A token as it is ended.
+#[derive(Debug, Deserialize)]
+struct Revoked {
+    record: Record,
+}
+
+/// What is known of one token, written in one line. Times stand as the server wrote them.
+#[derive(Debug, Deserialize)]
+struct Record {
+    token_id: TokenId,
+    scope: AccessScope,
+    agent_id: Option<AgentId>,
+    label: Option<String>,
+    expires_at: Option<String>,
+    revoked_at: Option<String>,
+    live: bool,
+}
+
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let agent = self.agent_id.as_ref().map_or("any agent", AgentId::as_str);
+        write!(f, "{}  {:5}  {agent}  ", self.token_id, self.scope.as_str())?;
+        match (&self.revoked_at, &self.expires_at) {
+            (Some(at), _) => write!(f, "revoked {at}")?,
+            (None, Some(at)) => write!(f, "{} {at}", if self.live { "until" } else { "expired" })?,
+            (None, None) => f.write_str("for ever")?,
+        }
+        self.label.iter().try_for_each(|label| write!(f, "  {label}"))
+    }
 }
 
 #[cfg(test)]

@@ -35,6 +35,17 @@ impl ConfigReport {
     pub fn print(&self) {
         anstream::eprint!("{}", Painted { report: self, palette: Palette::COLOURED });
     }
+
+    /// The first problem in one line, for where there is room for no more.
+    pub fn first(&self) -> String {
+        let told = self.problems.first().map(ToString::to_string).unwrap_or_default();
+        let line = told.lines().next().unwrap_or("the configuration is not valid").to_owned();
+        match self.problems.len() {
+            0 | 1 => line,
+            2 => format!("{line} (and one more problem)"),
+            count => format!("{line} (and {} more problems)", count - 1),
+        }
+    }
 }
 
 impl std::error::Error for ConfigReport {}
@@ -135,6 +146,14 @@ issuecommand.toml:12:8: server.port: expected a whole number
    = 3100 is the default
 ";
         assert_eq!(problem().to_string(), expected);
+    }
+
+    #[test]
+    fn where_there_is_room_for_one_line_it_is_that_of_the_first_problem() {
+        let one = ConfigReport { problems: vec![problem()] };
+        assert_eq!(one.first(), "issuecommand.toml:12:8: server.port: expected a whole number");
+        let three = ConfigReport { problems: vec![problem(), Problem::default(), Problem::default()] };
+        assert_eq!(three.first(), format!("{} (and 2 more problems)", one.first()));
     }
 
     #[test]

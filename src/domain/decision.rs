@@ -92,6 +92,9 @@ const FOLLOW_UP_REASON_COUNT_MAX: usize = 5;
 /// Why there is nothing for an agent: how many issues fell to each reason, within what it asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Empty {
+    /// No sync has finished yet, so that no open issue may mean that none is known yet.
+    #[serde(skip)]
+    pub is_reading: bool,
     /// Open issues within the request.
     pub open: usize,
     /// Of these, held by an agent.
@@ -137,6 +140,9 @@ impl Empty {
 
 impl fmt::Display for Empty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_reading && self.open == 0 {
+            return f.write_str("the first sync is still reading");
+        }
         write!(f, "{} open", self.open)?;
         let parts = [
             (self.claimed, "claimed"),
@@ -187,6 +193,10 @@ mod tests {
         };
         assert_eq!(empty.to_string(), "5 open, 3 claimed, 2 skipped by policy (label wontfix)");
         assert_eq!(Empty::default().to_string(), "0 open");
+        let early = Empty { is_reading: true, ..Empty::default() };
+        assert_eq!(early.to_string(), "the first sync is still reading");
+        assert_eq!(Empty { is_reading: true, ..empty.clone() }.to_string(), empty.to_string());
+        assert_eq!(serde_json::to_value(early).unwrap(), serde_json::to_value(Empty::default()).unwrap());
     }
 
     #[test]

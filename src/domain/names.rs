@@ -237,7 +237,7 @@ text_name!(AgentId);
 text_name!(RequestId);
 
 macro_rules! uuid_name {
-    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $expected:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(transparent)]
@@ -255,7 +255,7 @@ macro_rules! uuid_name {
 
             fn from_str(text: &str) -> Result<Self, NameError> {
                 let id = Uuid::parse_str(text.trim());
-                id.map(Self).map_err(|_| NameError::new($what, text, "expected a UUID"))
+                id.map(Self).map_err(|_| NameError::new($what, text, $expected))
             }
         }
 
@@ -276,7 +276,8 @@ macro_rules! uuid_name {
 uuid_name!(
     /// The identity of one claim, from its grant for ever.
     ClaimId,
-    "claim id"
+    "claim id",
+    "expected the 8 digits or the whole id of a claim"
 );
 /// How many digits of a claim's id are enough to name it among the active ones: as git shortens its
 /// hashes. Ours: 32 random bits, so that two of 10,000 active claims share them once in 86 servers, and
@@ -300,17 +301,20 @@ impl ClaimId {
 uuid_name!(
     /// The identity of one recorded decision.
     DecisionId,
-    "decision id"
+    "decision id",
+    "expected the whole id, a UUID"
 );
 uuid_name!(
     /// The identity of one follow-up.
     WorkItemId,
-    "work item id"
+    "work item id",
+    "expected the whole id, a UUID"
 );
 uuid_name!(
     /// The public identity of one access token; the token itself is never kept.
     TokenId,
-    "token id"
+    "token id",
+    "expected the whole id, a UUID"
 );
 
 #[cfg(test)]
@@ -369,6 +373,8 @@ mod tests {
         let id: ClaimId = "0190a5d2-7e1c-7000-8000-0000deadbeef".parse().unwrap();
         assert_eq!(id.short(), "deadbeef");
         assert!(ClaimId::is_short(&id.short()) && ClaimId::is_short("0000000F"));
+        let why = "deadbee".parse::<ClaimId>().unwrap_err().to_string();
+        assert!(why.contains("the 8 digits or the whole id of a claim"), "{why}");
         for text in ["", "deadbee", "deadbeef0", "deadbeeg", "dead-bee"] {
             assert!(!ClaimId::is_short(text), "{text:?}");
         }

@@ -8,6 +8,7 @@ mod gate;
 mod openapi;
 mod operator_client;
 mod origin;
+mod presence;
 mod routes;
 mod serve;
 mod sse;
@@ -17,6 +18,7 @@ mod webhook;
 mod write_timeout;
 
 pub use operator_client::{ClientError, OperatorClient};
+pub use presence::count_present;
 pub use routes::router;
 pub use serve::{ServeLimits, harden, serve};
 pub use state::HttpState;

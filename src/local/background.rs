@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout};
@@ -22,6 +23,10 @@ use super::{Place, serving};
 const LOG_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// How much of a log is read for the reason why a server ended.
 const LOG_TAIL_BYTES: u64 = 4096;
+/// Longest time for a started server to answer: it leaves who started it time to say that it did not.
+const STAND_WAIT: Duration = Duration::from_secs(60);
+/// How long a server gets that is closing the database still; one that has it for longer is there to stay.
+const CLOSING_WAIT: Duration = Duration::from_secs(5);
 /// What the command line puts before the reason why it failed.
 const ERROR_MARK: &str = "error: ";
 
@@ -75,35 +80,46 @@ impl Background {
     }
 
     /// Sees to it that a server of `place` stands: the one that answers, or a new one, which runs on when
-    /// this process ends. `is_taken` knows the exit code of a server that found the database taken.
+    /// this process ends. `is_taken` knows the exit code of a server that found the database taken, and
+    /// `address` where the one that has it can be reached.
     ///
     /// # Errors
     /// In one line, why there is no server.
-    pub async fn stand(&self, place: &Place, is_taken: impl Fn(Option<i32>) -> bool) -> Result<Standing, String> {
+    pub async fn stand(
+        &self,
+        place: &Place,
+        is_taken: impl Fn(Option<i32>) -> bool,
+        address: impl Fn() -> Option<String>,
+    ) -> Result<Standing, String> {
         if let Some(reply) = serving(place).await? {
             return Ok(Standing::Already(reply));
         }
-        let (deadline, mut pauses) = (Instant::now() + START_WAIT, Pauses::new());
+        let (begun, mut pauses) = (Instant::now(), Pauses::new());
         let (mut child, mut log_start) = self.spawn(place)?;
         loop {
             if let Some(reply) = serving(place).await? {
                 let ours = child.id() == Some(reply.pid);
                 return Ok(if ours { Standing::Started(reply) } else { Standing::Already(reply) });
             }
-            if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
+            let ended = child.try_wait();
+            if let Some(status) =
+                ended.map_err(|error| format!("failed to watch the server that was started: {error}"))?
+            {
                 let why = last_words(&place.log(), log_start);
                 let why =
                     why.unwrap_or_else(|| format!("it ended with {status}; its log is {}", place.log().display()));
-                // The one before it may be closing the database still.
-                if !is_taken(status.code()) || Instant::now() > deadline {
+                if !is_taken(status.code()) {
                     return Err(why);
+                }
+                if begun.elapsed() > CLOSING_WAIT {
+                    return Err(out_of_reach(place, address()));
                 }
                 pauses.next().await;
                 (child, log_start) = self.spawn(place)?;
             }
-            if Instant::now() > deadline {
+            if begun.elapsed() > STAND_WAIT {
                 let _ = child.start_kill();
-                let (seconds, log) = (START_WAIT.as_secs(), place.log());
+                let (seconds, log) = (STAND_WAIT.as_secs(), place.log());
                 return Err(format!("the server did not answer within {seconds} s; its log is {}", log.display()));
             }
             pauses.next().await;
@@ -112,13 +128,24 @@ impl Background {
 
     fn spawn(&self, place: &Place) -> Result<(Child, u64), String> {
         let failed = |error: io::Error| format!("failed to start {}: {error}", self.program.display());
-        place.prepare().map_err(|error| error.to_string())?;
-        let log = open_log(&place.log()).map_err(failed)?;
-        let start = log.metadata().map_err(failed)?.len();
-        let output = log.try_clone().map_err(failed)?;
+        let unlogged = |error: io::Error| format!("failed to open the server's log {}: {error}", place.log().display());
+        place.prepare().map_err(|error| format!("failed to make room for the server's socket and log: {error}"))?;
+        let log = open_log(&place.log()).map_err(unlogged)?;
+        let start = log.metadata().map_err(unlogged)?.len();
+        let output = log.try_clone().map_err(unlogged)?;
         let child = self.command().stdout(output).stderr(log).spawn().map_err(failed)?;
         Ok((child, start))
     }
+}
+
+/// Why a server that has the database is none for the clients of `place`.
+fn out_of_reach(place: &Place, address: Option<String>) -> String {
+    let who = address.map_or_else(|| "another server".to_owned(), |url| format!("the server at {url}"));
+    let (database, socket) = (place.database().display(), place.socket().display());
+    format!(
+        "{who} has the database {database}, but its socket is not at {socket}: start it with this configuration's \
+         server.socket, or end it"
+    )
 }
 
 /// This program; when it was replaced under us, its successor.

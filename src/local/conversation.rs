@@ -1,13 +1,16 @@
 //! What a client and a server have said to each other, as far as it must be said again to a new server.
 //!
 //! Pure: lines go in, lines come out. Requests without an answer, the greeting and the subscriptions are
-//! kept; a new server hears them again, and the client notices nothing. Asking twice is safe since a claim
-//! is asked for with a `request_id`, to which the server gives the same claim again.
+//! kept; a new server hears them again, and the client notices nothing. Asking twice is safe: a claim is
+//! asked for with a `request_id`, to which the server gives the same claim again, and every call that goes
+//! out again says so, that the server may know the end of a claim for the one that was asked for.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
+
+use crate::mcp::RESENT_KEY;
 
 /// Tools that take a claim, and a `request_id` that makes it safe to ask again.
 const CLAIMING_TOOLS: [&str; 3] = ["next_issue", "next_work", "claim_issue"];
@@ -19,6 +22,7 @@ const OWN_ID: &str = "issuecommand-again-";
 const ERROR_CODE: i32 = -32000;
 
 const LISTEN: &str = "subscriptions/listen";
+const CALL: &str = "tools/call";
 
 /// A request that has no answer yet.
 #[derive(Debug)]
@@ -29,6 +33,20 @@ struct Open {
     uri: Option<String>,
     line: Vec<u8>,
     sent_count: u32,
+}
+
+impl Open {
+    /// The request, saying of itself that it was sent before.
+    fn as_resent(&self) -> Vec<u8> {
+        let Ok(Value::Object(mut message)) = serde_json::from_slice(&self.line) else { return self.line.clone() };
+        let Some(Value::Object(params)) = message.get_mut("params").filter(|_| self.method == CALL) else {
+            return self.line.clone();
+        };
+        if let Value::Object(meta) = params.entry("_meta").or_insert_with(|| Value::Object(Map::new())) {
+            meta.insert(RESENT_KEY.into(), Value::Bool(true));
+        }
+        bytes(&message)
+    }
 }
 
 /// Both sides of one client's conversation.
@@ -70,8 +88,8 @@ pub(super) struct Again {
 }
 
 impl Conversation {
-    /// Takes a line from the client.
-    pub(super) fn hear_client(&mut self, line: Vec<u8>) -> Next {
+    /// Takes a line from the client. `is_heard`: a server is there, which may hear it.
+    pub(super) fn hear_client(&mut self, line: Vec<u8>, is_heard: bool) -> Next {
         let Ok(Value::Object(mut message)) = serde_json::from_slice(&line) else {
             // Not for us to judge: the server answers what it makes of it.
             return self.tell(line);
@@ -83,7 +101,7 @@ impl Conversation {
                 let line = if add_request_id(&method, &mut message) { bytes(&message) } else { line };
                 let uri = message.get("params").and_then(|params| params["uri"].as_str()).map(str::to_owned);
                 self.begun |= !matches!(method.as_str(), "ping" | "server/discover");
-                self.open.push_back(Open { id, method, uri, line: line.clone(), sent_count: 1 });
+                self.open.push_back(Open { id, method, uri, line: line.clone(), sent_count: u32::from(is_heard) });
                 Next::Ask(line)
             }
             _ => {
@@ -173,8 +191,9 @@ impl Conversation {
             .partition(|open| open.method == LISTEN || open.sent_count < SEND_COUNT_MAX);
         self.open = sent;
         for open in &mut self.open {
+            let line = if open.sent_count == 0 { open.line.clone() } else { open.as_resent() };
+            again.to_server.push(line);
             open.sent_count += 1;
-            again.to_server.push(open.line.clone());
         }
         let why = format!("every server that got this request ended before it answered ({SEND_COUNT_MAX} times)");
         again.to_client = spent.iter().map(|open| refusal(&open.id, &why)).collect();
@@ -199,7 +218,7 @@ impl Conversation {
 
 /// Gives a request for a claim a `request_id`, unless it has one; answers whether it did.
 fn add_request_id(method: &str, message: &mut Map<String, Value>) -> bool {
-    let Some(Value::Object(params)) = message.get_mut("params").filter(|_| method == "tools/call") else {
+    let Some(Value::Object(params)) = message.get_mut("params").filter(|_| method == CALL) else {
         return false;
     };
     let claims = params.get("name").and_then(Value::as_str).is_some_and(|name| CLAIMING_TOOLS.contains(&name));
@@ -233,7 +252,7 @@ mod tests {
     }
 
     fn asked(talk: &mut Conversation, line: &Value) -> Value {
-        match talk.hear_client(text(line)) {
+        match talk.hear_client(text(line), true) {
             Next::Ask(line) => serde_json::from_slice(&line).unwrap(),
             other => panic!("{line} is a request: {other:?}"),
         }
@@ -256,7 +275,7 @@ mod tests {
         let mut talk = Conversation::default();
         asked(&mut talk, &json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": { "clientInfo": {} } }));
         assert!(talk.hear_server(result(&json!(0))).is_some());
-        talk.hear_client(text(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })));
+        talk.hear_client(text(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })), true);
         talk
     }
 
@@ -289,10 +308,23 @@ mod tests {
             (&said[0]["method"], &said[1]["method"]),
             (&json!("initialize"), &json!("notifications/initialized"))
         );
-        assert_eq!(said[2..], open);
+        for (said, open) in said[2..].iter().zip(&open) {
+            let mut expected = open.clone();
+            expected["params"]["_meta"] = json!({ "issuecommand/resent": true });
+            assert_eq!(*said, expected);
+        }
         assert_eq!(talk.hear_server(result(&said[0]["id"])), None);
         assert_eq!(talk.hear_server(result(&json!(2))), Some(result(&json!(2))));
         assert_eq!(read(&talk.again().to_server).last().unwrap()["id"], 3);
+    }
+
+    #[test]
+    fn a_call_is_called_resent_only_when_a_server_may_have_heard_it() {
+        let mut talk = greeted();
+        talk.hear_client(text(&call(1, "release_issue", json!({ "claim_id": "0000000f" }))), false);
+        let resent = |said: &[Vec<u8>]| read(said).last().unwrap()["params"]["_meta"]["issuecommand/resent"] == true;
+        assert!(!resent(&talk.again().to_server), "nobody was there");
+        assert!(resent(&talk.again().to_server));
     }
 
     #[test]
@@ -336,15 +368,15 @@ mod tests {
         let cancel = |id: u64| {
             text(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": id } }))
         };
-        assert_eq!(talk.hear_client(cancel(1)), Next::Drop);
+        assert_eq!(talk.hear_client(cancel(1), true), Next::Drop);
         let list = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/list", "params": {} });
         asked(&mut talk, &list);
-        assert_eq!(talk.hear_client(cancel(7)), Next::Tell(cancel(7)));
+        assert_eq!(talk.hear_client(cancel(7), true), Next::Tell(cancel(7)));
         assert_eq!(read(&talk.again().to_server), [list]);
-        assert_eq!(talk.hear_client(cancel(2)), Next::Tell(cancel(2)));
+        assert_eq!(talk.hear_client(cancel(2), true), Next::Tell(cancel(2)));
         assert!(!talk.needs_server());
         assert_eq!(talk.again(), Again::default());
-        assert_eq!(talk.hear_client(cancel(2)), Next::Drop);
+        assert_eq!(talk.hear_client(cancel(2), true), Next::Drop);
     }
 
     #[test]

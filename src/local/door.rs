@@ -37,7 +37,7 @@ pub enum DoorError {
         path: PathBuf,
     },
     /// The system refuses.
-    #[error("failed to listen on {path}: {source}; choose another server.socket", path = path.display())]
+    #[error("failed to listen on {path}; where it cannot be, choose another server.socket", path = path.display())]
     Refused {
         /// The socket.
         path: PathBuf,

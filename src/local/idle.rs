@@ -19,7 +19,7 @@ struct Account {
 
 /// Somebody who is here until this is dropped.
 #[derive(Debug)]
-pub(super) struct Present(Idle);
+pub(crate) struct Present(Idle);
 
 impl Idle {
     /// Nobody is here, and the time runs from now.
@@ -33,7 +33,7 @@ impl Idle {
     }
 
     /// Somebody has come, and stays until the answer is dropped.
-    pub(super) fn enter(&self) -> Present {
+    pub(crate) fn enter(&self) -> Present {
         self.0.present.fetch_add(1, Ordering::AcqRel);
         Present(self.clone())
     }

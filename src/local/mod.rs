@@ -17,10 +17,12 @@ mod place;
 mod reach;
 mod shim;
 
+pub use agent_name::AgentName;
 pub use background::{Background, Standing};
 pub use door::{Hosting, LocalDoor};
 pub use greeting::{GREETING_VERSION, Greeting, Reply};
 pub use idle::Idle;
+pub(crate) use idle::Present;
 pub use place::Place;
 pub use reach::serving;
 pub use shim::Shim;

@@ -16,8 +16,9 @@ use super::{Background, Place};
 
 /// Longest wait for the answer to a greeting: a server under load is slow, one that hangs never answers.
 const REPLY_WAIT: Duration = Duration::from_secs(10);
-/// Longest time for a server to come. Ours: a first start compiles the policies.
-pub(super) const START_WAIT: Duration = Duration::from_secs(60);
+/// Longest time for a server to come. Ours: a first start compiles the policies, in up to a minute; who waits
+/// for the process that starts it gives that time to say why none came.
+pub(super) const START_WAIT: Duration = Duration::from_secs(75);
 /// First and longest pause between two knocks.
 const KNOCK_PAUSE_MIN: Duration = Duration::from_millis(20);
 const KNOCK_PAUSE_MAX: Duration = Duration::from_millis(250);
@@ -72,9 +73,11 @@ pub(super) async fn knock(place: &Place, greeting: &Greeting) -> Knock {
         Err(error) if is_absence(&error) => return Knock::Nobody,
         Err(error) => return Knock::Refused(format!("failed to connect to {}: {error}", place.socket().display())),
     };
-    let ours = own_uid().and_then(|uid| Ok(stream.peer_cred()?.uid() == uid));
-    if !ours.unwrap_or(false) {
-        return Knock::Refused(format!("{} belongs to another user's process", place.socket().display()));
+    let socket = place.socket().display();
+    match own_uid().and_then(|uid| Ok(stream.peer_cred()?.uid() == uid)) {
+        Ok(true) => {}
+        Ok(false) => return Knock::Refused(format!("{socket} belongs to another user's process")),
+        Err(error) => return Knock::Refused(format!("failed to find out whose process listens on {socket}: {error}")),
     }
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
@@ -114,7 +117,9 @@ pub(super) async fn reach(place: &Place, greeting: &Greeting, background: &Backg
             Knock::Refused(why) => return Err(why),
             Knock::Nobody => {}
         }
-        let lock = place.start_lock().map_err(|error| error.to_string())?;
+        let lock = place.start_lock().map_err(|error| {
+            format!("failed to open the lock on starting a server, in {}: {error}", place.folder().display())
+        })?;
         match lock.try_lock() {
             Ok(()) => match knock(place, greeting).await {
                 Knock::Answered(link) => return Ok(link),
@@ -122,7 +127,10 @@ pub(super) async fn reach(place: &Place, greeting: &Greeting, background: &Backg
                 Knock::Nobody => background.start().await?,
             },
             Err(TryLockError::WouldBlock) => pauses.next().await,
-            Err(TryLockError::Error(error)) => return Err(format!("failed to lock the start of a server: {error}")),
+            Err(TryLockError::Error(error)) => {
+                let folder = place.folder().display();
+                return Err(format!("failed to lock the start of a server, in {folder}: {error}"));
+            }
         }
         if Instant::now() > deadline {
             return Err(format!(

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -74,11 +75,11 @@ impl Shim {
         let mut client = LinesIn::of(client_in, move || at_end.cancel());
         let Some(first) = client.next().await else { return Ok(()) };
         let name = match &self.agent {
-            Some(agent) => AgentName::given(agent.clone()),
+            Some(agent) => AgentName::given(&self.place, agent.clone()),
             None => AgentName::for_client(&self.place, &first),
         };
         let mut carrier = Carrier {
-            greeting: Greeting::new(self.place.database(), Some(name.agent.clone()), self.profile),
+            greeting: Greeting::new(self.place.database(), Some(name.agent().clone()), self.profile),
             shim: self,
             talk: Conversation::default(),
             server: None,
@@ -94,6 +95,15 @@ impl Shim {
         drop(name);
         carried
     }
+}
+
+/// The messages of a line that holds a list of them.
+fn batched(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+    if line.trim_ascii_start().first() != Some(&b'[') {
+        return None;
+    }
+    let messages = serde_json::from_slice::<Vec<Value>>(line).ok().filter(|messages| !messages.is_empty())?;
+    Some(messages.iter().map(|message| message.to_string().into_bytes()).collect())
 }
 
 struct Carrier {
@@ -132,8 +142,22 @@ impl Carrier {
         }
     }
 
+    /// Takes a line from the client. Several messages in one line, as the protocol of 2025-03-26 allows, are
+    /// answered one by one.
     async fn hear_client(&mut self, line: Vec<u8>) -> io::Result<()> {
-        let (line, needed) = match self.talk.hear_client(line) {
+        match batched(&line) {
+            None => self.hear_message(line).await,
+            Some(messages) => {
+                for message in messages {
+                    self.hear_message(message).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn hear_message(&mut self, line: Vec<u8>) -> io::Result<()> {
+        let (line, needed) = match self.talk.hear_client(line, self.server.is_some()) {
             Next::Ask(line) => (line, true),
             Next::Tell(line) => (line, false),
             Next::Drop => return Ok(()),

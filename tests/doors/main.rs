@@ -16,6 +16,7 @@ mod leases;
 mod operator;
 mod retries;
 mod server;
+mod sessions;
 mod tokens;
 mod tools;
 mod watching;

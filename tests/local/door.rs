@@ -72,6 +72,81 @@ fn serve_in_the_background_starts_one_server_and_says_where_it_is() {
 }
 
 #[test]
+fn a_server_beside_another_is_refused_with_who_is_there_and_the_code_for_it() {
+    let home = Home::new(3, "");
+    let _client = home.client("codex");
+    let pid = home.server().unwrap();
+    let refused = home.command(&["serve"]).stdin(Stdio::null()).output().unwrap();
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(75), "{why}");
+    assert!(why.contains(&format!("pid {pid}, http://127.0.0.1:")) && why.contains("claims.db"), "{why}");
+    let beside = home.command(&["serve", "--background", "--port", "4711"]).output().unwrap();
+    let note = String::from_utf8_lossy(&beside.stderr).into_owned();
+    assert!(beside.status.success() && note.contains("keeps its port"), "{note}");
+}
+
+#[test]
+fn clients_of_a_database_whose_server_listens_elsewhere_are_soon_told_where_it_is() {
+    let home = Home::new(3, "");
+    let folder = home.path("run");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).unwrap();
+    home.configure("port = 0\nsocket = \"run/ic.sock\"", "");
+    let said = home.command(&["serve", "--background"]).output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    let url = said.split_once("http://").unwrap().1.split(['/', ',', ' ', '\n']).next().unwrap().to_owned();
+
+    home.configure("port = 0", "");
+    let begun = std::time::Instant::now();
+    let mut client = Client::start(home.command(&["mcp"]));
+    let asked = client.ask_greeting("codex");
+    let why = client.answer(asked)["error"]["message"].to_string();
+    assert!(why.contains(&url) && why.contains("mcp.sock") && why.contains("claims.db"), "{url}: {why}");
+    assert!(begun.elapsed().as_secs() < 40, "it took {:?}", begun.elapsed());
+}
+
+#[test]
+fn a_socket_in_a_folder_that_others_enter_is_refused_before_the_database_is_made() {
+    let home = Home::new(3, "");
+    home.configure("port = 0\nsocket = \"ic.sock\"", "");
+    let folder = home.config().parent().unwrap().to_owned();
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for words in [&["config", "check"][..], &["serve"]] {
+        let refused = home.command(words).stdin(Stdio::null()).output().unwrap();
+        let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && why.contains("server.socket = \"run/mcp.sock\""), "{words:?}: {why}");
+    }
+    assert!(!home.path("claims.db").exists());
+    home.configure("port = 0\nsocket = \"run/mcp.sock\"", "");
+    assert!(home.command(&["config", "check"]).output().unwrap().status.success());
+    home.client("codex").claim();
+}
+
+#[test]
+fn what_cannot_be_opened_is_named_with_its_cause_once() {
+    let home = Home::new(3, "");
+    std::os::unix::fs::symlink("gone/claims.db", home.path("claims.db")).unwrap();
+    let refused = home.command(&["serve"]).stdin(Stdio::null()).output().unwrap();
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(why.contains("a link that points to nothing") && why.contains("gone/claims.db"), "{why}");
+    std::fs::remove_file(home.path("claims.db")).unwrap();
+    let folder = home.config().parent().unwrap().to_owned();
+    let refused = home.command(&["serve"]).env("LOG_FILE", folder).stdin(Stdio::null()).output().unwrap();
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(why.contains("LOG_FILE") && why.matches("os error").count() == 1, "the cause once: {why}");
+}
+
+#[test]
+fn a_folder_for_passing_files_that_cannot_be_used_costs_nothing() {
+    let home = Home::new(3, "");
+    let mut command = home.command(&["mcp"]);
+    command.env("TMPDIR", "/nonexistent");
+    let mut client = Client::start(command);
+    client.greet("codex");
+    client.claim();
+}
+
+#[test]
 fn a_database_deep_in_the_file_system_has_a_socket_all_the_same() {
     let deep = tempfile::tempdir().unwrap();
     let folder = deep.path().join("x".repeat(150));

@@ -176,6 +176,38 @@ fn a_second_run_changes_nothing_and_another_wish_changes_only_that() {
 }
 
 #[test]
+fn an_entry_that_reached_a_server_over_http_becomes_one_that_starts_us_and_nothing_of_both() {
+    let json = |table: &str, fields: &str| {
+        format!("{{ \"{table}\": {{ \"issuecommand\": {{ {fields}, \"env\": {{ \"A\": \"b\" }} }} }} }}\n")
+    };
+    let http = r#""type": "http", "url": "http://127.0.0.1:3100/mcp", "headers": { "Authorization": "Bearer t" }"#;
+    let remote = r#""type": "remote", "url": "http://127.0.0.1:3100/mcp", "headers": {}, "oauth": false"#;
+    let toml = "[mcp_servers.issuecommand]\nurl = \"http://127.0.0.1:3100/mcp\"\nbearer_token_env_var = \"TOKEN\"\n\
+                env = { A = \"b\" }\n\n[mcp_servers.issuecommand.http_headers]\nX-Agent-Id = \"ada\"\n";
+    let gemini = r#""httpUrl": "http://127.0.0.1:3100/mcp", "headers": {}, "timeout": 5000"#;
+    for (client, file, _, pointer) in CLIENTS {
+        let old = match client {
+            "codex" => toml.to_owned(),
+            "opencode" => json("mcp", remote),
+            "vscode" => json("servers", http),
+            "gemini" => json("mcpServers", gemini),
+            _ => json("mcpServers", http),
+        };
+        let user = User::new();
+        let path = user.put(file, &old);
+        user.installed(&[client]);
+        let file = parsed(&path);
+        let entry = file.pointer(pointer).unwrap().as_object().unwrap();
+        assert_eq!(words_at(&file, pointer)[1], "mcp", "{client}");
+        let known = ["type", "command", "args", "enabled", "env", "timeout"];
+        let foreign: Vec<_> = entry.keys().filter(|key| !known.contains(&key.as_str())).collect();
+        assert!(foreign.is_empty(), "{client} keeps {foreign:?}: {file}");
+        assert!(!["http", "remote"].iter().any(|kind| entry.get("type") == Some(&Value::from(*kind))), "{file}");
+        assert_eq!(entry["env"]["A"], "b", "what is no way to a server stays: {client}");
+    }
+}
+
+#[test]
 fn a_file_that_cannot_be_parsed_is_named_with_line_and_column_and_left_alone() {
     for (client, file, old, _) in CLIENTS {
         let broken = [
@@ -224,6 +256,14 @@ fn a_project_has_files_of_its_own_and_links_stay_links() {
     user.installed(&["claude-desktop"]);
     assert!(link.symlink_metadata().unwrap().is_symlink());
     assert!(fs::read_to_string(&real).unwrap().contains("issuecommand"));
+
+    let dangling = user.path(".gemini/settings.json");
+    fs::remove_file(&dangling).ok();
+    fs::create_dir_all(dangling.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink("../dotfiles/gemini.json", &dangling).unwrap();
+    user.installed(&["gemini"]);
+    assert!(dangling.symlink_metadata().unwrap().is_symlink());
+    assert!(fs::read_to_string(user.path("dotfiles/gemini.json")).unwrap().contains("issuecommand"));
 }
 
 #[test]

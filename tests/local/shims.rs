@@ -50,6 +50,67 @@ fn a_client_that_goes_takes_its_answers_and_its_process_with_it_and_leaves_the_s
 }
 
 #[test]
+fn a_client_that_comes_back_gets_the_number_and_the_claims_that_it_had_and_not_anothers() {
+    let home = Home::new(5, "");
+    let folders = ["a", "b", "c"].map(|name| home.path(name));
+    folders.iter().for_each(|folder| std::fs::create_dir(folder).unwrap());
+    let come = |folder: &std::path::Path| {
+        let mut command = home.command(&["mcp"]);
+        command.current_dir(folder);
+        let mut client = Client::start(command);
+        client.greet("codex");
+        client
+    };
+    let mut clients = [come(&folders[0]), come(&folders[1])];
+    let held = clients.each_mut().map(Client::claim);
+    clients.iter_mut().for_each(|client| assert!(client.leave()));
+    // The second comes back first, then one that was never here, then the first.
+    for (folder, name, issue) in [(1, "codex.2", Some(held[1])), (2, "codex.3", None), (0, "codex.1", Some(held[0]))] {
+        let mut back = come(&folders[folder]);
+        let mine = back.call("get_my_claims", json!({}));
+        let issues: Vec<_> =
+            mine["claims"].as_array().unwrap().iter().map(|one| one["issue_number"].as_u64()).collect();
+        assert_eq!(issues, issue.map(Some).into_iter().collect::<Vec<_>>(), "{mine}");
+        back.claim();
+        let claims = back.call("get_all_claims", json!({}));
+        assert!(claims["claims"].as_array().unwrap().iter().any(|claim| claim["agent_id"] == name), "{claims}");
+    }
+}
+
+#[test]
+fn two_clients_that_were_given_one_name_hold_no_issue_together() {
+    let home = Home::new(5, "");
+    let come = || {
+        let mut client = Client::start(home.command(&["mcp", "--agent", "same/1"]));
+        client.greet("codex");
+        client
+    };
+    let (mut first, mut second) = (come(), come());
+    let wish = json!({ "repo": "acme/small", "issue_number": 1 });
+    eventually("the claim", || (first.call("claim_issue", wish.clone())["ok"] == true).then_some(()));
+    let refused = second.call("claim_issue", wish.clone());
+    assert_eq!((&refused["reason"], &refused["owner_agent_id"]), (&json!("already_claimed"), &json!("same/1")));
+    second.claim();
+    let mine = second.call("get_my_claims", json!({}));
+    assert_eq!(mine["claims"][0]["agent_id"], "same/1.2");
+    let said = second.end();
+    assert!(said.contains("another client goes by same/1") && said.contains("same/1.2"), "{said}");
+    assert!(first.leave());
+    assert_eq!(come().call("claim_issue", wish)["idempotent"], true, "the name is free again");
+}
+
+#[test]
+fn several_messages_in_one_line_are_each_answered() {
+    let home = Home::new(3, "");
+    let mut client = home.client("codex");
+    let list = |id: u64| json!({ "jsonrpc": "2.0", "id": id, "method": "tools/list" });
+    client.say(&json!([list(71), { "jsonrpc": "2.0", "method": "notifications/initialized" }, list(72)]));
+    for id in [72, 71] {
+        assert!(client.answer(id)["result"]["tools"].is_array());
+    }
+}
+
+#[test]
 fn a_client_that_goes_before_it_says_a_word_starts_nothing() {
     let home = Home::new(1, "");
     let mut client = Client::start(home.command(&["mcp"]));

@@ -73,6 +73,67 @@ fn a_wish_whose_answer_was_lost_is_answered_with_the_claim_that_it_got() {
     assert_eq!(mine, issues.len(), "no wish took two");
 }
 
+#[test]
+fn the_end_of_a_claim_whose_answer_was_lost_is_answered_as_done_and_only_to_who_ended_it_so() {
+    let home = Home::new(100, "");
+    let named = |name: &str| {
+        let mut client = super::harness::Client::start(home.command(&["mcp", "--agent", name]));
+        client.greet("codex");
+        client
+    };
+    let mut ada = named("ada");
+    let claims: Vec<Value> = (0..6).map(|_| claim_id(&mut ada)).collect();
+    assert!(ada.leave());
+    let wire = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(wire.path(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let near = wire.path().join("wire.sock");
+    cut_wire(&near, home.socket(), claims.len());
+    home.configure(&format!("port = 0\nsocket = {:?}", near.to_str().unwrap()), "");
+
+    let mut ada = named("ada");
+    let release = |claim: &Value| ("release_issue", json!({ "claim_id": claim }), "released");
+    let update =
+        |claim: &Value| ("update_claim_status", json!({ "claim_id": claim, "status": "released" }), "released");
+    let ends = claims.iter().enumerate().map(|(at, claim)| if at % 2 == 0 { release(claim) } else { update(claim) });
+    let asked: Vec<_> = ends.map(|(tool, fields, status)| (ada.ask_tool(tool, fields), status)).collect();
+    for ((id, status), claim) in asked.into_iter().zip(&claims) {
+        let body = structured(ada.answer(id));
+        assert_eq!((&body["ok"], &body["idempotent"]), (&json!(true), &json!(true)), "{body}");
+        assert_eq!((&body["claim"]["claim_id"], &body["claim"]["status"]), (claim, &json!(status)), "{body}");
+    }
+    // Who asks a second time of its own accord is told, as ever, that the claim is gone.
+    let again = ada.call("release_issue", json!({ "claim_id": claims[0] }));
+    assert_eq!(again["reason"], "claim_not_found", "{again}");
+}
+
+#[test]
+fn a_server_killed_over_releases_leaves_each_of_them_answered_as_done() {
+    let home = Home::new(1000, "");
+    let mut client = home.client("codex");
+    for round in 0..KILLS {
+        let claims: Vec<Value> = (0..WISHES).map(|_| claim_id(&mut client)).collect();
+        let asked = claims.iter().map(|claim| client.ask_tool("release_issue", json!({ "claim_id": claim })));
+        let mut asked: Vec<u64> = asked.collect();
+        let unanswered = asked.split_off(round);
+        let mut take = |id: u64| {
+            let body = structured(client.answer(id));
+            assert_eq!((&body["ok"], &body["claim"]["status"]), (&json!(true), &json!("released")), "{body}");
+        };
+        asked.into_iter().for_each(&mut take);
+        signal(home.server().unwrap(), "KILL");
+        unanswered.into_iter().for_each(&mut take);
+    }
+    assert!(all_claims(&mut client).is_empty(), "each of them is free");
+}
+
+/// The id of one more claim.
+fn claim_id(client: &mut super::harness::Client) -> Value {
+    eventually("a claim", || {
+        let body = client.call("next_issue", json!({}));
+        number_of(&body).map(|_| body["claim"]["claim_id"].clone())
+    })
+}
+
 fn all_claims(client: &mut super::harness::Client) -> Vec<Value> {
     client.call("get_all_claims", json!({}))["claims"].as_array().unwrap().clone()
 }
@@ -139,10 +200,16 @@ fn when_no_server_comes_the_client_is_told_why_and_the_next_request_tries_again(
     let why = refused["error"]["message"].as_str().unwrap();
     assert!(why.contains("could not be started") && why.contains("missing.wasm"), "{why}");
 
+    // A slip in the file meanwhile: its line comes along, not the drawing under it.
+    home.configure("port = yes", "");
+    let refused = client.request("initialize", json!({ "clientInfo": { "name": "codex" } }));
+    let why = refused["error"]["message"].as_str().unwrap();
+    assert!(why.contains("issuecommand.toml:2:") && !why.contains('^'), "{why}");
+
     home.configure("port = 0", "");
     client.greet("codex");
     client.claim();
     let written = client.end();
     let lines: Vec<_> = written.lines().collect();
-    assert!(lines.len() == 1 && lines[0].contains("missing.wasm"), "one line, with the reason: {written}");
+    assert!(lines.len() == 2 && lines[0].contains("missing.wasm"), "one line for each reason: {written}");
 }

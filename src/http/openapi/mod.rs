@@ -75,6 +75,7 @@ fn document(webhook: Option<&str>) -> Value {
             "license": { "name": "MIT", "identifier": "MIT" },
         },
         "servers": [{ "url": "/" }],
+        "tags": groups(),
         "security": [{ "key": [] }],
         "paths": paths,
         "components": {
@@ -85,6 +86,13 @@ fn document(webhook: Option<&str>) -> Value {
             "responses": { "Problem": { "description": "The request could not be answered.", "content": content(&problem) } },
         },
     })
+}
+
+/// The groups of routes, in the order of the table.
+fn groups() -> Vec<Value> {
+    let mut groups: Vec<&str> = ROUTES.iter().map(|route| route.group).collect();
+    groups.dedup();
+    groups.into_iter().map(|name| json!({ "name": name })).collect()
 }
 
 fn insert(paths: &mut Map<String, Value>, path: &str, method: &str, operation: Value) {

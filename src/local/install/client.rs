@@ -66,6 +66,25 @@ pub(super) enum Form {
     Toml,
 }
 
+/// Keys by which one client or another says in an entry that the server is reached over HTTP. A process has
+/// none of them, and a client refuses an entry with both, or takes the wrong one.
+pub(super) const HTTP_KEYS: [&str; 14] = [
+    "url",
+    "httpUrl",
+    "serverUrl",
+    "headers",
+    "http_headers",
+    "env_http_headers",
+    "headersHelper",
+    "bearer_token_env_var",
+    "oauth",
+    "oauth_resource",
+    "scopes",
+    "auth",
+    "authProviderType",
+    "tcp",
+];
+
 /// An MCP client.
 #[derive(Debug)]
 pub struct Client {

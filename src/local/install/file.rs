@@ -9,6 +9,9 @@ use super::{Client, Entry, InstallError};
 /// Copies of one file that are kept; older ones are the user's to tidy up.
 const BACKUP_COUNT_MAX: usize = 100;
 
+/// Most links that are followed one after another: what Linux does itself.
+const LINK_COUNT_MAX: usize = 40;
+
 /// What became of a client's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
@@ -31,7 +34,7 @@ pub fn write(client: &Client, entry: &Entry, path: &Path) -> Result<Written, Ins
     let old = read(path)?;
     let new = client.with_entry(old.as_deref().unwrap_or_default(), entry, path)?;
     // A link to a file kept elsewhere stays a link.
-    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let real = followed(path);
     match old {
         Some(old) if old == new => Ok(Written::Unchanged),
         Some(old) => {
@@ -45,6 +48,19 @@ pub fn write(client: &Client, entry: &Entry, path: &Path) -> Result<Written, Ins
             Ok(Written::Created)
         }
     }
+}
+
+/// Where a link leads, though nothing be there yet.
+fn followed(path: &Path) -> PathBuf {
+    if let Ok(real) = fs::canonicalize(path) {
+        return real;
+    }
+    let mut end = path.to_owned();
+    for _ in 0..LINK_COUNT_MAX {
+        let Ok(next) = fs::read_link(&end) else { break };
+        end = end.parent().map_or(next.clone(), |folder| folder.join(&next));
+    }
+    end
 }
 
 /// The file's text; `None` if there is no file.

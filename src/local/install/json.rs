@@ -1,9 +1,9 @@
 //! Our entry in JSON, with or without comments.
 
 use jsonc_parser::ParseOptions;
-use jsonc_parser::cst::{CstInputValue, CstNode, CstObject, CstRootNode};
+use jsonc_parser::cst::{CstInputValue, CstNode, CstObject, CstObjectProp, CstRootNode};
 
-use super::client::Form;
+use super::client::{Form, HTTP_KEYS};
 use super::{ENTRY_NAME, Entry, Unfit};
 
 /// Where opencode's file says what may stand in it.
@@ -86,6 +86,7 @@ pub(super) fn with_entry(text: &str, form: Form, entry: &Entry) -> Result<String
             table.append(ENTRY_NAME, CstInputValue::Object(fields));
         }
         Some(ours) => {
+            drop_http(&ours, form);
             for (key, value) in fields {
                 match ours.get(key) {
                     None => {
@@ -100,6 +101,16 @@ pub(super) fn with_entry(text: &str, form: Form, entry: &Entry) -> Result<String
         }
     }
     Ok(root.to_string())
+}
+
+/// Takes out of our entry what says that the server is reached over HTTP.
+fn drop_http(ours: &CstObject, form: Form) {
+    HTTP_KEYS.iter().filter_map(|key| ours.get(key)).for_each(CstObjectProp::remove);
+    // Where we write no "type", none may contradict us.
+    let is_stdio = |property: &CstObjectProp| property.value().is_some_and(|node| says(&node, &"stdio".into()));
+    if form == Form::McpServers {
+        ours.get("type").filter(|kind| !is_stdio(kind)).into_iter().for_each(CstObjectProp::remove);
+    }
 }
 
 /// Whether a node of the file says what we would.

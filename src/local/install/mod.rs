@@ -53,7 +53,7 @@ pub enum InstallError {
         key: String,
     },
     /// The system refuses.
-    #[error("failed to {what} {}: {source}", path.display())]
+    #[error("failed to {what} {}", path.display())]
     File {
         /// What was attempted.
         what: &'static str,

@@ -2,6 +2,7 @@
 
 use toml_edit::{Array, DocumentMut, Item, Table, TableLike, TomlError, Value, value};
 
+use super::client::HTTP_KEYS;
 use super::{ENTRY_NAME, Entry, Unfit};
 
 /// The table of entries.
@@ -41,6 +42,9 @@ pub(super) fn with_entry(text: &str, entry: &Entry) -> Result<String, Unfit> {
     let mut document = parse(text)?;
     let table = table_at(document.as_table_mut(), TABLE, true)?;
     let ours = table_at(table, ENTRY_NAME, false)?;
+    for key in HTTP_KEYS {
+        ours.remove(key);
+    }
     let arguments: Array = entry.arguments.iter().map(String::as_str).collect();
     put(ours, "command", entry.command.as_str().into());
     put(ours, "args", arguments.into());

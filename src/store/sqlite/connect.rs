@@ -42,8 +42,10 @@ pub(super) struct Opened {
 /// Why a database cannot be used.
 #[derive(Debug, thiserror::Error)]
 enum OpenError {
-    #[error("{path}: {source}; check that its directory exists and may be written to")]
+    #[error("{path} cannot be used; check that its directory exists and may be written to")]
     File { path: PathBuf, source: io::Error },
+    #[error("{path} is a link that points to nothing; make what it points to ({target}), or set another store.path")]
+    LinkToNothing { path: PathBuf, target: PathBuf },
     #[error("SQLite {found} may corrupt its write-ahead log; 3.51.3 or newer is needed")]
     SqliteTooOld { found: &'static str },
     #[error(
@@ -62,9 +64,9 @@ enum OpenError {
         "{path} is the database of another program, or of IssueCommand's first edition: set store.path (SQLITE_PATH) to a new file; `issuecommand import {path}` takes a first edition's claims over"
     )]
     Foreign { path: PathBuf },
-    #[error("{path}: {source}")]
+    #[error("failed to bring {path} up to date")]
     Migration { path: PathBuf, source: Box<refinery::Error> },
-    #[error("{path}: {source}")]
+    #[error("failed to set {path} up")]
     Database { path: PathBuf, source: rusqlite::Error },
 }
 
@@ -76,7 +78,12 @@ pub(super) fn open(config: &StoreConfig) -> Result<Opened, StoreError> {
     if rusqlite::version_number() < SQLITE_VERSION_MIN {
         return Err(failed(OpenError::SqliteTooOld { found: rusqlite::version() }));
     }
-    let path = database_file(&config.path).map_err(|source| file_error(&config.path, source))?;
+    let path = database_file(&config.path).map_err(|source| match fs::read_link(&config.path) {
+        Ok(target) if source.kind() == io::ErrorKind::NotFound => {
+            failed(OpenError::LinkToNothing { path: config.path.clone(), target })
+        }
+        _ => file_error(&config.path, source),
+    })?;
     let lock = lock(&path)?;
     let busy_timeout = Duration::from_millis(config.busy_timeout_ms);
     let connection = writing_connection(&path, config).map_err(failed)?;
