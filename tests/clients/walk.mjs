@@ -1,7 +1,7 @@
 // Walks one issue from claim to closed with the official TypeScript SDK.
 //
 //   walk.mjs SDK http URL [MODE]             over Streamable HTTP
-//   walk.mjs SDK stdio BINARY CONFIG [MODE]  over a server of its own
+//   walk.mjs SDK stdio PROGRAM CONFIG [MODE]  over a process of its own
 //
 // SDK: v1 (@modelcontextprotocol/sdk) or v2 (@modelcontextprotocol/client).
 // MODE, for v2: legacy, auto, or a revision of the protocol.
@@ -34,7 +34,7 @@ if (kind === "http") {
 } else {
     const [command, config] = rest;
     const env = { ...process.env, HTTP_PORT: "0", ISSUECOMMAND_AGENT_ID: AGENT };
-    transport = new StdioClientTransport({ command, args: ["serve", "--stdio", "--config", config], env });
+    transport = new StdioClientTransport({ command, args: ["--config", config], env });
     mode = rest[2];
 }
 const options = {};

@@ -1,7 +1,7 @@
 """Walks one issue from claim to closed with the official Python SDK, of whichever generation is installed.
 
     walk.py http URL [MODE]             over Streamable HTTP
-    walk.py stdio BINARY CONFIG [MODE]  over a server of its own
+    walk.py stdio PROGRAM CONFIG [MODE]  over a process of its own
 
 MODE, for the SDK from 2 on: legacy, auto, or a revision of the protocol.
 """
@@ -20,7 +20,7 @@ PULL_REQUEST = "https://github.com/acme/small/pull/7"
 
 def parameters(binary, config):
     environment = dict(os.environ, HTTP_PORT="0", ISSUECOMMAND_AGENT_ID=AGENT)
-    arguments = ["serve", "--stdio", "--config", config]
+    arguments = ["--config", config]
     return mcp.StdioServerParameters(command=binary, args=arguments, env=environment)
 
 
