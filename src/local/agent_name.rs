@@ -227,7 +227,7 @@ mod tests {
             let file = file_of(holder);
             [Claim::Own, Claim::Inherited, Claim::Free].map(|claim| ours.may_take(&file, claim))
         };
-        assert_eq!(may(&ours)[0], true);
+        assert!(may(&ours)[0]);
         assert_eq!(may(&gone), [false, true, false]);
         assert_eq!(may(&elsewhere), [false, false, false]);
         let old = file_of(&elsewhere);

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use issuecommand::api::{Call, Caller, Identity};
 use serde_json::{Value, json};
 
 use crate::server::{DEADLINE, Server, issue};
@@ -166,4 +167,26 @@ async fn one_that_nobody_moves_is_stale_and_on_offer_again() {
     assert_eq!(server.get("/api/followups").await.1["followups"][0]["status"], "stale");
     let (_, body) = next_work(&server, "a2").await;
     assert_eq!(body["work_item"]["claimed_by_agent_id"], "a2", "{body}");
+}
+
+#[tokio::test]
+async fn what_was_settled_before_its_answer_was_lost_is_answered_as_done_to_its_agent_alone() {
+    let server = server().await;
+    deliver(&server, "d1", "issue_comment", &comment_event(1, 9, "ann", "Docs?")).await;
+    let item = next_work(&server, "a1").await.1["work_item"].clone();
+    assert_eq!(update(&server, &item, "a1", "done").await.0, 200);
+    let again = async |agent: &str, status: &str| {
+        let caller =
+            Caller { identity: Identity::local(), agent: Some(agent.parse().unwrap()), list_count_default: None };
+        let fields = json!({ "work_item_id": item["work_item_id"], "status": status });
+        let fields = fields.as_object().unwrap().clone();
+        server.inside.api.answer_again(Call::UpdateFollowUp, &caller, fields).await
+    };
+    let done = again("a1", "done").await;
+    assert_eq!((done.status, &done.body["idempotent"]), (200, &json!(true)), "{}", done.body);
+    assert_eq!(done.body["work_item"]["work_item_id"], item["work_item_id"]);
+    for (agent, status) in [("a1", "dismissed"), ("a2", "done")] {
+        assert_eq!(again(agent, status).await.status, 404, "{agent} {status}");
+    }
+    assert_eq!(update(&server, &item, "a1", "done").await.0, 404, "who does not ask again is told that it ended");
 }
