@@ -1,7 +1,7 @@
 //! State in and out: exports, imports, and a mirror in a file.
 //!
 //! [`Envelope`] is the form that is written; [`Reading`] is what can be read: that form, and what the
-//! first edition kept in JSON and in SQLite. [`take_in`] brings a reading into a store, and [`Mirror`]
+//! first edition kept in JSON and in SQLite. [`take_in()`] brings a reading into a store, and [`Mirror`]
 //! keeps a file up to date. A record that cannot be taken is reported with its place and its
 //! reason, and keeps no other from being taken.
 

@@ -49,7 +49,7 @@ impl ClaimStatus {
         matches!(self, Self::Closed | Self::Released)
     }
 
-    /// The contract's table of transitions, without the special rights of [`Actor::Sync`].
+    /// The contract's table of transitions, without the special rights of [`Actor::Sync`](super::Actor::Sync).
     pub(super) fn may_become(self, to: Self) -> bool {
         use ClaimStatus::{Claimed, Closed, InProgress, PrMerged, PrSubmitted, Released, Stale};
         matches!(
