@@ -41,6 +41,8 @@ pub struct ClaimManager {
     pub(super) absent: super::absent::Absent,
     /// Claims that got a pull request a short while ago.
     pub(super) links: super::links::Links,
+    /// What sweeps did since the last sync told of it.
+    pub(super) swept: Mutex<crate::sync::Swept>,
     /// Rings when somebody wants a sync before its time.
     pub(super) sync_wished: tokio::sync::Notify,
 }

@@ -81,7 +81,7 @@ impl ClaimManager {
         let sync = Sync::new(Arc::clone(&source), Arc::clone(&store), Arc::clone(&clock));
         let status = Status::new(clock.now());
         let offered = Default::default();
-        let (absent, links, sync_wished) = Default::default();
+        let (absent, links, swept, sync_wished) = Default::default();
         let manager = Arc::new(Self {
             store,
             source,
@@ -94,6 +94,7 @@ impl ClaimManager {
             offered,
             absent,
             links,
+            swept,
             sync_wished,
         });
         let background = Background { manager: Arc::clone(&manager), sync, pulls, announcements };
@@ -198,6 +199,7 @@ async fn sync_continually(manager: Arc<ClaimManager>, sync: Sync, pulls: PullWat
     loop {
         // What this sync reads by; an edit while it runs calls for another.
         let read_by = config.current();
+        sync.note_swept(std::mem::take(&mut *manager.swept.lock()));
         let report = sync.run_once(&read_by.sync, |repo| manager.is_admitted(repo)).await;
         manager.note_sync(&report);
         if report.paused_until.is_none()

@@ -60,6 +60,9 @@ impl ClaimManager {
         }
         if report != SweepReport::default() {
             info!(stale = report.stale_marked, released = report.auto_released, "sweep moved claims");
+            let mut swept = self.swept.lock();
+            swept.stale_marked += report.stale_marked;
+            swept.stale_auto_released += report.auto_released;
         }
         Ok(report)
     }

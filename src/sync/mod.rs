@@ -40,12 +40,30 @@ pub struct Sync {
     /// Where a run ended early because of a pause: the next one begins there, so that every repository
     /// gets its turn however often GitHub asks for pauses.
     resume_at: Mutex<Option<(usize, RepoName)>>,
+    /// What sweeps did since the last event told of it.
+    swept: Mutex<Swept>,
+}
+
+/// What the sweep did between two syncs: the event of a sync tells of both.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Claims marked as stale.
+    pub stale_marked: usize,
+    /// Claims taken back.
+    pub stale_auto_released: usize,
 }
 
 impl Sync {
     /// Reconciles `store` with `source`.
     pub fn new(source: Arc<dyn IssueSource>, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { source, store, clock, unlisted: Mutex::default(), resume_at: Mutex::default() }
+        Self { source, store, clock, unlisted: Mutex::default(), resume_at: Mutex::default(), swept: Mutex::default() }
+    }
+
+    /// Notes what sweeps did, for the event of the next run.
+    pub fn note_swept(&self, more: Swept) {
+        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        swept.stale_marked += more.stale_marked;
+        swept.stale_auto_released += more.stale_auto_released;
     }
 
     /// Reads what repositories there are, and from those `admitted` what changed since the last time:
@@ -66,7 +84,8 @@ impl Sync {
         let mut report = report.into_inner().unwrap_or_else(PoisonError::into_inner);
         report.failures.sort_by(|(a, _), (b, _)| a.cmp(b));
         if report.repos_scanned > 0 || report.went_through() {
-            let event = EventDraft::new(EventKind::SyncReconciled, self.clock.now(), report.details());
+            let swept = std::mem::take(&mut *self.swept.lock().unwrap_or_else(PoisonError::into_inner));
+            let event = EventDraft::new(EventKind::SyncReconciled, self.clock.now(), report.details(swept));
             let written = self.store.event_append(vec![event]).await;
             report.note_general(written.map_err(SyncError::from), self.clock.now());
         }

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
+use super::Swept;
 use super::walk::Walked;
 use crate::domain::{RepoName, Timestamp};
 use crate::github::SourceError;
@@ -56,17 +57,16 @@ impl SyncReport {
         self.failures.is_empty() && self.general_failure.is_none() && self.paused_until.is_none()
     }
 
-    /// The details of the `sync.reconciled` event. What became stale is the sweep's to count, so
-    /// those two are 0.
-    pub fn details(&self) -> Value {
+    /// The details of the `sync.reconciled` event, with what sweeps did since the last one.
+    pub fn details(&self, swept: Swept) -> Value {
         let mut details = json!({
             "repos_scanned": self.repos_scanned,
             "open_issues_seen": self.open_issues_seen,
             "newly_opened_issues": self.newly_opened_issues,
             "externally_closed_claims": self.externally_closed_claims,
             "metadata_updates": self.metadata_updates,
-            "stale_marked": 0,
-            "stale_auto_released": 0,
+            "stale_marked": swept.stale_marked,
+            "stale_auto_released": swept.stale_auto_released,
             "repos_failed": self.failures.len(),
         });
         if let Some(until) = self.paused_until {

@@ -1,10 +1,11 @@
 //! Claims over time: leases lapse, are renewed by any call of their owner, and are taken back; what is
 //! finished stays finished.
 
-use issuecommand::claims::SweepReport;
+use issuecommand::claims::{EventStep, SweepReport};
+use issuecommand::domain::EventKind;
 use serde_json::{Value, json};
 
-use crate::server::{Server, config, issue};
+use crate::server::{DEADLINE, Server, config, issue};
 
 /// The contract's example: stale after 10 minutes, taken back 5 minutes later.
 async fn server(backlog: &[Value]) -> Server {
@@ -116,4 +117,27 @@ async fn a_retry_gets_its_claim_even_when_nothing_else_is_left() {
     assert_eq!(status, 200, "{again}");
     assert_eq!((&again["claim"]["claim_id"], &again["idempotent"]), (&first["claim"]["claim_id"], &json!(true)));
     assert_eq!(again["issue"]["number"], 1, "a retry gets the issue too");
+}
+
+#[tokio::test]
+async fn the_event_of_a_sync_tells_what_was_swept_since_the_last() {
+    let server = Server::over(config(), &[issue(1, &[])]).await;
+    server.post("/api/next", json!({ "agent_id": "a" })).await;
+    server.pass(120);
+    let manager = server.inside.api.manager();
+    manager.sweep().await.unwrap();
+    for expected in [1, 0] {
+        let mut cursor = manager.events_after(None);
+        manager.wish_sync();
+        let told = async {
+            loop {
+                let EventStep::Events(events) = cursor.next().await.unwrap() else { continue };
+                let synced = events.iter().find(|event| event.draft.kind == EventKind::SyncReconciled);
+                if let Some(synced) = synced {
+                    return synced.draft.details["stale_marked"].clone();
+                }
+            }
+        };
+        assert_eq!(tokio::time::timeout(DEADLINE, told).await.expect("a sync in time"), expected);
+    }
 }
