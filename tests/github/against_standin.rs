@@ -46,8 +46,7 @@ async fn a_real_backlog_is_synced_and_then_costs_nothing_until_it_changes() {
     assert!(report.went_through(), "{report:?}");
     assert_eq!((world.open(REPO).await.len(), loaded), (133, 133));
 
-    // The second sync tags. Under load the stand-in once did not answer a third with 304s, so it gets
-    // another chance: what counts is that an idle sync comes to cost nothing.
+    // The second sync tags, if the backlog's own second was over when the first one read it.
     let mut costs = Vec::new();
     for _ in 0..4 {
         let before = standin.stats().await;
@@ -63,19 +62,16 @@ async fn a_real_backlog_is_synced_and_then_costs_nothing_until_it_changes() {
     let last = costs.last().unwrap();
     assert_eq!((last.0, last.1), (0, last.2), "a 304 for the list, and one for each: {costs:?}");
 
+    // Times have no finer grain than a second: what changes in that of a hundred others need not be among
+    // the first hundred of the list.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
     world.claim("alice/gui#5").await;
     standin.call("PATCH", "/repos/alice/gui/issues/5", &json!({ "state": "closed" })).await;
     standin.call("PATCH", "/repos/alice/gui/issues/6", &json!({ "title": "Another title" })).await;
     standin.call("POST", "/repos/alice/gui/issues", &json!({ "title": "A new one" })).await;
-    let (mut opened, mut updated, mut closed) = (0, 0, 0);
-    for _ in 0..3 {
-        let report = world.sync().await;
-        assert!(report.went_through(), "{report:?}");
-        opened += report.newly_opened_issues;
-        updated += report.metadata_updates;
-        closed += report.externally_closed_claims;
-    }
-    assert_eq!((opened, updated, closed), (1, 1, 1), "each change is told once");
+    let report = world.sync().await;
+    assert!(report.went_through(), "{report:?}");
+    assert_eq!((report.newly_opened_issues, report.metadata_updates, report.externally_closed_claims), (1, 1, 1));
     assert_eq!(world.claimed().await, []);
     assert_eq!(world.store.issue_get(issue("alice/gui#6")).await.unwrap().unwrap().title, "Another title");
 }
