@@ -122,11 +122,17 @@ fn scoring(criterion: &mut Criterion) {
 
 fn at_the_door(criterion: &mut Criterion) {
     let set = load(&PolicyHost::new(None).unwrap(), true);
-    let request = ChooseRequest { agent: "agent-1".parse().unwrap(), claim_repos: Vec::new() };
+    let request = ChooseRequest::of("agent-1".parse().unwrap());
     let rows: Vec<Shortlisted> = facts(16)
         .into_iter()
         .zip(0u32..)
-        .map(|(facts, row)| Shortlisted { facts, score: 100.0 - f64::from(row), repo_claim_count: row % 3 })
+        .map(|(facts, row)| Shortlisted {
+            facts,
+            score: 100.0 - f64::from(row),
+            repo_claim_count: row % 3,
+            repo_review_count: 0,
+            reviewer_load: 0,
+        })
         .collect();
     criterion.bench_function("choose from 16", |bencher| {
         bencher.iter(|| set.ranker.choose(&request, black_box(&rows), now()).unwrap());

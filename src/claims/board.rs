@@ -142,6 +142,8 @@ impl Board {
                 facts: Arc::clone(&row.facts),
                 score: row.score.as_ref().map_or(0.0, |scored| scored.value),
                 repo_claim_count: self.repos.get(&row.facts.issue.repo).map_or(0, |repo| repo.claim_count),
+                repo_review_count: 0,
+                reviewer_load: 0,
             });
         }
         page.next = None;

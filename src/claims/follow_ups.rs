@@ -152,7 +152,7 @@ impl ClaimManager {
             let mut rows = board.shelf.offers(&request.agent, request.repo.as_ref(), now);
             rows.retain(|item| board.exclusion(&item.repo).is_none());
             let claim_repos = board.claim_repos(&request.agent);
-            (rows, ChooseRequest { agent: request.agent.clone(), claim_repos })
+            (rows, ChooseRequest { claim_repos, ..ChooseRequest::of(request.agent.clone()) })
         };
         if rows.is_empty() {
             return (Vec::new(), Vec::new());

@@ -111,10 +111,10 @@ impl ClaimManager {
                     page = board.shortlist(&question, after, page_count, |_| false);
                 }
                 let claim_repos = board.claim_repos(&request.agent);
-                (page, ChooseRequest { agent: request.agent.clone(), claim_repos })
+                (page, ChooseRequest { claim_repos, ..ChooseRequest::of(request.agent.clone()) })
             };
             let choice = match page.rows.is_empty() {
-                true => Choice { order: Vec::new(), skipped: Vec::new() },
+                true => Choice::keep(0),
                 false => self.desk.choose(policies, &chooser, &page.rows, now),
             };
             if let Some(&first) = choice.order.first() {

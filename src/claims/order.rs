@@ -273,7 +273,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::{IssueNumber, IssueRef, from_unix_ms};
+    use crate::domain::{Approval, IssueNumber, IssueRef, from_unix_ms};
 
     fn facts(number: u64, labels: &[&str], milestone: Option<&str>) -> IssueFacts {
         IssueFacts {
@@ -288,6 +288,11 @@ mod tests {
             reaction_count: 0,
             created_at: from_unix_ms(1_000 * (1_000 - number)),
             updated_at: from_unix_ms(0),
+            topics: Arc::default(),
+            open_blockers: Box::default(),
+            approval: Approval::None,
+            areas: Box::default(),
+            reviewers: Box::default(),
         }
     }
 

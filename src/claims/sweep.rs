@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use tracing::{info, warn};
 
 use super::ClaimManager;
-use crate::domain::{Actor, Claim, ClaimStatus, Step, Timestamp};
+use crate::domain::{Actor, Claim, ClaimSignals, ClaimStatus, Step, Timestamp};
 use crate::policy::{LiveClaim, Verdict};
 use crate::store::{AdvanceOutcome, ClaimChange, StoreError};
 
@@ -34,8 +34,10 @@ impl ClaimManager {
             return Ok(report);
         }
         let policies = self.desk.current();
-        let rows: Vec<LiveClaim<'_>> =
-            claims.iter().map(|claim| LiveClaim { claim, last_call_at: self.last_call(claim) }).collect();
+        let rows: Vec<LiveClaim<'_>> = claims
+            .iter()
+            .map(|claim| LiveClaim { claim, last_call_at: self.last_call(claim), signals: ClaimSignals::default() })
+            .collect();
         let verdicts = match policies.set.stale_rule.assess(&rows, now) {
             Ok(verdicts) => verdicts,
             Err(fault) => {

@@ -94,6 +94,35 @@ impl Issue {
             reaction_count: self.reaction_count,
             created_at: self.created_at,
             updated_at: self.updated_at,
+            topics: Arc::default(),
+            open_blockers: Box::default(),
+            approval: Approval::None,
+            areas: Box::default(),
+            reviewers: Box::default(),
+        }
+    }
+}
+
+/// What became of a maintainer's approval of an issue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Approval {
+    /// Nobody approved it.
+    #[default]
+    None,
+    /// A maintainer approved it as it stands.
+    Approved,
+    /// A maintainer approved it, and title or text changed since.
+    Edited,
+}
+
+impl Approval {
+    /// The policies' word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Approved => "approved",
+            Self::Edited => "edited",
         }
     }
 }
@@ -124,6 +153,16 @@ pub struct IssueFacts {
     pub created_at: Timestamp,
     /// When GitHub last saw a change.
     pub updated_at: Timestamp,
+    /// Topics of its repository.
+    pub topics: Arc<[Arc<str>]>,
+    /// The issues that must be closed first and are still open, as `owner/name#number`.
+    pub open_blockers: Box<[Arc<str>]>,
+    /// What became of a maintainer's approval.
+    pub approval: Approval,
+    /// Files and folders that it is likely to touch, the most likely first; a guess.
+    pub areas: Box<[Arc<str>]>,
+    /// Logins whose review a change in those areas needs, by CODEOWNERS.
+    pub reviewers: Box<[Arc<str>]>,
 }
 
 /// The form in which label names are compared: trimmed, lower-cased (the contract's ranking rule).

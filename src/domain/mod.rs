@@ -14,6 +14,7 @@ mod names;
 mod pull;
 mod repo;
 mod schemas;
+mod signals;
 mod time;
 mod token;
 
@@ -27,12 +28,13 @@ pub use followup::{
     FollowUp, FollowUpEntry, FollowUpRecord, FollowUpRecordError, FollowUpRefusal, FollowUpStatus, FollowUpStep, Mover,
     Reservation,
 };
-pub use issue::{Comment, Issue, IssueFacts, IssueState, label_key};
+pub use issue::{Approval, Comment, Issue, IssueFacts, IssueState, label_key};
 pub use names::{
     AgentId, ClaimId, DecisionId, IssueNumber, IssueRef, NameError, RepoName, RequestId, TokenId, WorkItemId,
 };
 pub use pull::{Feedback, FeedbackKind, Merged, PullRequest, PullState};
 pub use repo::Repo;
+pub use signals::{CiSignal, ClaimSignals, ContainerSignal, PullSignal, ReviewSignal};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp, from_unix_ms, unix_ms};
 pub(crate) use token::looks_like_token;
 pub use token::{AccessScope, AccessToken, TokenEnd, TokenHash, TokenSecret};

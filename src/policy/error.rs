@@ -51,6 +51,14 @@ pub enum PolicyError {
         /// Which budget, and what to do.
         why: String,
     },
+    /// The host could not read facts that the policy asked for.
+    #[error("`{call}` could not be given its facts: {why}")]
+    FactsUnreadable {
+        /// The function that was called.
+        call: &'static str,
+        /// What could not be read.
+        why: String,
+    },
     /// The policy returned or logged more data at once than the host takes.
     #[error("`{call}` sent more than {bytes} bytes at once: return shorter texts and fewer rows")]
     OutputTooLarge {

@@ -1,18 +1,20 @@
 //! The facts of one call, and the imported interfaces through which a policy pulls them. A column is
 //! built when it is asked for and not kept: a policy asks once.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::bindings::ranker::issuecommand::policy::types::{LabelTable, TextColumn};
-use super::bindings::ranker::issuecommand::policy::{candidates, request, types};
+use super::bindings::ranker::issuecommand::policy::{candidates, live_claims, request, types};
 use super::bindings::repo_filter::issuecommand::policy::repositories;
 use super::bindings::stale_rule::issuecommand::policy::claims;
 use super::bindings::work_order::issuecommand::policy::follow_ups;
 use super::columns::{label_table, text_column};
-use super::ranker::ChooseRequest;
-use super::state::CallState;
+use super::ranker::{ChooseRequest, LiveWork};
+use super::state::{CallState, Stop};
 use crate::domain::{
-    AgentId, Claim, ClaimStatus, FollowUp, IssueFacts, IssueNumber, Repo, RepoName, Timestamp, unix_ms,
+    AgentId, Claim, ClaimSignals, ClaimStatus, FollowUp, IssueFacts, IssueNumber, IssueRef, Repo, RepoName, Timestamp,
+    unix_ms,
 };
 
 /// What one call is about.
@@ -39,6 +41,21 @@ pub(super) struct IssueView {
     pub(super) repo_claim_counts: Vec<u32>,
     /// Who asks; only in `choose`.
     pub(super) request: Option<ChooseRequest>,
+    /// Pull requests waiting for review in each row's repository; only in `choose`.
+    pub(super) repo_review_counts: Vec<u32>,
+    /// Pull requests waiting for the least busy reviewer of each row; only in `choose`.
+    pub(super) reviewer_loads: Vec<u32>,
+    /// Where the long texts are; nowhere in `choose`.
+    pub(super) bodies: Option<Arc<dyn BodySource>>,
+}
+
+/// Where the texts of issues are read from: they are too long to be kept in memory for each.
+pub trait BodySource: Send + Sync + fmt::Debug {
+    /// The texts below the titles, in the order of `issues`; empty where one is not known. Blocking, and brief.
+    ///
+    /// # Errors
+    /// Why they cannot be read.
+    fn bodies(&self, issues: &[IssueRef]) -> Result<Vec<String>, String>;
 }
 
 /// Review feedback that one agent may be given.
@@ -56,10 +73,11 @@ pub(super) struct ClaimRow {
     claimed_at: Timestamp,
     status_since: Timestamp,
     last_call_at: Timestamp,
+    signals: ClaimSignals,
 }
 
 impl ClaimRow {
-    pub(super) fn new(claim: &Claim, last_call_at: Timestamp) -> Self {
+    pub(super) fn new(claim: &Claim, last_call_at: Timestamp, signals: ClaimSignals) -> Self {
         Self {
             agent: claim.agent_id.clone(),
             repo: claim.repo.clone(),
@@ -68,6 +86,7 @@ impl ClaimRow {
             claimed_at: claim.claimed_at,
             status_since: claim.status_since(),
             last_call_at,
+            signals,
         }
     }
 }
@@ -93,6 +112,21 @@ impl Facts {
             Self::Issues(view) => view.request.as_ref(),
             Self::FollowUps(view) => Some(&view.request),
             _ => None,
+        }
+    }
+
+    fn live_claims(&self) -> &[LiveWork] {
+        match self {
+            Self::Issues(IssueView { request: Some(request), .. }) => &request.live_claims,
+            _ => &[],
+        }
+    }
+
+    /// One number for each candidate, where the call is a `choose`; zeros elsewhere.
+    fn at_choose(&self, read: impl Fn(&IssueView) -> &Vec<u32>) -> Vec<u32> {
+        match self {
+            Self::Issues(view) if view.request.is_some() => read(view).clone(),
+            _ => vec![0; self.issues().len()],
         }
     }
 
@@ -179,6 +213,37 @@ impl candidates::Host for CallState {
     fn scores(&mut self) -> wasmtime::Result<Vec<f64>> {
         self.pull(|facts| if let Facts::Issues(view) = facts { view.scores.clone() } else { Vec::new() })
     }
+
+    fn bodies(&mut self) -> wasmtime::Result<Vec<String>> {
+        let texts = match &self.facts {
+            Facts::Issues(IssueView { rows, bodies: Some(bodies), .. }) => {
+                let read = bodies.bodies(&each(rows, |row| row.issue.clone()));
+                read.map_err(|why| Stop::Unreadable(format!("the texts of issues cannot be read: {why}")))?
+            }
+            facts => vec![String::new(); facts.issues().len()],
+        };
+        self.pull(|_| texts)
+    }
+
+    fn topics(&mut self) -> wasmtime::Result<LabelTable> {
+        self.pull(|facts| label_table(facts.issues().iter().map(|row| &*row.topics)))
+    }
+
+    fn open_blockers(&mut self) -> wasmtime::Result<LabelTable> {
+        self.pull(|facts| label_table(facts.issues().iter().map(|row| &*row.open_blockers)))
+    }
+
+    fn approvals(&mut self) -> wasmtime::Result<TextColumn> {
+        self.pull(|facts| texts(facts.issues(), |row| row.approval.as_str()))
+    }
+
+    fn areas(&mut self) -> wasmtime::Result<LabelTable> {
+        self.pull(|facts| label_table(facts.issues().iter().map(|row| &*row.areas)))
+    }
+
+    fn reviewers(&mut self) -> wasmtime::Result<LabelTable> {
+        self.pull(|facts| label_table(facts.issues().iter().map(|row| &*row.reviewers)))
+    }
 }
 
 impl request::Host for CallState {
@@ -195,10 +260,62 @@ impl request::Host for CallState {
     }
 
     fn repo_claim_counts(&mut self) -> wasmtime::Result<Vec<u32>> {
-        self.pull(|facts| match facts {
-            Facts::Issues(view) if view.request.is_some() => view.repo_claim_counts.clone(),
-            _ => vec![0; facts.issues().len()],
-        })
+        self.pull(|facts| facts.at_choose(|view| &view.repo_claim_counts))
+    }
+
+    fn skills(&mut self) -> wasmtime::Result<Vec<String>> {
+        self.pull(|facts| facts.request().map_or_else(Vec::new, |request| each(&request.skills, ToString::to_string)))
+    }
+
+    fn groups(&mut self) -> wasmtime::Result<Vec<String>> {
+        self.pull(|facts| facts.request().map_or_else(Vec::new, |request| each(&request.groups, ToString::to_string)))
+    }
+
+    fn agent_review_count(&mut self) -> wasmtime::Result<u32> {
+        self.pull(|facts| facts.request().map_or(0, |request| request.review_count))
+    }
+
+    fn repo_review_counts(&mut self) -> wasmtime::Result<Vec<u32>> {
+        self.pull(|facts| facts.at_choose(|view| &view.repo_review_counts))
+    }
+
+    fn reviewer_loads(&mut self) -> wasmtime::Result<Vec<u32>> {
+        self.pull(|facts| facts.at_choose(|view| &view.reviewer_loads))
+    }
+
+    fn retry_after(&mut self, milliseconds: u64) -> wasmtime::Result<()> {
+        self.note_retry_after(milliseconds);
+        Ok(())
+    }
+}
+
+impl live_claims::Host for CallState {
+    fn count(&mut self) -> wasmtime::Result<u32> {
+        self.pull(|facts| count_of(facts.live_claims()))
+    }
+
+    fn agents(&mut self) -> wasmtime::Result<TextColumn> {
+        self.pull(|facts| texts(facts.live_claims(), |row| row.agent.as_str()))
+    }
+
+    fn repos(&mut self) -> wasmtime::Result<TextColumn> {
+        self.pull(|facts| texts(facts.live_claims(), |row| row.issue.repo.as_str()))
+    }
+
+    fn numbers(&mut self) -> wasmtime::Result<Vec<u64>> {
+        self.pull(|facts| each(facts.live_claims(), |row| row.issue.number.get()))
+    }
+
+    fn statuses(&mut self) -> wasmtime::Result<TextColumn> {
+        self.pull(|facts| texts(facts.live_claims(), |row| row.status.as_str()))
+    }
+
+    fn areas(&mut self) -> wasmtime::Result<LabelTable> {
+        self.pull(|facts| label_table(facts.live_claims().iter().map(|row| &*row.areas)))
+    }
+
+    fn claimed_at(&mut self) -> wasmtime::Result<Vec<u64>> {
+        self.pull(|facts| each(facts.live_claims(), |row| unix_ms(row.claimed_at)))
     }
 }
 
@@ -270,6 +387,30 @@ impl claims::Host for CallState {
 
     fn last_call_at(&mut self) -> wasmtime::Result<Vec<u64>> {
         self.pull(|facts| each(facts.claims(), |row| unix_ms(row.last_call_at)))
+    }
+
+    fn last_commit_at(&mut self) -> wasmtime::Result<Vec<u64>> {
+        self.pull(|facts| each(facts.claims(), |row| row.signals.last_commit_at.map_or(0, unix_ms)))
+    }
+
+    fn last_push_at(&mut self) -> wasmtime::Result<Vec<u64>> {
+        self.pull(|facts| each(facts.claims(), |row| row.signals.last_push_at.map_or(0, unix_ms)))
+    }
+
+    fn pull_states(&mut self) -> wasmtime::Result<TextColumn> {
+        self.pull(|facts| texts(facts.claims(), |row| row.signals.pull.as_str()))
+    }
+
+    fn review_states(&mut self) -> wasmtime::Result<TextColumn> {
+        self.pull(|facts| texts(facts.claims(), |row| row.signals.review.as_str()))
+    }
+
+    fn ci_states(&mut self) -> wasmtime::Result<TextColumn> {
+        self.pull(|facts| texts(facts.claims(), |row| row.signals.ci.as_str()))
+    }
+
+    fn container_states(&mut self) -> wasmtime::Result<TextColumn> {
+        self.pull(|facts| texts(facts.claims(), |row| row.signals.container.as_str()))
     }
 }
 

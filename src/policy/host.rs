@@ -10,6 +10,7 @@ use wasmtime::{Config, Engine};
 use super::cache::Cache;
 use super::check;
 use super::error::{PolicyError, PolicyRejected};
+use super::facts::BodySource;
 use super::instance::{Kind, Limits, Machine, Policy};
 use super::ranker::Ranker;
 use super::repo_filter::RepoFilter;
@@ -44,6 +45,7 @@ impl PolicySet {
 pub struct PolicyHost {
     machine: Arc<Machine>,
     cache: Cache,
+    bodies: Option<Arc<dyn BodySource>>,
 }
 
 impl fmt::Debug for PolicyHost {
@@ -63,7 +65,14 @@ impl PolicyHost {
             Engine::new(&engine_config()).map_err(|error| PolicyError::Engine { why: format!("{error:#}") })?;
         let ticker = Ticker::start(engine.clone())
             .map_err(|error| PolicyError::Engine { why: format!("no thread: {error}") })?;
-        Ok(Self { machine: Arc::new(Machine { engine, ticker }), cache: Cache::open(cache_dir) })
+        Ok(Self { machine: Arc::new(Machine { engine, ticker }), cache: Cache::open(cache_dir), bodies: None })
+    }
+
+    /// Where policies loaded from now on read the texts of issues; without it they find them empty.
+    #[must_use]
+    pub fn reading_bodies_from(mut self, bodies: Arc<dyn BodySource>) -> Self {
+        self.bodies = Some(bodies);
+        self
     }
 
     /// Loads the three policies: reads, checks, compiles, configures and tries each. Blocks for as long
@@ -76,7 +85,9 @@ impl PolicyHost {
             let stale_rule = scope.spawn(|| self.load_one(&config.stale_rule, config, base_dir, StaleRule::accept));
             let repo_filter = scope.spawn(|| self.load_one(&config.repo_filter, config, base_dir, RepoFilter::accept));
             let ranker = self.load_one(&config.ranker, config, base_dir, Ranker::accept);
-            Ok(PolicySet { ranker: ranker?, stale_rule: joined(stale_rule)?, repo_filter: joined(repo_filter)? })
+            let mut ranker = ranker?;
+            ranker.read_bodies_from(self.bodies.clone());
+            Ok(PolicySet { ranker, stale_rule: joined(stale_rule)?, repo_filter: joined(repo_filter)? })
         })
     }
 

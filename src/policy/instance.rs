@@ -218,6 +218,7 @@ impl Bounds {
         if let Some(stop) = error.downcast_ref::<Stop>() {
             return match stop {
                 Stop::Memory { bytes } => PolicyError::MemoryExceeded { call, bytes: *bytes },
+                Stop::Unreadable(why) => PolicyError::FactsUnreadable { call, why: why.clone() },
                 Stop::Budget(why) => PolicyError::BudgetExceeded { call, why: why.clone() },
                 Stop::NotOffered(function) => PolicyError::NotOffered { call, function: function.clone() },
             };

@@ -30,8 +30,9 @@ mod ticker;
 mod work_order;
 
 pub use error::{PolicyError, PolicyRejected};
+pub use facts::BodySource;
 pub use host::{PolicyHost, PolicySet};
-pub use ranker::{Choice, ChooseRequest, Ranker, Scored, Shortlisted};
+pub use ranker::{Choice, ChooseRequest, LiveWork, Ranker, Scored, Shortlisted};
 pub use repo_filter::RepoFilter;
 pub use stale_rule::{LiveClaim, StaleRule, Verdict};
 pub use work_order::WorkChoice;

@@ -11,13 +11,15 @@ use super::bindings::ranker::{RankerPolicy, RankerPolicyIndices};
 use super::bindings::work_order::exports::issuecommand::policy::work_order;
 use super::bindings::work_order::issuecommand::policy::follow_ups;
 use super::error::PolicyError;
-use super::facts::{Facts, IssueView};
+use super::facts::{BodySource, Facts, IssueView};
 use super::instance::{Answer, Function, Kind, Policy};
 use super::output::{self, TEXT_BYTES_MAX, full_or_empty, line};
 use super::sample;
 use super::state::CallState;
 use super::work_order::find as find_work_order;
-use crate::domain::{AgentId, IssueFacts, PolicyStamp, Reason, RepoName, Timestamp, from_unix_ms, unix_ms};
+use crate::domain::{
+    AgentId, ClaimStatus, IssueFacts, IssueRef, PolicyStamp, Reason, RepoName, Timestamp, from_unix_ms, unix_ms,
+};
 
 /// Rows of one `score` call. More are scored in several: it bounds what a guest needs of memory and time.
 const SCORE_ROW_COUNT_MAX: usize = 16 * 1024;
@@ -53,6 +55,10 @@ pub struct Shortlisted {
     pub score: f64,
     /// How many active claims there are in its repository.
     pub repo_claim_count: u32,
+    /// How many pull requests of claims wait for a review in its repository.
+    pub repo_review_count: u32,
+    /// How many pull requests of claims wait for the least busy of its reviewers; 0 where none is known.
+    pub reviewer_load: u32,
 }
 
 /// Who asks.
@@ -62,6 +68,43 @@ pub struct ChooseRequest {
     pub agent: AgentId,
     /// Repositories of the agent's active claims, one entry a claim.
     pub claim_repos: Vec<RepoName>,
+    /// What the agent says it can do, in lower case.
+    pub skills: Vec<String>,
+    /// The groups that it belongs to.
+    pub groups: Vec<String>,
+    /// How many pull requests of the agent wait for a review.
+    pub review_count: u32,
+    /// What is being worked on in the repositories of the short list.
+    pub live_claims: Vec<LiveWork>,
+}
+
+impl ChooseRequest {
+    /// A request of an agent of which nothing else is known.
+    pub fn of(agent: AgentId) -> Self {
+        Self {
+            agent,
+            claim_repos: Vec::new(),
+            skills: Vec::new(),
+            groups: Vec::new(),
+            review_count: 0,
+            live_claims: Vec::new(),
+        }
+    }
+}
+
+/// A live claim beside the candidates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveWork {
+    /// Who holds it.
+    pub agent: AgentId,
+    /// On what.
+    pub issue: IssueRef,
+    /// How far it is.
+    pub status: ClaimStatus,
+    /// Files and folders that it is likely to touch.
+    pub areas: Box<[Arc<str>]>,
+    /// When it was granted.
+    pub claimed_at: Timestamp,
 }
 
 /// In which order a short list is to be offered. Rows are indices into it.
@@ -71,25 +114,37 @@ pub struct Choice {
     pub order: Vec<usize>,
     /// The rows that this agent must not get now, and why.
     pub skipped: Vec<(usize, String)>,
+    /// When asking again makes sense where nothing is left, in milliseconds, if the policy says so.
+    pub retry_after_ms: Option<u64>,
+}
+
+impl Choice {
+    /// The order of `count` rows as it is.
+    pub fn keep(count: usize) -> Self {
+        Self { order: (0..count).collect(), skipped: Vec::new(), retry_after_ms: None }
+    }
 }
 
 /// The policy that orders work.
 #[derive(Debug)]
-pub struct Ranker(Policy<RankerKind>);
+pub struct Ranker {
+    policy: Policy<RankerKind>,
+    bodies: Option<Arc<dyn BodySource>>,
+}
 
 impl Ranker {
     /// Which component, with which settings.
     pub fn stamp(&self) -> &PolicyStamp {
-        &self.0.stamp
+        &self.policy.stamp
     }
 
     /// Whether it has a say in when review feedback comes.
     pub fn orders_work(&self) -> bool {
-        self.0.pre().work_order.is_some()
+        self.policy.pre().work_order.is_some()
     }
 
     pub(super) fn policy(&self) -> &Policy<RankerKind> {
-        &self.0
+        &self.policy
     }
 
     /// Scores issues from their own facts, in their order.
@@ -111,13 +166,17 @@ impl Ranker {
     pub fn choose(&self, request: &ChooseRequest, rows: &[Shortlisted], now: Timestamp) -> Result<Choice, PolicyError> {
         let view = IssueView {
             repo_claim_counts: rows.iter().map(|row| row.repo_claim_count).collect(),
+            repo_review_counts: rows.iter().map(|row| row.repo_review_count).collect(),
+            reviewer_loads: rows.iter().map(|row| row.reviewer_load).collect(),
             request: Some(request.clone()),
             ..short_view(rows)
         };
-        let choice = self.0.call(CHOOSE, Facts::Issues(view), |guest, store| {
-            guest.ranker.issuecommand_policy_ranker().call_choose(store, unix_ms(now))
+        let (choice, retry_after_ms) = self.policy.call(CHOOSE, Facts::Issues(view), |guest, store| {
+            let choice = guest.ranker.issuecommand_policy_ranker().call_choose(&mut *store, unix_ms(now))?;
+            Ok(choice.map(|choice| (choice, store.data().retry_after_ms())))
         })?;
-        checked_choice(&choice, rows.len()).map_err(|why| PolicyError::BadOutput { call: CHOOSE.name, why })
+        checked_choice(&choice, retry_after_ms, rows.len())
+            .map_err(|why| PolicyError::BadOutput { call: CHOOSE.name, why })
     }
 
     /// The terms of each row's score, in their order; they add up to it.
@@ -125,15 +184,21 @@ impl Ranker {
     /// # Errors
     /// [`PolicyError`] when the policy fails, or does not explain every row.
     pub fn explain(&self, rows: &[Shortlisted], now: Timestamp) -> Result<Vec<Vec<Reason>>, PolicyError> {
-        let reasons = self.0.call(EXPLAIN, Facts::Issues(short_view(rows)), |guest, store| {
+        let view = IssueView { bodies: self.bodies.clone(), ..short_view(rows) };
+        let reasons = self.policy.call(EXPLAIN, Facts::Issues(view), |guest, store| {
             guest.ranker.issuecommand_policy_ranker().call_explain(store, unix_ms(now))
         })?;
         checked_reasons(reasons, rows.len()).map_err(|why| PolicyError::BadOutput { call: EXPLAIN.name, why })
     }
 
+    /// Reads the texts of issues from `bodies` from now on, for a policy that asks for them.
+    pub(super) fn read_bodies_from(&mut self, bodies: Option<Arc<dyn BodySource>>) {
+        self.bodies = bodies;
+    }
+
     /// Takes a policy into service if it passes a trial on nothing and on a small sample.
     pub(super) fn accept(policy: Policy<RankerKind>) -> Result<Self, PolicyError> {
-        let ranker = Self(policy);
+        let ranker = Self { policy, bodies: None };
         let (now, request, shortlist) = (sample::now(), sample::request(), sample::shortlist());
         for issues in [Vec::new(), sample::issues()] {
             ranker.score_chunk(issues, now)?;
@@ -150,8 +215,8 @@ impl Ranker {
 
     fn score_chunk(&self, rows: Vec<Arc<IssueFacts>>, now: Timestamp) -> Result<Vec<Scored>, PolicyError> {
         let count = rows.len();
-        let view = IssueView { rows, ..IssueView::default() };
-        let scores = self.0.call(SCORE, Facts::Issues(view), |guest, store| {
+        let view = IssueView { rows, bodies: self.bodies.clone(), ..IssueView::default() };
+        let scores = self.policy.call(SCORE, Facts::Issues(view), |guest, store| {
             guest.ranker.issuecommand_policy_ranker().call_score(store, unix_ms(now))
         })?;
         checked_scores(&scores, count, now).map_err(|why| PolicyError::BadOutput { call: SCORE.name, why })
@@ -190,7 +255,7 @@ fn checked_scores(scores: &wit::Scores, count: usize, now: Timestamp) -> Result<
     Ok(scored)
 }
 
-fn checked_choice(choice: &wit::Choice, count: usize) -> Result<Choice, String> {
+fn checked_choice(choice: &wit::Choice, retry_after_ms: Option<u64>, count: usize) -> Result<Choice, String> {
     let skipped = output::exclusions("skipped", &choice.skipped, count)?;
     let mut is_skipped = vec![false; count];
     for (row, _) in &skipped {
@@ -199,7 +264,7 @@ fn checked_choice(choice: &wit::Choice, count: usize) -> Result<Choice, String> 
     let mut order = output::order("order", &choice.order, count)?;
     // A policy may well sort everything and then skip some of it: skipping wins.
     order.retain(|row| !is_skipped[*row]);
-    Ok(Choice { order, skipped })
+    Ok(Choice { order, skipped, retry_after_ms })
 }
 
 fn checked_reasons(reasons: Vec<Vec<wit::Reason>>, count: usize) -> Result<Vec<Vec<Reason>>, String> {

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use super::facts::ClaimRow;
-use super::ranker::{ChooseRequest, Shortlisted};
+use super::ranker::{ChooseRequest, LiveWork, Shortlisted};
 use crate::domain::{
-    Claim, Feedback, FeedbackKind, FollowUp, Issue, IssueFacts, IssueNumber, IssueRef, IssueState, LEASE_EPOCH_FIRST,
-    Lease, Repo, RepoName, Reservation, Timestamp, from_unix_ms,
+    Approval, CiSignal, Claim, ClaimSignals, ClaimStatus, Feedback, FeedbackKind, FollowUp, Issue, IssueFacts,
+    IssueNumber, IssueRef, IssueState, LEASE_EPOCH_FIRST, Lease, PullSignal, Repo, RepoName, Reservation, ReviewSignal,
+    Timestamp, from_unix_ms,
 };
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -60,7 +61,18 @@ fn plain_issues() -> [Issue; 4] {
 
 /// Issues to score.
 pub(super) fn issues() -> Vec<Arc<IssueFacts>> {
-    plain_issues().iter().map(|issue| Arc::new(issue.facts(|text| text.into()))).collect()
+    let facts = |issue: &Issue| {
+        let mut facts = issue.facts(|text| text.into());
+        if !issue.labels.is_empty() {
+            facts.topics = ["rust".into(), "agents".into()].into();
+            facts.open_blockers = Box::new(["acme/docs#2".into()]);
+            facts.approval = Approval::Edited;
+            facts.areas = Box::new(["src/list.rs".into(), "src/".into()]);
+            facts.reviewers = Box::new(["ann".into()]);
+        }
+        Arc::new(facts)
+    };
+    plain_issues().iter().map(facts).collect()
 }
 
 /// A short list to choose from.
@@ -69,6 +81,8 @@ pub(super) fn shortlist() -> Vec<Shortlisted> {
         facts,
         score: 10.0 - f64::from(row),
         repo_claim_count: row % 2,
+        repo_review_count: row % 3,
+        reviewer_load: row % 2,
     };
     (0..).zip(issues()).map(entry).collect()
 }
@@ -99,7 +113,21 @@ pub(super) fn follow_ups() -> Vec<Arc<FollowUp>> {
 /// An agent that asks, and holds a claim already.
 pub(super) fn request() -> ChooseRequest {
     let agent = "sample-agent".parse().expect("the sample's names are well-formed");
-    ChooseRequest { agent, claim_repos: vec![repo("acme/app")] }
+    let live = LiveWork {
+        agent: "other-agent".parse().expect("the sample's names are well-formed"),
+        issue: IssueRef::new(repo("acme/app"), IssueNumber::new(9).expect("the sample's numbers are from 1")),
+        status: ClaimStatus::InProgress,
+        areas: Box::new(["src/list.rs".into()]),
+        claimed_at: days_ago(1),
+    };
+    ChooseRequest {
+        claim_repos: vec![repo("acme/app")],
+        skills: vec!["rust".into()],
+        groups: vec!["sample".into()],
+        review_count: 1,
+        live_claims: vec![live],
+        ..ChooseRequest::of(agent)
+    }
 }
 
 /// Live claims: one of an owner just heard of, one of an owner long silent.
@@ -107,7 +135,15 @@ pub(super) fn claims() -> Vec<ClaimRow> {
     let agent = request().agent;
     let grant = |issue: &Issue, days| {
         let lease = Lease { epoch: LEASE_EPOCH_FIRST, expires_at: days_ago(days) };
-        ClaimRow::new(&Claim::grant(issue, &agent, lease, None, days_ago(days)), days_ago(days))
+        let signals = ClaimSignals {
+            last_commit_at: (days > 0).then(|| days_ago(days)),
+            last_push_at: (days > 0).then(|| days_ago(days)),
+            pull: if days > 0 { PullSignal::Open } else { PullSignal::None },
+            review: if days > 0 { ReviewSignal::ChangesRequested } else { ReviewSignal::None },
+            ci: if days > 0 { CiSignal::Failure } else { CiSignal::Unknown },
+            ..ClaimSignals::default()
+        };
+        ClaimRow::new(&Claim::grant(issue, &agent, lease, None, days_ago(days)), days_ago(days), signals)
     };
     plain_issues().iter().zip([0, 90]).map(|(issue, days)| grant(issue, days)).collect()
 }

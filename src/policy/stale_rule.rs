@@ -10,7 +10,7 @@ use super::facts::{ClaimRow, Facts};
 use super::instance::{Answer, Function, Kind, Policy};
 use super::sample;
 use super::state::CallState;
-use crate::domain::{Claim, PolicyStamp, Timestamp, unix_ms};
+use crate::domain::{Claim, ClaimSignals, PolicyStamp, Timestamp, unix_ms};
 
 /// A verdict is one byte; rows come back packed.
 const ASSESS: Function = Function { name: "assess", output_bytes_per_row: 8, waited_for: false };
@@ -22,6 +22,8 @@ pub struct LiveClaim<'a> {
     pub claim: &'a Claim,
     /// When its owner last called; any call counts.
     pub last_call_at: Timestamp,
+    /// What else is known of it.
+    pub signals: ClaimSignals,
 }
 
 /// How a claim is doing.
@@ -55,7 +57,7 @@ impl StaleRule {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        self.assess_rows(rows.iter().map(|row| ClaimRow::new(row.claim, row.last_call_at)).collect(), now)
+        self.assess_rows(rows.iter().map(|row| ClaimRow::new(row.claim, row.last_call_at, row.signals)).collect(), now)
     }
 
     /// Takes a policy into service if it passes a trial on nothing and on a small sample.

@@ -36,6 +36,8 @@ pub(super) enum Stop {
     Memory { bytes: usize },
     #[error("{0}")]
     Budget(String),
+    #[error("{0}")]
+    Unreadable(String),
     #[error("{0} is not offered")]
     NotOffered(String),
 }
@@ -50,6 +52,7 @@ pub(super) struct CallState {
     log_lines_left: u32,
     log_line_dropped_count: u32,
     last_error: Option<String>,
+    retry_after_ms: Option<u64>,
     memory_bytes: usize,
     memory_bytes_max: usize,
 }
@@ -65,6 +68,7 @@ impl CallState {
             log_lines_left: 0,
             log_line_dropped_count: 0,
             last_error: None,
+            retry_after_ms: None,
             memory_bytes: 0,
             memory_bytes_max,
         }
@@ -78,6 +82,7 @@ impl CallState {
         self.log_lines_left = LOG_LINE_COUNT_MAX;
         self.log_line_dropped_count = 0;
         self.last_error = None;
+        self.retry_after_ms = None;
         self.facts = facts;
     }
 
@@ -89,6 +94,16 @@ impl CallState {
             warn!(target: "policy", policy = %source, "dropped {count} further log lines of one call of {source}");
         }
         self.last_error.take()
+    }
+
+    /// Notes when asking again makes sense; the soonest counts.
+    pub(super) fn note_retry_after(&mut self, ms: u64) {
+        self.retry_after_ms = Some(self.retry_after_ms.map_or(ms, |known| known.min(ms)));
+    }
+
+    /// When asking again makes sense, in milliseconds, if the call under way said so.
+    pub(super) fn retry_after_ms(&self) -> Option<u64> {
+        self.retry_after_ms
     }
 
     /// The memory its instance holds, in bytes.

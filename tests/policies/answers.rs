@@ -1,7 +1,7 @@
 //! What a well-behaved policy sees and what becomes of its answers.
 
 use chrono::TimeDelta;
-use issuecommand::domain::{Actor, ClaimStatus, Step, unix_ms};
+use issuecommand::domain::{Actor, ClaimSignals, ClaimStatus, Step, unix_ms};
 use issuecommand::policy::{LiveClaim, Verdict};
 
 use crate::stage::{claim, config, later, load, misbehaving, repo, request, rows, shortlist};
@@ -82,7 +82,8 @@ fn a_stale_rule_judges_each_claim() {
     let (fresh, gone) = (claim("a1"), claim("gone"));
     let days_ago = |days| later() - TimeDelta::days(days);
     let live = [(&fresh, 0), (&fresh, 2), (&submitted, 9), (&gone, 9)];
-    let live = live.map(|(claim, days)| LiveClaim { claim, last_call_at: days_ago(days) });
+    let live =
+        live.map(|(claim, days)| LiveClaim { claim, last_call_at: days_ago(days), signals: ClaimSignals::default() });
     let verdicts = set.stale_rule.assess(&live, later()).unwrap();
     assert_eq!(verdicts, [Verdict::Healthy, Verdict::Stale, Verdict::Waiting, Verdict::Release]);
     assert!(set.stale_rule.assess(&[], later()).unwrap().is_empty());

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use issuecommand::domain::ClaimSignals;
 use issuecommand::policy::{LiveClaim, PolicyError, PolicySet};
 
 use crate::stage::{claim, later, misbehaving, repo, request, rows, shortlist};
@@ -147,7 +148,7 @@ fn explanations_are_complete_and_finite() {
 #[test]
 fn a_stale_rule_judges_all_or_none() {
     let claim = claim("a1");
-    let live = [LiveClaim { claim: &claim, last_call_at: later() }; 2];
+    let live = [LiveClaim { claim: &claim, last_call_at: later(), signals: ClaimSignals::default() }; 2];
     for (what, words) in [("short", "1 verdicts for 2 claims"), ("panic", "bees"), ("loop", "500 ms")] {
         let set = misbehaving("assess", what);
         assert_says(&set.stale_rule.assess(&live, later()).unwrap_err(), &["`assess`", words]);

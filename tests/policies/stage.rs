@@ -114,13 +114,13 @@ pub fn rows(count: u32) -> Vec<Arc<IssueFacts>> {
 pub fn shortlist(count: u32) -> Vec<Shortlisted> {
     let entry = |facts: Arc<IssueFacts>| {
         let score = f64::from(facts.comment_count);
-        Shortlisted { facts, score, repo_claim_count: 7 }
+        Shortlisted { facts, score, repo_claim_count: 7, repo_review_count: 5, reviewer_load: 3 }
     };
     rows(count).into_iter().map(entry).collect()
 }
 
 pub fn request() -> ChooseRequest {
-    ChooseRequest { agent: "a1".parse().unwrap(), claim_repos: vec!["acme/app".parse().unwrap()] }
+    ChooseRequest { claim_repos: vec!["acme/app".parse().unwrap()], ..ChooseRequest::of("a1".parse().unwrap()) }
 }
 
 pub fn claim(agent: &str) -> Claim {

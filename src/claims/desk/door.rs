@@ -24,7 +24,7 @@ impl Desk {
     ) -> Choice {
         let ask = || policies.set.ranker.choose(request, rows, now);
         self.at_the_door(policies, CHOOSE, &policies.choose_failures, "the order by score stands", ask)
-            .unwrap_or_else(|| Choice { order: (0..rows.len()).collect(), skipped: Vec::new() })
+            .unwrap_or_else(|| Choice::keep(rows.len()))
     }
 
     /// Asks the ranker when the review feedback on offer comes. When it fails, or failed too often, or has

@@ -1,10 +1,12 @@
 //! The snapshot that the in-memory index is rebuilt from.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, Result, Row};
 
 use super::columns::{ISSUE, Interner, issue_number, issue_ref, parsed, text, time};
 use super::{claims, events, follow_ups, repos};
-use crate::domain::{IssueFacts, IssueRef};
+use crate::domain::{Approval, IssueFacts, IssueRef};
 use crate::store::{ClaimFilter, FollowUpFilter, Snapshot};
 
 const ISSUES_WHERE: &str = "FROM issues WHERE open = 1 ORDER BY repo, number";
@@ -61,5 +63,10 @@ fn facts(row: &Row<'_>, interner: &mut Interner) -> Result<IssueFacts> {
         reaction_count: row.get(10)?,
         created_at: time(row, 11)?,
         updated_at: time(row, 12)?,
+        topics: Arc::default(),
+        open_blockers: Box::default(),
+        approval: Approval::None,
+        areas: Box::default(),
+        reviewers: Box::default(),
     })
 }
