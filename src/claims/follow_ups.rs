@@ -5,12 +5,13 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tracing::info;
 
+use super::asking::chooser;
 use super::desk::InForce;
 use super::{ClaimManager, ManagerError, NextOutcome, NextRequest};
 use crate::domain::{
     AgentId, FeedbackKind, FollowUp, FollowUpRefusal, FollowUpStatus, FollowUpStep, Mover, Timestamp, WorkItemId,
 };
-use crate::policy::{ChooseRequest, WorkChoice};
+use crate::policy::WorkChoice;
 use crate::store::{FollowUpChange, FollowUpFilter, FollowUpMoved, FollowUpTake, FollowUpTaken, StoreError, Wanted};
 
 /// Follow-ups that the store tries at a time. Ours: a crowd that asks at once finds enough.
@@ -151,8 +152,7 @@ impl ClaimManager {
             let board = self.index.board.read();
             let mut rows = board.shelf.offers(&request.agent, request.repo.as_ref(), now);
             rows.retain(|item| board.exclusion(&item.repo).is_none());
-            let claim_repos = board.claim_repos(&request.agent);
-            (rows, ChooseRequest { claim_repos, ..ChooseRequest::of(request.agent.clone()) })
+            (rows, chooser(&board, request))
         };
         if rows.is_empty() {
             return (Vec::new(), Vec::new());

@@ -7,6 +7,7 @@
 //! how it is doing in `health.rs`.
 
 mod absent;
+mod asking;
 mod board;
 mod desk;
 mod feed;
@@ -23,6 +24,7 @@ mod order;
 mod plan;
 mod presence;
 mod pulls;
+mod reasons;
 mod requests;
 mod service;
 mod shelf;

@@ -4,11 +4,13 @@ use std::collections::HashSet;
 
 use parking_lot::Mutex;
 
+use super::asking::chooser;
 use super::desk::InForce;
 use super::order::{OrderKey, Question, Slot};
+use super::reasons::explained_rows;
 use super::{ClaimManager, ManagerError, NextOutcome, NextRequest};
-use crate::domain::{AgentId, Decision, DecisionId, DecisionRow, Empty, IssueRef, RepoName, Timestamp};
-use crate::policy::{Choice, ChooseRequest, Shortlisted};
+use crate::domain::{Decision, DecisionRow, Empty, IssueRef, RepoName, Timestamp};
+use crate::policy::Choice;
 use crate::store::{ClaimWish, Granted, InsertOutcome, Wanted};
 
 /// Candidates that a ranker chooses from, and the store tries, at a time.
@@ -19,8 +21,6 @@ const PAGE_COUNT_MAX: usize = 8_192;
 const PAGE_GROWTH: usize = 8;
 /// Times a request starts over because others were faster on a whole short list.
 const ROUND_COUNT_MAX: usize = 8;
-/// Rows of a decision whose reasons are recorded: the pick and what came right behind it.
-const EXPLAINED_COUNT: usize = 3;
 
 /// The outcome of asking the policies, before the store has decided.
 struct Pick {
@@ -110,8 +110,8 @@ impl ClaimManager {
                     // What is on offer to others now may yet be refused to them.
                     page = board.shortlist(&question, after, page_count, |_| false);
                 }
-                let claim_repos = board.claim_repos(&request.agent);
-                (page, ChooseRequest { claim_repos, ..ChooseRequest::of(request.agent.clone()) })
+                let chooser = chooser(&board, request);
+                (page, chooser)
             };
             let choice = match page.rows.is_empty() {
                 true => Choice::keep(0),
@@ -134,53 +134,14 @@ impl ClaimManager {
         }
         pick
     }
-
-    /// Records what the ranker saw and said. One that cannot explain itself leaves the scores.
-    fn decision_on(&self, policies: &InForce, agent: &AgentId, ordered: &[Shortlisted], now: Timestamp) -> Decision {
-        let explained = &ordered[..ordered.len().min(EXPLAINED_COUNT)];
-        let mut reasons = self.desk.explain(policies, explained, now).into_iter();
-        let row = |shortlisted: &Shortlisted| DecisionRow {
-            repo: shortlisted.facts.issue.repo.clone(),
-            number: shortlisted.facts.issue.number,
-            score: shortlisted.score,
-            passed_over: None,
-            reasons: reasons.next().unwrap_or_default(),
-        };
-        Decision {
-            decision_id: DecisionId::fresh(),
-            agent_id: agent.clone(),
-            decided_at: now,
-            ranker: policies.set.ranker.stamp().clone(),
-            considered: ordered.iter().map(row).collect(),
-            chosen: None,
-        }
-    }
-
-    fn why_nothing(&self, request: &NextRequest, passed_over: Vec<String>) -> Empty {
-        let mut empty = self.index.board.read().tally(&question(request));
-        empty.is_reading = !self.status.has_synced();
-        for reason in passed_over {
-            empty.skipped += 1;
-            match empty.skip_reasons.iter_mut().find(|(known, _)| *known == reason) {
-                Some((_, count)) => *count += 1,
-                None => empty.skip_reasons.insert(0, (reason, 1)),
-            }
-        }
-        empty
-    }
 }
 
-fn question(request: &NextRequest) -> Question<'_> {
+pub(super) fn question(request: &NextRequest) -> Question<'_> {
     Question {
         repo: request.repo.as_ref().map(RepoName::as_str),
         label: request.label.as_deref(),
         milestone: request.milestone.as_deref(),
     }
-}
-
-/// The rows of a decision whose reasons were asked for.
-fn explained_rows(decision: Option<&Decision>) -> Vec<DecisionRow> {
-    decision.map(|decision| decision.considered.iter().take(EXPLAINED_COUNT).cloned().collect()).unwrap_or_default()
 }
 
 /// Marks an issue as on offer for as long as it lives.
