@@ -25,6 +25,7 @@ mod plan;
 mod presence;
 mod pulls;
 mod reasons;
+pub(crate) mod rehearsal;
 mod requests;
 mod service;
 mod shelf;
