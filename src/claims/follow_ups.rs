@@ -152,7 +152,7 @@ impl ClaimManager {
             let board = self.index.board.read();
             let mut rows = board.shelf.offers(&request.agent, request.repo.as_ref(), now);
             rows.retain(|item| board.exclusion(&item.repo).is_none());
-            (rows, chooser(&board, request))
+            (rows, chooser(&board, &self.groups.load().of(&request.agent), request, &[]))
         };
         if rows.is_empty() {
             return (Vec::new(), Vec::new());

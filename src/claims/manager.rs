@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use chrono::TimeDelta;
 use parking_lot::Mutex;
 
@@ -12,7 +13,7 @@ use super::index::Index;
 use super::order::Slot;
 use super::presence::Presence;
 use super::truth::Verdict;
-use super::{ClaimOutcome, ClaimRequest, IssueDetails, ManagerError, RepoEntry, UpdateOutcome, UpdateRequest};
+use super::{ClaimOutcome, ClaimRequest, Groups, IssueDetails, ManagerError, RepoEntry, UpdateOutcome, UpdateRequest};
 use crate::config::LiveConfig;
 use crate::domain::{
     Actor, AgentId, Claim, Clock, Decision, DecisionId, EventSeq, Issue, IssueRef, IssueState, RepoName, Step,
@@ -32,6 +33,8 @@ pub struct ClaimManager {
     pub(super) desk: Arc<Desk>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) config: LiveConfig,
+    /// The groups of agents, by the configuration in force.
+    pub(super) groups: ArcSwap<Groups>,
     pub(super) presence: Presence,
     pub(super) status: super::health::Status,
     /// Issues at the head of a short list that is with the store now: others are offered the next

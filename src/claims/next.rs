@@ -28,6 +28,8 @@ struct Pick {
     decision: Option<Decision>,
     first: Option<Slot>,
     passed_over: Vec<String>,
+    /// When asking again makes sense, in milliseconds, if the ranker said so.
+    retry_after_ms: Option<u64>,
 }
 
 impl ClaimManager {
@@ -54,7 +56,7 @@ impl ClaimManager {
             let now = self.clock.now();
             let pick = self.pick(policies, request, now);
             if pick.candidates.is_empty() && request.request_id.is_none() {
-                return Ok(NextOutcome::Nothing(self.why_nothing(request, pick.passed_over)));
+                return Ok(NextOutcome::Nothing(self.why_nothing(request, pick.passed_over, pick.retry_after_ms)));
             }
             let nothing_left = pick.candidates.is_empty();
             let offer = Offer::new(&self.offered, pick.first);
@@ -84,21 +86,23 @@ impl ClaimManager {
                     return Ok(NextOutcome::Granted { claim, issue, idempotent: true, why: None });
                 }
                 InsertOutcome::NoneFree if nothing_left => {
-                    return Ok(NextOutcome::Nothing(self.why_nothing(request, pick.passed_over)));
+                    return Ok(NextOutcome::Nothing(self.why_nothing(request, pick.passed_over, pick.retry_after_ms)));
                 }
                 // The follow-up is to be had where the request got it.
                 InsertOutcome::RequestGotFollowUp => return Ok(NextOutcome::Nothing(Empty::default())),
                 InsertOutcome::HeldBy(_) | InsertOutcome::NotOpen | InsertOutcome::NoneFree => {}
             }
         }
-        Ok(NextOutcome::Nothing(self.why_nothing(request, Vec::new())))
+        Ok(NextOutcome::Nothing(self.why_nothing(request, Vec::new(), None)))
     }
 
     /// Asks the board for the best candidates and the ranker for its last word on them. Pages on, to the
     /// end, while the ranker passes over everything it sees: work further down is never hidden.
     fn pick(&self, policies: &InForce, request: &NextRequest, now: Timestamp) -> Pick {
         let question = question(request);
-        let mut pick = Pick { candidates: Vec::new(), decision: None, first: None, passed_over: Vec::new() };
+        let groups = self.groups.load().of(&request.agent);
+        let mut pick =
+            Pick { candidates: Vec::new(), decision: None, first: None, passed_over: Vec::new(), retry_after_ms: None };
         let mut after: Option<OrderKey> = None;
         let mut page_count = SHORTLIST_COUNT;
         loop {
@@ -110,7 +114,7 @@ impl ClaimManager {
                     // What is on offer to others now may yet be refused to them.
                     page = board.shortlist(&question, after, page_count, |_| false);
                 }
-                let chooser = chooser(&board, request);
+                let chooser = chooser(&board, &groups, request, &page.rows);
                 (page, chooser)
             };
             let choice = match page.rows.is_empty() {
@@ -125,6 +129,8 @@ impl ClaimManager {
                 pick.decision = Some(self.decision_on(policies, &request.agent, &ordered, now));
                 break;
             }
+            // The soonest of all pages counts.
+            pick.retry_after_ms = pick.retry_after_ms.into_iter().chain(choice.retry_after_ms).min();
             pick.passed_over.extend(choice.skipped.into_iter().map(|(_, reason)| reason));
             after = page.next;
             if after.is_none() {

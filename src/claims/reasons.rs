@@ -9,6 +9,9 @@ use crate::policy::Shortlisted;
 /// Rows of a decision whose reasons are recorded: the pick and what came right behind it.
 const EXPLAINED_COUNT: usize = 3;
 
+/// Longest time to ask again that an agent is told, in seconds: a day. More than that nobody plans.
+const RETRY_AFTER_SECONDS_MAX: u64 = 24 * 3600;
+
 impl ClaimManager {
     /// Records what the ranker saw and said. One that cannot explain itself leaves the scores.
     pub(super) fn decision_on(
@@ -37,9 +40,16 @@ impl ClaimManager {
         }
     }
 
-    pub(super) fn why_nothing(&self, request: &NextRequest, passed_over: Vec<String>) -> Empty {
+    /// Why there is nothing, with the ranker's reasons at the door, and when it says that asking again makes sense.
+    pub(super) fn why_nothing(
+        &self,
+        request: &NextRequest,
+        passed_over: Vec<String>,
+        retry_after_ms: Option<u64>,
+    ) -> Empty {
         let mut empty = self.index.board.read().tally(&question(request));
         empty.is_reading = !self.status.has_synced();
+        empty.retry_after_seconds = retry_after_ms.map(|ms| ms.div_ceil(1000).clamp(1, RETRY_AFTER_SECONDS_MAX));
         for reason in passed_over {
             empty.skipped += 1;
             match empty.skip_reasons.iter_mut().find(|(known, _)| *known == reason) {

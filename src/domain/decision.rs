@@ -95,6 +95,9 @@ pub struct Empty {
     /// No sync has finished yet, so that no open issue may mean that none is known yet.
     #[serde(skip)]
     pub is_reading: bool,
+    /// When asking again makes sense, in seconds, where the policy says so. Stands beside the counts in answers.
+    #[serde(skip)]
+    pub retry_after_seconds: Option<u64>,
     /// Open issues within the request.
     pub open: usize,
     /// Of these, held by an agent.
