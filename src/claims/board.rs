@@ -4,11 +4,13 @@
 //! The board never decides a claim. It says what to try, in which order; the store decides.
 
 mod claims;
+mod known;
 mod waiting;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use self::known::Known;
 use super::order::{Order, OrderKey, Question, Slot, Standing, answers};
 use super::shelf::Shelf;
 use crate::domain::{AgentId, Claim, ClaimId, ClaimStatus, Empty, IssueFacts, IssueRef, Repo, RepoName, Timestamp};
@@ -28,7 +30,7 @@ const NOT_JUDGED_YET: &str = "the repository filter has not seen it yet";
 /// One open issue.
 #[derive(Debug)]
 pub(super) struct Row {
-    pub(super) facts: Arc<IssueFacts>,
+    pub(super) facts: Known,
     pub(super) score: Option<Scored>,
     /// Where the order has it now.
     pub(super) standing: Standing,
@@ -50,6 +52,8 @@ pub(super) struct RepoRow {
 pub(super) struct Shortlist {
     pub(super) rows: Vec<Shortlisted>,
     pub(super) slots: Vec<Slot>,
+    /// Of each row, which state of its facts this is, and when it was scored.
+    pub(super) seen: Vec<(Known, Option<Timestamp>)>,
     /// Where the next page begins; `None` at the end.
     pub(super) next: Option<OrderKey>,
 }
@@ -138,8 +142,9 @@ impl Board {
                 continue;
             }
             page.slots.push(place.slot());
+            page.seen.push((row.facts.clone(), row.score.as_ref().and_then(|scored| scored.scored_at)));
             page.rows.push(Shortlisted {
-                facts: Arc::clone(&row.facts),
+                facts: row.facts.shared(),
                 score: row.score.as_ref().map_or(0.0, |scored| scored.value),
                 repo_claim_count: self.repos.get(&row.facts.issue.repo).map_or(0, |repo| repo.claim_count),
                 repo_review_count: 0,
@@ -230,12 +235,16 @@ impl Board {
     /// A new or changed issue. A changed one keeps its old score, and so stays on offer, until it has its new one.
     fn set_issue(&mut self, facts: IssueFacts) {
         let issue = facts.issue.clone();
-        let facts = Arc::new(facts);
+        let facts = Known::new(Arc::new(facts));
         let slot = match self.by_issue.get(&issue) {
             Some(&slot) => {
                 if let Some(row) = self.rows[slot as usize].as_mut() {
                     self.order.remove(&row.facts, &row.standing);
                     row.facts = facts;
+                    if let Some(score) = &mut row.score {
+                        // It was given to the facts before.
+                        score.scored_at = None;
+                    }
                     row.standing = Standing::Unscored;
                     self.order.insert(&row.facts, &row.standing);
                 }

@@ -8,6 +8,7 @@ use super::asking::chooser;
 use super::desk::InForce;
 use super::order::{OrderKey, Question, Slot};
 use super::reasons::explained_rows;
+use super::recording::{EXPLAINED_COUNT, Recording};
 use super::{ClaimManager, ManagerError, NextOutcome, NextRequest};
 use crate::domain::{Decision, DecisionRow, Empty, IssueRef, RepoName, Timestamp};
 use crate::policy::Choice;
@@ -28,6 +29,8 @@ struct Pick {
     decision: Option<Decision>,
     first: Option<Slot>,
     passed_over: Vec<String>,
+    /// What the ranker saw and said, where it was asked and nothing was left.
+    recording: Option<Recording>,
 }
 
 impl ClaimManager {
@@ -98,11 +101,13 @@ impl ClaimManager {
     /// end, while the ranker passes over everything it sees: work further down is never hidden.
     fn pick(&self, policies: &InForce, request: &NextRequest, now: Timestamp) -> Pick {
         let question = question(request);
-        let mut pick = Pick { candidates: Vec::new(), decision: None, first: None, passed_over: Vec::new() };
+        let mut pick =
+            Pick { candidates: Vec::new(), decision: None, first: None, passed_over: Vec::new(), recording: None };
+        let mut recording = Recording::begin(policies, request, now);
         let mut after: Option<OrderKey> = None;
         let mut page_count = SHORTLIST_COUNT;
         loop {
-            let (page, chooser) = {
+            let (page, chooser, is_own) = {
                 let board = self.index.board.read();
                 let offered = self.offered.lock().clone();
                 let mut page = board.shortlist(&question, after, page_count, |slot| offered.contains(&slot));
@@ -110,20 +115,24 @@ impl ClaimManager {
                     // What is on offer to others now may yet be refused to them.
                     page = board.shortlist(&question, after, page_count, |_| false);
                 }
-                let chooser = chooser(&board, request);
-                (page, chooser)
+                // A set comes in force under this lock: the scores are this one's, or those of the next.
+                (page, chooser(&board, request), self.desk.is_in_force(policies))
             };
-            let choice = match page.rows.is_empty() {
-                true => Choice::keep(0),
+            let word = match page.rows.is_empty() {
+                true => None,
                 false => self.desk.choose(policies, &chooser, &page.rows, now),
             };
+            recording.take_down(&chooser, &page, word.as_ref(), is_own);
+            let choice = word.unwrap_or_else(|| Choice::keep(page.rows.len()));
             if let Some(&first) = choice.order.first() {
                 pick.first = Some(page.slots[first]);
                 let best = choice.order.iter().take(SHORTLIST_COUNT);
-                let ordered: Vec<_> = best.map(|&row| page.rows[row].clone()).collect();
-                pick.candidates = ordered.iter().map(|row| row.facts.issue.clone()).collect();
-                pick.decision = Some(self.decision_on(policies, &request.agent, &ordered, now));
-                break;
+                pick.candidates = best.map(|&row| page.rows[row].facts.issue.clone()).collect();
+                let explained = choice.order.iter().take(EXPLAINED_COUNT);
+                let explained: Vec<_> = explained.map(|&row| page.rows[row].clone()).collect();
+                recording.explained(self.desk.explain(policies, &explained, now));
+                pick.decision = Some(recording.of_pick());
+                return pick;
             }
             pick.passed_over.extend(choice.skipped.into_iter().map(|(_, reason)| reason));
             after = page.next;
@@ -132,6 +141,7 @@ impl ClaimManager {
             }
             page_count = (page_count * PAGE_GROWTH).min(PAGE_COUNT_MAX);
         }
+        pick.recording = Some(recording);
         pick
     }
 }

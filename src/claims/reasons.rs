@@ -1,42 +1,11 @@
-//! What is told and recorded of a pick: the decision, and why there was nothing.
+//! Why there was nothing, and why this: what an agent is told of a pick.
 
-use super::desk::InForce;
 use super::next::question;
+use super::recording::EXPLAINED_COUNT;
 use super::{ClaimManager, NextRequest};
-use crate::domain::{AgentId, Decision, DecisionId, DecisionRow, Empty, Timestamp};
-use crate::policy::Shortlisted;
-
-/// Rows of a decision whose reasons are recorded: the pick and what came right behind it.
-const EXPLAINED_COUNT: usize = 3;
+use crate::domain::{Decision, DecisionRow, Empty};
 
 impl ClaimManager {
-    /// Records what the ranker saw and said. One that cannot explain itself leaves the scores.
-    pub(super) fn decision_on(
-        &self,
-        policies: &InForce,
-        agent: &AgentId,
-        ordered: &[Shortlisted],
-        now: Timestamp,
-    ) -> Decision {
-        let explained = &ordered[..ordered.len().min(EXPLAINED_COUNT)];
-        let mut reasons = self.desk.explain(policies, explained, now).into_iter();
-        let row = |shortlisted: &Shortlisted| DecisionRow {
-            repo: shortlisted.facts.issue.repo.clone(),
-            number: shortlisted.facts.issue.number,
-            score: shortlisted.score,
-            passed_over: None,
-            reasons: reasons.next().unwrap_or_default(),
-        };
-        Decision {
-            decision_id: DecisionId::fresh(),
-            agent_id: agent.clone(),
-            decided_at: now,
-            ranker: policies.set.ranker.stamp().clone(),
-            considered: ordered.iter().map(row).collect(),
-            chosen: None,
-        }
-    }
-
     pub(super) fn why_nothing(&self, request: &NextRequest, passed_over: Vec<String>) -> Empty {
         let mut empty = self.index.board.read().tally(&question(request));
         empty.is_reading = !self.status.has_synced();

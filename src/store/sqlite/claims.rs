@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::columns::{json, ms, number, to_json};
+use super::decisions;
 use super::events;
 use super::follow_ups;
 use super::issues;
@@ -107,8 +108,9 @@ fn try_grant(txn: &mut WriteTxn<'_>, wish: &ClaimWish, issue: Issue, last_epoch:
     txn.connection.prepare_cached(EPOCH_SET)?.execute(params![repo, issue_number, epoch])?;
     if let Some(decision) = &wish.decision {
         let mut decision = decision.clone();
-        decision.chose(&claim.issue_ref());
-        events::decision_insert(txn.connection, &decision, claim.claim_id)?;
+        let issue = claim.issue_ref();
+        decision.chose(&issue);
+        decisions::insert(txn, &decision, Some((claim.claim_id, &issue)))?;
     }
     announce(txn, &claim, Some(EventKind::ClaimCreated), wish.now)?;
     Ok(Some(Box::new(Granted { claim, issue: Some(issue) })))
