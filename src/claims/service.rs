@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -13,7 +14,7 @@ use super::desk::{ANNOUNCEMENT_COUNT_MAX, Desk};
 use super::health::Status;
 use super::index::Index;
 use super::presence::Presence;
-use super::{ClaimManager, Reload};
+use super::{ClaimManager, Groups, Reload};
 use crate::config::{Config, LiveConfig, Replaced};
 use crate::domain::{Clock, EventDraft, RepoName};
 use crate::github::IssueSource;
@@ -70,7 +71,7 @@ impl ClaimManager {
         let tokens = store.token_list().await?;
         let presence = Presence::load(std::mem::take(&mut snapshot.last_calls));
         let (sender, announcements) = mpsc::channel(ANNOUNCEMENT_COUNT_MAX);
-        let policies = config.current().effective_policies();
+        let (policies, groups) = (config.current().effective_policies(), Groups::new(&config.current().agent_groups));
         let (filled, desk_clock, dir) = (Arc::clone(&index), Arc::clone(&clock), base_dir.clone());
         let desk = tokio::task::spawn_blocking(move || {
             filled.fill(snapshot, tokens);
@@ -81,7 +82,7 @@ impl ClaimManager {
         let sync = Sync::new(Arc::clone(&source), Arc::clone(&store), Arc::clone(&clock));
         let status = Status::new(clock.now());
         let offered = Default::default();
-        let (absent, links, swept, sync_wished) = Default::default();
+        let (nothings, absent, links, swept, sync_wished) = Default::default();
         let manager = Arc::new(Self {
             store,
             source,
@@ -89,9 +90,11 @@ impl ClaimManager {
             desk,
             clock,
             config,
+            groups: ArcSwap::from_pointee(groups),
             presence,
             status,
             offered,
+            nothings,
             absent,
             links,
             swept,
@@ -226,6 +229,7 @@ impl ClaimManager {
     /// [`PolicyRejected`]; everything in force stays.
     pub async fn apply_config(&self, config: Config, base_dir: &Path) -> Result<(Reload, Replaced), PolicyRejected> {
         let reload = self.desk.reload(config.effective_policies(), base_dir).await?;
+        self.groups.store(Arc::new(Groups::new(&config.agent_groups)));
         Ok((reload, self.config.replace(config)))
     }
 

@@ -2,6 +2,7 @@
 
 mod follow_ups;
 mod github;
+mod groups;
 mod policies;
 
 use std::net::IpAddr;
@@ -14,6 +15,7 @@ use super::{McpConfig, Secret, partial};
 
 pub use follow_ups::{FollowUpConfig, FollowUpPulls, OnClosedPull, OnPush};
 pub use github::{GithubAppConfig, GithubConfig, SyncConfig, WebhookConfig};
+pub use groups::AgentGroupsConfig;
 pub use policies::{
     BUILTIN_PREFIX, BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE, PoliciesConfig, PolicyConfig,
 };
@@ -42,6 +44,8 @@ pub struct Config {
     pub mcp: McpConfig,
     /// `[log]`
     pub log: LogConfig,
+    /// `[agent_groups]`
+    pub agent_groups: AgentGroupsConfig,
     /// `[policies]`
     pub policies: PoliciesConfig,
 }

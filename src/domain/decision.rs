@@ -144,6 +144,9 @@ pub struct Empty {
     /// No sync has finished yet, so that no open issue may mean that none is known yet.
     #[serde(skip)]
     pub is_reading: bool,
+    /// When asking again makes sense, in seconds, where the policy says so. Stands beside the counts in answers.
+    #[serde(skip)]
+    pub retry_after_seconds: Option<u64>,
     /// Open issues within the request.
     pub open: usize,
     /// Of these, held by an agent.
@@ -154,6 +157,15 @@ pub struct Empty {
     pub finished: usize,
     /// Of these, in a repository that the filter does not admit.
     pub not_admitted: usize,
+    /// Of these, not scored by the policy yet.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unscored: usize,
+    /// Open issues whatever was asked for, where none is open as asked for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub in_all: usize,
+    /// Whether there were issues to be had, and others were faster each time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_raced: bool,
     /// The policy's reasons for skipping, most frequent first; bounded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skip_reasons: Vec<(String, usize)>,
@@ -192,12 +204,19 @@ impl fmt::Display for Empty {
         if self.is_reading && self.open == 0 {
             return f.write_str("the first sync is still reading");
         }
+        if self.was_raced {
+            f.write_str("others were faster, ask again: ")?;
+        }
         write!(f, "{} open", self.open)?;
+        if self.in_all > 0 {
+            write!(f, " as asked for, {} in all", self.in_all)?;
+        }
         let parts = [
             (self.claimed, "claimed"),
             (self.skipped, "skipped by policy"),
             (self.finished, "finished here"),
             (self.not_admitted, "in repositories not allowed"),
+            (self.unscored, "not scored yet"),
         ];
         for (count, what) in parts.into_iter().filter(|(count, _)| *count > 0) {
             write!(f, ", {count} {what}")?;
@@ -245,6 +264,10 @@ mod tests {
         assert_eq!(Empty::default().to_string(), "0 open");
         let early = Empty { is_reading: true, ..Empty::default() };
         assert_eq!(early.to_string(), "the first sync is still reading");
+        let narrowed = Empty { in_all: 12, ..Empty::default() };
+        assert_eq!(narrowed.to_string(), "0 open as asked for, 12 in all");
+        let raced = Empty { was_raced: true, open: 9, claimed: 7, unscored: 2, ..Empty::default() };
+        assert_eq!(raced.to_string(), "others were faster, ask again: 9 open, 7 claimed, 2 not scored yet");
         assert_eq!(Empty { is_reading: true, ..empty.clone() }.to_string(), empty.to_string());
         assert_eq!(serde_json::to_value(early).unwrap(), serde_json::to_value(Empty::default()).unwrap());
     }

@@ -15,6 +15,7 @@ mod pull;
 mod repo;
 mod schemas;
 mod signals;
+mod skills;
 mod time;
 mod token;
 
@@ -38,6 +39,7 @@ pub use names::{
 pub use pull::{Feedback, FeedbackKind, Merged, PullRequest, PullState};
 pub use repo::Repo;
 pub use signals::{CiSignal, ClaimSignals, ContainerSignal, PullSignal, ReviewSignal};
+pub use skills::{Skill, Skills};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp, from_unix_ms, unix_ms};
 pub(crate) use token::looks_like_token;
 pub use token::{AccessScope, AccessToken, TokenEnd, TokenHash, TokenSecret};

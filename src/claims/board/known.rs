@@ -14,8 +14,8 @@ pub(in crate::claims) struct Known {
 }
 
 impl Known {
-    pub(in crate::claims) fn new(facts: Arc<IssueFacts>) -> Self {
-        Self { facts, version: Arc::default() }
+    pub(in crate::claims) fn new(facts: IssueFacts) -> Self {
+        Self { facts: Arc::new(facts), version: Arc::default() }
     }
 
     /// The facts, shared.

@@ -3,18 +3,18 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Result, params};
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
-use super::columns::{json, number, to_json};
+use super::columns::{issue_ref, json, number, to_json};
 use super::history::limit;
 use super::writer::WriteTxn;
-use crate::domain::{ClaimId, Decision, DecisionId, FactsVersion, IssueRef, IssueSnapshot};
-use crate::store::DecisionFilter;
+use crate::domain::{AgentId, ClaimId, Decision, DecisionId, FactsVersion, IssueRef, IssueSnapshot};
+use crate::store::{DecisionFilter, StoreError};
 
 pub(super) const INSERT: &str =
     "INSERT INTO decisions (decision_id, claim_id, agent_id, repo, number, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-pub(super) const GET: &str = "SELECT record FROM decisions WHERE decision_id = ?1";
+pub(super) const GET: &str = "SELECT record, repo, number FROM decisions WHERE decision_id = ?1";
 pub(super) const VERSION_KEEP: &str = "INSERT INTO issue_versions (version, last_seq, record, body) \
      VALUES (?1, ?2, ?3, coalesce((SELECT body FROM issue_bodies WHERE repo = ?4 AND number = ?5), '')) \
      ON CONFLICT (version) DO UPDATE SET last_seq = excluded.last_seq";
@@ -41,42 +41,71 @@ impl Versions {
     }
 
     /// Keeps every state that the decision `seq` refers to.
-    fn keep(&mut self, connection: &Connection, decision: &Decision, seq: i64) -> Result<()> {
+    fn keep(&mut self, connection: &Connection, seen: &[(FactsVersion, Arc<IssueSnapshot>)], seq: i64) -> Result<()> {
         self.decision_count += 1;
         if self.decision_count > ERA_COUNT {
             self.forget();
         }
-        for seen in decision.considered.iter().filter_map(|row| row.seen.as_ref()) {
-            let Some(snapshot) = seen.snapshot.as_ref().filter(|_| !self.known.contains(&seen.facts)) else { continue };
+        for (version, snapshot) in seen {
+            if self.known.contains(version) {
+                continue;
+            }
             let issue = &snapshot.facts.issue;
             let record = to_json(&*snapshot.facts)?;
-            let row = params![seen.facts.as_str(), seq, record, issue.repo.as_str(), number(issue.number)];
+            let row = params![version.as_str(), seq, record, issue.repo.as_str(), number(issue.number)];
             connection.prepare_cached(VERSION_KEEP)?.execute(row)?;
-            self.known.insert(seen.facts.clone());
+            self.known.insert(version.clone());
         }
         Ok(())
     }
 }
 
+/// A decision in the form in which it is written, made before it comes to the writer: there everybody waits.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) decision_id: DecisionId,
+    agent_id: AgentId,
+    record: String,
+    seen: Vec<(FactsVersion, Arc<IssueSnapshot>)>,
+}
+
+impl Prepared {
+    pub(super) fn of(decision: &Decision) -> std::result::Result<Self, StoreError> {
+        let record = to_json(decision).map_err(|source| StoreError::failed("write a decision", source))?;
+        let seen = decision.considered.iter().filter_map(|row| row.seen.as_ref());
+        let seen = seen.filter_map(|seen| Some((seen.facts.clone(), Arc::clone(seen.snapshot.as_ref()?)))).collect();
+        Ok(Self { decision_id: decision.decision_id, agent_id: decision.agent_id.clone(), record, seen })
+    }
+}
+
 /// Keeps the decision that gave out `issue` as `claim_id`; or, without them, that there was nothing.
-pub(super) fn insert(txn: &mut WriteTxn<'_>, decision: &Decision, granted: Option<(ClaimId, &IssueRef)>) -> Result<()> {
+pub(super) fn insert(txn: &mut WriteTxn<'_>, decision: &Prepared, granted: Option<(ClaimId, &IssueRef)>) -> Result<()> {
     let row = params![
         decision.decision_id.to_string(),
         granted.map(|(claim_id, _)| claim_id.to_string()),
         decision.agent_id.as_str(),
         granted.map(|(_, issue)| issue.repo.as_str()),
         granted.map(|(_, issue)| number(issue.number)),
-        to_json(decision)?,
+        decision.record,
     ];
     txn.connection.prepare_cached(INSERT)?.execute(row)?;
-    txn.versions.keep(txn.connection, decision, txn.connection.last_insert_rowid())?;
+    txn.versions.keep(txn.connection, &decision.seen, txn.connection.last_insert_rowid())?;
     txn.trim.decision_made(txn.connection)
+}
+
+/// A decision from the columns `record, repo, number`. What was given out was known only to the writer.
+fn read(row: &Row<'_>) -> Result<Decision> {
+    let mut decision: Decision = json(row, 0)?;
+    if row.get_ref(1)? != ValueRef::Null {
+        decision.chose(&issue_ref(row, 1)?);
+    }
+    Ok(decision)
 }
 
 /// One decision, with the issues as they were where those are still kept.
 pub(super) fn get(connection: &Connection, decision_id: DecisionId) -> Result<Option<Decision>> {
     let mut statement = connection.prepare_cached(GET)?;
-    let found = statement.query_row([decision_id.to_string()], |row| json::<Decision>(row, 0)).optional()?;
+    let found = statement.query_row([decision_id.to_string()], read).optional()?;
     let Some(mut decision) = found else { return Ok(None) };
     let mut statement = connection.prepare_cached(VERSION_GET)?;
     for seen in decision.considered.iter_mut().filter_map(|row| row.seen.as_mut()) {
@@ -94,14 +123,14 @@ pub(super) fn list(connection: &Connection, filter: &DecisionFilter, count_max: 
     let sql = select(filter, &mut values);
     values.push(limit(if filter.considered.is_some() { SEARCH_COUNT_MAX } else { count_max }).into());
     let mut statement = connection.prepare_cached(&sql)?;
-    let decisions = statement.query_map(rusqlite::params_from_iter(values), |row| json::<Decision>(row, 0))?;
+    let decisions = statement.query_map(rusqlite::params_from_iter(values), read)?;
     let admitted =
         |decision: &Decision| filter.considered.as_ref().is_none_or(|issue| decision.row_on(issue).is_some());
     decisions.filter(|decision| decision.as_ref().map_or(true, admitted)).take(count_max).collect()
 }
 
 pub(super) fn select(filter: &DecisionFilter, values: &mut Vec<Value>) -> String {
-    let mut sql = "SELECT record FROM decisions WHERE 1".to_owned();
+    let mut sql = "SELECT record, repo, number FROM decisions WHERE 1".to_owned();
     let mut and = |condition: &str, value: Value| {
         values.push(value);
         sql.push_str(&condition.replace('?', &format!("?{}", values.len())));

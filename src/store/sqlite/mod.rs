@@ -105,8 +105,9 @@ impl Store for SqliteStore {
         self.readers.read("load the snapshot", snapshot::load).await
     }
 
-    async fn claim_insert(&self, wish: ClaimWish) -> Result<InsertOutcome, StoreError> {
-        self.writer.write("insert a claim", |txn| claims::insert(txn, wish)).await
+    async fn claim_insert(&self, mut wish: ClaimWish) -> Result<InsertOutcome, StoreError> {
+        let decision = wish.decision.take().as_ref().map(decisions::Prepared::of).transpose()?;
+        self.writer.write("insert a claim", move |txn| claims::insert(txn, wish, decision.as_ref())).await
     }
 
     async fn claim_advance(&self, change: ClaimChange) -> Result<AdvanceOutcome, StoreError> {
@@ -274,6 +275,7 @@ impl Store for SqliteStore {
     }
 
     async fn decision_insert(&self, decision: Decision) -> Result<(), StoreError> {
+        let decision = decisions::Prepared::of(&decision)?;
         self.writer.write("insert a decision", move |txn| decisions::insert(txn, &decision, None)).await
     }
 
