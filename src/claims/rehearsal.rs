@@ -99,7 +99,7 @@ impl Rehearsal {
     /// What `request` would get at `now`, by the steps of [`super::ClaimManager::next_issue`].
     pub(crate) fn pick(&mut self, request: &NextRequest, now: Timestamp) -> Result<Rehearsed, PolicyError> {
         self.work_off(now)?;
-        let (question, chooser) = (question(request), chooser(&self.board, request));
+        let question = question(request);
         let mut rehearsed = Rehearsed::default();
         let mut after: Option<OrderKey> = None;
         let mut page_count = SHORTLIST_COUNT;
@@ -108,6 +108,9 @@ impl Rehearsal {
             if page.rows.is_empty() {
                 return Ok(rehearsed);
             }
+            let mut chooser = chooser(&self.board, &[], request, &page.rows);
+            // The board keeps them in no order, and a rehearsal must come out the same each time.
+            chooser.claim_repos.sort();
             let choice = self.policies.ranker.choose(&chooser, &page.rows, now)?;
             let passed_over = choice.skipped.into_iter().map(|(row, why)| (page.rows[row].facts.issue.clone(), why));
             rehearsed.passed_over.extend(passed_over);

@@ -136,7 +136,7 @@ impl Measure<'_> {
                 agent: format!("agent-{}", pick.agent + 1),
                 issue: self.timeline.issues[pick.row].to_string(),
                 score: pick.score,
-                waited_days: rounded(days_between(fate.opened_at.unwrap_or(pick.at), pick.at)),
+                waited_days: rounded(days_between(pick.since, pick.at)),
                 priority: fate.issue.as_deref().map_or(self.priorities.len(), |issue| self.priority(issue)),
                 overlaps: pick.overlaps,
             }

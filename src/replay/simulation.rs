@@ -13,8 +13,8 @@ use super::timeline::{Change, Timeline};
 use crate::claims::NextRequest;
 use crate::claims::rehearsal::{Rehearsal, Rehearsed};
 use crate::domain::{
-    Actor, AgentId, Claim, ClaimStatus, DecisionRow, Issue, IssueRef, LEASE_EPOCH_FIRST, Lease, Repo, RepoName, Step,
-    Timestamp,
+    Actor, AgentId, Claim, ClaimId, ClaimStatus, DecisionRow, Issue, IssueRef, LEASE_EPOCH_FIRST, Lease, Repo,
+    RepoName, Skills, Step, Timestamp,
 };
 use crate::policy::{PolicyError, PolicySet, Shortlisted};
 
@@ -36,6 +36,8 @@ pub(super) struct Setting<'a> {
 #[derive(Debug, Clone)]
 pub(super) struct Pick {
     pub(super) at: Timestamp,
+    /// Since when it was on offer.
+    pub(super) since: Timestamp,
     pub(super) agent: usize,
     /// Which issue of the timeline.
     pub(super) row: usize,
@@ -321,7 +323,14 @@ impl<'a> Run<'a> {
     }
 
     fn request_of(&self, agent: usize) -> NextRequest {
-        NextRequest { agent: self.agents[agent].clone(), repo: None, label: None, milestone: None, request_id: None }
+        NextRequest {
+            agent: self.agents[agent].clone(),
+            repo: None,
+            label: None,
+            milestone: None,
+            request_id: None,
+            skills: Skills::default(),
+        }
     }
 
     fn note_skips(&mut self, rehearsed: &Rehearsed) {
@@ -362,6 +371,7 @@ impl<'a> Run<'a> {
         let knowing: Vec<_> = others.iter().filter(|(other, _)| !files[*other].is_empty()).collect();
         let pick = Pick {
             at: now,
+            since: self.course.fates[row].opened_at.unwrap_or(now),
             agent,
             row,
             score: picked.score,
@@ -376,7 +386,9 @@ impl<'a> Run<'a> {
         fate.picked_at.get_or_insert(now);
         let issue = fate.issue.as_ref().expect("what is picked was opened");
         let lease = Lease { epoch: LEASE_EPOCH_FIRST, expires_at: now + LEASE };
-        let claim = Claim::grant(issue, &self.agents[agent], lease, None, now);
+        let mut claim = Claim::grant(issue, &self.agents[agent], lease, None, now);
+        // Ids decide among claims of the same moment: they must be the same each time.
+        claim.claim_id = claim_id(self.course.picks.len());
         self.boards().for_each(|board| board.set_claim(claim.clone()));
         let work_ms = self.setting.pace.work_on(issue_ref);
         self.to_come.push(Reverse((later(now, work_ms), Next::Submitted(row))));
@@ -386,6 +398,10 @@ impl<'a> Run<'a> {
     fn end(self) -> Course {
         self.course
     }
+}
+
+fn claim_id(count: usize) -> ClaimId {
+    format!("00000000-0000-7000-8000-{count:012x}").parse().expect("the id is well-formed")
 }
 
 fn at_work(held: &Held) -> bool {
