@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::course::{Course, Fate, Pick};
 use super::report::{Changed, ChangedPick, Fairness, NamedWaits, Outcome, Overlap, PickRow, Skipped, Starved, Waits};
-use super::simulation::{Course, Fate};
 use super::timeline::Timeline;
 use crate::domain::{Issue, PolicyStamp, Timestamp, label_key};
 
@@ -129,7 +129,7 @@ impl Measure<'_> {
     }
 
     fn picks(&self, course: &Course) -> Vec<PickRow> {
-        let row = |pick: &super::simulation::Pick| {
+        let row = |pick: &Pick| {
             let fate = &course.fates[pick.row];
             PickRow {
                 at: pick.at,

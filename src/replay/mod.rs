@@ -11,6 +11,7 @@
 mod areas;
 mod charts;
 mod contender;
+mod course;
 mod history;
 mod measures;
 mod pace;

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 
 use super::areas::Areas;
+use super::course::{Course, Fate, Otherwise, Pick};
 use super::history::History;
 use super::pace::Pace;
 use super::timeline::{Change, Timeline};
 use crate::claims::NextRequest;
 use crate::claims::rehearsal::{Rehearsal, Rehearsed};
 use crate::domain::{
-    Actor, AgentId, Claim, ClaimId, ClaimStatus, DecisionRow, Issue, IssueRef, LEASE_EPOCH_FIRST, Lease, Repo,
-    RepoName, Skills, Step, Timestamp,
+    Actor, AgentId, Claim, ClaimId, ClaimStatus, IssueRef, LEASE_EPOCH_FIRST, Lease, Repo, RepoName, Skills, Step,
+    Timestamp,
 };
 use crate::policy::{PolicyError, PolicySet, Shortlisted};
 
@@ -30,65 +31,6 @@ pub(super) struct Setting<'a> {
     pub(super) timeline: &'a Timeline,
     pub(super) pace: &'a Pace,
     pub(super) agents: usize,
-}
-
-/// One pick.
-#[derive(Debug, Clone)]
-pub(super) struct Pick {
-    pub(super) at: Timestamp,
-    /// Since when it was on offer.
-    pub(super) since: Timestamp,
-    pub(super) agent: usize,
-    /// Which issue of the timeline.
-    pub(super) row: usize,
-    pub(super) score: f64,
-    /// Live claims of other agents at the time, and which of them touch the same area, by prediction and in truth.
-    pub(super) beside: usize,
-    pub(super) overlaps: bool,
-    pub(super) truly_overlaps: Option<bool>,
-    /// What the other policy would have picked from the same state, where it differs; `None` within: nothing.
-    pub(super) otherwise: Option<Otherwise>,
-}
-
-/// Another policy's pick from the same state.
-#[derive(Debug, Clone)]
-pub(super) struct Otherwise {
-    pub(super) row: Option<usize>,
-    /// In one line each: why this policy picked what it picked, and the other what it would have.
-    pub(super) why: String,
-    pub(super) why_other: String,
-}
-
-/// What became of an issue.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Fate {
-    pub(super) opened_at: Option<Timestamp>,
-    /// The issue as it was last told of.
-    pub(super) issue: Option<Box<Issue>>,
-    pub(super) picked_at: Option<Timestamp>,
-    /// When agents had merged it.
-    pub(super) merged_at: Option<Timestamp>,
-    /// When people closed it, if that was before agents had merged it.
-    pub(super) closed_at: Option<Timestamp>,
-}
-
-/// The course of a simulation.
-#[derive(Debug, Default)]
-pub(super) struct Course {
-    pub(super) picks: Vec<Pick>,
-    pub(super) fates: Vec<Fate>,
-    /// Work that was under way when people closed the issue.
-    pub(super) lost: usize,
-    /// Asks that got nothing.
-    pub(super) empty_asks: usize,
-    /// By reason: the issues that the policy did not give out, as rows of the timeline, each once.
-    pub(super) skipped: BTreeMap<String, std::collections::BTreeSet<usize>>,
-    /// Issues for which an area was predicted when they were opened.
-    pub(super) with_areas: usize,
-    /// For each agent: how long it was at work, in milliseconds.
-    pub(super) busy_ms: Vec<u64>,
-    /// How long agents had nothing to do while unclaimed issues were open, in milliseconds of an agent's time.
-    pub(super) held_back_ms: u64,
 }
 
 /// What is to come.
@@ -355,8 +297,8 @@ impl<'a> Run<'a> {
         if other.as_ref().is_some_and(|other| other.facts.issue == first.facts.issue) {
             return Ok(None);
         }
-        let why_this = why(&self.board, Some(first), now)?;
-        let why_other = why(shadow, other.as_ref(), now)?;
+        let why_this = self.board.why(Some(first), now)?;
+        let why_other = shadow.why(other.as_ref(), now)?;
         let row = other.and_then(|other| self.rows.get(&other.facts.issue).copied());
         Ok(Some(Otherwise { row, why: why_this, why_other }))
     }
@@ -416,17 +358,4 @@ fn later(now: Timestamp, ms: u64) -> Timestamp {
 fn meet(a: &[Arc<str>], b: &[Arc<str>]) -> bool {
     let within = |inner: &str, outer: &str| inner == outer || outer.ends_with('/') && inner.starts_with(outer);
     a.iter().any(|a| b.iter().any(|b| within(a, b) || within(b, a)))
-}
-
-fn why(board: &Rehearsal, picked: Option<&Shortlisted>, now: Timestamp) -> Result<String, PolicyError> {
-    let Some(picked) = picked else { return Ok("nothing for this agent".into()) };
-    let mut reasons = board.policies().ranker.explain(std::slice::from_ref(picked), now)?;
-    let row = DecisionRow {
-        repo: picked.facts.issue.repo.clone(),
-        number: picked.facts.issue.number,
-        score: picked.score,
-        passed_over: None,
-        reasons: reasons.pop().unwrap_or_default(),
-    };
-    Ok(row.why())
 }
