@@ -1,7 +1,7 @@
 //! Conditions and amounts in CEL.
 
-use issuecommand_policy::testing::{CandidateFacts, NOW, candidate, candidates, explain, score};
 use issuecommand_policy::Instant;
+use issuecommand_policy::testing::{CandidateFacts, NOW, candidate, candidates, explain, score};
 use serde_json::json;
 
 use super::{refusal, rules, score_one};

@@ -1,7 +1,7 @@
 //! What time does: points that decay, tiers gained by waiting, and that nothing waits for ever.
 
-use issuecommand_policy::testing::{NOW, candidate, candidates, explain, score};
 use issuecommand_policy::Instant;
+use issuecommand_policy::testing::{NOW, candidate, candidates, explain, score};
 use serde_json::{Value, json};
 
 use super::{rules, score_one};
