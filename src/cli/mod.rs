@@ -13,6 +13,7 @@ mod check;
 mod demo;
 mod door;
 mod export;
+mod history;
 mod import;
 mod install;
 mod mcp;
@@ -59,6 +60,9 @@ enum Command {
     /// Replay a policy over a history
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Record what happened in a repository, for replays
+    #[command(subcommand)]
+    History(history::HistoryCommand),
     /// Look at the configuration without starting anything
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -103,6 +107,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Policy(command) => policy::run(command),
+        Command::History(command) => history::run(command),
         Command::Config(ConfigCommand::Check(args)) => check::run(&args),
     };
     match done {

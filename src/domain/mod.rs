@@ -12,6 +12,7 @@ mod followup;
 mod issue;
 mod names;
 mod pull;
+mod record;
 mod repo;
 mod schemas;
 mod signals;
@@ -23,6 +24,7 @@ pub use claim::{
     Actor, Advance, Claim, ClaimRecord, ClaimRecordError, ClaimStatus, LEASE_EPOCH_FIRST, Lease, RestoredClaim,
     StatusEntry, Step, TransitionError,
 };
+pub(crate) use closing::refs_in as refs_closed_by;
 pub use decision::{
     AskedFor, Decision, DecisionRow, Empty, IssueSnapshot, PageSeen, PolicyStamp, Reason, RequestSeen, RowSeen,
     WorkSeen,
@@ -37,6 +39,7 @@ pub use names::{
     AgentId, ClaimId, DecisionId, IssueNumber, IssueRef, NameError, RepoName, RequestId, TokenId, WorkItemId,
 };
 pub use pull::{Feedback, FeedbackKind, Merged, PullRequest, PullState};
+pub use record::{Happening, Record, RecordKind};
 pub use repo::Repo;
 pub use signals::{CiSignal, ClaimSignals, ContainerSignal, PullSignal, ReviewSignal};
 pub use skills::{Skill, Skills};

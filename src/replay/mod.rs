@@ -1,7 +1,7 @@
 //! Replay: what would this policy have done? A repository's history, some simulated agents, and the real
 //! policies on the real order of candidates.
 //!
-//! `history` reads what was recorded, `timeline` turns it into what a server would have been told and when,
+//! `recorder` records a history from GitHub and `history` reads what was recorded, `timeline` turns it into what a server would have been told and when,
 //! `pace` draws how long work and reviews take, `simulation` lets the agents ask, work and merge, `measures`
 //! turns the course of it into a [`Report`], and `table`, `page` and `charts` show that to people.
 //!
@@ -16,6 +16,7 @@ mod history;
 mod measures;
 mod pace;
 mod page;
+mod recorder;
 mod report;
 mod simulation;
 mod table;
@@ -30,8 +31,9 @@ use self::timeline::Timeline;
 use crate::policy::PolicyError;
 
 pub use self::contender::{Contender, ContenderError};
-pub use self::history::{Happening, History, HistoryError, Record, RecordKind};
+pub use self::history::{History, HistoryError};
 pub use self::page::page;
+pub use self::recorder::{RecordError, Recorded, record};
 pub use self::report::{
     Changed, ChangedPick, Fairness, HistorySummary, NamedWaits, Outcome, Overlap, PickRow, Report, SettingSummary,
     Skipped, Starved, Waits,

@@ -1,6 +1,7 @@
 //! `issuecommand policy replay`: what would this policy have done?
 
 use std::io::{IsTerminal, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -125,7 +126,9 @@ fn days(text: &str) -> Result<f64, String> {
 /// The file is there whole, or not at all.
 fn write_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut draft = tempfile::NamedTempFile::new_in(folder)?;
+    // As open to others as any file that is written here: a report is for showing.
+    let open = std::fs::Permissions::from_mode(0o666);
+    let mut draft = tempfile::Builder::new().permissions(open).tempfile_in(folder)?;
     draft.write_all(bytes)?;
     draft.as_file().sync_all()?;
     draft.persist(file)?;

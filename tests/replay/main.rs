@@ -1,0 +1,11 @@
+//! Replays: of histories that were invented for a purpose, against a real server, on the command line, and of a
+//! real repository's history where it is at hand.
+
+#![allow(clippy::unwrap_used)]
+
+mod invented;
+
+mod command;
+mod measures;
+mod real;
+mod server;
