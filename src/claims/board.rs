@@ -11,6 +11,7 @@ mod work;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use self::beside::Blockers;
 use self::work::Workload;
 use super::order::{Order, OrderKey, Question, Slot, Standing, answers};
 use super::shelf::Shelf;
@@ -89,6 +90,7 @@ pub(super) struct Board {
     claims: HashMap<ClaimId, Arc<Claim>>,
     claim_by_issue: HashMap<IssueRef, ClaimId>,
     claims_by_agent: HashMap<AgentId, HashSet<ClaimId>>,
+    blockers: Blockers,
     /// How much is under way, and where.
     pub(super) work: Workload,
     /// Every active follow-up.
@@ -108,6 +110,7 @@ impl Board {
         snapshot.claims.into_iter().for_each(|claim| board.set_claim(claim));
         snapshot.follow_ups.into_iter().for_each(|item| board.shelf.set(item));
         snapshot.issues.into_iter().for_each(|facts| board.set_issue(facts));
+        snapshot.blockers.into_iter().for_each(|(issue, blockers)| board.set_blockers(&issue, blockers));
         snapshot.finished.iter().for_each(|issue| board.set_finished(issue, true));
         board
     }
@@ -117,6 +120,7 @@ impl Board {
         match change {
             Change::ClaimSet(claim) => self.set_claim(*claim),
             Change::IssueOpen(facts) => self.set_issue(*facts),
+            Change::BlockersSet(issue, blockers) => self.set_blockers(&issue, blockers),
             Change::IssueGone(issue) => self.remove_issue(&issue),
             Change::RepoSet(repo) => self.set_repo(*repo),
             Change::RepoGone(repo) => self.remove_repo(&repo),
@@ -255,7 +259,8 @@ impl Board {
                 self.repos.entry(issue.repo.clone()).and_modify(|repo| repo.open_issue_count += 1);
                 let slot = self.occupy(row);
                 self.by_repo.entry(issue.repo.clone()).or_default().insert(slot);
-                self.by_issue.insert(issue, slot);
+                self.by_issue.insert(issue.clone(), slot);
+                self.refresh_those_waiting_for(&issue);
                 slot
             }
         };
@@ -273,7 +278,9 @@ impl Board {
     }
 
     fn remove_issue(&mut self, issue: &IssueRef) {
-        let Some(slot) = self.by_issue.remove(issue) else { return };
+        let slot = self.by_issue.remove(issue);
+        self.no_longer_blocks(issue);
+        let Some(slot) = slot else { return };
         self.touch(slot);
         self.set_score(slot, None);
         self.unscored.remove(&slot);

@@ -72,6 +72,9 @@ pub struct Issue {
     /// How many reactions GitHub counted.
     #[serde(default)]
     pub reaction_count: u32,
+    /// How many open issues block it by GitHub's dependencies; `None` where GitHub does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_blocker_count: Option<u32>,
 }
 
 impl Issue {

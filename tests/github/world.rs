@@ -80,6 +80,7 @@ impl World {
             author_association: blank(),
             comment_count: 0,
             reaction_count: 0,
+            open_blocker_count: None,
             repo: issue.repo.clone(),
             number: issue.number,
         };
