@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{IssueNumber, IssueRef, RepoName, Timestamp};
+use super::{Blocker, IssueNumber, IssueRef, RepoName, Timestamp};
 
 /// Whether work on an issue is still wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -81,6 +81,11 @@ impl Issue {
     /// Which issue this is.
     pub fn issue_ref(&self) -> IssueRef {
         IssueRef::new(self.repo.clone(), self.number)
+    }
+
+    /// The issue as one that blocks another, by GitHub's word.
+    pub fn as_blocker(&self) -> Blocker {
+        Blocker { issue: self.issue_ref(), stated_open: self.state == IssueState::Open }
     }
 
     /// What ranking needs, without the long texts. `intern` may share equal texts between issues.
