@@ -20,12 +20,15 @@ mod lookup;
 mod manager;
 mod news;
 mod next;
+mod nothings;
 mod operations;
 mod order;
 mod plan;
 mod presence;
 mod pulls;
 mod reasons;
+mod recorded;
+mod recording;
 mod requests;
 mod service;
 mod shelf;
@@ -41,6 +44,7 @@ pub use index::Index;
 pub use manager::ClaimManager;
 pub use operations::{Operations, Stock, TokenMade, TokenWish};
 pub use pulls::{FeedbackOutcome, PullChange, PullOutcome};
+pub use recorded::{Answers, NotReplayable, PageAnswer, Recorded, RecordedBodies, RecordedPage};
 pub use requests::{
     ClaimOutcome, ClaimRequest, CloseError, Health, IssueDetails, ManagerError, NextOutcome, NextRequest, PolicyHealth,
     RepoEntry, UpdateOutcome, UpdateRequest, Verification,

@@ -82,7 +82,7 @@ impl ClaimManager {
         let sync = Sync::new(Arc::clone(&source), Arc::clone(&store), Arc::clone(&clock));
         let status = Status::new(clock.now());
         let offered = Default::default();
-        let (absent, links, swept, sync_wished) = Default::default();
+        let (nothings, absent, links, swept, sync_wished) = Default::default();
         let manager = Arc::new(Self {
             store,
             source,
@@ -94,6 +94,7 @@ impl ClaimManager {
             presence,
             status,
             offered,
+            nothings,
             absent,
             links,
             swept,

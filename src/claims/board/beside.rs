@@ -95,7 +95,7 @@ impl Board {
         self.touch(slot);
         self.unscored.insert(slot);
         if let Some(row) = self.rows[slot as usize].as_mut() {
-            row.facts = Arc::new(completed);
+            row.learn(completed);
         }
     }
 }
@@ -154,7 +154,7 @@ mod tests {
     fn rescored(board: &mut Board) -> Vec<String> {
         let batch = board.take_unscored(usize::MAX, from_unix_ms(0));
         let mut names: Vec<_> = batch.facts.iter().map(|facts| facts.issue.to_string()).collect();
-        let scores = names.iter().map(|_| Scored { value: 0.0, valid_until: None, skip: None }).collect();
+        let scores = names.iter().map(|_| Scored { value: 0.0, valid_until: None, skip: None, scored_at: None }).collect();
         board.note_scores(batch, scores);
         names.sort();
         names
