@@ -25,6 +25,7 @@ pub mod local;
 pub mod logging;
 pub mod mcp;
 pub mod policy;
+pub mod replay;
 pub mod server;
 pub mod state;
 pub mod store;

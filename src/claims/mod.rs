@@ -29,6 +29,7 @@ mod pulls;
 mod reasons;
 mod recorded;
 mod recording;
+pub(crate) mod rehearsal;
 mod requests;
 mod service;
 mod shelf;

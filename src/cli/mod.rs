@@ -56,7 +56,7 @@ enum Command {
     Export(export::ExportArgs),
     /// Take in claims: an export, or the state or database of the first edition
     Import(import::ImportArgs),
-    /// Write, build, check, test and measure a policy of your own
+    /// Write, try, explain and replay policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
     /// Look at the configuration without starting anything

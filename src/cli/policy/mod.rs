@@ -16,6 +16,7 @@ mod check;
 mod inspect;
 mod new;
 mod progress;
+mod replay;
 mod table;
 mod test;
 
@@ -33,6 +34,8 @@ pub enum PolicyCommand {
     Bench(bench::BenchArgs),
     /// Say what a component is, and which settings it takes
     Inspect(inspect::InspectArgs),
+    /// Replay a repository's history under a policy, or under two side by side
+    Replay(replay::ReplayArgs),
 }
 
 pub fn run(command: PolicyCommand) -> anyhow::Result<ExitCode> {
@@ -43,6 +46,7 @@ pub fn run(command: PolicyCommand) -> anyhow::Result<ExitCode> {
         PolicyCommand::Test(args) => test::run(&args),
         PolicyCommand::Bench(args) => bench::run(&args),
         PolicyCommand::Inspect(args) => inspect::run(&args),
+        PolicyCommand::Replay(args) => replay::run(&args),
     }
 }
 
