@@ -6,6 +6,7 @@
 mod beside;
 mod claims;
 mod known;
+mod position;
 mod waiting;
 mod work;
 
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use self::beside::Blockers;
 use self::known::Known;
+pub(super) use self::position::Position;
 use self::work::Workload;
 use super::order::{Order, OrderKey, Question, Slot, Standing, answers, tally_of};
 use super::shelf::Shelf;
@@ -164,14 +166,7 @@ impl Board {
             }
             page.slots.push(place.slot());
             page.seen.push((row.facts.clone(), row.score.as_ref().and_then(|scored| scored.scored_at)));
-            let under_way = self.work.counts_in(&row.facts.issue.repo);
-            page.rows.push(Shortlisted {
-                facts: row.facts.shared(),
-                score: row.score.as_ref().map_or(0.0, |scored| scored.value),
-                repo_claim_count: under_way.claims,
-                repo_review_count: under_way.reviews,
-                reviewer_load: 0,
-            });
+            page.rows.push(self.shortlisted(row));
         }
         page.next = None;
         page

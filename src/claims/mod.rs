@@ -10,6 +10,8 @@ mod absent;
 mod asking;
 mod board;
 mod desk;
+mod explain;
+mod explanation;
 mod feed;
 mod follow_ups;
 mod groups;
@@ -38,6 +40,7 @@ mod tokens;
 mod truth;
 
 pub use desk::Reload;
+pub use explanation::{DecisionSummary, Explanation, Holder, IssueStanding, NotChosen, Rival, nth, points};
 pub use feed::{EventCursor, EventStep};
 pub use follow_ups::{FollowUpOutcome, FollowUpUpdate, WorkOutcome};
 pub use groups::Groups;
