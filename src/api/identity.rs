@@ -102,6 +102,8 @@ impl Call {
             | Self::Repos
             | Self::OpenIssues
             | Self::IssueDetails
+            | Self::Explain
+            | Self::Decisions
             | Self::Decision
             | Self::Health => AccessScope::Read,
             Self::Next | Self::NextWork | Self::Claim | Self::Update | Self::Release | Self::UpdateFollowUp => {
@@ -119,7 +121,15 @@ impl Call {
 
     /// Whether its `agent_id` is somebody else than the one who asks: a filter, a new owner.
     fn names_another(self) -> bool {
-        matches!(self, Self::Claims | Self::ClaimHistory | Self::OperatorReassign | Self::TokenCreate)
+        matches!(
+            self,
+            Self::Claims
+                | Self::ClaimHistory
+                | Self::Explain
+                | Self::Decisions
+                | Self::OperatorReassign
+                | Self::TokenCreate
+        )
     }
 }
 
@@ -155,7 +165,7 @@ mod tests {
             assert!(!refused(&bound, call, "a") && !refused(&bound, call, " a ") && !refused(&bound, call, ""));
             assert!(refused(&bound, call, "b"), "{call:?}");
         }
-        for call in [Call::Claims, Call::ClaimHistory, Call::OperatorReassign, Call::TokenCreate] {
+        for call in [Call::Claims, Call::Explain, Call::Decisions, Call::OperatorReassign, Call::TokenCreate] {
             assert!(!refused(&bound, call, "b"), "{call:?}");
         }
         assert!(!refused(&identity(AccessScope::Claim, None), Call::Next, "b"), "bound to nobody");
