@@ -67,6 +67,13 @@ pub enum Call {
     Import,
 }
 
+impl Call {
+    /// Whether it asks why, which takes the policies and all that is known, and changes nothing.
+    pub fn is_of_reasons(self) -> bool {
+        matches!(self, Self::Explain | Self::Decisions | Self::Decision)
+    }
+}
+
 /// What is known of the one who asks, besides the fields.
 #[derive(Debug, Clone)]
 pub struct Caller {

@@ -103,6 +103,9 @@ fn route(call: Call, fields: &mut Fields) -> (Method, String) {
         Call::TokenRevoke => (Method::DELETE, format!("/api/admin/tokens/{}", part("token_id"))),
         Call::Export => (Method::GET, "/api/admin/export".into()),
         Call::Import => (Method::POST, "/api/admin/import".into()),
+        Call::Explain => (Method::GET, "/api/explain".into()),
+        Call::Decisions => (Method::GET, "/api/decisions".into()),
+        Call::Decision => (Method::GET, format!("/api/decisions/{}", part("decision_id"))),
         Call::Claims => (Method::GET, format!("/api/claims?repo={}", part("repo"))),
         other => unreachable!("{other:?} is no call of an operator's command"),
     }

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 mod bench;
 mod build;
 mod check;
+mod explain;
 mod inspect;
 mod new;
 mod progress;
@@ -34,6 +35,8 @@ pub enum PolicyCommand {
     Bench(bench::BenchArgs),
     /// Say what a component is, and which settings it takes
     Inspect(inspect::InspectArgs),
+    /// Say why an issue was given out, or was not, and what it would take
+    Explain(explain::ExplainArgs),
     /// Replay a repository's history under a policy, or under two side by side
     Replay(replay::ReplayArgs),
 }
@@ -46,6 +49,7 @@ pub fn run(command: PolicyCommand) -> anyhow::Result<ExitCode> {
         PolicyCommand::Test(args) => test::run(&args),
         PolicyCommand::Bench(args) => bench::run(&args),
         PolicyCommand::Inspect(args) => inspect::run(&args),
+        PolicyCommand::Explain(args) => explain::run(&args),
         PolicyCommand::Replay(args) => replay::run(&args),
     }
 }
