@@ -84,6 +84,7 @@ pub(super) fn compact(call: Call, mut body: Value) -> Value {
         Call::ClaimDetails
         | Call::Decision
         | Call::Health
+        | Call::OperatorApprove
         | Call::TokenCreate
         | Call::TokenList
         | Call::TokenRevoke
