@@ -37,6 +37,7 @@ mod service;
 mod shelf;
 mod sweep;
 mod tokens;
+mod trust;
 mod truth;
 
 pub use desk::Reload;

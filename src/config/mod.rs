@@ -33,7 +33,7 @@ pub use settings::{
     AgentGroupsConfig, BUILTIN_CONFLICT_AWARE, BUILTIN_PREFIX, BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE,
     Config, FollowUpConfig, FollowUpPulls, GithubAppConfig, GithubConfig, LeaseConfig, LogConfig, LogFormat,
     OnClosedPull, OnPush, PoliciesConfig, PolicyConfig, RateLimit, RateLimitConfig, ServerConfig, StoreConfig,
-    SyncConfig, WebhookConfig,
+    SyncConfig, TrustConfig, WebhookConfig,
 };
 pub use source::{CONFIG_BYTES_MAX, CONFIG_FILE_NAME, ConfigSource, DOTENV_FILE_NAME, Loaded, Origin, load};
 pub use summary::{Summary, SummaryRow, check};

@@ -4,6 +4,7 @@ mod follow_ups;
 mod github;
 mod groups;
 mod policies;
+mod trust;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub use policies::{
     BUILTIN_CONFLICT_AWARE, BUILTIN_PREFIX, BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE, PoliciesConfig,
     PolicyConfig,
 };
+pub use trust::TrustConfig;
 
 /// Everything that can be set. The annotated issuecommand.toml says what each key means.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -45,6 +47,8 @@ pub struct Config {
     pub mcp: McpConfig,
     /// `[log]`
     pub log: LogConfig,
+    /// `[trust]`
+    pub trust: TrustConfig,
     /// `[agent_groups]`
     pub agent_groups: AgentGroupsConfig,
     /// `[policies]`

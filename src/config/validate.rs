@@ -81,6 +81,7 @@ pub(super) fn validate(config: &Config) -> Vec<Finding> {
     check.rate_limits(config);
     check.log(config);
     check.agent_groups(config);
+    check.trust(config);
     check.policies(config);
     check.findings
 }
@@ -271,6 +272,19 @@ impl Check {
         }
         if config.log.file.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
             self.found("log.file", "the path is empty", Some("leave the key out to log to standard error only"));
+        }
+    }
+
+    fn trust(&mut self, config: &Config) {
+        for label in &config.trust.approval_labels {
+            if label.trim().is_empty() {
+                self.found("trust.approval_labels", "a label has no name", Some("leave the list empty for no label"));
+            }
+        }
+        for pattern in &config.trust.approvers {
+            if let Err(error) = globset::Glob::new(pattern) {
+                self.found("trust.approvers", format!("{pattern:?} is no pattern: {}", error.kind()), None);
+            }
         }
     }
 
