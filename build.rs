@@ -47,7 +47,7 @@ fn main() {
 }
 
 fn build() -> Result<()> {
-    for input in ["build.rs", "Cargo.toml", "Cargo.lock", "policies", "wit"] {
+    for input in ["build.rs", "Cargo.toml", "Cargo.lock", "policies", "wit", "src/authoring/templates"] {
         println!("cargo::rerun-if-changed={input}");
     }
     let root = PathBuf::from(required("CARGO_MANIFEST_DIR")?);

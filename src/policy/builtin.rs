@@ -23,6 +23,11 @@ pub fn builtin(name: &str) -> Option<&'static Builtin> {
     BUILTINS.iter().find(|builtin| builtin.name == name)
 }
 
+/// The component of the policy that comes with the server under this name.
+pub fn builtin_component(name: &str) -> Option<&'static [u8]> {
+    builtin(name).map(|builtin| builtin.bytes)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

@@ -132,6 +132,7 @@ fn as_opened(record: &Record, happenings: &[(Timestamp, &Happening)]) -> Issue {
         author_association: record.author_association.clone(),
         comment_count,
         reaction_count: 0,
+        open_blocker_count: None,
     }
 }
 
