@@ -3,7 +3,8 @@
 //!
 //! `recorder` records a history from GitHub and `history` reads what was recorded, `timeline` turns it into what a server would have been told and when,
 //! `pace` draws how long work and reviews take, `simulation` lets the agents ask, work and merge, `measures`
-//! turns the course of it into a [`Report`], and `table`, `page` and `charts` show that to people.
+//! turns the course of it into a [`Report`], and `table`, `page` and `charts` show that to people. `decisions` asks of
+//! recorded decisions instead.
 //!
 //! Everything is a function of its inputs: the same history, policies, agents and seed give the same report,
 //! byte for byte. No clock is read.
@@ -12,6 +13,7 @@ mod areas;
 mod charts;
 mod contender;
 mod course;
+mod decisions;
 mod history;
 mod measures;
 mod pace;
@@ -31,6 +33,7 @@ use self::timeline::Timeline;
 use crate::policy::PolicyError;
 
 pub use self::contender::{Contender, ContenderError};
+pub use self::decisions::{DecisionTexts, DecisionsOutcome, DecisionsReport, replay_decisions};
 pub use self::history::{History, HistoryError};
 pub use self::page::page;
 pub use self::recorder::{RecordError, Recorded, record};

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use issuecommand::config::{PoliciesConfig, PolicyConfig};
-use issuecommand::replay::{Contender, History, Outcome, ReplayOptions, Report, replay};
+use issuecommand::replay::{Contender, History, Outcome, ReplayOptions, Report, replay, texts_of};
 use serde_json::{Value, json};
 
 /// An issue of acme/small, opened as the so-manyeth day of 2024 began.
@@ -48,7 +48,7 @@ pub fn contender(name: &str, settings: Value, history: &History) -> Contender {
     let Value::Object(settings) = settings else { panic!("settings are an object") };
     let ranker = PolicyConfig { settings, ..PolicyConfig::builtin(name) };
     let config = PoliciesConfig { ranker, ..PoliciesConfig::default() };
-    Contender::new(name.into(), config, Path::new("."), history).unwrap()
+    Contender::new(name.into(), config, Path::new("."), texts_of(history)).unwrap()
 }
 
 /// One agent, as slow as a person who has other things to do.

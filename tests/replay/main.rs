@@ -4,8 +4,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod invented;
+#[path = "../standin/mod.rs"]
+#[allow(dead_code, reason = "other tests use the rest of it")]
+mod standin;
 
 mod command;
 mod measures;
 mod real;
+mod recording;
 mod server;

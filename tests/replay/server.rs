@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use issuecommand::claims::{ClaimManager, Index, NextOutcome, NextRequest, Parts};
-use issuecommand::config::{ConfigSource, LiveConfig, PolicyConfig, load};
-use issuecommand::domain::{Issue, IssueNumber, IssueState, ManualClock, Repo, RepoName, Skills};
+use issuecommand::config::{ConfigSource, LiveConfig, PoliciesConfig, PolicyConfig, load};
+use issuecommand::domain::{Decision, Issue, IssueNumber, IssueState, ManualClock, Repo, RepoName, Skills};
 use issuecommand::github::FileSource;
-use issuecommand::policy::PolicyHost;
-use issuecommand::replay::ReplayOptions;
-use issuecommand::store::{IssueBatch, SqliteStore, Store};
+use issuecommand::policy::{BodySource, PolicyHost};
+use issuecommand::replay::{Contender, DecisionTexts, DecisionsReport, ReplayOptions, replay_decisions};
+use issuecommand::store::{DecisionFilter, IssueBatch, SqliteStore, Store};
 use serde_json::{Value, json};
 
 use crate::invented::{history, issue, on, picked, replayed};
@@ -38,8 +38,8 @@ fn backlog() -> Vec<Value> {
     (1..=40).map(issue).collect()
 }
 
-/// What a server gives agents that ask one after the other; the last get nothing.
-async fn served(backlog: &[Value]) -> Vec<String> {
+/// What a server gives agents that ask one after the other, the last of which get nothing; and every decision.
+async fn served(backlog: &[Value]) -> (Vec<String>, Vec<Decision>) {
     let dir = tempfile::tempdir().unwrap();
     let mut loaded = load(&ConfigSource { file: None, env: BTreeMap::new(), dotenv: None }).unwrap();
     loaded.config.store.path = dir.path().join("claims.db");
@@ -76,7 +76,11 @@ async fn served(backlog: &[Value]) -> Vec<String> {
             granted.push(claim.issue_number.to_string());
         }
     }
-    granted
+    let mut decisions = Vec::new();
+    for decision in manager.decisions(DecisionFilter::default(), 100).await.unwrap() {
+        decisions.push(manager.decision(decision.decision_id).await.unwrap().unwrap());
+    }
+    (granted, decisions)
 }
 
 fn described(record: &Value) -> Issue {
@@ -115,7 +119,7 @@ fn hidden_until_today(record: &Value) -> Value {
 #[tokio::test]
 async fn a_replay_gives_out_what_a_server_gives_out() {
     let backlog = backlog();
-    let served = served(&backlog).await;
+    let (served, _) = served(&backlog).await;
     assert_eq!(served.len(), 9, "the cap of the repository holds the others back: {served:?}");
 
     let records: Vec<_> = backlog.iter().map(hidden_until_today).collect();
@@ -124,4 +128,37 @@ async fn a_replay_gives_out_what_a_server_gives_out() {
     assert_eq!(picked(&outcome), served);
     let reasons: Vec<_> = outcome.skipped.iter().map(|skipped| skipped.reason.as_str()).collect();
     assert!(reasons.contains(&"nobody wants it"), "{reasons:?}");
+}
+
+/// What the built-in ranker, told these settings, makes of decisions.
+fn asked_again(decisions: &[Decision], settings: Value) -> DecisionsReport {
+    let Value::Object(settings) = settings else { unreachable!() };
+    let ranker = PolicyConfig { settings, ..PolicyConfig::builtin("rules") };
+    let config = PoliciesConfig { ranker, ..PoliciesConfig::default() };
+    let texts = Arc::new(DecisionTexts::default());
+    let bodies = Arc::clone(&texts) as Arc<dyn BodySource>;
+    let contender = Contender::new("again".into(), config, std::path::Path::new("."), bodies).unwrap();
+    replay_decisions(decisions, &[contender], &texts, &|_| ()).unwrap()
+}
+
+#[tokio::test]
+async fn recorded_decisions_are_made_again_and_under_another_policy() {
+    let (served, decisions) = served(&backlog()).await;
+    let same = asked_again(&decisions, settings());
+    assert!(same.replayed > served.len() && same.left_out.is_empty(), "nothings are decisions, too: {same:?}");
+    let [outcome] = &same.outcomes[..] else { panic!("one policy was asked") };
+    assert_eq!((outcome.own, outcome.own_same, outcome.differing), (same.replayed, same.replayed, 0));
+
+    let mut reversed = settings();
+    reversed["tiers"] = json!([["p1"], ["p0"]]);
+    let other = asked_again(&decisions, reversed);
+    assert_eq!(other.outcomes[0].own, 0);
+    assert!(other.outcomes[0].differing > 0, "{other}");
+    let pick = &other.outcomes[0].first[0];
+    assert!(pick.other.as_ref().is_some_and(|other| *other != pick.picked), "{pick:?}");
+
+    let mut tampered = decisions;
+    tampered.iter_mut().flat_map(|decision| &mut decision.considered).for_each(|row| row.score += 1.0);
+    let tampered = asked_again(&tampered, settings());
+    assert_eq!(tampered.outcomes[0].own_same, 0, "a record that was changed is noticed");
 }
