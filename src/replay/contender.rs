@@ -85,7 +85,12 @@ impl Contender {
     ///
     /// # Errors
     /// [`ContenderError`] when a policy is refused.
-    pub fn new(name: String, config: PoliciesConfig, folder: &Path, history: &History) -> Result<Self, ContenderError> {
+    pub fn new(
+        name: String,
+        config: PoliciesConfig,
+        folder: &Path,
+        texts: Arc<dyn BodySource>,
+    ) -> Result<Self, ContenderError> {
         let config = PoliciesConfig { call_ms_max: CALL_MS_MAX, choose_ms_max: CHOOSE_MS_MAX, ..config };
         let host = PolicyHost::new(None)?.reading_bodies_from(texts);
         Ok(Self { name, policies: Arc::new(host.load(&config, folder)?) })
