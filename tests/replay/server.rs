@@ -102,6 +102,7 @@ fn described(record: &Value) -> Issue {
         author_association: String::new(),
         comment_count: 0,
         reaction_count: 0,
+        open_blocker_count: None,
     }
 }
 
