@@ -89,7 +89,7 @@ mod tests {
 
     use super::*;
 
-    const CALLS: [Call; 26] = [
+    const CALLS: [Call; 27] = [
         Call::Next,
         Call::NextWork,
         Call::ClaimDetails,
