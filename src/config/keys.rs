@@ -8,14 +8,14 @@ use serde_json::Value;
 use super::{Config, LogConfig};
 
 /// Sections and keys whose change takes effect at once. Every other key needs a restart.
-const HOT: [&str; 6] = ["follow_ups", "leases", "log.level", "policies", "rate_limits", "sync"];
+const HOT: [&str; 7] = ["agent_groups", "follow_ups", "leases", "log.level", "policies", "rate_limits", "sync"];
 
 /// Keys whose value is never shown.
 pub(super) const SECRET_KEYS: [&str; 4] =
     ["server.api_key", "github.token", "github.app.private_key", "webhooks.secret"];
 
 /// The tables in which a policy's author names the keys.
-const FREE_TABLE: &str = "settings";
+pub(super) const FREE_TABLE: &str = "settings";
 
 static DEFAULTS: LazyLock<BTreeMap<String, Value>> = LazyLock::new(|| values(&Config::default()));
 
@@ -85,6 +85,7 @@ pub(super) fn with_hot_parts(old: &Config, new: Config) -> Config {
         leases: new.leases,
         rate_limits: new.rate_limits,
         policies: new.policies,
+        agent_groups: new.agent_groups,
         log: LogConfig { level: new.log.level, ..old.log.clone() },
         ..old.clone()
     }

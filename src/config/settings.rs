@@ -1,7 +1,9 @@
 //! The settings themselves: the shape of issuecommand.toml, with its defaults.
 
+mod composition;
 mod follow_ups;
 mod github;
+mod groups;
 mod policies;
 
 use std::net::IpAddr;
@@ -12,8 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{McpConfig, Secret, partial};
 
+pub use composition::{CandidateConfig, CandidateMode, OverrideConfig, RankerConfig, StageConfig, StageRole};
 pub use follow_ups::{FollowUpConfig, FollowUpPulls, OnClosedPull, OnPush};
 pub use github::{GithubAppConfig, GithubConfig, SyncConfig, WebhookConfig};
+pub use groups::AgentGroupsConfig;
 pub use policies::{
     BUILTIN_PREFIX, BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE, PoliciesConfig, PolicyConfig,
 };
@@ -42,6 +46,8 @@ pub struct Config {
     pub mcp: McpConfig,
     /// `[log]`
     pub log: LogConfig,
+    /// `[agent_groups]`
+    pub agent_groups: AgentGroupsConfig,
     /// `[policies]`
     pub policies: PoliciesConfig,
 }
