@@ -10,7 +10,7 @@ use super::order::{OrderKey, Question, Slot};
 use super::reasons::explained_rows;
 use super::{ClaimManager, ManagerError, NextOutcome, NextRequest};
 use crate::domain::{Decision, DecisionRow, Empty, IssueRef, RepoName, Timestamp};
-use crate::policy::Choice;
+use crate::policy::{Choice, ViewName};
 use crate::store::{ClaimWish, Granted, InsertOutcome, Wanted};
 
 /// Candidates that a ranker chooses from, and the store tries, at a time.
@@ -24,6 +24,7 @@ const ROUND_COUNT_MAX: usize = 8;
 
 /// The outcome of asking the policies, before the store has decided.
 struct Pick {
+    view: ViewName,
     candidates: Vec<IssueRef>,
     decision: Option<Decision>,
     first: Option<Slot>,
@@ -54,7 +55,7 @@ impl ClaimManager {
             let now = self.clock.now();
             let pick = self.pick(policies, request, now);
             if pick.candidates.is_empty() && request.request_id.is_none() {
-                return Ok(NextOutcome::Nothing(self.why_nothing(request, pick.passed_over)));
+                return Ok(NextOutcome::Nothing(self.why_nothing(&pick.view, request, pick.passed_over)));
             }
             let nothing_left = pick.candidates.is_empty();
             let offer = Offer::new(&self.offered, pick.first);
@@ -84,45 +85,48 @@ impl ClaimManager {
                     return Ok(NextOutcome::Granted { claim, issue, idempotent: true, why: None });
                 }
                 InsertOutcome::NoneFree if nothing_left => {
-                    return Ok(NextOutcome::Nothing(self.why_nothing(request, pick.passed_over)));
+                    return Ok(NextOutcome::Nothing(self.why_nothing(&pick.view, request, pick.passed_over)));
                 }
                 // The follow-up is to be had where the request got it.
                 InsertOutcome::RequestGotFollowUp => return Ok(NextOutcome::Nothing(Empty::default())),
                 InsertOutcome::HeldBy(_) | InsertOutcome::NotOpen | InsertOutcome::NoneFree => {}
             }
         }
-        Ok(NextOutcome::Nothing(self.why_nothing(request, Vec::new())))
+        let view = policies.view_of(&request.agent);
+        Ok(NextOutcome::Nothing(self.why_nothing(&view, request, Vec::new())))
     }
 
     /// Asks the board for the best candidates and the ranker for its last word on them. Pages on, to the
     /// end, while the ranker passes over everything it sees: work further down is never hidden.
     fn pick(&self, policies: &InForce, request: &NextRequest, now: Timestamp) -> Pick {
         let question = question(request);
-        let mut pick = Pick { candidates: Vec::new(), decision: None, first: None, passed_over: Vec::new() };
+        let view = policies.view_of(&request.agent);
+        let mut pick =
+            Pick { view: view.clone(), candidates: Vec::new(), decision: None, first: None, passed_over: Vec::new() };
         let mut after: Option<OrderKey> = None;
         let mut page_count = SHORTLIST_COUNT;
         loop {
             let (page, chooser) = {
                 let board = self.index.board.read();
                 let offered = self.offered.lock().clone();
-                let mut page = board.shortlist(&question, after, page_count, |slot| offered.contains(&slot));
+                let mut page = board.shortlist(&view, &question, after, page_count, |slot| offered.contains(&slot));
                 if page.rows.is_empty() {
                     // What is on offer to others now may yet be refused to them.
-                    page = board.shortlist(&question, after, page_count, |_| false);
+                    page = board.shortlist(&view, &question, after, page_count, |_| false);
                 }
                 let chooser = chooser(&board, request);
                 (page, chooser)
             };
             let choice = match page.rows.is_empty() {
                 true => Choice::keep(0),
-                false => self.desk.choose(policies, &chooser, &page.rows, now),
+                false => self.desk.choose(policies, &view, &chooser, &page.rows, now),
             };
             if let Some(&first) = choice.order.first() {
                 pick.first = Some(page.slots[first]);
                 let best = choice.order.iter().take(SHORTLIST_COUNT);
                 let ordered: Vec<_> = best.map(|&row| page.rows[row].clone()).collect();
                 pick.candidates = ordered.iter().map(|row| row.facts.issue.clone()).collect();
-                pick.decision = Some(self.decision_on(policies, &request.agent, &ordered, now));
+                pick.decision = Some(self.decision_on(policies, &view, &request.agent, &ordered, now));
                 break;
             }
             pick.passed_over.extend(choice.skipped.into_iter().map(|(_, reason)| reason));

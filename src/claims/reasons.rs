@@ -4,7 +4,7 @@ use super::desk::InForce;
 use super::next::question;
 use super::{ClaimManager, NextRequest};
 use crate::domain::{AgentId, Decision, DecisionId, DecisionRow, Empty, Timestamp};
-use crate::policy::Shortlisted;
+use crate::policy::{Shortlisted, ViewName};
 
 /// Rows of a decision whose reasons are recorded: the pick and what came right behind it.
 const EXPLAINED_COUNT: usize = 3;
@@ -14,12 +14,13 @@ impl ClaimManager {
     pub(super) fn decision_on(
         &self,
         policies: &InForce,
+        view: &ViewName,
         agent: &AgentId,
         ordered: &[Shortlisted],
         now: Timestamp,
     ) -> Decision {
         let explained = &ordered[..ordered.len().min(EXPLAINED_COUNT)];
-        let mut reasons = self.desk.explain(policies, explained, now).into_iter();
+        let mut reasons = self.desk.explain(policies, view, explained, now).into_iter();
         let row = |shortlisted: &Shortlisted| DecisionRow {
             repo: shortlisted.facts.issue.repo.clone(),
             number: shortlisted.facts.issue.number,
@@ -31,14 +32,14 @@ impl ClaimManager {
             decision_id: DecisionId::fresh(),
             agent_id: agent.clone(),
             decided_at: now,
-            ranker: policies.set.ranker.stamp().clone(),
+            ranker: policies.set.ranking_of(view).stamp().clone(),
             considered: ordered.iter().map(row).collect(),
             chosen: None,
         }
     }
 
-    pub(super) fn why_nothing(&self, request: &NextRequest, passed_over: Vec<String>) -> Empty {
-        let mut empty = self.index.board.read().tally(&question(request));
+    pub(super) fn why_nothing(&self, view: &ViewName, request: &NextRequest, passed_over: Vec<String>) -> Empty {
+        let mut empty = self.index.board.read().tally(view, &question(request));
         empty.is_reading = !self.status.has_synced();
         for reason in passed_over {
             empty.skipped += 1;

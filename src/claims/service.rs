@@ -70,11 +70,12 @@ impl ClaimManager {
         let tokens = store.token_list().await?;
         let presence = Presence::load(std::mem::take(&mut snapshot.last_calls));
         let (sender, announcements) = mpsc::channel(ANNOUNCEMENT_COUNT_MAX);
+        let (taken, _sets) = mpsc::channel(ANNOUNCEMENT_COUNT_MAX);
         let policies = config.current().effective_policies();
         let (filled, desk_clock, dir) = (Arc::clone(&index), Arc::clone(&clock), base_dir.clone());
         let desk = tokio::task::spawn_blocking(move || {
             filled.fill(snapshot, tokens);
-            Desk::open(host, &policies, &dir, filled, desk_clock, sender)
+            Desk::open(host, &policies, &dir, filled, desk_clock, sender, taken)
         });
         let desk = Arc::new(desk.await.expect("opening policies does not panic")?);
         let pulls = PullWatch::new(Arc::clone(&source), Arc::clone(&store));
