@@ -10,7 +10,7 @@
 mod backlog;
 mod door;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -36,6 +36,8 @@ pub(super) struct InForce {
     pub(super) set: PolicySet,
     /// What it was loaded from, bounds included.
     pub(super) config: PoliciesConfig,
+    /// What its relative sources are relative to.
+    pub(super) folder: PathBuf,
     choose_work_failures: AtomicU32,
     score_failures: AtomicU32,
     /// Failures of the candidate in a row, of whichever call.
@@ -47,10 +49,11 @@ pub(super) struct InForce {
 }
 
 impl InForce {
-    fn new(set: PolicySet, config: PoliciesConfig) -> Arc<Self> {
+    fn new(set: PolicySet, config: PoliciesConfig, folder: &Path) -> Arc<Self> {
         Arc::new(Self {
             set,
             config,
+            folder: folder.to_owned(),
             choose_work_failures: AtomicU32::new(0),
             score_failures: AtomicU32::new(0),
             candidate_failures: AtomicU32::new(0),
@@ -155,7 +158,7 @@ impl Desk {
         let desk = Self {
             host,
             builtin,
-            current: ArcSwap::new(InForce::new(set, config.clone())),
+            current: ArcSwap::new(InForce::new(set, config.clone(), base_dir)),
             previous: Mutex::default(),
             rejected: Mutex::new(rejected),
             reloading: tokio::sync::Mutex::default(),
@@ -232,7 +235,7 @@ impl Desk {
         if same_policies && *config == present.config && self.rejected.lock().take().is_none() {
             return Ok(Reload::Unchanged);
         }
-        let next = InForce::new(set, config.clone());
+        let next = InForce::new(set, config.clone(), base_dir);
         self.put_in_force(&next, "the configuration changed").map_err(|unfit| unfit.rejected(config))?;
         if !same_policies {
             *self.previous.lock() = Some(present);

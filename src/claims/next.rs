@@ -1,6 +1,7 @@
 //! The agent's next issue: candidates from the board, the ranker's last word on them, and the store's.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
@@ -8,6 +9,7 @@ use super::asking::chooser;
 use super::desk::InForce;
 use super::order::{OrderKey, Question, Slot};
 use super::reasons::explained_rows;
+use super::trial::{self, Case, Trials};
 use super::{ClaimManager, ManagerError, NextOutcome, NextRequest};
 use crate::domain::{Decision, DecisionRow, Empty, IssueRef, RepoName, Timestamp};
 use crate::policy::{Choice, ViewName};
@@ -29,6 +31,17 @@ struct Pick {
     decision: Option<Decision>,
     first: Option<Slot>,
     passed_over: Vec<String>,
+    /// For a candidate in shadow.
+    case: Option<Case>,
+}
+
+impl Pick {
+    /// Hands the request over to a candidate in shadow: there is an answer now.
+    fn try_on(&mut self, trials: &Trials) {
+        if let Some(case) = self.case.take() {
+            trials.hand_over(case);
+        }
+    }
 }
 
 impl ClaimManager {
@@ -47,14 +60,15 @@ impl ClaimManager {
     /// `wanted` says what the wish is.
     pub(super) async fn next_issue_under(
         &self,
-        policies: &InForce,
+        policies: &Arc<InForce>,
         request: &NextRequest,
         wanted: fn(Vec<IssueRef>) -> Wanted,
     ) -> Result<NextOutcome, ManagerError> {
         for _ in 0..ROUND_COUNT_MAX {
             let now = self.clock.now();
-            let pick = self.pick(policies, request, now);
+            let mut pick = self.pick(policies, request, now);
             if pick.candidates.is_empty() && request.request_id.is_none() {
+                pick.try_on(&self.trials);
                 return Ok(NextOutcome::Nothing(self.why_nothing(&pick.view, request, pick.passed_over)));
             }
             let nothing_left = pick.candidates.is_empty();
@@ -62,16 +76,17 @@ impl ClaimManager {
             let explained = explained_rows(pick.decision.as_ref());
             let wish = ClaimWish {
                 agent: request.agent.clone(),
-                wanted: wanted(pick.candidates),
+                wanted: wanted(std::mem::take(&mut pick.candidates)),
                 request_id: request.request_id.clone(),
                 lease: self.lease(),
-                decision: pick.decision,
+                decision: pick.decision.take(),
                 now,
             };
             let outcome = self.store.claim_insert(wish).await?;
             drop(offer);
             match outcome {
                 InsertOutcome::Granted(granted) => {
+                    pick.try_on(&self.trials);
                     let Granted { claim, issue } = *granted;
                     let row = explained.iter().find(|row| row.number == claim.issue_number && row.repo == claim.repo);
                     let why = row.map(DecisionRow::why);
@@ -85,6 +100,7 @@ impl ClaimManager {
                     return Ok(NextOutcome::Granted { claim, issue, idempotent: true, why: None });
                 }
                 InsertOutcome::NoneFree if nothing_left => {
+                    pick.try_on(&self.trials);
                     return Ok(NextOutcome::Nothing(self.why_nothing(&pick.view, request, pick.passed_over)));
                 }
                 // The follow-up is to be had where the request got it.
@@ -98,15 +114,15 @@ impl ClaimManager {
 
     /// Asks the board for the best candidates and the ranker for its last word on them. Pages on, to the
     /// end, while the ranker passes over everything it sees: work further down is never hidden.
-    fn pick(&self, policies: &InForce, request: &NextRequest, now: Timestamp) -> Pick {
+    fn pick(&self, policies: &Arc<InForce>, request: &NextRequest, now: Timestamp) -> Pick {
         let question = question(request);
         let view = policies.view_of(&request.agent);
         let mut pick =
-            Pick { view: view.clone(), candidates: Vec::new(), decision: None, first: None, passed_over: Vec::new() };
+            Pick { view: view.clone(), candidates: Vec::new(), decision: None, first: None, passed_over: Vec::new(), case: None };
         let mut after: Option<OrderKey> = None;
         let mut page_count = SHORTLIST_COUNT;
         loop {
-            let (page, chooser) = {
+            let (page, chooser, shadow) = {
                 let board = self.index.board.read();
                 let offered = self.offered.lock().clone();
                 let mut page = board.shortlist(&view, &question, after, page_count, |slot| offered.contains(&slot));
@@ -115,18 +131,30 @@ impl ClaimManager {
                     page = board.shortlist(&view, &question, after, page_count, |_| false);
                 }
                 let chooser = chooser(&board, request);
-                (page, chooser)
+                // The state that both rankers choose from is the one of this moment.
+                let shadow = (after.is_none() && trial::wants(policies, &view)).then(|| {
+                    let on_offer = |slot| offered.contains(&slot);
+                    board.shortlist(&ViewName::candidate(), &question, None, SHORTLIST_COUNT, on_offer)
+                });
+                (page, chooser, shadow)
             };
             let choice = match page.rows.is_empty() {
                 true => Choice::keep(0),
                 false => self.desk.choose(policies, &view, &chooser, &page.rows, now),
             };
+            if let Some(shadow) = shadow {
+                pick.case = Some(Case::new(policies, chooser, shadow, now));
+            }
             if let Some(&first) = choice.order.first() {
                 pick.first = Some(page.slots[first]);
                 let best = choice.order.iter().take(SHORTLIST_COUNT);
                 let ordered: Vec<_> = best.map(|&row| page.rows[row].clone()).collect();
                 pick.candidates = ordered.iter().map(|row| row.facts.issue.clone()).collect();
-                pick.decision = Some(self.decision_on(policies, &view, &request.agent, &ordered, now));
+                let decision = self.decision_on(policies, &view, &request.agent, &ordered, now);
+                if let Some(case) = &mut pick.case {
+                    case.picked = trial::preference(&decision);
+                }
+                pick.decision = Some(decision);
                 break;
             }
             pick.passed_over.extend(choice.skipped.into_iter().map(|(_, reason)| reason));

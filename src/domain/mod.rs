@@ -6,6 +6,7 @@
 mod claim;
 mod closing;
 mod decision;
+mod disagreement;
 mod elsewhere;
 mod event;
 mod followup;
@@ -23,6 +24,7 @@ pub use claim::{
     StatusEntry, Step, TransitionError,
 };
 pub use decision::{Decision, DecisionRow, Empty, PolicyStamp, Reason};
+pub use disagreement::{Disagreement, Preference, TrialCounts};
 pub use event::{Event, EventDraft, EventKind, EventSeq};
 pub use followup::{
     FollowUp, FollowUpEntry, FollowUpRecord, FollowUpRecordError, FollowUpRefusal, FollowUpStatus, FollowUpStep, Mover,

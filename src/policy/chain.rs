@@ -316,8 +316,9 @@ fn finite(value: f64) -> f64 {
     value.clamp(f64::MIN, f64::MAX)
 }
 
+/// Begun milliseconds count: what is left of the time when nobody was asked yet is all of it.
 fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(time.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX)
 }
 
 /// The stamp of a single component is its own; that of several is a digest over role, weight, name and

@@ -20,6 +20,7 @@ mod cache;
 mod chain;
 mod check;
 mod columns;
+mod effective;
 mod error;
 mod facts;
 mod host;
@@ -39,6 +40,7 @@ mod views;
 mod work_order;
 
 pub use chain::StageFault;
+pub use effective::{Effective, OnTrial, Overridden};
 pub use error::{PolicyError, PolicyRejected};
 pub use facts::BodySource;
 pub use host::PolicyHost;

@@ -26,6 +26,8 @@ pub struct Ranking {
 /// A chain for some repositories.
 #[derive(Debug, Clone)]
 pub(super) struct Route {
+    /// The groups of agents that its override names.
+    pub(super) groups: Vec<String>,
     pub(super) patterns: Vec<String>,
     pub(super) repos: GlobSet,
     pub(super) chain: Arc<Chain>,
@@ -84,15 +86,32 @@ impl Ranking {
 
     /// The components that rank `repo`, base first.
     pub fn parts_for(&self, repo: Option<&RepoName>) -> Vec<Part> {
-        match repo.and_then(|repo| self.routes.iter().find(|route| route.repos.is_match(repo.as_str()))) {
+        match self.route_for(repo) {
             Some(route) => parts_of(&route.chain, &route.patterns),
             None => parts_of(&self.chain, &[]),
         }
     }
 
+    /// The components that rank where no repository has its own, base first.
+    pub fn main_parts(&self) -> Vec<Part> {
+        parts_of(&self.chain, &[])
+    }
+
     /// The stamp of what ranks where no repository has its own.
     pub fn main_stamp(&self) -> &PolicyStamp {
         self.chain.stamp()
+    }
+
+    /// The stamp of what ranks `repo`; of what ranks repositories without a ranker of their own, if none is named.
+    pub fn stamp_for(&self, repo: Option<&RepoName>) -> &PolicyStamp {
+        self.route_for(repo).map_or(&self.chain, |route| &route.chain).stamp()
+    }
+
+    pub(super) fn route_for(&self, repo: Option<&RepoName>) -> Option<&Route> {
+        self.routes.iter().find(|route| match repo {
+            Some(repo) => route.repos.is_match(repo.as_str()),
+            None => route.patterns == ["*"],
+        })
     }
 
     /// Whether it has a say in when review feedback comes.

@@ -152,7 +152,8 @@ impl Loading<'_> {
     fn route(self, it: &OverrideConfig, chain: &Arc<Chain>) -> Result<Route, PolicyRejected> {
         let everywhere = ["*".to_owned()];
         let patterns = if it.repos.is_empty() { &everywhere[..] } else { &it.repos };
-        Ok(Route { patterns: patterns.to_vec(), repos: self.patterns(patterns)?, chain: Arc::clone(chain) })
+        let groups = it.groups.clone();
+        Ok(Route { groups, patterns: patterns.to_vec(), repos: self.patterns(patterns)?, chain: Arc::clone(chain) })
     }
 
     /// Everybody in one of these groups, as one set of patterns.

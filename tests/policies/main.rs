@@ -4,6 +4,7 @@
 
 mod answers;
 mod cache;
+mod chain;
 mod faults;
 mod refusals;
 mod stage;

@@ -38,6 +38,27 @@ impl Desk {
         choice
     }
 
+    /// What the candidate would put first, if anything; `None` when it fails. Nobody waits for it.
+    pub(in crate::claims) fn would_pick(
+        &self,
+        policies: &InForce,
+        request: &ChooseRequest,
+        rows: &[Shortlisted],
+        now: Timestamp,
+    ) -> Option<Option<usize>> {
+        let candidate = policies.set.candidate.as_ref()?;
+        let (choice, faults) = candidate.ranking.choose_at_work(request, rows, now);
+        let part = part_of(&ViewName::candidate(), ".choose");
+        if !faults.is_empty() {
+            self.note_stage_failures(policies, &part, &faults);
+        }
+        if candidate.ranking.is_troubled() {
+            return None;
+        }
+        policies.clear_fault(&part);
+        Some(choice.order.first().copied())
+    }
+
     /// Asks the ranker when the review feedback on offer comes. When it fails, or failed too often, or has
     /// no say in it, all of it comes before issues.
     pub(in crate::claims) fn choose_work(

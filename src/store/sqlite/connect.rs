@@ -193,7 +193,7 @@ fn check_schema(connection: &Connection, path: &Path) -> Result<(), OpenError> {
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
-    let done = embedded::migrations::runner().run(connection);
+    let done = embedded::migrations::runner().set_abort_missing(false).run(connection);
     done.map(|_| ()).map_err(|source| OpenError::Migration { path: path.to_owned(), source: Box::new(source) })
 }
 
