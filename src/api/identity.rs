@@ -103,6 +103,9 @@ impl Call {
             | Self::OpenIssues
             | Self::IssueDetails
             | Self::Decision
+            | Self::PolicyEffective
+            | Self::PolicyCandidate
+            | Self::PolicyHistory
             | Self::Health => AccessScope::Read,
             Self::Next | Self::NextWork | Self::Claim | Self::Update | Self::Release | Self::UpdateFollowUp => {
                 AccessScope::Claim
@@ -113,13 +116,18 @@ impl Call {
             | Self::TokenList
             | Self::TokenRevoke
             | Self::Export
+            | Self::PolicyComponent
+            | Self::PolicyAudit
             | Self::Import => AccessScope::Admin,
         }
     }
 
     /// Whether its `agent_id` is somebody else than the one who asks: a filter, a new owner.
     fn names_another(self) -> bool {
-        matches!(self, Self::Claims | Self::ClaimHistory | Self::OperatorReassign | Self::TokenCreate)
+        matches!(
+            self,
+            Self::Claims | Self::ClaimHistory | Self::OperatorReassign | Self::TokenCreate | Self::PolicyEffective
+        )
     }
 }
 

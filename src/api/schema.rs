@@ -8,6 +8,7 @@ use super::operator_requests::{
     ClaimHistoryFields, ImportFields, OperatorReassignFields, OperatorReleaseFields, TokenCreateFields,
     TokenRevokeFields,
 };
+use super::policies::{PolicyAuditFields, PolicyComponentFields, PolicyEffectiveFields};
 use super::requests::{
     ClaimDetailsFields, ClaimFields, ClaimFilterFields, DecisionFields, FollowUpFilterFields, IssueFields,
     IssueFilterFields, MyClaimsFields, MyWorkFields, NextFields, NoFields, ReleaseFields, RepoListFields, UpdateFields,
@@ -33,7 +34,12 @@ pub fn published_schema(call: Call, agent_known: bool) -> Map<String, Value> {
         Call::OpenIssues => schemars::schema_for!(IssueFilterFields),
         Call::IssueDetails => schemars::schema_for!(IssueFields),
         Call::Decision => schemars::schema_for!(DecisionFields),
-        Call::Health | Call::TokenList | Call::Export => schemars::schema_for!(NoFields),
+        Call::PolicyEffective => schemars::schema_for!(PolicyEffectiveFields),
+        Call::PolicyComponent => schemars::schema_for!(PolicyComponentFields),
+        Call::PolicyAudit => schemars::schema_for!(PolicyAuditFields),
+        Call::Health | Call::TokenList | Call::Export | Call::PolicyCandidate | Call::PolicyHistory => {
+            schemars::schema_for!(NoFields)
+        }
         Call::OperatorRelease => schemars::schema_for!(OperatorReleaseFields),
         Call::OperatorReassign => schemars::schema_for!(OperatorReassignFields),
         Call::TokenCreate => schemars::schema_for!(TokenCreateFields),
@@ -85,7 +91,12 @@ mod tests {
 
     use super::*;
 
-    const CALLS: [Call; 24] = [
+    const CALLS: [Call; 29] = [
+        Call::PolicyEffective,
+        Call::PolicyCandidate,
+        Call::PolicyHistory,
+        Call::PolicyComponent,
+        Call::PolicyAudit,
         Call::Next,
         Call::NextWork,
         Call::ClaimDetails,

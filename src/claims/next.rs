@@ -117,8 +117,14 @@ impl ClaimManager {
     fn pick(&self, policies: &Arc<InForce>, request: &NextRequest, now: Timestamp) -> Pick {
         let question = question(request);
         let view = policies.view_of(&request.agent);
-        let mut pick =
-            Pick { view: view.clone(), candidates: Vec::new(), decision: None, first: None, passed_over: Vec::new(), case: None };
+        let mut pick = Pick {
+            view: view.clone(),
+            candidates: Vec::new(),
+            decision: None,
+            first: None,
+            passed_over: Vec::new(),
+            case: None,
+        };
         let mut after: Option<OrderKey> = None;
         let mut page_count = SHORTLIST_COUNT;
         loop {

@@ -136,8 +136,12 @@ impl ClaimManager {
                     }
                     counts.disagreed += 1;
                     let would_have_picked = would.map(|row| {
-                        let explained =
-                            self.desk.explain(&case.policies, &ViewName::candidate(), std::slice::from_ref(row), case.at);
+                        let explained = self.desk.explain(
+                            &case.policies,
+                            &ViewName::candidate(),
+                            std::slice::from_ref(row),
+                            case.at,
+                        );
                         let reasons = explained.into_iter().flatten().take(REASON_COUNT_MAX).collect();
                         let issue = &row.facts.issue;
                         Preference { repo: issue.repo.clone(), number: issue.number, score: row.score, reasons }

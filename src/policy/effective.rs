@@ -53,12 +53,7 @@ pub struct OnTrial {
 
 impl PolicySet {
     /// What decides for `repo` and `agent`. `config` is what the set was loaded from.
-    pub fn effective(
-        &self,
-        config: &PoliciesConfig,
-        repo: Option<&RepoName>,
-        agent: Option<&AgentId>,
-    ) -> Effective {
+    pub fn effective(&self, config: &PoliciesConfig, repo: Option<&RepoName>, agent: Option<&AgentId>) -> Effective {
         let view = agent.map(|agent| self.view_of(agent));
         let ranking = view.as_ref().map_or(&self.ranker, |view| self.ranking_of(view));
         let overridden = ranking.route_for(repo).map(|route| Overridden {

@@ -31,9 +31,7 @@ pub use follow_ups::{
 pub use imports::{ClaimImport, FollowUpImport, FollowUpImportOutcome, ImportOutcome};
 pub use operator::{ClaimOverrule, OverruleOutcome};
 pub use past::{ClaimHistoryFilter, ClaimHistoryPlace, PastClaims};
-pub use policies::{
-    COMPONENT_PIECE_BYTES, PolicyAudit, PolicySetKept, PolicySetRecord, Trial, TrialBatch, TrialHour,
-};
+pub use policies::{COMPONENT_PIECE_BYTES, PolicyAudit, PolicySetKept, PolicySetRecord, Trial, TrialBatch, TrialHour};
 pub use sqlite::{FirstEditionError, FirstEditionRow, SqliteStore, first_edition_rows};
 pub use tokens::{KeptToken, TokenInsertOutcome, TokenRevokeOutcome};
 
@@ -139,12 +137,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// One recorded decision.
     async fn decision_get(&self, decision_id: DecisionId) -> Result<Option<Decision>, StoreError>;
     /// Notes a set of policies that came in force, and why; answers its place.
-    async fn policy_set_insert(
-        &self,
-        record: PolicySetRecord,
-        why: String,
-        now: Timestamp,
-    ) -> Result<u64, StoreError>;
+    async fn policy_set_insert(&self, record: PolicySetRecord, why: String, now: Timestamp) -> Result<u64, StoreError>;
     /// The last sets that were in force, newest first.
     async fn policy_set_list(&self) -> Result<Vec<PolicySetKept>, StoreError>;
     /// Notes who wished the ranker that is in force.

@@ -33,12 +33,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{
-    AdvanceOutcome, ClaimChange, ClaimFilter, ClaimFollow, ClaimHistoryFilter, ClaimHistoryPlace, ClaimImport,
-    ClaimOverrule, ClaimWish, CommitObserver, FollowUpChange, FollowUpFilter, FollowUpImport, FollowUpImportOutcome,
-    FollowUpInserted, FollowUpLink, FollowUpMoved, FollowUpTake, FollowUpTaken, ImportOutcome, InsertOutcome,
-    COMPONENT_PIECE_BYTES, IssueApplied, IssueBatch, IssueFilter, KeptToken, ListName, OverruleOutcome, PastClaims,
-    PolicyAudit, PolicySetKept, PolicySetRecord, PullApplied, RepoMark, Settlement, Snapshot, Store, StoreError,
-    SyncCursor, TokenInsertOutcome, TokenRevokeOutcome, Trial, TrialBatch,
+    AdvanceOutcome, COMPONENT_PIECE_BYTES, ClaimChange, ClaimFilter, ClaimFollow, ClaimHistoryFilter,
+    ClaimHistoryPlace, ClaimImport, ClaimOverrule, ClaimWish, CommitObserver, FollowUpChange, FollowUpFilter,
+    FollowUpImport, FollowUpImportOutcome, FollowUpInserted, FollowUpLink, FollowUpMoved, FollowUpTake, FollowUpTaken,
+    ImportOutcome, InsertOutcome, IssueApplied, IssueBatch, IssueFilter, KeptToken, ListName, OverruleOutcome,
+    PastClaims, PolicyAudit, PolicySetKept, PolicySetRecord, PullApplied, RepoMark, Settlement, Snapshot, Store,
+    StoreError, SyncCursor, TokenInsertOutcome, TokenRevokeOutcome, Trial, TrialBatch,
 };
 use crate::config::StoreConfig;
 use crate::domain::{
@@ -278,12 +278,7 @@ impl Store for SqliteStore {
         self.readers.read("get a decision", move |connection| events::decision_get(connection, decision_id)).await
     }
 
-    async fn policy_set_insert(
-        &self,
-        record: PolicySetRecord,
-        why: String,
-        now: Timestamp,
-    ) -> Result<u64, StoreError> {
+    async fn policy_set_insert(&self, record: PolicySetRecord, why: String, now: Timestamp) -> Result<u64, StoreError> {
         self.writer.write("note a set of policies", move |txn| policies::set_insert(txn, &record, &why, now)).await
     }
 

@@ -97,15 +97,22 @@ pub(super) fn trial_add(txn: &mut WriteTxn<'_>, batch: &TrialBatch) -> Result<()
     let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let counts = [agreed, disagreed, undecided, failed, dropped].map(count);
     let [agreed, disagreed, undecided, failed, dropped] = counts;
-    connection
-        .prepare_cached(HOUR_ADD)?
-        .execute(params![batch.candidate, hour, agreed, disagreed, undecided, failed, dropped])?;
+    connection.prepare_cached(HOUR_ADD)?.execute(params![
+        batch.candidate,
+        hour,
+        agreed,
+        disagreed,
+        undecided,
+        failed,
+        dropped
+    ])?;
     connection.prepare_cached(HOUR_TRIM)?.execute([HOUR_COUNT_MAX])?;
     let mut insert = connection.prepare_cached("INSERT INTO disagreements (candidate, record) VALUES (?1, ?2)")?;
     for disagreement in &batch.disagreements {
         insert.execute(params![batch.candidate, to_json(disagreement)?])?;
     }
-    let trim = "DELETE FROM disagreements WHERE disagreement_id <= (SELECT max(disagreement_id) FROM disagreements) - ?1";
+    let trim =
+        "DELETE FROM disagreements WHERE disagreement_id <= (SELECT max(disagreement_id) FROM disagreements) - ?1";
     connection.prepare_cached(trim)?.execute([DISAGREEMENT_COUNT_MAX]).map(|_| ())
 }
 
