@@ -7,11 +7,13 @@
 //! - [`claims`] is the only door to state: it asks the policies and the store;
 //! - [`policy`] runs WebAssembly components; [`store`] is the authority on who holds what; [`github`]
 //!   is where issues come from, and [`sync`] brings them in;
+//! - [`areas`] guesses which part of a repository an issue touches;
 //! - [`state`] carries claims from one server to another, and mirrors them in a file;
 //! - [`domain`] is pure: nouns and the rules between them;
 //! - [`config`] and [`logging`] serve all, and [`server`] puts everything together.
 
 pub mod api;
+pub mod areas;
 pub mod claims;
 pub mod config;
 pub mod domain;

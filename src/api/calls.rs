@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Answer, Failure, Fields, Identity, RateLimits, claims, follow_ups, issues, operator, policies};
 use crate::claims::ClaimManager;
 use crate::config::Config;
-use crate::domain::{AccessScope, AgentId, ClaimId};
+use crate::domain::{AccessScope, AgentId, ClaimId, Skills};
 
 /// What can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,6 +80,8 @@ pub struct Caller {
     pub identity: Identity,
     /// The agent that the connection or a header names: it stands in for an absent `agent_id`.
     pub agent: Option<AgentId>,
+    /// What that agent can do, as the connection or a header says: stands in for absent `skills`.
+    pub skills: Skills,
     /// How many issues to list when the fields do not say: what a model can read. `None`: all.
     pub list_count_default: Option<usize>,
 }

@@ -3,16 +3,21 @@
 //!
 //! The board never decides a claim. It says what to try, in which order; the store decides.
 
+mod beside;
 mod claims;
+mod known;
 mod view;
 mod waiting;
+mod work;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::order::{OrderKey, Question, Slot, Standing, answers};
+use self::known::Known;
+use self::work::Workload;
+use super::order::{OrderKey, Question, Slot, Standing, answers, tally_of};
 use super::shelf::Shelf;
-use crate::domain::{AgentId, Claim, ClaimId, ClaimStatus, Empty, IssueFacts, IssueRef, Repo, RepoName};
+use crate::domain::{AgentId, Claim, ClaimId, ClaimStatus, Empty, IssueFacts, IssueRef, Repo, RepoName, Timestamp};
 use crate::policy::{Shortlisted, ViewName};
 use crate::store::{Change, Snapshot};
 
@@ -30,7 +35,7 @@ const NOT_JUDGED_YET: &str = "the repository filter has not seen it yet";
 /// One open issue.
 #[derive(Debug)]
 pub(super) struct Row {
-    pub(super) facts: Arc<IssueFacts>,
+    pub(super) facts: Known,
     /// Finished here, still open on GitHub.
     pub(super) finished: bool,
 }
@@ -41,7 +46,8 @@ pub(super) struct RepoRow {
     pub(super) repo: Repo,
     pub(super) exclusion: Option<Arc<str>>,
     pub(super) open_issue_count: usize,
-    pub(super) claim_count: u32,
+    /// Its topics, as each of its issues has them.
+    topics: Arc<[Arc<str>]>,
 }
 
 /// A page of a short list.
@@ -49,6 +55,8 @@ pub(super) struct RepoRow {
 pub(super) struct Shortlist {
     pub(super) rows: Vec<Shortlisted>,
     pub(super) slots: Vec<Slot>,
+    /// Of each row, which state of its facts this is, and when it was scored.
+    pub(super) seen: Vec<(Known, Option<Timestamp>)>,
     /// Where the next page begins; `None` at the end.
     pub(super) next: Option<OrderKey>,
 }
@@ -70,6 +78,7 @@ pub(super) struct Board {
     pub(super) rows: Vec<Option<Row>>,
     free: Vec<Slot>,
     by_issue: HashMap<IssueRef, Slot>,
+    by_repo: HashMap<RepoName, HashSet<Slot>>,
     /// The default view, then the others: never empty.
     pub(super) views: Vec<View>,
     /// Slots touched since a backlog was taken; `None` while none is out.
@@ -80,6 +89,8 @@ pub(super) struct Board {
     claims: HashMap<ClaimId, Arc<Claim>>,
     claim_by_issue: HashMap<IssueRef, ClaimId>,
     claims_by_agent: HashMap<AgentId, HashSet<ClaimId>>,
+    /// How much is under way, and where.
+    pub(super) work: Workload,
     /// Every active follow-up.
     pub(super) shelf: Shelf,
     granted_count: u64,
@@ -89,12 +100,13 @@ pub(super) struct Board {
 
 impl Default for Board {
     fn default() -> Self {
-        let (rows, free, by_issue, touched, repos, unjudged) = Default::default();
-        let (claims, claim_by_issue, claims_by_agent, shelf, granted_count, generation) = Default::default();
+        let (rows, free, by_issue, by_repo, touched, repos, unjudged) = Default::default();
+        let (claims, claim_by_issue, claims_by_agent, work, shelf, granted_count, generation) = Default::default();
         Self {
             rows,
             free,
             by_issue,
+            by_repo,
             views: vec![View::new(ViewName::main())],
             touched,
             repos,
@@ -102,6 +114,7 @@ impl Default for Board {
             claims,
             claim_by_issue,
             claims_by_agent,
+            work,
             shelf,
             granted_count,
             generation,
@@ -163,11 +176,13 @@ impl Board {
                 continue;
             }
             page.slots.push(place.slot());
+            page.seen.push((row.facts.clone(), view.scored_at(place.slot())));
+            let under_way = self.work.counts_in(&row.facts.issue.repo);
             page.rows.push(Shortlisted {
-                facts: Arc::clone(&row.facts),
+                facts: row.facts.shared(),
                 score: view.score_at(place.slot()),
-                repo_claim_count: self.repos.get(&row.facts.issue.repo).map_or(0, |repo| repo.claim_count),
-                repo_review_count: 0,
+                repo_claim_count: under_way.claims,
+                repo_review_count: under_way.reviews,
                 reviewer_load: 0,
             });
         }
@@ -177,7 +192,16 @@ impl Board {
 
     /// Why there is nothing in `view` in answer to `question`.
     pub(super) fn tally(&self, view: &ViewName, question: &Question<'_>) -> Empty {
-        self.view(view).order.tally(question)
+        let view = self.view(view);
+        if question.label.is_none() || question.milestone.is_none() {
+            return view.order.tally(question);
+        }
+        // There is no lane for a label within a milestone, and few ask for both.
+        let asked_for = |row: &Row| {
+            question.repo.is_none_or(|repo| row.facts.issue.repo.as_str() == repo) && answers(&row.facts, question)
+        };
+        let rows = self.rows.iter().zip(&view.places);
+        tally_of(rows.filter(|(row, _)| row.as_ref().is_some_and(asked_for)).map(|(_, place)| &place.standing))
     }
 
     /// Why a repository does not take part, if so. One that was never synced does not.
@@ -236,15 +260,16 @@ impl Board {
     /// A new or changed issue.
     fn set_issue(&mut self, facts: IssueFacts) {
         let issue = facts.issue.clone();
-        let facts = Arc::new(facts);
+        let facts = Known::new(self.complete(facts));
         let (slot, before) = match self.by_issue.get(&issue) {
             Some(&slot) => {
                 let row = self.rows[slot as usize].as_mut();
-                (slot, row.map(|row| std::mem::replace(&mut row.facts, Arc::clone(&facts))))
+                (slot, row.map(|row| std::mem::replace(&mut row.facts, facts.clone())))
             }
             None => {
                 self.repos.entry(issue.repo.clone()).and_modify(|repo| repo.open_issue_count += 1);
-                let slot = self.occupy(Row { facts: Arc::clone(&facts), finished: false });
+                let slot = self.occupy(Row { facts: facts.clone(), finished: false });
+                self.by_repo.entry(issue.repo.clone()).or_default().insert(slot);
                 self.by_issue.insert(issue, slot);
                 (slot, None)
             }
@@ -269,6 +294,12 @@ impl Board {
         if let Some(row) = self.rows[slot as usize].take() {
             self.views.iter_mut().for_each(|view| view.forget(slot, &row.facts));
         }
+        if let Some(slots) = self.by_repo.get_mut(&issue.repo) {
+            slots.remove(&slot);
+            if slots.is_empty() {
+                self.by_repo.remove(&issue.repo);
+            }
+        }
         if let Some(repo) = self.repos.get_mut(&issue.repo) {
             repo.open_issue_count = repo.open_issue_count.saturating_sub(1);
         }
@@ -288,27 +319,39 @@ impl Board {
         match self.repos.get_mut(&name) {
             Some(row) if row.repo == repo => return,
             // Until the filter has judged the new facts its word on the old ones holds.
-            Some(row) => row.repo = repo,
+            Some(row) => {
+                let same_topics = row.repo.topics == repo.topics;
+                row.repo = repo;
+                if !same_topics {
+                    row.topics = shared(&row.repo.topics);
+                    self.refresh_repo(&name);
+                }
+            }
             None => {
-                let claim_count = self.claims.values().filter(|claim| claim.repo == name).count();
                 let row = RepoRow {
+                    topics: shared(&repo.topics),
                     repo,
                     exclusion: Some(NOT_JUDGED_YET.into()),
-                    open_issue_count: self.by_issue.keys().filter(|issue| issue.repo == name).count(),
-                    claim_count: u32::try_from(claim_count).unwrap_or(u32::MAX),
+                    open_issue_count: self.by_repo.get(&name).map_or(0, HashSet::len),
                 };
                 self.repos.insert(name.clone(), row);
+                self.refresh_repo(&name);
             }
         }
         self.unjudged.insert(name);
     }
 
     fn remove_repo(&mut self, name: &RepoName) {
-        let gone: Vec<IssueRef> = self.by_issue.keys().filter(|issue| issue.repo == *name).cloned().collect();
+        let slots = self.by_repo.get(name).into_iter().flatten();
+        let gone: Vec<IssueRef> = slots.filter_map(|slot| self.row(*slot)).map(|row| row.facts.issue.clone()).collect();
         gone.iter().for_each(|issue| self.remove_issue(issue));
         self.repos.remove(name);
         self.unjudged.remove(name);
     }
+}
+
+fn shared(texts: &[String]) -> Arc<[Arc<str>]> {
+    texts.iter().map(|text| text.as_str().into()).collect()
 }
 
 pub(super) fn slot_of(index: usize) -> Slot {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use chrono::TimeDelta;
 use parking_lot::Mutex;
 
@@ -12,7 +13,7 @@ use super::index::Index;
 use super::order::Slot;
 use super::presence::Presence;
 use super::truth::Verdict;
-use super::{ClaimOutcome, ClaimRequest, IssueDetails, ManagerError, RepoEntry, UpdateOutcome, UpdateRequest};
+use super::{ClaimOutcome, ClaimRequest, Groups, IssueDetails, ManagerError, RepoEntry, UpdateOutcome, UpdateRequest};
 use crate::config::LiveConfig;
 use crate::domain::{
     Actor, AgentId, Claim, Clock, Decision, DecisionId, EventSeq, Issue, IssueRef, IssueState, RepoName, Step,
@@ -32,11 +33,15 @@ pub struct ClaimManager {
     pub(super) desk: Arc<Desk>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) config: LiveConfig,
+    /// The groups of agents, by the configuration in force.
+    pub(super) groups: ArcSwap<Groups>,
     pub(super) presence: Presence,
     pub(super) status: super::health::Status,
     /// Issues at the head of a short list that is with the store now: others are offered the next
     /// ones, so that a crowd does not try the same issue. Only a hint; the store decides.
     pub(super) offered: Mutex<HashSet<Slot>>,
+    /// What agents were last told when there was nothing for them.
+    pub(super) nothings: super::nothings::Nothings,
     /// Issues that GitHub was asked for and did not have.
     pub(super) absent: super::absent::Absent,
     /// Claims that got a pull request a short while ago.

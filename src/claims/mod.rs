@@ -13,6 +13,7 @@ mod board;
 mod desk;
 mod feed;
 mod follow_ups;
+mod groups;
 mod health;
 mod index;
 mod links;
@@ -20,6 +21,7 @@ mod lookup;
 mod manager;
 mod news;
 mod next;
+mod nothings;
 mod operations;
 mod order;
 mod plan;
@@ -27,6 +29,8 @@ mod policy_history;
 mod presence;
 mod pulls;
 mod reasons;
+mod recorded;
+mod recording;
 mod requests;
 mod service;
 mod shelf;
@@ -38,11 +42,13 @@ mod truth;
 pub use desk::Reload;
 pub use feed::{EventCursor, EventStep};
 pub use follow_ups::{FollowUpOutcome, FollowUpUpdate, WorkOutcome};
+pub use groups::Groups;
 pub use index::Index;
 pub use manager::ClaimManager;
 pub use operations::{Operations, Stock, TokenMade, TokenWish};
 pub use policy_history::PolicyAction;
 pub use pulls::{FeedbackOutcome, PullChange, PullOutcome};
+pub use recorded::{Answers, NotReplayable, PageAnswer, Recorded, RecordedBodies, RecordedPage};
 pub use requests::{
     ClaimOutcome, ClaimRequest, CloseError, Health, IssueDetails, ManagerError, NextOutcome, NextRequest, PolicyHealth,
     RepoEntry, UpdateOutcome, UpdateRequest, Verification,

@@ -75,7 +75,7 @@ impl Board {
         for (index, row) in self.rows.iter().enumerate() {
             let Some(row) = row else { continue };
             backlog.slots.push(slot_of(index));
-            backlog.facts.push(Arc::clone(&row.facts));
+            backlog.facts.push(row.facts.shared());
             backlog.fixed.push(self.held_standing(row));
         }
         backlog
@@ -114,13 +114,13 @@ impl Board {
     /// the policies before: better than none until the new ones have spoken.
     fn place_anew(&mut self, slot: Slot, replaced: &[View]) {
         let Some(row) = self.row(slot) else { return };
-        let (facts, fixed) = (Arc::clone(&row.facts), self.fixed_standing(row));
+        let (facts, fixed) = (row.facts.shared(), self.fixed_standing(row));
         for view in &mut self.views {
             let before = replaced.iter().find(|before| before.name == view.name).or(replaced.first());
             let score = before.and_then(|before| before.at(slot)).and_then(|place| place.score.clone());
             view.set_score(slot, score);
+            view.wants_score(slot);
             view.enter(slot, &facts, fixed.as_ref());
-            view.unscored.insert(slot);
         }
     }
 }
@@ -176,6 +176,7 @@ mod tests {
                 value: if is_candidate { -(labels as f64) } else { labels as f64 },
                 valid_until: (labels == runs_out).then(|| from_unix_ms(1_000)),
                 skip: (labels > 2 && !is_candidate).then(|| "too many".into()),
+                scored_at: None,
             }
         };
         facts.iter().map(score).collect()

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,7 +15,7 @@ use super::health::Status;
 use super::index::Index;
 use super::presence::Presence;
 use super::trial::{Case, Trials};
-use super::{ClaimManager, Reload};
+use super::{ClaimManager, Groups, Reload};
 use crate::config::{Config, LiveConfig, Replaced};
 use crate::domain::{Clock, EventDraft, RepoName};
 use crate::github::IssueSource;
@@ -72,7 +73,7 @@ impl ClaimManager {
         let presence = Presence::load(std::mem::take(&mut snapshot.last_calls));
         let (sender, announcements) = mpsc::channel(ANNOUNCEMENT_COUNT_MAX);
         let (taken, sets) = mpsc::channel(ANNOUNCEMENT_COUNT_MAX);
-        let policies = config.current().effective_policies();
+        let (policies, groups) = (config.current().effective_policies(), Groups::new(&config.current().agent_groups));
         let (filled, desk_clock, dir) = (Arc::clone(&index), Arc::clone(&clock), base_dir.clone());
         let desk = tokio::task::spawn_blocking(move || {
             filled.fill(snapshot, tokens);
@@ -84,7 +85,7 @@ impl ClaimManager {
         let status = Status::new(clock.now());
         let (trials, cases) = Trials::new();
         let offered = Default::default();
-        let (absent, links, swept, sync_wished) = Default::default();
+        let (nothings, absent, links, swept, sync_wished) = Default::default();
         let manager = Arc::new(Self {
             store,
             source,
@@ -92,9 +93,11 @@ impl ClaimManager {
             desk,
             clock,
             config,
+            groups: ArcSwap::from_pointee(groups),
             presence,
             status,
             offered,
+            nothings,
             absent,
             links,
             swept,
@@ -234,6 +237,7 @@ impl ClaimManager {
     /// [`PolicyRejected`]; everything in force stays.
     pub async fn apply_config(&self, config: Config, base_dir: &Path) -> Result<(Reload, Replaced), PolicyRejected> {
         let reload = self.desk.reload(config.effective_policies(), base_dir).await?;
+        self.groups.store(Arc::new(Groups::new(&config.agent_groups)));
         Ok((reload, self.config.replace(config)))
     }
 

@@ -144,6 +144,7 @@ mod tests {
         hot.leases.sweep_seconds = 1;
         hot.rate_limits.ip = RateLimit { per_minute: 1, burst: 1 };
         hot.policies.ranker.source = "mine.wasm".into();
+        hot.agent_groups.0.insert("night".into(), vec!["nightly-*".into()]);
         hot.log.level = "debug".into();
         assert_eq!(changes_needing_restart(&old, &hot), Vec::<&str>::new());
         let mut all = hot.clone();

@@ -51,6 +51,11 @@ pub const POLICY_MEMORY_BYTES_MIN: usize = 1024 * 1024;
 /// Most memory of a policy's instance: what a 32-bit WebAssembly memory can address.
 pub const POLICY_MEMORY_BYTES_MAX: usize = 4 * 1024 * 1024 * 1024;
 
+/// Most groups of agents: an agent is held against each when it asks for work.
+pub const AGENT_GROUP_COUNT_MAX: usize = 64;
+/// Most patterns of one group.
+pub const GROUP_PATTERN_COUNT_MAX: usize = 256;
+
 /// SQLite's journal modes that keep what was acknowledged.
 const JOURNAL_MODES: [&str; 4] = ["WAL", "DELETE", "TRUNCATE", "PERSIST"];
 /// Those that do not.
@@ -77,6 +82,7 @@ pub(super) fn validate(config: &Config) -> Vec<Finding> {
     check.intervals(config);
     check.rate_limits(config);
     check.log(config);
+    check.agent_groups(config);
     check.policies(config);
     check.findings
 }
@@ -158,6 +164,7 @@ impl Check {
         }
         self.range("store.history_max_entries", store.history_max_entries, 0..=HISTORY_COUNT_MAX, "claims");
         self.range("store.event_max_entries", store.event_max_entries, 1..=EVENT_COUNT_MAX, "events");
+        self.range("store.decision_max_entries", store.decision_max_entries, 0..=HISTORY_COUNT_MAX, "decisions");
         self.range("store.follow_up_max_entries", store.follow_up_max_entries, 1..=FOLLOW_UP_COUNT_MAX, "follow-ups");
         self.range("store.delivery_max_entries", store.delivery_max_entries, 1..=HISTORY_COUNT_MAX, "deliveries");
     }
@@ -266,6 +273,26 @@ impl Check {
         }
         if config.log.file.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
             self.found("log.file", "the path is empty", Some("leave the key out to log to standard error only"));
+        }
+    }
+
+    fn agent_groups(&mut self, config: &Config) {
+        let groups = &config.agent_groups.0;
+        if groups.len() > AGENT_GROUP_COUNT_MAX {
+            let message = format!("{} groups are too many: at most {AGENT_GROUP_COUNT_MAX}", groups.len());
+            self.found("agent_groups", message, None);
+        }
+        for (name, patterns) in groups {
+            let key = keys::join("agent_groups", name);
+            if patterns.len() > GROUP_PATTERN_COUNT_MAX {
+                let message = format!("{} patterns are too many: at most {GROUP_PATTERN_COUNT_MAX}", patterns.len());
+                self.found(&key, message, None);
+            }
+            for pattern in patterns {
+                if let Err(error) = globset::Glob::new(pattern) {
+                    self.found(&key, format!("{pattern:?} is no pattern: {}", error.kind()), None);
+                }
+            }
         }
     }
 

@@ -147,7 +147,9 @@ impl Chain {
                 (Err(error), None) => return Err(error),
                 (Err(error), Some(stand_in)) => {
                     let (instead, mut scores) = self.instead_of(stage, rows, stand_in);
-                    scores.iter_mut().for_each(|scored| scored.valid_until = Some(now + DEGRADED_SCORE));
+                    for scored in &mut scores {
+                        (scored.valid_until, scored.scored_at) = (Some(now + DEGRADED_SCORE), None);
+                    }
                     faults.push(self.fault(stage, error, instead));
                     scores
                 }
@@ -172,7 +174,7 @@ impl Chain {
         stand_in: StandIn<'_>,
     ) -> (&'static str, Vec<Scored>) {
         let said = |skip: Option<Arc<str>>| {
-            rows.iter().map(|_| Scored { value: 0.0, valid_until: None, skip: skip.clone() }).collect()
+            rows.iter().map(|_| Scored { value: 0.0, valid_until: None, skip: skip.clone(), scored_at: None }).collect()
         };
         match stage.role {
             Role::Base => ("the built-in order stands in", stand_in(rows)),
@@ -298,6 +300,7 @@ fn add(total: &mut [Scored], scores: Vec<Scored>, stage: &Stage) {
             total.value = finite(total.value + finite(own.value * stage.weight));
         }
         total.valid_until = total.valid_until.into_iter().chain(own.valid_until).min();
+        total.scored_at = total.scored_at.and(own.scored_at);
         total.skip = total.skip.take().or(own.skip);
     }
 }

@@ -51,7 +51,7 @@ fn skips(scored: &[Scored]) -> Vec<Option<&str>> {
 
 /// Scores that stand in, to be told from all others.
 fn stand_in(rows: &[Arc<IssueFacts>]) -> Vec<Scored> {
-    rows.iter().map(|_| Scored { value: -1.0, valid_until: None, skip: None }).collect()
+    rows.iter().map(|_| Scored { value: -1.0, valid_until: None, skip: None, scored_at: None }).collect()
 }
 
 fn choose(set: &PolicySet) -> Choice {

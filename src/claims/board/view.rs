@@ -44,6 +44,11 @@ impl View {
         self.at(slot).and_then(|place| place.score.as_ref()).map_or(0.0, |scored| scored.value)
     }
 
+    /// For which time the score of the issue in `slot` was given by its present facts, if it was.
+    pub(in crate::claims) fn scored_at(&self, slot: Slot) -> Option<Timestamp> {
+        self.at(slot).and_then(|place| place.score.as_ref()).and_then(|scored| scored.scored_at)
+    }
+
     /// Takes in an issue that it does not know, or whose facts were others so far (`before`). A changed one
     /// keeps its old score, and so stays on offer, until it has its new one.
     pub(super) fn take_in(
@@ -59,8 +64,16 @@ impl View {
         if let Some(before) = before {
             self.order.remove(before, &self.places[slot as usize].standing);
         }
-        self.unscored.insert(slot);
+        self.wants_score(slot);
         self.enter(slot, facts, fixed);
+    }
+
+    /// Notes that an issue's facts are others than those that its score, if any, was given to.
+    pub(in crate::claims) fn wants_score(&mut self, slot: Slot) {
+        self.unscored.insert(slot);
+        if let Some(score) = &mut self.places[slot as usize].score {
+            score.scored_at = None;
+        }
     }
 
     /// Puts an issue, which the order does not have, where it stands; `fixed` where that is whatever its score.

@@ -39,7 +39,7 @@ impl Board {
                 continue;
             }
             let known = slots.into_iter().filter_map(|slot| Some((slot, self.rows.get(slot as usize)?.as_ref()?)));
-            let (slots, facts) = known.map(|(slot, row)| (slot, Arc::clone(&row.facts))).unzip();
+            let (slots, facts) = known.map(|(slot, row)| (slot, row.facts.shared())).unzip();
             return Some(Batch { view: view.name.clone(), slots, facts, generation: self.generation });
         }
         None
@@ -52,7 +52,7 @@ impl Board {
             return;
         }
         for ((slot, facts), scored) in batch.slots.into_iter().zip(batch.facts).zip(scores) {
-            let Some(row) = self.row(slot).filter(|row| Arc::ptr_eq(&row.facts, &facts)) else { continue };
+            let Some(row) = self.row(slot).filter(|row| row.facts.is(&facts)) else { continue };
             let fixed = self.fixed_standing(row);
             self.touch(slot);
             if let Some(view) = self.views.iter_mut().find(|view| view.name == batch.view) {

@@ -114,7 +114,7 @@ impl Desk {
             };
             instead.score(facts, now).unwrap_or_else(|fault| {
                 error!("the {name} failed while it stood in: {fault}");
-                facts.iter().map(|_| Scored { value: 0.0, valid_until: None, skip: None }).collect()
+                facts.iter().map(|_| Scored { value: 0.0, valid_until: None, skip: None, scored_at: None }).collect()
             })
         };
         let (scores, faults) = policies.set.ranking_of(view).score_at_work(facts, now, &stand_in);

@@ -11,8 +11,8 @@ use crate::policy::{Choice, ChooseRequest, PolicyError, Shortlisted, ViewName, W
 const CHOOSE_WORK: &str = "ranker.choose-work";
 
 impl Desk {
-    /// Asks the ranker of a view for the order of a short list. When it fails, or failed too often, the order
-    /// by score stands; for a candidate the ranker in force is asked.
+    /// Asks the ranker of a view for the order of a short list. `None` when it fails, or failed too often, so that
+    /// the order by score stands; for a candidate the ranker in force is asked.
     pub(in crate::claims) fn choose(
         &self,
         policies: &InForce,
@@ -20,22 +20,24 @@ impl Desk {
         request: &ChooseRequest,
         rows: &[Shortlisted],
         now: Timestamp,
-    ) -> Choice {
+    ) -> Option<Choice> {
         let ranking = policies.set.ranking_of(view);
         let (choice, faults) = ranking.choose_at_work(request, rows, now);
         let part = || part_of(view, ".choose");
+        let by_score = || choice == Choice::keep(rows.len());
         if faults.is_empty() {
-            if policies.is_faulty.load(Ordering::Relaxed) && !ranking.is_troubled() {
+            let is_left_alone = ranking.is_troubled();
+            if policies.is_faulty.load(Ordering::Relaxed) && !is_left_alone {
                 policies.clear_fault(&part());
             }
-            return choice;
+            return (!is_left_alone || !by_score()).then_some(choice);
         }
         self.note_stage_failures(policies, &part(), &faults);
         if *view == ViewName::candidate() {
             policies.candidate_failures.fetch_add(1, Ordering::Relaxed);
             return self.choose(policies, &ViewName::main(), request, rows, now);
         }
-        choice
+        (!by_score()).then_some(choice)
     }
 
     /// What the candidate would put first, if anything; `None` when it fails. Nobody waits for it.

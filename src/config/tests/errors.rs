@@ -130,6 +130,7 @@ fn every_range_and_word_is_checked() {
         ("store", "journal_mode = \"WALL\""),
         ("store", "history_max_entries = 10000001"),
         ("store", "event_max_entries = 0"),
+        ("store", "decision_max_entries = 10000001"),
         ("github", "api_url = \"api.github.com\""),
         ("github", "api_url = \"file:///etc\""),
         ("github", "repositories = [\"acme\"]"),

@@ -17,9 +17,6 @@ pub const WEIGHT_MAX: f64 = 1e9;
 impl Check {
     pub(super) fn composition(&mut self, config: &Config) {
         let policies = &config.policies;
-        for (group, patterns) in &config.agent_groups.0 {
-            self.patterns(&format!("agent_groups.{group}"), patterns);
-        }
         self.stages("policies.ranker", &policies.ranker);
         if policies.overrides.len() > OVERRIDE_COUNT_MAX {
             let message = format!("there are {} overrides, at most {OVERRIDE_COUNT_MAX}", policies.overrides.len());

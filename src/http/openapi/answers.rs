@@ -220,6 +220,9 @@ pub(super) struct Rejection {
     why: Option<String>,
     #[schemars(skip_serializing_if = "Option::is_none")]
     counts: Option<Empty>,
+    /// When there is no work: in how many seconds asking again makes sense, where the policy says so.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    retry_after_seconds: Option<u64>,
 }
 
 /// A request that could not be answered.
