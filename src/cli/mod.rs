@@ -17,6 +17,7 @@ mod import;
 mod install;
 mod mcp;
 mod overrule;
+mod policy;
 mod serve;
 mod token;
 
@@ -55,6 +56,9 @@ enum Command {
     Export(export::ExportArgs),
     /// Take in claims: an export, or the state or database of the first edition
     Import(import::ImportArgs),
+    /// Show, try, promote and put back policies
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Look at the configuration without starting anything
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -98,6 +102,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Reassign(args) => overrule::reassign(&args),
         Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::Policy(command) => policy::run(command),
         Command::Config(ConfigCommand::Check(args)) => check::run(&args),
     };
     match done {

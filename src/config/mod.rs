@@ -5,6 +5,7 @@
 //! variables in one table ([`VARIABLES`]), and which keys are hot in `keys.rs`.
 
 mod document;
+mod edit;
 mod environment;
 mod keys;
 mod live;
@@ -24,6 +25,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+pub use edit::{EditError, replace_file, with_candidate_promoted, with_ranker};
 pub use keys::{changes_needing_restart, defaults, is_hot, values};
 pub use live::{LiveConfig, Replaced, follow};
 pub use mcp::{McpConfig, ToolProfile};
