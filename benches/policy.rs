@@ -53,6 +53,7 @@ fn issue(row: u64) -> Issue {
         author_association: if row.is_multiple_of(3) { "MEMBER".into() } else { "NONE".into() },
         comment_count: u32::try_from(row % 60).unwrap(),
         reaction_count: u32::try_from(row % 13).unwrap(),
+        open_blocker_count: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use serde_json::Value;
 
-use super::{Answer, Failure, Fields, Identity, RateLimits, claims, follow_ups, issues, operator, policies};
+use super::{Answer, Failure, Fields, Identity, RateLimits, claims, explain, follow_ups, issues, operator, policies};
 use crate::claims::ClaimManager;
 use crate::config::Config;
 use crate::domain::{AccessScope, AgentId, ClaimId, Skills};
@@ -43,7 +43,11 @@ pub enum Call {
     OpenIssues,
     /// One issue with its comments.
     IssueDetails,
-    /// The recorded reasons of one pick.
+    /// Why one issue was given out, or was not, and what it would take.
+    Explain,
+    /// Recorded decisions.
+    Decisions,
+    /// One recorded decision.
     Decision,
     /// How the server is doing.
     Health,
@@ -164,7 +168,9 @@ impl Api {
             Call::Repos => issues::repos(&self.manager, fields).await,
             Call::OpenIssues => issues::open(&self.manager, caller, fields).await,
             Call::IssueDetails => issues::details(&self.manager, fields).await,
-            Call::Decision => issues::decision(&self.manager, fields).await,
+            Call::Explain => explain::issue(&self.manager, caller, fields).await,
+            Call::Decisions => explain::decisions(&self.manager, fields).await,
+            Call::Decision => explain::decision(&self.manager, fields).await,
             Call::Health => issues::health(&self.manager, fields).await,
             Call::PolicyEffective => policies::effective(&self.manager, fields),
             Call::PolicyCandidate => policies::candidate(&self.manager, fields).await,

@@ -102,6 +102,8 @@ impl Call {
             | Self::Repos
             | Self::OpenIssues
             | Self::IssueDetails
+            | Self::Explain
+            | Self::Decisions
             | Self::Decision
             | Self::PolicyEffective
             | Self::PolicyCandidate
@@ -126,7 +128,13 @@ impl Call {
     fn names_another(self) -> bool {
         matches!(
             self,
-            Self::Claims | Self::ClaimHistory | Self::OperatorReassign | Self::TokenCreate | Self::PolicyEffective
+            Self::Claims
+                | Self::ClaimHistory
+                | Self::Explain
+                | Self::Decisions
+                | Self::OperatorReassign
+                | Self::TokenCreate
+                | Self::PolicyEffective
         )
     }
 }
@@ -163,7 +171,7 @@ mod tests {
             assert!(!refused(&bound, call, "a") && !refused(&bound, call, " a ") && !refused(&bound, call, ""));
             assert!(refused(&bound, call, "b"), "{call:?}");
         }
-        for call in [Call::Claims, Call::ClaimHistory, Call::OperatorReassign, Call::TokenCreate] {
+        for call in [Call::Claims, Call::Explain, Call::Decisions, Call::OperatorReassign, Call::TokenCreate] {
             assert!(!refused(&bound, call, "b"), "{call:?}");
         }
         assert!(!refused(&identity(AccessScope::Claim, None), Call::Next, "b"), "bound to nobody");

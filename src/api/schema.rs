@@ -4,14 +4,15 @@
 use serde_json::{Map, Value};
 
 use super::Call;
+use super::explain_requests::{DecisionFields, DecisionFilterFields, ExplainFields};
 use super::operator_requests::{
     ClaimHistoryFields, ImportFields, OperatorReassignFields, OperatorReleaseFields, TokenCreateFields,
     TokenRevokeFields,
 };
 use super::policies::{PolicyAuditFields, PolicyComponentFields, PolicyEffectiveFields};
 use super::requests::{
-    ClaimDetailsFields, ClaimFields, ClaimFilterFields, DecisionFields, FollowUpFilterFields, IssueFields,
-    IssueFilterFields, MyClaimsFields, MyWorkFields, NextFields, NoFields, ReleaseFields, RepoListFields, UpdateFields,
+    ClaimDetailsFields, ClaimFields, ClaimFilterFields, FollowUpFilterFields, IssueFields, IssueFilterFields,
+    MyClaimsFields, MyWorkFields, NextFields, NoFields, ReleaseFields, RepoListFields, UpdateFields,
     UpdateFollowUpFields,
 };
 
@@ -33,6 +34,8 @@ pub fn published_schema(call: Call, agent_known: bool) -> Map<String, Value> {
         Call::Repos => schemars::schema_for!(RepoListFields),
         Call::OpenIssues => schemars::schema_for!(IssueFilterFields),
         Call::IssueDetails => schemars::schema_for!(IssueFields),
+        Call::Explain => schemars::schema_for!(ExplainFields),
+        Call::Decisions => schemars::schema_for!(DecisionFilterFields),
         Call::Decision => schemars::schema_for!(DecisionFields),
         Call::PolicyEffective => schemars::schema_for!(PolicyEffectiveFields),
         Call::PolicyComponent => schemars::schema_for!(PolicyComponentFields),
@@ -91,7 +94,7 @@ mod tests {
 
     use super::*;
 
-    const CALLS: [Call; 29] = [
+    const CALLS: [Call; 31] = [
         Call::PolicyEffective,
         Call::PolicyCandidate,
         Call::PolicyHistory,
@@ -112,6 +115,8 @@ mod tests {
         Call::Repos,
         Call::OpenIssues,
         Call::IssueDetails,
+        Call::Explain,
+        Call::Decisions,
         Call::Decision,
         Call::Health,
         Call::OperatorRelease,

@@ -134,6 +134,13 @@ impl Api {
                 manager.forget_issue(issue).await?;
                 settled(0)
             }
+            Delivery::Dependency { issue, .. } if manager.exclusion(&issue.repo).is_some() => {
+                ignored("repo_not_allowed")
+            }
+            Delivery::Dependency { issue, blocker, added } => {
+                manager.take_in_dependency(issue, blocker, added).await?;
+                settled(0)
+            }
             Delivery::Repositories => {
                 manager.wish_sync();
                 settled(0)

@@ -6,6 +6,7 @@
 mod beside;
 mod claims;
 mod known;
+mod position;
 mod view;
 mod waiting;
 mod work;
@@ -13,7 +14,9 @@ mod work;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use self::beside::Blockers;
 use self::known::Known;
+pub(super) use self::position::Position;
 use self::work::Workload;
 use super::order::{OrderKey, Question, Slot, Standing, answers, tally_of};
 use super::shelf::Shelf;
@@ -89,6 +92,7 @@ pub(super) struct Board {
     claims: HashMap<ClaimId, Arc<Claim>>,
     claim_by_issue: HashMap<IssueRef, ClaimId>,
     claims_by_agent: HashMap<AgentId, HashSet<ClaimId>>,
+    blockers: Blockers,
     /// How much is under way, and where.
     pub(super) work: Workload,
     /// Every active follow-up.
@@ -100,13 +104,14 @@ pub(super) struct Board {
 
 impl Default for Board {
     fn default() -> Self {
-        let (rows, free, by_issue, by_repo, touched, repos, unjudged) = Default::default();
+        let (rows, free, by_issue, by_repo, touched, repos, unjudged, blockers) = Default::default();
         let (claims, claim_by_issue, claims_by_agent, work, shelf, granted_count, generation) = Default::default();
         Self {
             rows,
             free,
             by_issue,
             by_repo,
+            blockers,
             views: vec![View::new(ViewName::main())],
             touched,
             repos,
@@ -132,6 +137,7 @@ impl Board {
         snapshot.claims.into_iter().for_each(|claim| board.set_claim(claim));
         snapshot.follow_ups.into_iter().for_each(|item| board.shelf.set(item));
         snapshot.issues.into_iter().for_each(|facts| board.set_issue(facts));
+        snapshot.blockers.into_iter().for_each(|(issue, blockers)| board.set_blockers(&issue, blockers));
         snapshot.finished.iter().for_each(|issue| board.set_finished(issue, true));
         board
     }
@@ -141,6 +147,7 @@ impl Board {
         match change {
             Change::ClaimSet(claim) => self.set_claim(*claim),
             Change::IssueOpen(facts) => self.set_issue(*facts),
+            Change::BlockersSet(issue, blockers) => self.set_blockers(&issue, blockers),
             Change::IssueGone(issue) => self.remove_issue(&issue),
             Change::RepoSet(repo) => self.set_repo(*repo),
             Change::RepoGone(repo) => self.remove_repo(&repo),
@@ -177,14 +184,7 @@ impl Board {
             }
             page.slots.push(place.slot());
             page.seen.push((row.facts.clone(), view.scored_at(place.slot())));
-            let under_way = self.work.counts_in(&row.facts.issue.repo);
-            page.rows.push(Shortlisted {
-                facts: row.facts.shared(),
-                score: view.score_at(place.slot()),
-                repo_claim_count: under_way.claims,
-                repo_review_count: under_way.reviews,
-                reviewer_load: 0,
-            });
+            page.rows.push(self.shortlisted(view, place.slot(), row));
         }
         page.next = None;
         page
@@ -270,13 +270,16 @@ impl Board {
                 self.repos.entry(issue.repo.clone()).and_modify(|repo| repo.open_issue_count += 1);
                 let slot = self.occupy(Row { facts: facts.clone(), finished: false });
                 self.by_repo.entry(issue.repo.clone()).or_default().insert(slot);
-                self.by_issue.insert(issue, slot);
+                self.by_issue.insert(issue.clone(), slot);
                 (slot, None)
             }
         };
         self.touch(slot);
         let fixed = self.row(slot).and_then(|row| self.fixed_standing(row));
         self.views.iter_mut().for_each(|view| view.take_in(slot, before.as_deref(), &facts, fixed.as_ref()));
+        if before.is_none() {
+            self.refresh_those_waiting_for(&issue);
+        }
     }
 
     fn occupy(&mut self, row: Row) -> Slot {
@@ -289,7 +292,9 @@ impl Board {
     }
 
     fn remove_issue(&mut self, issue: &IssueRef) {
-        let Some(slot) = self.by_issue.remove(issue) else { return };
+        let slot = self.by_issue.remove(issue);
+        self.no_longer_blocks(issue);
+        let Some(slot) = slot else { return };
         self.touch(slot);
         if let Some(row) = self.rows[slot as usize].take() {
             self.views.iter_mut().for_each(|view| view.forget(slot, &row.facts));

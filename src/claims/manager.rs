@@ -15,9 +15,7 @@ use super::presence::Presence;
 use super::truth::Verdict;
 use super::{ClaimOutcome, ClaimRequest, Groups, IssueDetails, ManagerError, RepoEntry, UpdateOutcome, UpdateRequest};
 use crate::config::LiveConfig;
-use crate::domain::{
-    Actor, AgentId, Claim, Clock, Decision, DecisionId, EventSeq, Issue, IssueRef, IssueState, RepoName, Step,
-};
+use crate::domain::{Actor, AgentId, Claim, Clock, EventSeq, Issue, IssueRef, IssueState, RepoName, Step};
 use crate::github::{IssueSource, SourceError};
 use crate::store::{
     AdvanceOutcome, ClaimChange, ClaimFilter, ClaimHistoryFilter, ClaimHistoryPlace, ClaimWish, InsertOutcome,
@@ -204,14 +202,6 @@ impl ClaimManager {
         limit: usize,
     ) -> Result<PastClaims, ManagerError> {
         Ok(self.store.claim_history(filter, after, limit).await?)
-    }
-
-    /// One recorded decision.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn decision(&self, decision_id: DecisionId) -> Result<Option<Decision>, ManagerError> {
-        Ok(self.store.decision_get(decision_id).await?)
     }
 
     /// Reads events after `after`, or from now on.

@@ -4,7 +4,8 @@ use serde_json::Value;
 use tracing::warn;
 
 use super::{ClaimManager, ManagerError};
-use crate::domain::{EventDraft, EventKind, Issue, IssueRef};
+use crate::domain::{Blocker, EventDraft, EventKind, Issue, IssueRef};
+use crate::store::DependencyChange;
 
 impl ClaimManager {
     /// Whether a delivery was processed before.
@@ -29,6 +30,14 @@ impl ClaimManager {
     /// When the store fails.
     pub async fn take_in_issue(&self, issue: Issue) -> Result<bool, ManagerError> {
         Ok(self.store.issue_deliver(issue, self.clock.now()).await?)
+    }
+
+    /// Takes in that GitHub made one issue wait for another, or let it go.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn take_in_dependency(&self, issue: IssueRef, blocker: Blocker, added: bool) -> Result<(), ManagerError> {
+        Ok(self.store.dependency_change(DependencyChange { issue, blocker, added }).await?)
     }
 
     /// Forgets an issue that GitHub says is deleted or moved away. A claim on it stays.

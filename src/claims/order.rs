@@ -211,6 +211,11 @@ impl Order {
         lane.into_iter().flat_map(move |lane| lane.ready.range((from, Unbounded)).copied())
     }
 
+    /// How many issues are on offer in answer to `question`, which names a label or a milestone, not both.
+    pub(super) fn ready_count(&self, question: &Question<'_>) -> usize {
+        self.lane(question).map_or(0, |lane| lane.ready.len())
+    }
+
     /// Why there is nothing in answer to `question`, which names a label or a milestone, not both.
     pub(super) fn tally(&self, question: &Question<'_>) -> Empty {
         self.lane(question).map_or_else(Empty::default, Lane::told)

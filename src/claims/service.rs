@@ -21,7 +21,7 @@ use crate::domain::{Clock, EventDraft, RepoName};
 use crate::github::IssueSource;
 use crate::policy::{PolicyHost, PolicyRejected};
 use crate::store::{Store, StoreError};
-use crate::sync::{PullWatch, Sync, SyncReport};
+use crate::sync::{PullWatch, Sync, SyncError, SyncReport};
 
 /// How long after a start no claim is marked or taken back: while the server was away nobody could be
 /// heard, so owners get a chance to call first.
@@ -213,6 +213,10 @@ async fn sync_continually(manager: Arc<ClaimManager>, sync: Sync, pulls: PullWat
         sync.note_swept(std::mem::take(&mut *manager.swept.lock()));
         let report = sync.run_once(&read_by.sync, |repo| manager.is_admitted(repo)).await;
         manager.note_sync(&report);
+        if report.paused_until.is_none() {
+            let read = sync.read_dependencies(|repo| manager.is_admitted(repo)).await;
+            manager.note_beside("dependencies", read);
+        }
         if report.paused_until.is_none()
             && let Err(error) = manager.read_pulls(&pulls).await
         {
@@ -251,6 +255,15 @@ impl ClaimManager {
     /// Notes that an edit of the configuration was refused as a whole.
     pub fn note_rejected_config(&self, why: String) {
         self.desk.note_rejected(why);
+    }
+
+    /// Tells what of a reading beside the sync failed, in the log and on the health page.
+    fn note_beside(&self, what: &'static str, read: Result<(), SyncError>) {
+        let trouble = read.err().map(|error| chain(&error));
+        if let Some(trouble) = &trouble {
+            warn!("{what} of issues were not all read, the next sync goes on: {trouble}");
+        }
+        self.status.report(what, trouble);
     }
 
     /// Keeps for the health page what the sync has logged already.

@@ -56,7 +56,7 @@ enum Command {
     Export(export::ExportArgs),
     /// Take in claims: an export, or the state or database of the first edition
     Import(import::ImportArgs),
-    /// Show, try, promote and put back policies
+    /// Write, try, explain, replay, promote and put back policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
     /// Look at the configuration without starting anything

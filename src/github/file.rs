@@ -16,9 +16,9 @@ use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use super::models::{self, RawIssue};
-use super::{IssuePage, IssueSource, PageToken, PullPage, RepoList, SourceError};
+use super::{IssuePage, IssueSource, PageToken, PullPage, RepoList, SourceError, TaggedList};
 use crate::domain::{
-    Comment, Feedback, Issue, IssueNumber, IssueRef, IssueState, PullRequest, Repo, RepoName, Timestamp,
+    Blocker, Comment, Feedback, Issue, IssueNumber, IssueRef, IssueState, PullRequest, Repo, RepoName, Timestamp,
 };
 use crate::store::SyncCursor;
 
@@ -212,6 +212,11 @@ impl IssueSource for FileSource {
 
     async fn comment_list(&self, issue: &IssueRef) -> Result<Vec<Comment>, SourceError> {
         Ok(self.issue_get(issue).await?.map(|issue| issue.comments).unwrap_or_default())
+    }
+
+    /// A file tells of no dependencies but those that the texts name.
+    async fn blocker_list(&self, _: &IssueRef, etag: Option<&str>) -> Result<TaggedList<Blocker>, SourceError> {
+        Ok(TaggedList { rows: None, etag: etag.map(str::to_owned) })
     }
 
     /// A file holds no pull requests; lines about them are passed over.

@@ -11,9 +11,9 @@ use super::models::{self, RawComment, RawIssue};
 use super::pull_models::{RawFeedback, RawPull};
 use super::repos::Ways;
 use super::transport::{Answer, Ask, Transport};
-use super::{Credentials, IssuePage, IssueSource, PageToken, PullPage, RepoList, SourceError};
+use super::{Credentials, IssuePage, IssueSource, PageToken, PullPage, RepoList, SourceError, TaggedList};
 use crate::config::GithubConfig;
-use crate::domain::{Comment, Feedback, FeedbackKind, Issue, IssueRef, PullRequest, RepoName, Timestamp};
+use crate::domain::{Blocker, Comment, Feedback, FeedbackKind, Issue, IssueRef, PullRequest, RepoName, Timestamp};
 use crate::store::SyncCursor;
 
 /// Most pages of comments, or of reviews, read below one issue: the first 1,000.
@@ -161,6 +161,22 @@ impl IssueSource for GithubSource {
         let transport = self.ways.to(&issue.repo).await?;
         let rows: Vec<RawComment> = Self::rows(&transport, &ask, &first, COMMENT_PAGE_COUNT_MAX).await?;
         Ok(rows.into_iter().map(RawComment::into_comment).collect())
+    }
+
+    async fn blocker_list(&self, issue: &IssueRef, etag: Option<&str>) -> Result<TaggedList<Blocker>, SourceError> {
+        let ask = Ask::to("list what blocks", issue);
+        // GitHub lets fifty block one issue, so there is no second page.
+        let path = format!("{}/dependencies/blocked_by?per_page=100", issue_path(issue));
+        let answer = self.ways.to(&issue.repo).await?.get(&ask, &path, etag).await?;
+        if answer.unchanged {
+            return Ok(TaggedList { rows: None, etag: etag.map(str::to_owned) });
+        }
+        let rows: Vec<RawIssue> = models::rows(&answer.body, &ask.to_string()).map_err(|why| ask.unavailable(why))?;
+        let blockers = rows.into_iter().filter_map(|row| {
+            let repo = row.named_repo().unwrap_or_else(|| issue.repo.clone());
+            told(row.into_issue(&repo), &issue.repo, "a dependency").map(|blocker| blocker.as_blocker())
+        });
+        Ok(TaggedList { rows: Some(blockers.collect()), etag: answer.etag })
     }
 
     async fn pull_get(&self, pull: &IssueRef) -> Result<Option<PullRequest>, SourceError> {

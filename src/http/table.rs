@@ -43,7 +43,11 @@ pub(super) const ROUTES: &[Route] = routes! {
         GET "/api/claims/history" ClaimHistory "Claims that ended, newest end first, a page at a time"
         PATCH "/api/claims/{claim_id}" Update "Report how far a claim has come; the present status renews it"
         DELETE "/api/claims/{claim_id}" Release "Give a claim back"
-        GET "/api/decisions/{decision_id}" Decision "The recorded reasons of one pick"
+    }
+    "Reasons" {
+        GET "/api/explain" Explain "Why an issue was given out, or was not, and what it would take"
+        GET "/api/decisions" Decisions "Recorded decisions in short, newest first"
+        GET "/api/decisions/{decision_id}" Decision "One recorded decision: every candidate, and what the policy saw"
     }
     "Follow-ups" {
         GET "/api/followups" FollowUps "Active follow-ups, most urgent first"

@@ -99,7 +99,7 @@ impl PolicyHost {
         self.load_one(key, policy, all, base_dir, StaleRule::accept)
     }
 
-    fn load_one<K: Kind, P>(
+    pub(super) fn load_one<K: Kind, P>(
         &self,
         key: &'static str,
         policy: &PolicyConfig,

@@ -22,6 +22,7 @@ mod check;
 mod columns;
 mod effective;
 mod error;
+mod examine;
 mod facts;
 mod host;
 mod instance;
@@ -39,7 +40,9 @@ mod ticker;
 mod views;
 mod work_order;
 
+pub use builtin::builtin_component;
 pub use chain::StageFault;
+pub use check::{exports_policy, imports_are_ours, is_component};
 pub use effective::{Effective, OnTrial, Overridden};
 pub use error::{PolicyError, PolicyRejected};
 pub use facts::BodySource;

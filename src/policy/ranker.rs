@@ -351,6 +351,10 @@ impl Kind for RankerKind {
         Ok(RankerGuest { ranker: pre.ranker.load(store, &instance)?, work_order })
     }
 
+    fn settings_schema(guest: &Self::Guest, store: &mut Store<CallState>) -> wasmtime::Result<String> {
+        guest.ranker.issuecommand_policy_ranker().call_settings_schema(store)
+    }
+
     fn configure(guest: &Self::Guest, store: &mut Store<CallState>, settings: &str) -> Answer<()> {
         guest.ranker.issuecommand_policy_ranker().call_configure(store, settings)
     }

@@ -114,6 +114,12 @@ impl Ranking {
         })
     }
 
+    /// The most memory that one instance of any of its components held after a call so far, in bytes.
+    pub fn memory_bytes_peak(&self) -> usize {
+        let stages = self.chains().flat_map(Chain::stages);
+        stages.map(|stage| stage.ranker.memory_bytes_peak()).max().unwrap_or(0)
+    }
+
     /// Whether it has a say in when review feedback comes.
     pub fn orders_work(&self) -> bool {
         self.chain.base().orders_work()

@@ -4,6 +4,7 @@
 //! look before an insert. A claim, its event and its decision commit together or not at all, and
 //! nothing is acknowledged or announced before the commit.
 
+mod blockers;
 mod decisions;
 mod follow_ups;
 mod imports;
@@ -20,11 +21,12 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Advance, AgentId, Claim, ClaimId, ClaimStatus, Decision, DecisionId, Event, EventDraft, EventSeq, FollowUp, Issue,
-    IssueFacts, IssueNumber, IssueRef, PullRequest, Repo, RepoName, RequestId, Step, Timestamp, TokenId,
-    TransitionError, WorkItemId,
+    Advance, AgentId, Blocker, Claim, ClaimId, ClaimStatus, Decision, DecisionId, Event, EventDraft, EventSeq,
+    FollowUp, Issue, IssueFacts, IssueNumber, IssueRef, PullRequest, Repo, RepoName, RequestId, Step, Timestamp,
+    TokenId, TransitionError, WorkItemId,
 };
 
+pub use blockers::{DependencyChange, DependencyDue, DependencyReading};
 pub use decisions::DecisionFilter;
 pub use follow_ups::{
     ClaimFollow, FollowUpChange, FollowUpFilter, FollowUpInserted, FollowUpLink, FollowUpMoved, FollowUpTake,
@@ -121,6 +123,12 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     async fn issue_get(&self, issue: IssueRef) -> Result<Option<Issue>, StoreError>;
     /// The numbers of all open issues of a repository, claimed ones too, as last synced.
     async fn issue_number_list(&self, repo: RepoName) -> Result<Vec<IssueNumber>, StoreError>;
+    /// Issues that GitHub says are blocked, those whose dependencies were read longest ago first, at most `limit`.
+    async fn dependency_due_list(&self, limit: usize) -> Result<Vec<DependencyDue>, StoreError>;
+    /// Writes the dependencies of one open issue, as read.
+    async fn dependency_set(&self, reading: DependencyReading) -> Result<(), StoreError>;
+    /// Writes that one dependency of an open issue came or went.
+    async fn dependency_change(&self, change: DependencyChange) -> Result<(), StoreError>;
     /// How far each repository was synced.
     async fn cursor_list(&self) -> Result<Vec<(RepoName, SyncCursor)>, StoreError>;
     /// How far a list was read that is not one repository's issues; an empty cursor if never.
@@ -179,6 +187,8 @@ pub enum Change {
     FollowUpSet(Box<FollowUp>),
     /// An issue is open, with these facts.
     IssueOpen(Box<IssueFacts>),
+    /// An issue has these blockers and no others, be they open or not.
+    BlockersSet(IssueRef, Vec<Blocker>),
     /// An issue is no longer open, or no longer there.
     IssueGone(IssueRef),
     /// A repository is known, with these facts.
@@ -198,6 +208,8 @@ pub struct Snapshot {
     pub repos: Vec<Repo>,
     /// Every open issue; equal texts shared.
     pub issues: Vec<IssueFacts>,
+    /// What is to be closed first, of every open issue that has blockers.
+    pub blockers: Vec<(IssueRef, Vec<Blocker>)>,
     /// Open issues whose last claim ended as closed: finished here, still open on GitHub.
     pub finished: Vec<IssueRef>,
     /// Every active claim.

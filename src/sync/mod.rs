@@ -5,6 +5,7 @@
 //! from a list; it is read by itself first.
 
 mod changes;
+mod dependencies;
 mod pulls;
 mod reconcile;
 mod report;

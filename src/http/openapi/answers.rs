@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value};
 
 use crate::api::Call;
-use crate::claims::{Health, Verification};
+use crate::claims::{DecisionSummary, Explanation, Health, Verification};
 use crate::domain::{
     AccessToken, AgentId, Claim, Decision, Disagreement, Empty, FeedbackKind, FollowUp, Issue, IssueNumber,
     PolicyStamp, RepoName, Timestamp, TrialCounts, WorkItemId,
@@ -153,6 +153,16 @@ struct IssueDetails {
     /// Why this is the last synced state, without comments.
     #[schemars(skip_serializing_if = "Option::is_none")]
     stale_because: Option<String>,
+}
+
+#[derive(JsonSchema)]
+struct ExplanationAnswer {
+    explanation: Explanation,
+}
+
+#[derive(JsonSchema)]
+struct Decisions {
+    decisions: Vec<DecisionSummary>,
 }
 
 #[derive(JsonSchema)]
@@ -371,6 +381,8 @@ pub(super) fn of(call: Call, schemas: &mut SchemaGenerator) -> Schema {
         Call::Repos => schemas.subschema_for::<Repos>(),
         Call::OpenIssues => schemas.subschema_for::<Issues>(),
         Call::IssueDetails => schemas.subschema_for::<IssueDetails>(),
+        Call::Explain => schemas.subschema_for::<ExplanationAnswer>(),
+        Call::Decisions => schemas.subschema_for::<Decisions>(),
         Call::Decision => schemas.subschema_for::<DecisionAnswer>(),
         Call::Health => schemas.subschema_for::<HealthAnswer>(),
         Call::TokenCreate => schemas.subschema_for::<TokenMade>(),

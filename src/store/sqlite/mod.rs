@@ -5,6 +5,7 @@
 //! Reads run beside it on connections of their own ([`readers`]) and see every answered write.
 //! A lock file keeps a second server out.
 
+mod blockers;
 mod claims;
 mod columns;
 mod connect;
@@ -35,11 +36,12 @@ use async_trait::async_trait;
 
 use super::{
     AdvanceOutcome, COMPONENT_PIECE_BYTES, ClaimChange, ClaimFilter, ClaimFollow, ClaimHistoryFilter,
-    ClaimHistoryPlace, ClaimImport, ClaimOverrule, ClaimWish, CommitObserver, DecisionFilter, FollowUpChange,
-    FollowUpFilter, FollowUpImport, FollowUpImportOutcome, FollowUpInserted, FollowUpLink, FollowUpMoved, FollowUpTake,
-    FollowUpTaken, ImportOutcome, InsertOutcome, IssueApplied, IssueBatch, IssueFilter, KeptToken, ListName,
-    OverruleOutcome, PastClaims, PolicyAudit, PolicySetKept, PolicySetRecord, PullApplied, RepoMark, Settlement,
-    Snapshot, Store, StoreError, SyncCursor, TokenInsertOutcome, TokenRevokeOutcome, Trial, TrialBatch,
+    ClaimHistoryPlace, ClaimImport, ClaimOverrule, ClaimWish, CommitObserver, DecisionFilter, DependencyChange,
+    DependencyDue, DependencyReading, FollowUpChange, FollowUpFilter, FollowUpImport, FollowUpImportOutcome,
+    FollowUpInserted, FollowUpLink, FollowUpMoved, FollowUpTake, FollowUpTaken, ImportOutcome, InsertOutcome,
+    IssueApplied, IssueBatch, IssueFilter, KeptToken, ListName, OverruleOutcome, PastClaims, PolicyAudit,
+    PolicySetKept, PolicySetRecord, PullApplied, RepoMark, Settlement, Snapshot, Store, StoreError, SyncCursor,
+    TokenInsertOutcome, TokenRevokeOutcome, Trial, TrialBatch,
 };
 use crate::config::StoreConfig;
 use crate::domain::{
@@ -65,6 +67,8 @@ impl SqliteStore {
     /// belongs to a newer version or another program, or does not take the settings that durability needs.
     pub fn open(config: &StoreConfig, observer: Arc<dyn CommitObserver>) -> Result<Self, StoreError> {
         let opened = connect::open(config)?;
+        blockers::read_unread_texts(&opened.connection)
+            .map_err(|source| StoreError::failed("read the texts of issues for blockers", source))?;
         let trim = history::Trim::new(config);
         let trimmed = events::last(&opened.connection).and_then(|last| trim.all(&opened.connection, last));
         trimmed.map_err(|source| StoreError::failed("trim the database's history", source))?;
@@ -240,6 +244,18 @@ impl Store for SqliteStore {
 
     async fn issue_get(&self, issue: IssueRef) -> Result<Option<Issue>, StoreError> {
         self.readers.read("get an issue", move |connection| issues::get(connection, &issue)).await
+    }
+
+    async fn dependency_due_list(&self, limit: usize) -> Result<Vec<DependencyDue>, StoreError> {
+        self.readers.read("list blocked issues", move |connection| blockers::due_list(connection, limit)).await
+    }
+
+    async fn dependency_set(&self, reading: DependencyReading) -> Result<(), StoreError> {
+        self.writer.write("write an issue's dependencies", |txn| blockers::reading_set(txn, reading)).await
+    }
+
+    async fn dependency_change(&self, change: DependencyChange) -> Result<(), StoreError> {
+        self.writer.write("write a dependency", |txn| blockers::dependency_change(txn, change)).await
     }
 
     async fn cursor_list(&self) -> Result<Vec<(RepoName, SyncCursor)>, StoreError> {
