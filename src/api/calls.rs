@@ -65,6 +65,8 @@ pub enum Call {
     OperatorRelease,
     /// Any claim is given to another agent.
     OperatorReassign,
+    /// An issue is approved as it reads, or its approval taken back.
+    OperatorApprove,
     /// An access token is made.
     TokenCreate,
     /// The access tokens there are.
@@ -75,6 +77,13 @@ pub enum Call {
     Export,
     /// Claims from elsewhere are taken in.
     Import,
+}
+
+impl Call {
+    /// Whether it asks why, which takes the policies and all that is known, and changes nothing.
+    pub fn is_of_reasons(self) -> bool {
+        matches!(self, Self::Explain | Self::Decisions | Self::Decision)
+    }
 }
 
 /// What is known of the one who asks, besides the fields.
@@ -179,6 +188,7 @@ impl Api {
             | Call::PolicyAudit
             | Call::OperatorRelease
             | Call::OperatorReassign
+            | Call::OperatorApprove
             | Call::TokenCreate
             | Call::TokenList
             | Call::TokenRevoke

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::Call;
 use super::explain_requests::{DecisionFields, DecisionFilterFields, ExplainFields};
 use super::operator_requests::{
-    ClaimHistoryFields, ImportFields, OperatorReassignFields, OperatorReleaseFields, TokenCreateFields,
+    ApproveFields, ClaimHistoryFields, ImportFields, OperatorReassignFields, OperatorReleaseFields, TokenCreateFields,
     TokenRevokeFields,
 };
 use super::policies::{PolicyAuditFields, PolicyComponentFields, PolicyEffectiveFields};
@@ -45,6 +45,7 @@ pub fn published_schema(call: Call, agent_known: bool) -> Map<String, Value> {
         }
         Call::OperatorRelease => schemars::schema_for!(OperatorReleaseFields),
         Call::OperatorReassign => schemars::schema_for!(OperatorReassignFields),
+        Call::OperatorApprove => schemars::schema_for!(ApproveFields),
         Call::TokenCreate => schemars::schema_for!(TokenCreateFields),
         Call::TokenRevoke => schemars::schema_for!(TokenRevokeFields),
         Call::Import => schemars::schema_for!(ImportFields),
@@ -94,7 +95,7 @@ mod tests {
 
     use super::*;
 
-    const CALLS: [Call; 31] = [
+    const CALLS: [Call; 32] = [
         Call::PolicyEffective,
         Call::PolicyCandidate,
         Call::PolicyHistory,
@@ -121,6 +122,7 @@ mod tests {
         Call::Health,
         Call::OperatorRelease,
         Call::OperatorReassign,
+        Call::OperatorApprove,
         Call::TokenCreate,
         Call::TokenList,
         Call::TokenRevoke,

@@ -14,7 +14,7 @@ mod work;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use self::beside::Blockers;
+use self::beside::{Approvals, Blockers};
 use self::known::Known;
 pub(super) use self::position::Position;
 use self::work::Workload;
@@ -93,6 +93,7 @@ pub(super) struct Board {
     claim_by_issue: HashMap<IssueRef, ClaimId>,
     claims_by_agent: HashMap<AgentId, HashSet<ClaimId>>,
     blockers: Blockers,
+    approvals: Approvals,
     /// How much is under way, and where.
     pub(super) work: Workload,
     /// Every active follow-up.
@@ -104,7 +105,7 @@ pub(super) struct Board {
 
 impl Default for Board {
     fn default() -> Self {
-        let (rows, free, by_issue, by_repo, touched, repos, unjudged, blockers) = Default::default();
+        let (rows, free, by_issue, by_repo, touched, repos, unjudged, blockers, approvals) = Default::default();
         let (claims, claim_by_issue, claims_by_agent, work, shelf, granted_count, generation) = Default::default();
         Self {
             rows,
@@ -112,6 +113,7 @@ impl Default for Board {
             by_issue,
             by_repo,
             blockers,
+            approvals,
             views: vec![View::new(ViewName::main())],
             touched,
             repos,
@@ -138,6 +140,7 @@ impl Board {
         snapshot.follow_ups.into_iter().for_each(|item| board.shelf.set(item));
         snapshot.issues.into_iter().for_each(|facts| board.set_issue(facts));
         snapshot.blockers.into_iter().for_each(|(issue, blockers)| board.set_blockers(&issue, blockers));
+        snapshot.approvals.into_iter().for_each(|(issue, kept)| board.set_approval(&issue, Some(kept)));
         snapshot.finished.iter().for_each(|issue| board.set_finished(issue, true));
         board
     }
@@ -148,6 +151,7 @@ impl Board {
             Change::ClaimSet(claim) => self.set_claim(*claim),
             Change::IssueOpen(facts) => self.set_issue(*facts),
             Change::BlockersSet(issue, blockers) => self.set_blockers(&issue, blockers),
+            Change::ApprovalSet(issue, kept) => self.set_approval(&issue, kept),
             Change::IssueGone(issue) => self.remove_issue(&issue),
             Change::RepoSet(repo) => self.set_repo(*repo),
             Change::RepoGone(repo) => self.remove_repo(&repo),
@@ -263,6 +267,7 @@ impl Board {
         let facts = Known::new(self.complete(facts));
         let (slot, before) = match self.by_issue.get(&issue) {
             Some(&slot) => {
+                self.unless_approved_still(slot, &facts);
                 let row = self.rows[slot as usize].as_mut();
                 (slot, row.map(|row| std::mem::replace(&mut row.facts, facts.clone())))
             }
@@ -294,6 +299,7 @@ impl Board {
     fn remove_issue(&mut self, issue: &IssueRef) {
         let slot = self.by_issue.remove(issue);
         self.no_longer_blocks(issue);
+        self.approvals.forget(issue);
         let Some(slot) = slot else { return };
         self.touch(slot);
         if let Some(row) = self.rows[slot as usize].take() {

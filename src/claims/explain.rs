@@ -55,7 +55,14 @@ impl ClaimManager {
         Ok(explanation.summed_up(exclusion.as_deref()))
     }
 
-    fn begun(&self, policies: &InForce, view: &ViewName, issue: IssueRef, agent: Option<AgentId>, now: Timestamp) -> Explanation {
+    fn begun(
+        &self,
+        policies: &InForce,
+        view: &ViewName,
+        issue: IssueRef,
+        agent: Option<AgentId>,
+        now: Timestamp,
+    ) -> Explanation {
         Explanation {
             repo: issue.repo,
             number: issue.number,
@@ -80,7 +87,14 @@ impl ClaimManager {
     }
 
     /// Tells where an open issue stands.
-    fn place(&self, policies: &InForce, view: &ViewName, explanation: &mut Explanation, position: Position, now: Timestamp) {
+    fn place(
+        &self,
+        policies: &InForce,
+        view: &ViewName,
+        explanation: &mut Explanation,
+        position: Position,
+        now: Timestamp,
+    ) {
         let Position { own, is_scored, standing, rank, ready_count, best } = position;
         let first: Vec<_> = best.rows.iter().take(FIRST_COUNT).cloned().collect();
         explanation.title = Some(own.facts.title.to_string());

@@ -40,6 +40,7 @@ mod shelf;
 mod sweep;
 mod tokens;
 mod trial;
+mod trust;
 mod truth;
 
 pub use desk::Reload;

@@ -15,6 +15,7 @@ use super::health::Status;
 use super::index::Index;
 use super::presence::Presence;
 use super::trial::{Case, Trials};
+use super::trust::Trust;
 use super::{ClaimManager, Groups, Reload};
 use crate::config::{Config, LiveConfig, Replaced};
 use crate::domain::{Clock, EventDraft, RepoName};
@@ -74,9 +75,11 @@ impl ClaimManager {
         let (sender, announcements) = mpsc::channel(ANNOUNCEMENT_COUNT_MAX);
         let (taken, sets) = mpsc::channel(ANNOUNCEMENT_COUNT_MAX);
         let (policies, groups) = (config.current().effective_policies(), Groups::new(&config.current().agent_groups));
+        let trust = Arc::new(Trust::new(&config.current().trust));
         let (filled, desk_clock, dir) = (Arc::clone(&index), Arc::clone(&clock), base_dir.clone());
         let desk = tokio::task::spawn_blocking(move || {
             filled.fill(snapshot, tokens);
+            filled.board.write().set_trust(trust);
             Desk::open(host, &policies, &dir, filled, desk_clock, sender, taken)
         });
         let desk = Arc::new(desk.await.expect("opening policies does not panic")?);
@@ -216,6 +219,7 @@ async fn sync_continually(manager: Arc<ClaimManager>, sync: Sync, pulls: PullWat
         if report.paused_until.is_none() {
             let read = sync.read_dependencies(|repo| manager.is_admitted(repo)).await;
             manager.note_beside("dependencies", read);
+            manager.note_beside("approvals", manager.read_labels(&sync).await);
         }
         if report.paused_until.is_none()
             && let Err(error) = manager.read_pulls(&pulls).await
@@ -242,6 +246,10 @@ impl ClaimManager {
     pub async fn apply_config(&self, config: Config, base_dir: &Path) -> Result<(Reload, Replaced), PolicyRejected> {
         let reload = self.desk.reload(config.effective_policies(), base_dir).await?;
         self.groups.store(Arc::new(Groups::new(&config.agent_groups)));
+        if config.trust != self.config.current().trust {
+            self.index.board.write().set_trust(Arc::new(Trust::new(&config.trust)));
+            self.index.work.notify_one();
+        }
         Ok((reload, self.config.replace(config)))
     }
 

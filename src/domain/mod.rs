@@ -3,6 +3,7 @@
 //! Everything here is a value. Time is an argument, names are parsed once at the door, and a claim
 //! changes its status in one place only ([`Claim::advance`]).
 
+mod approval;
 mod blocking;
 mod claim;
 mod closing;
@@ -22,6 +23,7 @@ mod skills;
 mod time;
 mod token;
 
+pub use approval::{ApprovalRecord, ContentDigest};
 pub use blocking::Blocker;
 pub(crate) use blocking::blockers_in;
 pub use claim::{

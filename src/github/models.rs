@@ -21,7 +21,7 @@ pub(super) enum Named {
 }
 
 impl Named {
-    fn text(self) -> Option<String> {
+    pub(super) fn text(self) -> Option<String> {
         let text = match self {
             Self::Text(text) => Some(text),
             // An account may carry a display name besides its login: the login is the name.

@@ -4,6 +4,7 @@
 //! look before an insert. A claim, its event and its decision commit together or not at all, and
 //! nothing is acknowledged or announced before the commit.
 
+mod approvals;
 mod blockers;
 mod decisions;
 mod follow_ups;
@@ -26,6 +27,7 @@ use crate::domain::{
     TokenId, TransitionError, WorkItemId,
 };
 
+pub use approvals::{ApprovalKept, ApprovalOutcome, ApprovalWish, LabelDue, Pin};
 pub use blockers::{DependencyChange, DependencyDue, DependencyReading};
 pub use decisions::DecisionFilter;
 pub use follow_ups::{
@@ -129,6 +131,14 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     async fn dependency_set(&self, reading: DependencyReading) -> Result<(), StoreError>;
     /// Writes that one dependency of an open issue came or went.
     async fn dependency_change(&self, change: DependencyChange) -> Result<(), StoreError>;
+    /// Keeps an approval of an open issue, unless a newer word is kept.
+    async fn approval_set(&self, wish: ApprovalWish) -> Result<ApprovalOutcome, StoreError>;
+    /// Forgets an approval, whoever gave it; whether there was one.
+    async fn approval_withdraw(&self, issue: IssueRef, by: String, now: Timestamp) -> Result<bool, StoreError>;
+    /// Of these issues, those that changed since it was last asked who labelled them.
+    async fn label_due_list(&self, labelled: Vec<IssueRef>) -> Result<Vec<LabelDue>, StoreError>;
+    /// Notes that it was asked who labelled an issue.
+    async fn label_read(&self, read: LabelDue) -> Result<(), StoreError>;
     /// How far each repository was synced.
     async fn cursor_list(&self) -> Result<Vec<(RepoName, SyncCursor)>, StoreError>;
     /// How far a list was read that is not one repository's issues; an empty cursor if never.
@@ -189,6 +199,8 @@ pub enum Change {
     IssueOpen(Box<IssueFacts>),
     /// An issue has these blockers and no others, be they open or not.
     BlockersSet(IssueRef, Vec<Blocker>),
+    /// An issue was approved so, or is approved no more.
+    ApprovalSet(IssueRef, Option<ApprovalKept>),
     /// An issue is no longer open, or no longer there.
     IssueGone(IssueRef),
     /// A repository is known, with these facts.
@@ -210,6 +222,8 @@ pub struct Snapshot {
     pub issues: Vec<IssueFacts>,
     /// What is to be closed first, of every open issue that has blockers.
     pub blockers: Vec<(IssueRef, Vec<Blocker>)>,
+    /// Approvals of open issues.
+    pub approvals: Vec<(IssueRef, ApprovalKept)>,
     /// Open issues whose last claim ended as closed: finished here, still open on GitHub.
     pub finished: Vec<IssueRef>,
     /// Every active claim.

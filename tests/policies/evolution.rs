@@ -16,17 +16,12 @@ fn ranked_by(variant: &Variant) -> PolicySet {
 
 /// The functions that a guest's component imports, as `interface.function`.
 fn imports(variant: &Variant) -> Vec<String> {
-    let DecodedWasm::Component(resolve, world) = wit_component::decode(&workshop::component(variant)).unwrap() else {
+    let DecodedWasm::Component(resolve, _) = wit_component::decode(&workshop::component(variant)).unwrap() else {
         panic!("{} is no component", variant.name)
     };
-    let mut imports = Vec::new();
-    for (key, item) in &resolve.worlds[world].imports {
-        let wit_parser::WorldItem::Interface { id, .. } = item else { continue };
-        let name = resolve.name_world_key(key);
-        let interface = name.trim_start_matches("issuecommand:policy/").trim_end_matches("@0.1.0");
-        imports.extend(resolve.interfaces[*id].functions.keys().map(|function| format!("{interface}.{function}")));
-    }
-    imports
+    let named = resolve.interfaces.iter().filter_map(|(_, interface)| Some((interface.name.as_deref()?, interface)));
+    let imported = named.filter(|(name, _)| *name != "ranker");
+    imported.flat_map(|(name, it)| it.functions.keys().map(move |function| format!("{name}.{function}"))).collect()
 }
 
 #[test]

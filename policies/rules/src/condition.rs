@@ -4,7 +4,7 @@ use issuecommand_policy::{Candidate, PerName, glob_matches, name_key};
 use regex_lite::{Regex, RegexBuilder};
 use serde_json::Value;
 
-use crate::expression::{Expression, Gives};
+use crate::expression::{Expression, Gives, Variable};
 use crate::settings::Condition;
 use crate::words::{Field, Op};
 
@@ -26,7 +26,7 @@ pub const DAY_MS: f64 = 86_400_000.0;
 /// Which conditions on names hold, one bit each.
 pub type Mask = u64;
 
-/// A fact that is a name, or several; its place in [`Names`].
+/// A fact that is a name, or several; its place in [`Facts`].
 const NAME_FIELDS: [Field; 11] = [
     Field::Label,
     Field::Author,
@@ -110,6 +110,7 @@ pub struct Compiler {
     tests: [Vec<(Mask, TextTest)>; NAME_FIELDS.len()],
     name_test_count: usize,
     expression_count: usize,
+    variables: Vec<Variable>,
 }
 
 impl Compiler {
@@ -160,7 +161,9 @@ impl Compiler {
         if self.expression_count > EXPRESSION_COUNT_MAX {
             return Err(format!("{key}: a table may hold at most {EXPRESSION_COUNT_MAX} expressions"));
         }
-        Expression::compile(text, gives, key).map(Box::new)
+        let expression = Expression::compile(text, gives, key)?;
+        self.variables.extend(expression.variables());
+        Ok(Box::new(expression))
     }
 
     fn add_name_test(&mut self, place: usize, test: TextTest, key: &str) -> Result<Mask, String> {
@@ -173,8 +176,10 @@ impl Compiler {
         Ok(bit)
     }
 
-    /// All tests on names, ready to be asked.
-    pub fn finish(self) -> Names {
+    /// All tests on names, ready to be asked, and the names that expressions use.
+    pub fn finish(mut self) -> Facts {
+        self.variables.sort_unstable_by_key(|(name, _)| *name);
+        self.variables.dedup();
         let of_field = |(field, tests): (Field, Vec<(Mask, TextTest)>)| {
             let masks = PerName::new(move |name| {
                 let name = name_key(name);
@@ -183,18 +188,24 @@ impl Compiler {
             });
             (field, masks)
         };
-        Names(NAME_FIELDS.into_iter().zip(self.tests).filter(|(_, tests)| !tests.is_empty()).map(of_field).collect())
+        let asked = NAME_FIELDS.into_iter().zip(self.tests).filter(|(_, tests)| !tests.is_empty());
+        Facts { masks: asked.map(of_field).collect(), variables: self.variables }
     }
 }
 
-/// Which tests each name satisfies, for the fields that any test asks about.
+/// What a table wants to know of every candidate.
 #[derive(Debug)]
-pub struct Names(Vec<(Field, PerName<Mask>)>);
+pub struct Facts {
+    /// Which tests each name satisfies, for the fields that any test asks about.
+    masks: Vec<(Field, PerName<Mask>)>,
+    /// The names that expressions use.
+    pub variables: Vec<Variable>,
+}
 
-impl Names {
+impl Facts {
     /// All tests that the names of `candidate` satisfy.
     pub fn mask(&self, candidate: &Candidate<'_>) -> Mask {
-        self.0.iter().map(|(field, masks)| mask_of(candidate, *field, masks)).fold(0, either)
+        self.masks.iter().map(|(field, masks)| mask_of(candidate, *field, masks)).fold(0, either)
     }
 }
 

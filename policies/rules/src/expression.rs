@@ -46,9 +46,25 @@ const VARIABLES: [(&str, Field); 17] = [
 /// Names of types, which expressions may compare with: `type(x) == int`.
 const TYPES: [&str; 10] = ["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"];
 
-thread_local! {
-    /// The functions of the language: built once, and borrowed by every evaluation.
-    static LANGUAGE: Context<'static, 'static> = Context::default();
+/// The values that the expressions of a table are about, by name.
+pub type Scope<'v> = Context<'v, 'v>;
+
+/// A name that expressions use, and the fact behind it.
+pub type Variable = (&'static str, Field);
+
+/// A new scope with the functions of the language, which are built once.
+fn scope<'v>() -> Scope<'v> {
+    thread_local!(static LANGUAGE: &'static Context<'static, 'static> = Box::leak(Box::default()));
+    LANGUAGE.with(|language| language.new_inner_scope())
+}
+
+/// The facts of a candidate, as GitHub spells them, under the names that a table uses.
+pub fn scope_of<'v>(row: &Row<'v>, variables: &[Variable]) -> Scope<'v> {
+    let mut scope = scope();
+    for (name, field) in variables {
+        scope.add_variable_as_val(*name, value_of(row, *field));
+    }
+    scope
 }
 
 /// A compiled expression.
@@ -58,7 +74,7 @@ pub struct Expression {
     text: String,
     /// Where it stands in the settings.
     key: String,
-    variables: Vec<(&'static str, Field)>,
+    variables: Vec<Variable>,
     /// Whether its failure was logged already.
     complained: Cell<bool>,
 }
@@ -95,6 +111,11 @@ impl Expression {
         Ok(expression)
     }
 
+    /// The names that it uses.
+    pub fn variables(&self) -> &[Variable] {
+        &self.variables
+    }
+
     /// As it is written.
     pub fn text(&self) -> &str {
         &self.text
@@ -123,30 +144,21 @@ impl Expression {
     }
 
     fn evaluate(&self, row: &Row<'_>, score: &mut Score<'_>) -> Option<Value> {
-        let value = self.evaluate_with(|field| {
-            if field.is_time() {
-                score.valid_until(row.amount(field).1);
-            }
-            value_of(row, field)
-        });
-        value.map_err(|error| self.complain(&first_line(&error))).ok()
-    }
-
-    fn evaluate_with<'v>(&self, mut value: impl FnMut(Field) -> Box<dyn Val + 'v>) -> Result<Value, ExecutionError> {
-        LANGUAGE.with(|language| {
-            let mut scope = language.new_inner_scope();
-            for (name, field) in &self.variables {
-                scope.add_variable_as_val(*name, value(*field));
-            }
-            scope.resolve(&self.code)
-        })
+        for (_, field) in self.variables.iter().filter(|(_, field)| field.is_time()) {
+            score.valid_until(row.amount(*field).1);
+        }
+        row.scope().resolve(&self.code).map_err(|error| self.complain(&first_line(&error))).ok()
     }
 
     /// Tries it on an issue of which nothing is known. That fails for many a good expression, but two faults
     /// show whatever the issue: types that do not fit, and the wrong kind of result.
     fn try_on_nothing(&self, gives: Gives) -> Result<(), String> {
         let key = &self.key;
-        match self.evaluate_with(nothing_of) {
+        let mut nothing = scope();
+        for (name, field) in &self.variables {
+            nothing.add_variable_as_val(*name, nothing_of(*field));
+        }
+        match nothing.resolve(&self.code) {
             Ok(Value::Bool(_)) if gives == Gives::Truth => Ok(()),
             Ok(value) if gives == Gives::Number && as_number(&value).is_some() => Ok(()),
             Ok(_) if gives == Gives::Truth => Err(format!("{key}: it gives neither true nor false")),
@@ -188,8 +200,7 @@ fn list<'v>(texts: impl Iterator<Item = &'v str>) -> Box<dyn Val + 'v> {
     Box::new(CelList::from(texts.map(text).collect::<Vec<_>>()))
 }
 
-/// A fact of a row, as GitHub spells it.
-fn value_of<'v>(row: &'v Row<'_>, field: Field) -> Box<dyn Val + 'v> {
+fn value_of<'v>(row: &Row<'v>, field: Field) -> Box<dyn Val + 'v> {
     let candidate = row.candidate();
     match field {
         Field::Label => list(candidate.labels()),
@@ -255,7 +266,7 @@ fn is_deeper_than(code: &IdedExpr, most: usize) -> bool {
 }
 
 /// The facts that `code` uses, in the order of their names. The depth of `code` has been checked.
-fn used_variables(code: &IdedExpr) -> Result<Vec<(&'static str, Field)>, String> {
+fn used_variables(code: &IdedExpr) -> Result<Vec<Variable>, String> {
     let mut used = Vec::new();
     collect_variables(code, &mut Vec::new(), &mut used)?;
     used.sort_unstable_by_key(|(name, _)| *name);
@@ -264,11 +275,7 @@ fn used_variables(code: &IdedExpr) -> Result<Vec<(&'static str, Field)>, String>
 }
 
 /// `bound` are the names that macros around this place gave to elements.
-fn collect_variables<'c>(
-    code: &'c IdedExpr,
-    bound: &mut Vec<&'c str>,
-    used: &mut Vec<(&'static str, Field)>,
-) -> Result<(), String> {
+fn collect_variables<'c>(code: &'c IdedExpr, bound: &mut Vec<&'c str>, used: &mut Vec<Variable>) -> Result<(), String> {
     let outer = bound.len();
     match &code.expr {
         Expr::Ident(name) if bound.contains(&name.as_str()) || TYPES.contains(&name.as_str()) => return Ok(()),

@@ -53,7 +53,7 @@ impl Ranker for Rules {
         if let Some(reason) = self.table.waits_for(candidate) {
             return score.skip(&reason);
         }
-        let row = Row::new(candidate, &self.table.names, now);
+        let row = Row::new(candidate, &self.table.facts, now);
         for skip in &self.table.skips {
             if row.satisfies(&skip.conditions, score) {
                 return score.skip(&skip.reason);

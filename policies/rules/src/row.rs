@@ -4,26 +4,35 @@ use std::cell::OnceCell;
 
 use issuecommand_policy::{Candidate, Instant, Score, name_key};
 
-use crate::condition::{Bound, Conditions, Mask, Names, Test};
+use crate::condition::{Bound, Conditions, Facts, Mask, Test};
+use crate::expression::{Scope, scope_of};
 use crate::words::Field;
 
 /// So much of the text below a title is looked at, in bytes.
 const BODY_BYTES_MAX: usize = 16 << 10;
 
 /// One candidate. What several tests ask for is worked out once.
-#[derive(Debug)]
 pub struct Row<'a> {
     candidate: &'a Candidate<'a>,
+    facts: &'a Facts,
     now: Instant,
     mask: Mask,
     title: OnceCell<String>,
     body: OnceCell<String>,
+    scope: OnceCell<Scope<'a>>,
 }
 
 impl<'a> Row<'a> {
     /// Looks at the names of `candidate`, once for all tests.
-    pub fn new(candidate: &'a Candidate<'a>, names: &Names, now: Instant) -> Self {
-        Self { candidate, now, mask: names.mask(candidate), title: OnceCell::new(), body: OnceCell::new() }
+    pub fn new(candidate: &'a Candidate<'a>, facts: &'a Facts, now: Instant) -> Self {
+        let mask = facts.mask(candidate);
+        let (title, body, scope) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
+        Self { candidate, facts, now, mask, title, body, scope }
+    }
+
+    /// What expressions see of the candidate.
+    pub fn scope(&self) -> &Scope<'a> {
+        self.scope.get_or_init(|| scope_of(self, &self.facts.variables))
     }
 
     /// The candidate itself.

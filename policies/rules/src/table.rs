@@ -3,7 +3,7 @@
 
 use issuecommand_policy::{PerName, name_key};
 
-use crate::condition::{Compiler, Conditions, DAY_MS, Names, Test, describe, refuse_value};
+use crate::condition::{Compiler, Conditions, DAY_MS, Facts, Test, describe, refuse_value};
 use crate::expression::Gives;
 use crate::points::Points;
 use crate::settings::{Aging, Approval, Condition, Rule, Settings, Skip};
@@ -22,8 +22,8 @@ const HALF_LIFE_DAYS: std::ops::RangeInclusive<f64> = 0.25..=3650.0;
 /// A compiled table.
 #[derive(Debug)]
 pub struct Table {
-    /// Which tests the names of a row satisfy.
-    pub names: Names,
+    /// What is to be known of every candidate.
+    pub facts: Facts,
     /// What must not be given out, in order.
     pub skips: Vec<CompiledSkip>,
     /// Whether issues wait for the open issues that block them.
@@ -97,7 +97,7 @@ impl Table {
             rules.extend(compile_aging(aging)?);
         }
         Ok(Self {
-            names: compiler.finish(),
+            facts: compiler.finish(),
             skips,
             skip_blocked: settings.skip_blocked,
             require_approval: settings.require_approval,

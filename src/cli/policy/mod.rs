@@ -14,6 +14,7 @@ mod bench;
 mod build;
 mod candidate;
 mod check;
+mod explain;
 mod in_force;
 mod inspect;
 mod new;
@@ -39,6 +40,8 @@ pub enum PolicyCommand {
     Bench(bench::BenchArgs),
     /// Say what a component is, and which settings it takes
     Inspect(inspect::InspectArgs),
+    /// Say why an issue was given out, or was not, and what it would take
+    Explain(explain::ExplainArgs),
     /// Replay a repository's history under a policy, or under two side by side
     Replay(replay::ReplayArgs),
     /// Print the one policy that decides for a repository and an agent
@@ -63,6 +66,7 @@ pub fn run(command: PolicyCommand) -> anyhow::Result<ExitCode> {
         PolicyCommand::Test(args) => test::run(&args),
         PolicyCommand::Bench(args) => bench::run(&args),
         PolicyCommand::Inspect(args) => inspect::run(&args),
+        PolicyCommand::Explain(args) => explain::run(&args),
         PolicyCommand::Replay(args) => replay::run(&args),
     }
 }

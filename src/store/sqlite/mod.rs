@@ -5,6 +5,7 @@
 //! Reads run beside it on connections of their own ([`readers`]) and see every answered write.
 //! A lock file keeps a second server out.
 
+mod approvals;
 mod blockers;
 mod claims;
 mod columns;
@@ -35,13 +36,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{
-    AdvanceOutcome, COMPONENT_PIECE_BYTES, ClaimChange, ClaimFilter, ClaimFollow, ClaimHistoryFilter,
-    ClaimHistoryPlace, ClaimImport, ClaimOverrule, ClaimWish, CommitObserver, DecisionFilter, DependencyChange,
-    DependencyDue, DependencyReading, FollowUpChange, FollowUpFilter, FollowUpImport, FollowUpImportOutcome,
-    FollowUpInserted, FollowUpLink, FollowUpMoved, FollowUpTake, FollowUpTaken, ImportOutcome, InsertOutcome,
-    IssueApplied, IssueBatch, IssueFilter, KeptToken, ListName, OverruleOutcome, PastClaims, PolicyAudit,
-    PolicySetKept, PolicySetRecord, PullApplied, RepoMark, Settlement, Snapshot, Store, StoreError, SyncCursor,
-    TokenInsertOutcome, TokenRevokeOutcome, Trial, TrialBatch,
+    AdvanceOutcome, ApprovalOutcome, ApprovalWish, COMPONENT_PIECE_BYTES, ClaimChange, ClaimFilter, ClaimFollow,
+    ClaimHistoryFilter, ClaimHistoryPlace, ClaimImport, ClaimOverrule, ClaimWish, CommitObserver, DecisionFilter,
+    DependencyChange, DependencyDue, DependencyReading, FollowUpChange, FollowUpFilter, FollowUpImport,
+    FollowUpImportOutcome, FollowUpInserted, FollowUpLink, FollowUpMoved, FollowUpTake, FollowUpTaken, ImportOutcome,
+    InsertOutcome, IssueApplied, IssueBatch, IssueFilter, KeptToken, LabelDue, ListName, OverruleOutcome, PastClaims,
+    PolicyAudit, PolicySetKept, PolicySetRecord, PullApplied, RepoMark, Settlement, Snapshot, Store, StoreError,
+    SyncCursor, TokenInsertOutcome, TokenRevokeOutcome, Trial, TrialBatch,
 };
 use crate::config::StoreConfig;
 use crate::domain::{
@@ -256,6 +257,22 @@ impl Store for SqliteStore {
 
     async fn dependency_change(&self, change: DependencyChange) -> Result<(), StoreError> {
         self.writer.write("write a dependency", |txn| blockers::dependency_change(txn, change)).await
+    }
+
+    async fn approval_set(&self, wish: ApprovalWish) -> Result<ApprovalOutcome, StoreError> {
+        self.writer.write("write an approval", |txn| approvals::set(txn, wish)).await
+    }
+
+    async fn approval_withdraw(&self, issue: IssueRef, by: String, now: Timestamp) -> Result<bool, StoreError> {
+        self.writer.write("withdraw an approval", move |txn| approvals::withdraw(txn, &issue, &by, now)).await
+    }
+
+    async fn label_due_list(&self, labelled: Vec<IssueRef>) -> Result<Vec<LabelDue>, StoreError> {
+        self.readers.read("list labelled issues", move |connection| approvals::label_due(connection, &labelled)).await
+    }
+
+    async fn label_read(&self, read: LabelDue) -> Result<(), StoreError> {
+        self.writer.write("note who labelled an issue", move |txn| approvals::label_read(txn, &read)).await
     }
 
     async fn cursor_list(&self) -> Result<Vec<(RepoName, SyncCursor)>, StoreError> {
