@@ -9,7 +9,7 @@ use super::board::Board;
 use super::next::{PAGE_COUNT_MAX, PAGE_GROWTH, SHORTLIST_COUNT, question};
 use super::order::OrderKey;
 use crate::domain::{Claim, DecisionRow, Empty, IssueFacts, IssueRef, Repo, Timestamp};
-use crate::policy::{PolicyError, PolicySet, Shortlisted};
+use crate::policy::{PolicyError, PolicySet, Shortlisted, ViewName};
 use crate::store::{Change, Snapshot};
 
 /// A board, and the policies that order it. Its answers are those of a server that was told the same.
@@ -67,7 +67,7 @@ impl Rehearsal {
 
     /// Why there is nothing for anyone, or what there is.
     pub(crate) fn tally(&self) -> Empty {
-        self.board.tally(&super::order::Question::default())
+        self.board.tally(&ViewName::main(), &super::order::Question::default())
     }
 
     /// What the ranker said must not be given out, since this was last asked.
@@ -77,11 +77,7 @@ impl Rehearsal {
 
     /// Scores what is new, changed or run out at `now`.
     pub(crate) fn work_off(&mut self, now: Timestamp) -> Result<(), PolicyError> {
-        loop {
-            let batch = self.board.take_unscored(usize::MAX, now);
-            if batch.facts.is_empty() {
-                return Ok(());
-            }
+        while let Some(batch) = self.board.take_unscored(usize::MAX, now) {
             let scores = self.policies.ranker.score(&batch.facts, now)?;
             let skips = batch.facts.iter().zip(&scores).filter_map(|(facts, scored)| {
                 scored.skip.as_ref().map(|reason| (facts.issue.clone(), Arc::clone(reason)))
@@ -89,6 +85,7 @@ impl Rehearsal {
             self.skipped.extend(skips);
             self.board.note_scores(batch, scores);
         }
+        Ok(())
     }
 
     /// What `request` would get at `now`, by the steps of [`super::ClaimManager::next_issue`].
@@ -99,7 +96,7 @@ impl Rehearsal {
         let mut after: Option<OrderKey> = None;
         let mut page_count = SHORTLIST_COUNT;
         loop {
-            let page = self.board.shortlist(&question, after, page_count, |_| false);
+            let page = self.board.shortlist(&ViewName::main(), &question, after, page_count, |_| false);
             if page.rows.is_empty() {
                 return Ok(rehearsed);
             }

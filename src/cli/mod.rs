@@ -59,7 +59,7 @@ enum Command {
     Export(export::ExportArgs),
     /// Take in claims: an export, or the state or database of the first edition
     Import(import::ImportArgs),
-    /// Write, try, explain and replay policies
+    /// Write, try, explain, replay, promote and put back policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
     /// Look at the configuration without starting anything
