@@ -9,7 +9,7 @@ use super::board::Board;
 use super::next::{PAGE_COUNT_MAX, PAGE_GROWTH, SHORTLIST_COUNT, question};
 use super::order::OrderKey;
 use crate::domain::{Claim, DecisionRow, Empty, IssueFacts, IssueRef, Repo, Timestamp};
-use crate::policy::{PolicyError, PolicySet, Shortlisted, ViewName};
+use crate::policy::{PolicyError, PolicySet, Ranker, Shortlisted, ViewName};
 use crate::store::{Change, Snapshot};
 
 /// A board, and the policies that order it. Its answers are those of a server that was told the same.
@@ -43,6 +43,11 @@ impl Rehearsal {
         let names = unjudged.into_iter().map(|repo| repo.full_name);
         board.note_exclusions(names.zip(exclusions.into_iter().map(|why| why.map(Arc::from))));
         Ok(Self { board, policies, skipped: Vec::new() })
+    }
+
+    /// Orders the work on it.
+    pub(crate) fn ranker(&self) -> &Ranker {
+        &self.policies.ranker
     }
 
     /// An issue is open, with these facts.
@@ -120,19 +125,19 @@ impl Rehearsal {
             page_count = (page_count * PAGE_GROWTH).min(PAGE_COUNT_MAX);
         }
     }
+}
 
-    /// Why the ranker would give `picked` out, or that there was nothing, in one line.
-    pub(crate) fn why(&self, picked: Option<&Shortlisted>, now: Timestamp) -> Result<String, PolicyError> {
-        let Some(picked) = picked else { return Ok("nothing for this agent".into()) };
-        let mut reasons = self.policies.ranker.explain(std::slice::from_ref(picked), now)?;
-        let row = DecisionRow {
-            repo: picked.facts.issue.repo.clone(),
-            number: picked.facts.issue.number,
-            score: picked.score,
-            passed_over: None,
-            reasons: reasons.pop().unwrap_or_default(),
-            seen: None,
-        };
-        Ok(row.why())
-    }
+/// Why `ranker` would give `picked` out, or that there was nothing, in one line.
+pub(crate) fn why(ranker: &Ranker, picked: Option<&Shortlisted>, now: Timestamp) -> Result<String, PolicyError> {
+    let Some(picked) = picked else { return Ok("nothing for this agent".into()) };
+    let mut reasons = ranker.explain(std::slice::from_ref(picked), now)?;
+    let row = DecisionRow {
+        repo: picked.facts.issue.repo.clone(),
+        number: picked.facts.issue.number,
+        score: picked.score,
+        passed_over: None,
+        reasons: reasons.pop().unwrap_or_default(),
+        seen: None,
+    };
+    Ok(row.why())
 }

@@ -15,6 +15,7 @@ mod followup;
 mod issue;
 mod names;
 mod pull;
+mod record;
 mod references;
 mod repo;
 mod schemas;
@@ -30,6 +31,7 @@ pub use claim::{
     Actor, Advance, Claim, ClaimRecord, ClaimRecordError, ClaimStatus, LEASE_EPOCH_FIRST, Lease, RestoredClaim,
     StatusEntry, Step, TransitionError,
 };
+pub(crate) use closing::refs_in as refs_closed_by;
 pub use decision::{
     AskedFor, Decision, DecisionRow, Empty, IssueSnapshot, PageSeen, PolicyStamp, Reason, RequestSeen, RowSeen,
     WorkSeen,
@@ -45,6 +47,7 @@ pub use names::{
     AgentId, ClaimId, DecisionId, IssueNumber, IssueRef, NameError, RepoName, RequestId, TokenId, WorkItemId,
 };
 pub use pull::{Feedback, FeedbackKind, Merged, PullRequest, PullState};
+pub use record::{Happening, Record, RecordKind};
 pub use repo::Repo;
 pub use signals::{CiSignal, ClaimSignals, ContainerSignal, PullSignal, ReviewSignal};
 pub use skills::{Skill, Skills};
