@@ -134,7 +134,7 @@ async fn a_replay_gives_out_what_a_server_gives_out() {
 /// What the built-in ranker, told these settings, makes of decisions.
 fn asked_again(decisions: &[Decision], settings: Value) -> DecisionsReport {
     let Value::Object(settings) = settings else { unreachable!() };
-    let ranker = PolicyConfig { settings, ..PolicyConfig::builtin("rules") }.into();
+    let ranker = PolicyConfig { settings, ..PolicyConfig::builtin("rules") };
     let config = PoliciesConfig { ranker: ranker.into(), ..PoliciesConfig::default() };
     let texts = Arc::new(DecisionTexts::default());
     let bodies = Arc::clone(&texts) as Arc<dyn BodySource>;
