@@ -60,7 +60,7 @@ enum Command {
     Export(export::ExportArgs),
     /// Take in claims: an export, or the state or database of the first edition
     Import(import::ImportArgs),
-    /// Write, try, explain and replay policies
+    /// Write, try, explain, replay, promote and put back policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
     /// Record what happened in a repository, for replays

@@ -8,6 +8,7 @@ mod blocking;
 mod claim;
 mod closing;
 mod decision;
+mod disagreement;
 mod elsewhere;
 mod event;
 mod followup;
@@ -35,6 +36,7 @@ pub use decision::{
     AskedFor, Decision, DecisionRow, Empty, IssueSnapshot, PageSeen, PolicyStamp, Reason, RequestSeen, RowSeen,
     WorkSeen,
 };
+pub use disagreement::{Disagreement, Preference, TrialCounts};
 pub use event::{Event, EventDraft, EventKind, EventSeq};
 pub use followup::{
     FollowUp, FollowUpEntry, FollowUpRecord, FollowUpRecordError, FollowUpRefusal, FollowUpStatus, FollowUpStep, Mover,
