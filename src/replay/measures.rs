@@ -226,14 +226,16 @@ fn by_year(told: &[&Wait<'_>]) -> Vec<NamedWaits> {
     years.into_iter().map(|(name, waits)| NamedWaits { name, waits: waits_of(waits.into_iter()) }).collect()
 }
 
-/// For each issue how many, opened later, were picked while it waited.
+/// For each issue how many, opened later, were picked while it waited. One that was opened again is as old as it was.
 fn overtakings(course: &Course) -> HashMap<usize, usize> {
-    let first_picks: Vec<(Timestamp, Timestamp)> =
-        course.fates.iter().filter_map(|fate| fate.opened_at.zip(fate.picked_at)).collect();
+    let created_at = |fate: &Fate| fate.issue.as_ref().map(|issue| issue.created_at);
+    let picks: Vec<(Timestamp, Timestamp)> =
+        course.fates.iter().filter_map(|fate| created_at(fate).zip(fate.picked_at)).collect();
     let overtaken = |fate: &Fate| {
-        let opened_at = fate.opened_at?;
+        let (created_at, since) = created_at(fate).zip(fate.opened_at)?;
         let until = fate.picked_at.or(fate.closed_at).unwrap_or(Timestamp::MAX_UTC);
-        Some(first_picks.iter().filter(|(opened, picked)| *opened > opened_at && *picked < until).count())
+        let meanwhile = |picked: Timestamp| since < picked && picked < until;
+        Some(picks.iter().filter(|(created, picked)| *created > created_at && meanwhile(*picked)).count())
     };
     course.fates.iter().enumerate().filter_map(|(row, fate)| Some((row, overtaken(fate)?))).collect()
 }
