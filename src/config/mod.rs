@@ -31,8 +31,9 @@ pub use report::{ConfigReport, Problem};
 pub use secret::Secret;
 pub use settings::{
     BUILTIN_PREFIX, BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE, Config, FollowUpConfig, FollowUpPulls,
-    GithubAppConfig, GithubConfig, LeaseConfig, LogConfig, LogFormat, OnClosedPull, OnPush, PoliciesConfig,
-    PolicyConfig, RateLimit, RateLimitConfig, ServerConfig, StoreConfig, SyncConfig, WebhookConfig,
+    GithubAppConfig, GithubConfig, LeaseConfig, LogConfig, LogFormat, OCI_PREFIX, OnClosedPull, OnPush,
+    PULLED_FOLDER_NAME, PoliciesConfig, PolicyConfig, RateLimit, RateLimitConfig, ServerConfig, StoreConfig,
+    SyncConfig, WebhookConfig,
 };
 pub use source::{CONFIG_BYTES_MAX, CONFIG_FILE_NAME, ConfigSource, DOTENV_FILE_NAME, Loaded, Origin, load};
 pub use summary::{Summary, SummaryRow, check};

@@ -15,7 +15,8 @@ use super::{McpConfig, Secret, partial};
 pub use follow_ups::{FollowUpConfig, FollowUpPulls, OnClosedPull, OnPush};
 pub use github::{GithubAppConfig, GithubConfig, SyncConfig, WebhookConfig};
 pub use policies::{
-    BUILTIN_PREFIX, BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE, PoliciesConfig, PolicyConfig,
+    BUILTIN_PREFIX, BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE, OCI_PREFIX, PULLED_FOLDER_NAME,
+    PoliciesConfig, PolicyConfig,
 };
 
 /// Everything that can be set. The annotated issuecommand.toml says what each key means.

@@ -292,6 +292,10 @@ impl Check {
             }
             _ => {}
         }
+        if policy.is_pulled() && policy.sha256.is_none() {
+            let hint = format!("`issuecommand policy pull {}` prints it", policy.source);
+            self.found(&format!("{path}.sha256"), "a policy from a registry must be pinned", Some(&hint));
+        }
         if let Some(digest) = &policy.sha256
             && (digest.len() != 64 || !digest.bytes().all(|b| b.is_ascii_hexdigit()))
         {

@@ -37,5 +37,6 @@ pub use facts::BodySource;
 pub use host::{PolicyHost, PolicySet};
 pub use ranker::{Choice, ChooseRequest, LiveWork, Ranker, Scored, Shortlisted};
 pub use repo_filter::RepoFilter;
+pub use source::COMPONENT_BYTES_MAX;
 pub use stale_rule::{LiveClaim, StaleRule, Verdict};
 pub use work_order::WorkChoice;
