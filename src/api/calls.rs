@@ -5,10 +5,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use serde_json::Value;
 
-use super::{Answer, Failure, Fields, Identity, RateLimits, claims, follow_ups, issues, operator};
+use super::{Answer, Failure, Fields, Identity, RateLimits, claims, explain, follow_ups, issues, operator};
 use crate::claims::ClaimManager;
 use crate::config::Config;
-use crate::domain::{AccessScope, AgentId, ClaimId};
+use crate::domain::{AccessScope, AgentId, ClaimId, Skills};
 
 /// What can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,7 +43,11 @@ pub enum Call {
     OpenIssues,
     /// One issue with its comments.
     IssueDetails,
-    /// The recorded reasons of one pick.
+    /// Why one issue was given out, or was not, and what it would take.
+    Explain,
+    /// Recorded decisions.
+    Decisions,
+    /// One recorded decision.
     Decision,
     /// How the server is doing.
     Health,
@@ -51,6 +55,8 @@ pub enum Call {
     OperatorRelease,
     /// Any claim is given to another agent.
     OperatorReassign,
+    /// An issue is approved as it reads, or its approval taken back.
+    OperatorApprove,
     /// An access token is made.
     TokenCreate,
     /// The access tokens there are.
@@ -63,6 +69,13 @@ pub enum Call {
     Import,
 }
 
+impl Call {
+    /// Whether it asks why, which takes the policies and all that is known, and changes nothing.
+    pub fn is_of_reasons(self) -> bool {
+        matches!(self, Self::Explain | Self::Decisions | Self::Decision)
+    }
+}
+
 /// What is known of the one who asks, besides the fields.
 #[derive(Debug, Clone)]
 pub struct Caller {
@@ -70,6 +83,8 @@ pub struct Caller {
     pub identity: Identity,
     /// The agent that the connection or a header names: it stands in for an absent `agent_id`.
     pub agent: Option<AgentId>,
+    /// What that agent can do, as the connection or a header says: stands in for absent `skills`.
+    pub skills: Skills,
     /// How many issues to list when the fields do not say: what a model can read. `None`: all.
     pub list_count_default: Option<usize>,
 }
@@ -152,10 +167,13 @@ impl Api {
             Call::Repos => issues::repos(&self.manager, fields).await,
             Call::OpenIssues => issues::open(&self.manager, caller, fields).await,
             Call::IssueDetails => issues::details(&self.manager, fields).await,
-            Call::Decision => issues::decision(&self.manager, fields).await,
+            Call::Explain => explain::issue(&self.manager, caller, fields).await,
+            Call::Decisions => explain::decisions(&self.manager, fields).await,
+            Call::Decision => explain::decision(&self.manager, fields).await,
             Call::Health => issues::health(&self.manager, fields).await,
             Call::OperatorRelease
             | Call::OperatorReassign
+            | Call::OperatorApprove
             | Call::TokenCreate
             | Call::TokenList
             | Call::TokenRevoke

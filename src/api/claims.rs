@@ -20,7 +20,7 @@ const NOTE_BYTES_MAX: usize = 120;
 impl Api {
     /// The agent's next issue, by policy.
     pub(super) async fn next(&self, caller: &Caller, fields: Fields) -> Result<Answer, Failure> {
-        let request = read::<NextFields>(fields)?.parse(caller.agent.as_ref())?;
+        let request = read::<NextFields>(fields)?.parse(caller.agent.as_ref(), &caller.skills)?;
         self.admit_mutation(&request.agent)?;
         Ok(answer_to_next(self.manager().next_issue(request).await?))
     }
@@ -134,9 +134,11 @@ fn ended(claim: &Claim) -> Answer {
 }
 
 fn nothing(empty: &Empty) -> Answer {
-    Answer::rejected(409, "invalid_issue", "No eligible unclaimed issues found".into())
+    let answer = Answer::rejected(409, "invalid_issue", "No eligible unclaimed issues found".into())
         .with("why", empty.to_string())
         .with("counts", empty)
+        .with_some("retry_after_seconds", empty.retry_after_seconds);
+    Answer { retry_after_seconds: empty.retry_after_seconds, ..answer }
 }
 
 /// A request id that got another claim, or one that has ended, gets nothing new.

@@ -163,13 +163,14 @@ mod tests {
         ClaimFields, ClaimFilterFields, IssueFilterFields, NextFields, RepoListFields, UpdateFields,
     };
     use super::*;
+    use crate::domain::Skills;
 
     fn fields(value: Value) -> Fields {
         value.as_object().unwrap().clone()
     }
 
     fn next(value: Value) -> Result<crate::claims::NextRequest, FieldError> {
-        read::<NextFields>(fields(value))?.parse(None)
+        read::<NextFields>(fields(value))?.parse(None, &Skills::default())
     }
 
     fn refusal<T>(result: Result<T, FieldError>) -> String {
@@ -200,11 +201,13 @@ mod tests {
     }
 
     #[test]
-    fn the_caller_stands_in_for_an_absent_agent_and_gives_way_to_a_named_one() {
+    fn the_caller_stands_in_for_absent_agent_and_skills_and_gives_way_to_named_ones() {
         let caller: AgentId = "from-header".parse().unwrap();
-        let agent = |value| read::<NextFields>(fields(value)).unwrap().parse(Some(&caller)).unwrap().agent;
-        assert_eq!(agent(json!({})).as_str(), "from-header");
-        assert_eq!(agent(json!({ "agent_id": "named" })).as_str(), "named");
+        let skills: Skills = "rust".parse().unwrap();
+        let parse = |value| read::<NextFields>(fields(value)).unwrap().parse(Some(&caller), &skills).unwrap();
+        let (silent, named) = (parse(json!({})), parse(json!({ "agent_id": "named", "skills": ["Web", "c"] })));
+        assert_eq!((silent.agent.as_str(), silent.skills), ("from-header", skills.clone()));
+        assert_eq!((named.agent.as_str(), named.skills), ("named", "c,web".parse().unwrap()));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::store::{ClaimFilter, FollowUpFilter};
 impl Api {
     /// The agent's next piece of work: feedback to answer, or an issue to begin.
     pub(super) async fn next_work(&self, caller: &Caller, fields: Fields) -> Result<Answer, Failure> {
-        let request = read::<NextFields>(fields)?.parse(caller.agent.as_ref())?;
+        let request = read::<NextFields>(fields)?.parse(caller.agent.as_ref(), &caller.skills)?;
         self.admit_mutation(&request.agent)?;
         Ok(match self.manager().next_work(request).await? {
             WorkOutcome::FollowUp { item, idempotent, why } => {

@@ -7,6 +7,8 @@
 mod answer;
 mod calls;
 mod claims;
+mod explain;
+mod explain_requests;
 mod fields;
 mod follow_ups;
 mod identity;

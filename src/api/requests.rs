@@ -5,9 +5,7 @@ use serde::Deserialize;
 
 use super::fields::{self, FieldError, Flag, WholeNumber};
 use crate::claims::{ClaimRequest, FollowUpUpdate, NextRequest, UpdateRequest};
-use crate::domain::{
-    AgentId, ClaimId, ClaimStatus, DecisionId, IssueNumber, IssueRef, RepoName, RequestId, WorkItemId,
-};
+use crate::domain::{AgentId, ClaimId, ClaimStatus, IssueNumber, IssueRef, RepoName, RequestId, Skills, WorkItemId};
 use crate::store::{ClaimFilter, FollowUpFilter, IssueFilter};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -24,16 +22,20 @@ pub(super) struct NextFields {
     milestone: Option<String>,
     /// Any id you choose; a retry with it gets the same claim.
     request_id: Option<RequestId>,
+    /// What you can do, in short words.
+    skills: Option<Skills>,
 }
 
 impl NextFields {
-    pub(super) fn parse(self, caller: Option<&AgentId>) -> Result<NextRequest, FieldError> {
+    /// `caller` and `skills` are what the connection says, and stand in for what the fields do not.
+    pub(super) fn parse(self, caller: Option<&AgentId>, skills: &Skills) -> Result<NextRequest, FieldError> {
         Ok(NextRequest {
             agent: fields::agent(self.agent_id, caller)?,
             repo: self.repo,
             label: fields::text("label", self.label)?,
             milestone: fields::text("milestone", self.milestone)?,
             request_id: self.request_id,
+            skills: self.skills.unwrap_or_else(|| skills.clone()),
         })
     }
 }
@@ -294,20 +296,6 @@ pub(super) struct RepoListFields {
 impl RepoListFields {
     pub(super) fn include_counts(&self) -> bool {
         self.include_counts.is_none_or(|Flag(flag)| flag)
-    }
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct DecisionFields {
-    /// From the claim.
-    #[schemars(with = "DecisionId")]
-    decision_id: Option<DecisionId>,
-}
-
-impl DecisionFields {
-    pub(super) fn parse(self) -> Result<DecisionId, FieldError> {
-        fields::required("decision_id", self.decision_id)
     }
 }
 

@@ -3,13 +3,21 @@
 //!
 //! The board never decides a claim. It says what to try, in which order; the store decides.
 
+mod beside;
 mod claims;
+mod known;
+mod position;
 mod waiting;
+mod work;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::order::{Order, OrderKey, Question, Slot, Standing, answers};
+use self::beside::{Approvals, Blockers};
+use self::known::Known;
+pub(super) use self::position::Position;
+use self::work::Workload;
+use super::order::{Order, OrderKey, Question, Slot, Standing, answers, tally_of};
 use super::shelf::Shelf;
 use crate::domain::{AgentId, Claim, ClaimId, ClaimStatus, Empty, IssueFacts, IssueRef, Repo, RepoName, Timestamp};
 
@@ -28,12 +36,22 @@ const NOT_JUDGED_YET: &str = "the repository filter has not seen it yet";
 /// One open issue.
 #[derive(Debug)]
 pub(super) struct Row {
-    pub(super) facts: Arc<IssueFacts>,
+    pub(super) facts: Known,
     pub(super) score: Option<Scored>,
     /// Where the order has it now.
     pub(super) standing: Standing,
     /// Finished here, still open on GitHub.
     pub(super) finished: bool,
+}
+
+impl Row {
+    /// Takes in new facts. The score was given to those before, until there is a new one.
+    pub(super) fn learn(&mut self, facts: IssueFacts) {
+        self.facts = Known::new(facts);
+        if let Some(score) = &mut self.score {
+            score.scored_at = None;
+        }
+    }
 }
 
 /// A repository, and why it does not take part, if so.
@@ -42,7 +60,8 @@ pub(super) struct RepoRow {
     pub(super) repo: Repo,
     pub(super) exclusion: Option<Arc<str>>,
     pub(super) open_issue_count: usize,
-    pub(super) claim_count: u32,
+    /// Its topics, as each of its issues has them.
+    topics: Arc<[Arc<str>]>,
 }
 
 /// A page of a short list.
@@ -50,6 +69,8 @@ pub(super) struct RepoRow {
 pub(super) struct Shortlist {
     pub(super) rows: Vec<Shortlisted>,
     pub(super) slots: Vec<Slot>,
+    /// Of each row, which state of its facts this is, and when it was scored.
+    pub(super) seen: Vec<(Known, Option<Timestamp>)>,
     /// Where the next page begins; `None` at the end.
     pub(super) next: Option<OrderKey>,
 }
@@ -71,6 +92,7 @@ pub(super) struct Board {
     pub(super) rows: Vec<Option<Row>>,
     free: Vec<Slot>,
     by_issue: HashMap<IssueRef, Slot>,
+    by_repo: HashMap<RepoName, HashSet<Slot>>,
     pub(super) order: Order,
     /// When scores run out.
     pub(super) expiries: BTreeSet<(Timestamp, Slot)>,
@@ -84,6 +106,10 @@ pub(super) struct Board {
     claims: HashMap<ClaimId, Arc<Claim>>,
     claim_by_issue: HashMap<IssueRef, ClaimId>,
     claims_by_agent: HashMap<AgentId, HashSet<ClaimId>>,
+    blockers: Blockers,
+    approvals: Approvals,
+    /// How much is under way, and where.
+    pub(super) work: Workload,
     /// Every active follow-up.
     pub(super) shelf: Shelf,
     granted_count: u64,
@@ -101,6 +127,8 @@ impl Board {
         snapshot.claims.into_iter().for_each(|claim| board.set_claim(claim));
         snapshot.follow_ups.into_iter().for_each(|item| board.shelf.set(item));
         snapshot.issues.into_iter().for_each(|facts| board.set_issue(facts));
+        snapshot.blockers.into_iter().for_each(|(issue, blockers)| board.set_blockers(&issue, blockers));
+        snapshot.approvals.into_iter().for_each(|(issue, kept)| board.set_approval(&issue, Some(kept)));
         snapshot.finished.iter().for_each(|issue| board.set_finished(issue, true));
         board
     }
@@ -110,6 +138,8 @@ impl Board {
         match change {
             Change::ClaimSet(claim) => self.set_claim(*claim),
             Change::IssueOpen(facts) => self.set_issue(*facts),
+            Change::BlockersSet(issue, blockers) => self.set_blockers(&issue, blockers),
+            Change::ApprovalSet(issue, kept) => self.set_approval(&issue, kept),
             Change::IssueGone(issue) => self.remove_issue(&issue),
             Change::RepoSet(repo) => self.set_repo(*repo),
             Change::RepoGone(repo) => self.remove_repo(&repo),
@@ -138,13 +168,8 @@ impl Board {
                 continue;
             }
             page.slots.push(place.slot());
-            page.rows.push(Shortlisted {
-                facts: Arc::clone(&row.facts),
-                score: row.score.as_ref().map_or(0.0, |scored| scored.value),
-                repo_claim_count: self.repos.get(&row.facts.issue.repo).map_or(0, |repo| repo.claim_count),
-                repo_review_count: 0,
-                reviewer_load: 0,
-            });
+            page.seen.push((row.facts.clone(), row.score.as_ref().and_then(|scored| scored.scored_at)));
+            page.rows.push(self.shortlisted(row));
         }
         page.next = None;
         page
@@ -152,7 +177,14 @@ impl Board {
 
     /// Why there is nothing in answer to `question`.
     pub(super) fn tally(&self, question: &Question<'_>) -> Empty {
-        self.order.tally(question)
+        if question.label.is_none() || question.milestone.is_none() {
+            return self.order.tally(question);
+        }
+        // There is no lane for a label within a milestone, and few ask for both.
+        let asked_for = |row: &&Row| {
+            question.repo.is_none_or(|repo| row.facts.issue.repo.as_str() == repo) && answers(&row.facts, question)
+        };
+        tally_of(self.rows.iter().flatten().filter(asked_for).map(|row| &row.standing))
     }
 
     /// Why a repository does not take part, if so. One that was never synced does not.
@@ -230,23 +262,26 @@ impl Board {
     /// A new or changed issue. A changed one keeps its old score, and so stays on offer, until it has its new one.
     fn set_issue(&mut self, facts: IssueFacts) {
         let issue = facts.issue.clone();
-        let facts = Arc::new(facts);
+        let facts = self.complete(facts);
         let slot = match self.by_issue.get(&issue) {
             Some(&slot) => {
+                self.unless_approved_still(slot, &facts);
                 if let Some(row) = self.rows[slot as usize].as_mut() {
                     self.order.remove(&row.facts, &row.standing);
-                    row.facts = facts;
+                    row.learn(facts);
                     row.standing = Standing::Unscored;
                     self.order.insert(&row.facts, &row.standing);
                 }
                 slot
             }
             None => {
-                let row = Row { facts, score: None, standing: Standing::Unscored, finished: false };
+                let row = Row { facts: Known::new(facts), score: None, standing: Standing::Unscored, finished: false };
                 self.order.insert(&row.facts, &row.standing);
                 self.repos.entry(issue.repo.clone()).and_modify(|repo| repo.open_issue_count += 1);
                 let slot = self.occupy(row);
-                self.by_issue.insert(issue, slot);
+                self.by_repo.entry(issue.repo.clone()).or_default().insert(slot);
+                self.by_issue.insert(issue.clone(), slot);
+                self.refresh_those_waiting_for(&issue);
                 slot
             }
         };
@@ -264,12 +299,21 @@ impl Board {
     }
 
     fn remove_issue(&mut self, issue: &IssueRef) {
-        let Some(slot) = self.by_issue.remove(issue) else { return };
+        let slot = self.by_issue.remove(issue);
+        self.no_longer_blocks(issue);
+        self.approvals.forget(issue);
+        let Some(slot) = slot else { return };
         self.touch(slot);
         self.set_score(slot, None);
         self.unscored.remove(&slot);
         if let Some(row) = self.rows[slot as usize].take() {
             self.order.remove(&row.facts, &row.standing);
+        }
+        if let Some(slots) = self.by_repo.get_mut(&issue.repo) {
+            slots.remove(&slot);
+            if slots.is_empty() {
+                self.by_repo.remove(&issue.repo);
+            }
         }
         if let Some(repo) = self.repos.get_mut(&issue.repo) {
             repo.open_issue_count = repo.open_issue_count.saturating_sub(1);
@@ -290,27 +334,39 @@ impl Board {
         match self.repos.get_mut(&name) {
             Some(row) if row.repo == repo => return,
             // Until the filter has judged the new facts its word on the old ones holds.
-            Some(row) => row.repo = repo,
+            Some(row) => {
+                let same_topics = row.repo.topics == repo.topics;
+                row.repo = repo;
+                if !same_topics {
+                    row.topics = shared(&row.repo.topics);
+                    self.refresh_repo(&name);
+                }
+            }
             None => {
-                let claim_count = self.claims.values().filter(|claim| claim.repo == name).count();
                 let row = RepoRow {
+                    topics: shared(&repo.topics),
                     repo,
                     exclusion: Some(NOT_JUDGED_YET.into()),
-                    open_issue_count: self.by_issue.keys().filter(|issue| issue.repo == name).count(),
-                    claim_count: u32::try_from(claim_count).unwrap_or(u32::MAX),
+                    open_issue_count: self.by_repo.get(&name).map_or(0, HashSet::len),
                 };
                 self.repos.insert(name.clone(), row);
+                self.refresh_repo(&name);
             }
         }
         self.unjudged.insert(name);
     }
 
     fn remove_repo(&mut self, name: &RepoName) {
-        let gone: Vec<IssueRef> = self.by_issue.keys().filter(|issue| issue.repo == *name).cloned().collect();
+        let slots = self.by_repo.get(name).into_iter().flatten();
+        let gone: Vec<IssueRef> = slots.filter_map(|slot| self.row(*slot)).map(|row| row.facts.issue.clone()).collect();
         gone.iter().for_each(|issue| self.remove_issue(issue));
         self.repos.remove(name);
         self.unjudged.remove(name);
     }
+}
+
+fn shared(texts: &[String]) -> Arc<[Arc<str>]> {
+    texts.iter().map(|text| text.as_str().into()).collect()
 }
 
 pub(super) fn slot_of(index: usize) -> Slot {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use chrono::TimeDelta;
 use parking_lot::Mutex;
 
@@ -12,11 +13,9 @@ use super::index::Index;
 use super::order::Slot;
 use super::presence::Presence;
 use super::truth::Verdict;
-use super::{ClaimOutcome, ClaimRequest, IssueDetails, ManagerError, RepoEntry, UpdateOutcome, UpdateRequest};
+use super::{ClaimOutcome, ClaimRequest, Groups, IssueDetails, ManagerError, RepoEntry, UpdateOutcome, UpdateRequest};
 use crate::config::LiveConfig;
-use crate::domain::{
-    Actor, AgentId, Claim, Clock, Decision, DecisionId, EventSeq, Issue, IssueRef, IssueState, RepoName, Step,
-};
+use crate::domain::{Actor, AgentId, Claim, Clock, EventSeq, Issue, IssueRef, IssueState, RepoName, Step};
 use crate::github::{IssueSource, SourceError};
 use crate::store::{
     AdvanceOutcome, ClaimChange, ClaimFilter, ClaimHistoryFilter, ClaimHistoryPlace, ClaimWish, InsertOutcome,
@@ -32,11 +31,15 @@ pub struct ClaimManager {
     pub(super) desk: Arc<Desk>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) config: LiveConfig,
+    /// The groups of agents, by the configuration in force.
+    pub(super) groups: ArcSwap<Groups>,
     pub(super) presence: Presence,
     pub(super) status: super::health::Status,
     /// Issues at the head of a short list that is with the store now: others are offered the next
     /// ones, so that a crowd does not try the same issue. Only a hint; the store decides.
     pub(super) offered: Mutex<HashSet<Slot>>,
+    /// What agents were last told when there was nothing for them.
+    pub(super) nothings: super::nothings::Nothings,
     /// Issues that GitHub was asked for and did not have.
     pub(super) absent: super::absent::Absent,
     /// Claims that got a pull request a short while ago.
@@ -197,14 +200,6 @@ impl ClaimManager {
         limit: usize,
     ) -> Result<PastClaims, ManagerError> {
         Ok(self.store.claim_history(filter, after, limit).await?)
-    }
-
-    /// One recorded decision.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn decision(&self, decision_id: DecisionId) -> Result<Option<Decision>, ManagerError> {
-        Ok(self.store.decision_get(decision_id).await?)
     }
 
     /// Reads events after `after`, or from now on.

@@ -10,8 +10,11 @@ mod absent;
 mod asking;
 mod board;
 mod desk;
+mod explain;
+mod explanation;
 mod feed;
 mod follow_ups;
+mod groups;
 mod health;
 mod index;
 mod links;
@@ -19,26 +22,34 @@ mod lookup;
 mod manager;
 mod news;
 mod next;
+mod nothings;
 mod operations;
 mod order;
 mod plan;
 mod presence;
 mod pulls;
 mod reasons;
+mod recorded;
+mod recording;
+pub(crate) mod rehearsal;
 mod requests;
 mod service;
 mod shelf;
 mod sweep;
 mod tokens;
+mod trust;
 mod truth;
 
 pub use desk::Reload;
+pub use explanation::{DecisionSummary, Explanation, Holder, IssueStanding, NotChosen, Rival, nth, points};
 pub use feed::{EventCursor, EventStep};
 pub use follow_ups::{FollowUpOutcome, FollowUpUpdate, WorkOutcome};
+pub use groups::Groups;
 pub use index::Index;
 pub use manager::ClaimManager;
 pub use operations::{Operations, Stock, TokenMade, TokenWish};
 pub use pulls::{FeedbackOutcome, PullChange, PullOutcome};
+pub use recorded::{Answers, NotReplayable, PageAnswer, Recorded, RecordedBodies, RecordedPage};
 pub use requests::{
     ClaimOutcome, ClaimRequest, CloseError, Health, IssueDetails, ManagerError, NextOutcome, NextRequest, PolicyHealth,
     RepoEntry, UpdateOutcome, UpdateRequest, Verification,

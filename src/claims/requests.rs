@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::{
-    AgentId, Claim, ClaimId, ClaimStatus, Empty, Issue, IssueRef, Repo, RepoName, RequestId, Timestamp, TransitionError,
+    AgentId, Claim, ClaimId, ClaimStatus, Empty, Issue, IssueRef, Repo, RepoName, RequestId, Skills, Timestamp,
+    TransitionError,
 };
 use crate::github::SourceError;
 use crate::store::StoreError;
@@ -23,6 +24,8 @@ pub struct NextRequest {
     pub milestone: Option<String>,
     /// The client's name for this attempt; a retry with it gets the same claim.
     pub request_id: Option<RequestId>,
+    /// What the agent says it can do.
+    pub skills: Skills,
 }
 
 /// The answer to [`NextRequest`].

@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::Args;
 use issuecommand::claims::{ClaimManager, ClaimOutcome, ClaimRequest, EventStep, NextOutcome, NextRequest};
 use issuecommand::config::{ConfigSource, LogConfig, load};
-use issuecommand::domain::{AgentId, Claim, DecisionRow, Event, EventKind, IssueRef};
+use issuecommand::domain::{AgentId, Claim, DecisionRow, Event, EventKind, IssueRef, Skills};
 use issuecommand::github::FileSource;
 use issuecommand::server::{Server, Start};
 
@@ -95,7 +95,14 @@ async fn tour(manager: &Arc<ClaimManager>) -> anyhow::Result<()> {
     let mut first: Option<Claim> = None;
     for name in AGENTS {
         let agent: AgentId = name.parse()?;
-        let request = NextRequest { agent, repo: None, label: None, milestone: None, request_id: None };
+        let request = NextRequest {
+            agent,
+            repo: None,
+            label: None,
+            milestone: None,
+            request_id: None,
+            skills: Skills::default(),
+        };
         let claim = granted(manager, request).await?;
         anstream::println!(
             "  {NAME}{name:<11}{NAME:#} got {BOLD}{:<16}{BOLD:#} {}",

@@ -2,7 +2,9 @@
 
 mod follow_ups;
 mod github;
+mod groups;
 mod policies;
+mod trust;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -14,10 +16,12 @@ use super::{McpConfig, Secret, partial};
 
 pub use follow_ups::{FollowUpConfig, FollowUpPulls, OnClosedPull, OnPush};
 pub use github::{GithubAppConfig, GithubConfig, SyncConfig, WebhookConfig};
+pub use groups::AgentGroupsConfig;
 pub use policies::{
-    BUILTIN_PREFIX, BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE, OCI_PREFIX, PULLED_FOLDER_NAME,
-    PoliciesConfig, PolicyConfig,
+    BUILTIN_CONFLICT_AWARE, BUILTIN_PREFIX, BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE, OCI_PREFIX,
+    PULLED_FOLDER_NAME, PoliciesConfig, PolicyConfig,
 };
+pub use trust::TrustConfig;
 
 /// Everything that can be set. The annotated issuecommand.toml says what each key means.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -43,6 +47,10 @@ pub struct Config {
     pub mcp: McpConfig,
     /// `[log]`
     pub log: LogConfig,
+    /// `[trust]`
+    pub trust: TrustConfig,
+    /// `[agent_groups]`
+    pub agent_groups: AgentGroupsConfig,
     /// `[policies]`
     pub policies: PoliciesConfig,
 }
@@ -113,6 +121,8 @@ pub struct StoreConfig {
     pub history_max_entries: usize,
     /// How many events to keep for readers that come back.
     pub event_max_entries: usize,
+    /// How many recorded decisions to keep, besides those of live claims.
+    pub decision_max_entries: usize,
     /// How many follow-ups may be active, and how many past ones to keep. `FOLLOWUP_MAX_ENTRIES`.
     pub follow_up_max_entries: usize,
     /// How many webhook deliveries, and pieces of feedback, to remember. `WEBHOOK_DEDUPE_MAX_ENTRIES`.
@@ -130,6 +140,7 @@ impl Default for StoreConfig {
             journal_mode: "WAL".into(),
             history_max_entries: 1000,
             event_max_entries: 100_000,
+            decision_max_entries: 5000,
             follow_up_max_entries: 2000,
             delivery_max_entries: 20_000,
             state_file: None,

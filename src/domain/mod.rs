@@ -3,6 +3,8 @@
 //! Everything here is a value. Time is an argument, names are parsed once at the door, and a claim
 //! changes its status in one place only ([`Claim::advance`]).
 
+mod approval;
+mod blocking;
 mod claim;
 mod closing;
 mod decision;
@@ -12,29 +14,38 @@ mod followup;
 mod issue;
 mod names;
 mod pull;
+mod references;
 mod repo;
 mod schemas;
 mod signals;
+mod skills;
 mod time;
 mod token;
 
+pub use approval::{ApprovalRecord, ContentDigest};
+pub use blocking::Blocker;
+pub(crate) use blocking::blockers_in;
 pub use claim::{
     Actor, Advance, Claim, ClaimRecord, ClaimRecordError, ClaimStatus, LEASE_EPOCH_FIRST, Lease, RestoredClaim,
     StatusEntry, Step, TransitionError,
 };
-pub use decision::{Decision, DecisionRow, Empty, PolicyStamp, Reason};
+pub use decision::{
+    AskedFor, Decision, DecisionRow, Empty, IssueSnapshot, PageSeen, PolicyStamp, Reason, RequestSeen, RowSeen,
+    WorkSeen,
+};
 pub use event::{Event, EventDraft, EventKind, EventSeq};
 pub use followup::{
     FollowUp, FollowUpEntry, FollowUpRecord, FollowUpRecordError, FollowUpRefusal, FollowUpStatus, FollowUpStep, Mover,
     Reservation,
 };
-pub use issue::{Approval, Comment, Issue, IssueFacts, IssueState, label_key};
+pub use issue::{Approval, Comment, FactsVersion, Issue, IssueFacts, IssueState, label_key};
 pub use names::{
     AgentId, ClaimId, DecisionId, IssueNumber, IssueRef, NameError, RepoName, RequestId, TokenId, WorkItemId,
 };
 pub use pull::{Feedback, FeedbackKind, Merged, PullRequest, PullState};
 pub use repo::Repo;
 pub use signals::{CiSignal, ClaimSignals, ContainerSignal, PullSignal, ReviewSignal};
+pub use skills::{Skill, Skills};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp, from_unix_ms, unix_ms};
 pub(crate) use token::looks_like_token;
 pub use token::{AccessScope, AccessToken, TokenEnd, TokenHash, TokenSecret};

@@ -24,7 +24,7 @@ pub struct NameError {
 }
 
 impl NameError {
-    fn new(what: &'static str, value: &str, why: &'static str) -> Self {
+    pub(super) fn new(what: &'static str, value: &str, why: &'static str) -> Self {
         Self { what, value: value.chars().take(NAME_BYTES_MAX).collect(), why }
     }
 }

@@ -98,11 +98,17 @@ fn route(call: Call, fields: &mut Fields) -> (Method, String) {
     match call {
         Call::OperatorRelease => (Method::POST, format!("/api/admin/claims/{}/release", part("claim_id"))),
         Call::OperatorReassign => (Method::POST, format!("/api/admin/claims/{}/reassign", part("claim_id"))),
+        Call::OperatorApprove => {
+            (Method::POST, format!("/api/admin/issues/{}/{}/approve", part("repo"), part("issue_number")))
+        }
         Call::TokenCreate => (Method::POST, "/api/admin/tokens".into()),
         Call::TokenList => (Method::GET, "/api/admin/tokens".into()),
         Call::TokenRevoke => (Method::DELETE, format!("/api/admin/tokens/{}", part("token_id"))),
         Call::Export => (Method::GET, "/api/admin/export".into()),
         Call::Import => (Method::POST, "/api/admin/import".into()),
+        Call::Explain => (Method::GET, "/api/explain".into()),
+        Call::Decisions => (Method::GET, "/api/decisions".into()),
+        Call::Decision => (Method::GET, format!("/api/decisions/{}", part("decision_id"))),
         Call::Claims => (Method::GET, format!("/api/claims?repo={}", part("repo"))),
         other => unreachable!("{other:?} is no call of an operator's command"),
     }

@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use super::answer::body_failure;
 use super::state::HttpState;
 use super::table::{ROUTES, Route};
-use super::{gate, openapi, sse, webhook};
+use super::{explained, gate, openapi, sse, webhook};
 use crate::api::{Answer, Call, Caller, Failure, FieldError, Fields, Identity, fields_from_json};
-use crate::domain::AgentId;
+use crate::domain::{AgentId, Skills};
 use crate::mcp::{self, McpDoor};
 
 /// Every route of the server, behind the gate.
@@ -30,6 +30,7 @@ pub fn router(state: &HttpState) -> Router {
         routes = routes.route(&state.webhooks.path, webhook::route(state.webhooks.body_bytes_max));
     }
     routes
+        .merge(explained::pages())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_path)
         .with_state(state.clone())
@@ -112,7 +113,8 @@ impl FromRequest<HttpState> for Asked {
             }
             // The gate lets nobody in without one.
             let identity = identity.ok_or(Failure::Unauthorized)?;
-            Ok((fields, Caller { identity, agent: agent_named(&headers)?, list_count_default: None }))
+            let (agent, skills) = (agent_named(&headers)?, skills_named(&headers)?);
+            Ok((fields, Caller { identity, agent, skills, list_count_default: None }))
         })))
     }
 }
@@ -146,6 +148,11 @@ fn add_idempotency_key(fields: &mut Fields, headers: &HeaderMap) -> Result<(), F
 /// Who `X-Agent-Id` says is asking, if it is there.
 pub(super) fn agent_named(headers: &HeaderMap) -> Result<Option<AgentId>, Failure> {
     mcp::agent_in(headers).map_err(|why| invalid("X-Agent-Id", &why))
+}
+
+/// What `X-Agent-Skills` says that agent can do.
+fn skills_named(headers: &HeaderMap) -> Result<Skills, Failure> {
+    mcp::skills_in(headers).map_err(|why| invalid("X-Agent-Skills", &why))
 }
 
 fn twice(name: &str) -> Failure {

@@ -20,5 +20,5 @@ mod transports;
 mod updates;
 
 pub use http::McpDoor;
-pub use server::{Connection, IssueCommandTools, RESENT_KEY, agent_in};
+pub use server::{Connection, IssueCommandTools, RESENT_KEY, agent_in, skills_in};
 pub use transports::{AGENT_VARIABLE, serve_io, serve_stdio};

@@ -18,7 +18,7 @@ use super::updates::{Follower, Subscriptions};
 use super::{resources, tools};
 use crate::api::{Api, Caller, Identity};
 use crate::config::ToolProfile;
-use crate::domain::AgentId;
+use crate::domain::{AgentId, NameError, Skills};
 
 /// Two lines that a client shows its model once.
 const INSTRUCTIONS: &str = "Get work with next_work; keep one agent_id for all calls. ok:false is an answer: read reason and message.\n\
@@ -58,18 +58,21 @@ impl IssueCommandTools {
 
     /// Who asks: the agent that the request's header names, else the connection's own.
     fn caller(&self, extensions: &Extensions) -> Result<Caller, ErrorData> {
-        let (named, identity) = match extensions.get::<Parts>() {
+        let (named, skills, identity) = match extensions.get::<Parts>() {
             Some(parts) => {
                 let named = agent_in(&parts.headers)
                     .map_err(|why| ErrorData::invalid_params(format!("invalid header X-Agent-Id: {why}"), None))?;
+                let skills = skills_in(&parts.headers)
+                    .map_err(|why| ErrorData::invalid_params(format!("invalid header X-Agent-Skills: {why}"), None))?;
                 // The gate lets no request in without one.
                 let identity = parts.extensions.get::<Identity>().cloned();
-                (named, identity.ok_or_else(|| ErrorData::internal_error("the request came past the gate", None))?)
+                let past_the_gate = || ErrorData::internal_error("the request came past the gate", None);
+                (named, skills, identity.ok_or_else(past_the_gate)?)
             }
-            None => (None, Identity::local()),
+            None => (None, Skills::default(), Identity::local()),
         };
         let agent = named.or_else(|| self.connection.agent.clone()).or_else(|| identity.agent.clone());
-        Ok(Caller { identity, agent, list_count_default: Some(LIST_COUNT_DEFAULT) })
+        Ok(Caller { identity, agent, skills, list_count_default: Some(LIST_COUNT_DEFAULT) })
     }
 
     /// Which tools to list: as the request's header or query says, else as the connection.
@@ -86,9 +89,23 @@ impl IssueCommandTools {
 /// # Errors
 /// Why the header names no agent.
 pub fn agent_in(headers: &HeaderMap) -> Result<Option<AgentId>, String> {
-    let Some(name) = headers.get("x-agent-id").filter(|name| !name.is_empty()) else { return Ok(None) };
-    let name = name.to_str().map_err(|_| "expected visible ASCII characters".to_owned())?;
-    name.parse().map(Some).map_err(|error: crate::domain::NameError| error.to_string())
+    text_in(headers, "x-agent-id")?.map(|name| name.parse().map_err(|error: NameError| error.to_string())).transpose()
+}
+
+/// What the header `X-Agent-Skills` says the agent can do, in words with commas between; nothing, if it is not
+/// there.
+///
+/// # Errors
+/// Why the header names no skills.
+pub fn skills_in(headers: &HeaderMap) -> Result<Skills, String> {
+    let Some(words) = text_in(headers, "x-agent-skills")? else { return Ok(Skills::default()) };
+    words.parse().map_err(|error: NameError| error.to_string())
+}
+
+/// The text of a header, if it is there and not empty.
+fn text_in<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, String> {
+    let Some(value) = headers.get(name).filter(|value| !value.is_empty()) else { return Ok(None) };
+    value.to_str().map(Some).map_err(|_| "expected visible ASCII characters".to_owned())
 }
 
 /// Whether a request says of itself that it was sent before, and perhaps answered.

@@ -40,7 +40,7 @@ use ToolProfile::{Full, Minimal, Standard};
 
 /// Every tool, in the order in which an agent is likely to need it. Their words are paid for in every
 /// conversation: tests/doors/tokens.rs holds each profile to its budget.
-const TOOLS: [ToolSpec; 18] = [
+const TOOLS: [ToolSpec; 19] = [
     tool(
         "next_work",
         Call::NextWork,
@@ -57,7 +57,8 @@ const TOOLS: [ToolSpec; 18] = [
     tool("claim_issue", Call::Claim, Minimal, "Claim one named issue.").unlisted(&["request_id"]),
     tool("get_issue_details", Call::IssueDetails, Minimal, "One issue with its comments.").reads(),
     tool("list_open_issues", Call::OpenIssues, Minimal, "Open issues that nobody holds.").reads(),
-    tool("next_issue", Call::Next, Standard, "As next_work, without feedback. A retry with its request_id is safe."),
+    tool("next_issue", Call::Next, Standard, "As next_work, without feedback. A retry with its request_id is safe.")
+        .unlisted(&["skills"]),
     tool("release_issue", Call::Release, Standard, "Give your claim back."),
     tool("get_followups", Call::FollowUps, Standard, "Review feedback that waits for an answer.").reads(),
     tool("update_followup_status", Call::UpdateFollowUp, Standard, "Take review feedback, or settle it."),
@@ -69,6 +70,7 @@ const TOOLS: [ToolSpec; 18] = [
     tool("system_health", Call::Health, Standard, "How the server is doing.").reads(),
     tool("release_any_claim", Call::OperatorRelease, Full, "As operator: take any claim back."),
     tool("reassign_claim", Call::OperatorReassign, Full, "As operator: give any claim to another agent."),
+    tool("explain_issue", Call::Explain, Full, "Why an issue was given out or not, and what it would take.").reads(),
     tool("explain_decision", Call::Decision, Full, "Why a claim's issue was picked: every candidate's score.").reads(),
 ];
 
@@ -101,6 +103,9 @@ impl ToolSpec {
             fields.retain(|name, _| !self.unlisted.contains(&name.as_str()));
             for (name, field) in fields.iter_mut().filter_map(|(name, field)| Some((name, field.as_object_mut()?))) {
                 field.retain(|key, _| matches!(key.as_str(), "type" | "description" | "enum" | "items"));
+                if let Some(Value::Object(items)) = field.get_mut("items") {
+                    items.retain(|key, _| key == "type");
+                }
                 // Of all fields only a repository's name has a form that its own name does not tell.
                 if name != "repo" || !is_required(name) {
                     field.remove("description");

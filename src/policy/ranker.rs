@@ -23,6 +23,9 @@ use crate::domain::{
 
 /// Rows of one `score` call. More are scored in several: it bounds what a guest needs of memory and time.
 const SCORE_ROW_COUNT_MAX: usize = 16 * 1024;
+/// A `score` call about more rows than this that runs into a bound is made again in halves: a policy that is
+/// slow, or reads long texts, is no faulty one.
+const SCORE_ROW_COUNT_HALVED: usize = 512;
 /// A score holds for this long at least, in milliseconds: one that has lapsed already would be asked for
 /// again and again.
 const SCORE_VALID_MS_MIN: u64 = 1000;
@@ -44,6 +47,9 @@ pub struct Scored {
     pub valid_until: Option<Timestamp>,
     /// Why the issue must not be given out, if it must not.
     pub skip: Option<Arc<str>>,
+    /// For which time the ranker in force gave it, by the issue's present facts; `None` where it did not: another
+    /// stood in for it, or the issue or the ranker changed since.
+    pub scored_at: Option<Timestamp>,
 }
 
 /// One issue of a short list.
@@ -154,7 +160,7 @@ impl Ranker {
     pub fn score(&self, rows: &[Arc<IssueFacts>], now: Timestamp) -> Result<Vec<Scored>, PolicyError> {
         let mut scored = Vec::with_capacity(rows.len());
         for chunk in rows.chunks(SCORE_ROW_COUNT_MAX) {
-            scored.append(&mut self.score_chunk(chunk.to_vec(), now)?);
+            scored.append(&mut self.score_chunk(chunk, now)?);
         }
         Ok(scored)
     }
@@ -201,7 +207,7 @@ impl Ranker {
         let ranker = Self { policy, bodies: None };
         let (now, request, shortlist) = (sample::now(), sample::request(), sample::shortlist());
         for issues in [Vec::new(), sample::issues()] {
-            ranker.score_chunk(issues, now)?;
+            ranker.score_chunk(&issues, now)?;
         }
         for rows in [&[], &shortlist[..]] {
             ranker.choose(&request, rows, now)?;
@@ -213,9 +219,23 @@ impl Ranker {
         Ok(ranker)
     }
 
-    fn score_chunk(&self, rows: Vec<Arc<IssueFacts>>, now: Timestamp) -> Result<Vec<Scored>, PolicyError> {
+    fn score_chunk(&self, rows: &[Arc<IssueFacts>], now: Timestamp) -> Result<Vec<Scored>, PolicyError> {
+        match self.score_at_once(rows, now) {
+            Err(PolicyError::DeadlineExceeded { .. } | PolicyError::BudgetExceeded { .. })
+                if rows.len() > SCORE_ROW_COUNT_HALVED =>
+            {
+                let (first, rest) = rows.split_at(rows.len() / 2);
+                let mut scored = self.score_chunk(first, now)?;
+                scored.append(&mut self.score_chunk(rest, now)?);
+                Ok(scored)
+            }
+            answer => answer,
+        }
+    }
+
+    fn score_at_once(&self, rows: &[Arc<IssueFacts>], now: Timestamp) -> Result<Vec<Scored>, PolicyError> {
         let count = rows.len();
-        let view = IssueView { rows, bodies: self.bodies.clone(), ..IssueView::default() };
+        let view = IssueView { rows: rows.to_vec(), bodies: self.bodies.clone(), ..IssueView::default() };
         let scores = self.policy.call(SCORE, Facts::Issues(view), |guest, store| {
             guest.ranker.issuecommand_policy_ranker().call_score(store, unix_ms(now))
         })?;
@@ -244,7 +264,7 @@ fn checked_scores(scores: &wit::Scores, count: usize, now: Timestamp) -> Result<
         // Later than time goes means for ever.
         let valid_until =
             scores.valid_until.get(row).map(|ms| from_unix_ms(*ms.max(&soonest))).filter(|at| *at < Timestamp::MAX_UTC);
-        scored.push(Scored { value, valid_until, skip: None });
+        scored.push(Scored { value, valid_until, skip: None, scored_at: Some(now) });
     }
     let mut shared: HashMap<String, Arc<str>> = HashMap::new();
     for (row, reason) in output::exclusions("skipped", &scores.skipped, count)? {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use issuecommand::api::{Call, Caller, Identity};
+use issuecommand::domain::Skills;
 use serde_json::{Value, json};
 
 use crate::server::{DEADLINE, Server, issue};
@@ -176,8 +177,8 @@ async fn what_was_settled_before_its_answer_was_lost_is_answered_as_done_to_its_
     let item = next_work(&server, "a1").await.1["work_item"].clone();
     assert_eq!(update(&server, &item, "a1", "done").await.0, 200);
     let again = async |agent: &str, status: &str| {
-        let caller =
-            Caller { identity: Identity::local(), agent: Some(agent.parse().unwrap()), list_count_default: None };
+        let agent = Some(agent.parse().unwrap());
+        let caller = Caller { identity: Identity::local(), agent, skills: Skills::default(), list_count_default: None };
         let fields = json!({ "work_item_id": item["work_item_id"], "status": status });
         let fields = fields.as_object().unwrap().clone();
         server.inside.api.answer_again(Call::UpdateFollowUp, &caller, fields).await

@@ -6,6 +6,7 @@
 mod standin;
 
 mod accept;
+mod asking;
 mod contract;
 mod described;
 mod events;
@@ -14,6 +15,7 @@ mod gate;
 mod identity;
 mod leases;
 mod operator;
+mod replays;
 mod retries;
 mod server;
 mod sessions;

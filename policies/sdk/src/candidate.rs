@@ -23,6 +23,14 @@ pub struct Candidates {
     pub(crate) updated_at: Column<u64>,
     pub(crate) scores: Column<f64>,
     pub(crate) repo_claim_counts: Column<u32>,
+    pub(crate) bodies: Column<String>,
+    pub(crate) topics: TextLists,
+    pub(crate) open_blockers: TextLists,
+    pub(crate) approvals: Texts,
+    pub(crate) areas: TextLists,
+    pub(crate) reviewers: TextLists,
+    pub(crate) repo_review_counts: Column<u32>,
+    pub(crate) reviewer_loads: Column<u32>,
 }
 
 impl Candidates {
@@ -76,6 +84,12 @@ impl<'a> Candidate<'a> {
         &self.facts.titles.get_or_init(facts::titles)[self.row]
     }
 
+    /// The text below the title, as written on GitHub; empty in `choose`. Texts are long: a ranker that reads
+    /// them has them fetched from the store for every issue it scores.
+    pub fn body(&self) -> &'a str {
+        &self.facts.bodies.get_or_init(facts::bodies)[self.row]
+    }
+
     /// The login of who opened it.
     pub fn author(&self) -> &'a str {
         self.facts.authors.row(self.row, facts::authors)
@@ -99,6 +113,32 @@ impl<'a> Candidate<'a> {
     /// The logins of those GitHub says it is assigned to.
     pub fn assignees(&self) -> impl Iterator<Item = &'a str> {
         self.facts.assignees.row(self.row, facts::assignees)
+    }
+
+    /// Topics of its repository, as set on GitHub.
+    pub fn topics(&self) -> impl Iterator<Item = &'a str> {
+        self.facts.topics.row(self.row, facts::topics)
+    }
+
+    /// The issues that must be closed first and are still open, as `owner/name#number`.
+    pub fn open_blockers(&self) -> impl Iterator<Item = &'a str> {
+        self.facts.open_blockers.row(self.row, facts::open_blockers)
+    }
+
+    /// What became of a maintainer's approval: `none`, `approved`, or `edited` where title or text changed
+    /// since.
+    pub fn approval(&self) -> &'a str {
+        self.facts.approvals.row(self.row, facts::approvals)
+    }
+
+    /// Files and folders (`src/net/`) that it is likely to touch, the most likely first; a guess.
+    pub fn areas(&self) -> impl Iterator<Item = &'a str> {
+        self.facts.areas.row(self.row, facts::areas)
+    }
+
+    /// Logins whose review a change in those areas needs; empty where that is not known.
+    pub fn reviewers(&self) -> impl Iterator<Item = &'a str> {
+        self.facts.reviewers.row(self.row, facts::reviewers)
     }
 
     /// How many comments it has.
@@ -131,6 +171,17 @@ impl<'a> Candidate<'a> {
         self.facts.repo_claim_counts.get_or_init(request::repo_claim_counts).get(self.row).copied().unwrap_or(0)
     }
 
+    /// How many pull requests of claims wait for a review in its repository: in `choose`; 0 elsewhere.
+    pub fn repo_review_count(&self) -> u32 {
+        self.facts.repo_review_counts.get_or_init(request::repo_review_counts).get(self.row).copied().unwrap_or(0)
+    }
+
+    /// How many pull requests of claims wait for the least busy of its reviewers: in `choose`; 0 elsewhere and
+    /// where the reviewers are not known.
+    pub fn reviewer_load(&self) -> u32 {
+        self.facts.reviewer_loads.get_or_init(request::reviewer_loads).get(self.row).copied().unwrap_or(0)
+    }
+
     /// Whether any label means something to `labels`.
     pub fn has_label_in<T: Copy>(&self, labels: &PerName<T>) -> bool {
         self.fold_labels(labels, false, |_, _| true)
@@ -159,6 +210,31 @@ impl<'a> Candidate<'a> {
     /// Whether any assignee means something to `logins`.
     pub fn has_assignee_in<T: Copy>(&self, logins: &PerName<T>) -> bool {
         self.fold_assignees(logins, false, |_, _| true)
+    }
+
+    /// Folds what its topics mean, those that mean anything.
+    pub fn fold_topics<T: Copy, A>(&self, topics: &PerName<T>, start: A, fold: impl FnMut(A, T) -> A) -> A {
+        self.facts.topics.fold(self.row, facts::topics, topics, start, fold)
+    }
+
+    /// Folds what its open blockers mean, those that mean anything.
+    pub fn fold_open_blockers<T: Copy, A>(&self, issues: &PerName<T>, start: A, fold: impl FnMut(A, T) -> A) -> A {
+        self.facts.open_blockers.fold(self.row, facts::open_blockers, issues, start, fold)
+    }
+
+    /// Folds what its areas mean, those that mean anything.
+    pub fn fold_areas<T: Copy, A>(&self, paths: &PerName<T>, start: A, fold: impl FnMut(A, T) -> A) -> A {
+        self.facts.areas.fold(self.row, facts::areas, paths, start, fold)
+    }
+
+    /// Folds what its reviewers mean, those that mean anything.
+    pub fn fold_reviewers<T: Copy, A>(&self, logins: &PerName<T>, start: A, fold: impl FnMut(A, T) -> A) -> A {
+        self.facts.reviewers.fold(self.row, facts::reviewers, logins, start, fold)
+    }
+
+    /// What became of its approval, as `words` has it.
+    pub fn approval_as<T: Copy>(&self, words: &PerName<T>) -> Option<T> {
+        self.facts.approvals.lookup(self.row, facts::approvals, words)
     }
 
     /// Whether it was opened by one of `logins`.

@@ -1,13 +1,10 @@
 //! Rankers: which issue comes first.
 
-use std::cell::OnceCell;
-
 use serde::de::DeserializeOwned;
 
 use crate::wit::ranker_world::exports::issuecommand::policy::ranker as wit;
-use crate::wit::request as facts;
 use crate::wit::types::{Exclusion, Reason};
-use crate::{Candidate, Candidates, Instant, Score};
+use crate::{Candidate, Candidates, Instant, Request, Score};
 
 /// Orders work: scores every candidate ahead of any request, and has the last word when an agent
 /// asks. Register it with [`export_ranker!`](crate::export_ranker).
@@ -35,41 +32,6 @@ pub trait Ranker: Sized + 'static {
     /// A JSON Schema of the settings.
     fn settings_schema() -> String {
         crate::settings::ANY_OBJECT.to_owned()
-    }
-}
-
-/// The request that [`Ranker::choose`] and [`WorkOrder::choose_work`](crate::WorkOrder::choose_work) answer.
-#[derive(Debug)]
-pub struct Request {
-    pub(crate) now: Instant,
-    pub(crate) agent: OnceCell<String>,
-    pub(crate) claim_count: OnceCell<u32>,
-    pub(crate) claim_repos: OnceCell<Vec<String>>,
-}
-
-impl Request {
-    pub(crate) fn of_this_call(now: Instant) -> Self {
-        Self { now, agent: OnceCell::new(), claim_count: OnceCell::new(), claim_repos: OnceCell::new() }
-    }
-
-    /// When it was made.
-    pub fn now(&self) -> Instant {
-        self.now
-    }
-
-    /// The asking agent's name.
-    pub fn agent(&self) -> &str {
-        self.agent.get_or_init(facts::agent)
-    }
-
-    /// How many active claims the agent holds.
-    pub fn claim_count(&self) -> u32 {
-        *self.claim_count.get_or_init(facts::agent_claim_count)
-    }
-
-    /// Repositories of the agent's active claims, one entry a claim.
-    pub fn claim_repos(&self) -> &[String] {
-        self.claim_repos.get_or_init(facts::agent_claim_repos)
     }
 }
 

@@ -62,6 +62,12 @@ pub struct Claims {
     pub(crate) claimed_at: Column<u64>,
     pub(crate) status_since: Column<u64>,
     pub(crate) last_call_at: Column<u64>,
+    pub(crate) last_commit_at: Column<u64>,
+    pub(crate) last_push_at: Column<u64>,
+    pub(crate) pull_states: Texts,
+    pub(crate) review_states: Texts,
+    pub(crate) ci_states: Texts,
+    pub(crate) container_states: Texts,
 }
 
 impl Claims {
@@ -117,6 +123,43 @@ impl<'a> Claim<'a> {
     pub fn last_call_at(&self) -> Instant {
         Instant::from_ms(self.facts.last_call_at.get_or_init(facts::last_call_at)[self.row])
     }
+
+    /// When the newest commit that is known on its branch was made, if one is known.
+    pub fn last_commit_at(&self) -> Option<Instant> {
+        known(self.facts.last_commit_at.get_or_init(facts::last_commit_at)[self.row])
+    }
+
+    /// When commits were last pushed to its branch, if that is known.
+    pub fn last_push_at(&self) -> Option<Instant> {
+        known(self.facts.last_push_at.get_or_init(facts::last_push_at)[self.row])
+    }
+
+    /// How its pull request is: `none`, `draft`, `open`, `merged` or `closed`.
+    pub fn pull_state(&self) -> &'a str {
+        self.facts.pull_states.row(self.row, facts::pull_states)
+    }
+
+    /// What reviewers last said of the pull request: `none`, `requested`, `commented`, `changes_requested` or
+    /// `approved`.
+    pub fn review_state(&self) -> &'a str {
+        self.facts.review_states.row(self.row, facts::review_states)
+    }
+
+    /// What the pull request's checks say: `unknown`, `pending`, `success` or `failure`.
+    pub fn ci_state(&self) -> &'a str {
+        self.facts.ci_states.row(self.row, facts::ci_states)
+    }
+
+    /// How the container is in which the agent runs: `none` where it was not dispatched, `running`, `unhealthy`
+    /// or `exited`.
+    pub fn container_state(&self) -> &'a str {
+        self.facts.container_states.row(self.row, facts::container_states)
+    }
+}
+
+/// An instant that the host may not know: it says 0 then.
+fn known(ms: u64) -> Option<Instant> {
+    (ms > 0).then(|| Instant::from_ms(ms))
 }
 
 #[doc(hidden)]

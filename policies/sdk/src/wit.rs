@@ -52,7 +52,7 @@ pub mod repo_filter_world {
     });
 }
 
-pub use ranker_world::issuecommand::policy::{candidates, log, request, types};
+pub use ranker_world::issuecommand::policy::{candidates, live_claims, log, request, types};
 pub use repo_filter_world::issuecommand::policy::repositories;
 pub use stale_rule_world::issuecommand::policy::claims;
 pub use work_order_world::issuecommand::policy::follow_ups;

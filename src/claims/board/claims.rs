@@ -48,13 +48,17 @@ impl Board {
             }
         } else {
             let claim = Arc::new(claim);
-            match self.claims.insert(claim.claim_id, Arc::clone(&claim)) {
+            let before = self.claims.insert(claim.claim_id, Arc::clone(&claim));
+            if let Some(before) = &before {
+                self.work.remove(before);
+            }
+            self.work.add(&claim);
+            match before {
                 None => {
                     self.granted_count += 1;
                     self.set_finished(&issue, false);
                     self.claim_by_issue.insert(issue.clone(), claim.claim_id);
                     self.claims_by_agent.entry(claim.agent_id.clone()).or_default().insert(claim.claim_id);
-                    self.repos.entry(issue.repo.clone()).and_modify(|repo| repo.claim_count += 1);
                 }
                 Some(before) if before.agent_id != claim.agent_id => {
                     self.granted_count += 1;
@@ -82,9 +86,7 @@ impl Board {
         let Some(before) = self.claims.remove(&claim.claim_id) else { return };
         self.claim_by_issue.remove(&claim.issue_ref());
         self.no_longer_of(&before.agent_id, before.claim_id);
-        if let Some(repo) = self.repos.get_mut(&claim.repo) {
-            repo.claim_count = repo.claim_count.saturating_sub(1);
-        }
+        self.work.remove(&before);
     }
 }
 

@@ -14,11 +14,13 @@ use serde_json::{Map, Value};
 mod bench;
 mod build;
 mod check;
+mod explain;
 mod inspect;
 mod new;
 mod progress;
 mod pull;
 mod push;
+mod replay;
 mod table;
 mod test;
 
@@ -40,6 +42,10 @@ pub enum PolicyCommand {
     Push(push::PushArgs),
     /// Get a component from an OCI registry, to where the server looks for it
     Pull(pull::PullArgs),
+    /// Say why an issue was given out, or was not, and what it would take
+    Explain(explain::ExplainArgs),
+    /// Replay a repository's history under a policy, or under two side by side
+    Replay(replay::ReplayArgs),
 }
 
 pub fn run(command: PolicyCommand) -> anyhow::Result<ExitCode> {
@@ -52,6 +58,8 @@ pub fn run(command: PolicyCommand) -> anyhow::Result<ExitCode> {
         PolicyCommand::Inspect(args) => inspect::run(&args),
         PolicyCommand::Push(args) => push::run(&args),
         PolicyCommand::Pull(args) => pull::run(&args),
+        PolicyCommand::Explain(args) => explain::run(&args),
+        PolicyCommand::Replay(args) => replay::run(&args),
     }
 }
 

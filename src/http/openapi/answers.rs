@@ -7,9 +7,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value};
 
 use crate::api::Call;
-use crate::claims::{Health, Verification};
+use crate::claims::{DecisionSummary, Explanation, Health, Verification};
 use crate::domain::{
-    AccessToken, AgentId, Claim, Decision, Empty, FeedbackKind, FollowUp, Issue, IssueNumber, RepoName, WorkItemId,
+    AccessToken, AgentId, Approval, Claim, Decision, Empty, FeedbackKind, FollowUp, Issue, IssueNumber, RepoName,
+    WorkItemId,
 };
 use crate::state::{Envelope, ImportReport};
 
@@ -79,6 +80,18 @@ struct FollowUpAnswer {
     /// Whether it stood so already.
     idempotent: bool,
     work_item: FollowUp,
+}
+
+/// What an issue's approval is worth now.
+#[derive(JsonSchema)]
+struct ApprovalAnswer {
+    ok: bool,
+    /// Whether it stood so already.
+    idempotent: bool,
+    approval: Approval,
+    /// Who gave it.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    approved_by: Option<String>,
 }
 
 #[derive(JsonSchema)]
@@ -153,6 +166,16 @@ struct IssueDetails {
 }
 
 #[derive(JsonSchema)]
+struct ExplanationAnswer {
+    explanation: Explanation,
+}
+
+#[derive(JsonSchema)]
+struct Decisions {
+    decisions: Vec<DecisionSummary>,
+}
+
+#[derive(JsonSchema)]
 struct DecisionAnswer {
     decision: Decision,
 }
@@ -217,6 +240,9 @@ pub(super) struct Rejection {
     why: Option<String>,
     #[schemars(skip_serializing_if = "Option::is_none")]
     counts: Option<Empty>,
+    /// When there is no work: in how many seconds asking again makes sense, where the policy says so.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    retry_after_seconds: Option<u64>,
 }
 
 /// A request that could not be answered.
@@ -283,6 +309,7 @@ pub(super) fn of(call: Call, schemas: &mut SchemaGenerator) -> Schema {
     match call {
         Call::Next => schemas.subschema_for::<IssueAnswer>(),
         Call::NextWork => schemas.subschema_for::<WorkAnswer>(),
+        Call::OperatorApprove => schemas.subschema_for::<ApprovalAnswer>(),
         Call::Claim | Call::Update | Call::Release | Call::OperatorRelease | Call::OperatorReassign => {
             schemas.subschema_for::<ClaimAnswer>()
         }
@@ -295,6 +322,8 @@ pub(super) fn of(call: Call, schemas: &mut SchemaGenerator) -> Schema {
         Call::Repos => schemas.subschema_for::<Repos>(),
         Call::OpenIssues => schemas.subschema_for::<Issues>(),
         Call::IssueDetails => schemas.subschema_for::<IssueDetails>(),
+        Call::Explain => schemas.subschema_for::<ExplanationAnswer>(),
+        Call::Decisions => schemas.subschema_for::<Decisions>(),
         Call::Decision => schemas.subschema_for::<DecisionAnswer>(),
         Call::Health => schemas.subschema_for::<HealthAnswer>(),
         Call::TokenCreate => schemas.subschema_for::<TokenMade>(),

@@ -131,6 +131,12 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
             "description": "Stands in for an absent agent_id.",
         }));
     }
+    if fields["properties"].get("skills").is_some() {
+        parameters.push(json!({
+            "name": "X-Agent-Skills", "in": "header", "schema": { "type": "string", "pattern": "^[a-z]{1,20}(,[a-z]{1,20}){0,9}$" },
+            "description": "Stands in for absent skills: words with commas between.",
+        }));
+    }
     if !parameters.is_empty() {
         operation["parameters"] = parameters.into();
     }

@@ -5,9 +5,12 @@
 //! Reads run beside it on connections of their own ([`readers`]) and see every answered write.
 //! A lock file keeps a second server out.
 
+mod approvals;
+mod blockers;
 mod claims;
 mod columns;
 mod connect;
+mod decisions;
 mod events;
 mod first_edition;
 mod follow_up_import;
@@ -32,11 +35,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{
-    AdvanceOutcome, ClaimChange, ClaimFilter, ClaimFollow, ClaimHistoryFilter, ClaimHistoryPlace, ClaimImport,
-    ClaimOverrule, ClaimWish, CommitObserver, FollowUpChange, FollowUpFilter, FollowUpImport, FollowUpImportOutcome,
+    AdvanceOutcome, ApprovalOutcome, ApprovalWish, ClaimChange, ClaimFilter, ClaimFollow, ClaimHistoryFilter,
+    ClaimHistoryPlace, ClaimImport, ClaimOverrule, ClaimWish, CommitObserver, DecisionFilter, DependencyChange,
+    DependencyDue, DependencyReading, FollowUpChange, FollowUpFilter, FollowUpImport, FollowUpImportOutcome,
     FollowUpInserted, FollowUpLink, FollowUpMoved, FollowUpTake, FollowUpTaken, ImportOutcome, InsertOutcome,
-    IssueApplied, IssueBatch, IssueFilter, KeptToken, ListName, OverruleOutcome, PastClaims, PullApplied, RepoMark,
-    Settlement, Snapshot, Store, StoreError, SyncCursor, TokenInsertOutcome, TokenRevokeOutcome,
+    IssueApplied, IssueBatch, IssueFilter, KeptToken, LabelDue, ListName, OverruleOutcome, PastClaims, PullApplied,
+    RepoMark, Settlement, Snapshot, Store, StoreError, SyncCursor, TokenInsertOutcome, TokenRevokeOutcome,
 };
 use crate::config::StoreConfig;
 use crate::domain::{
@@ -62,6 +66,8 @@ impl SqliteStore {
     /// belongs to a newer version or another program, or does not take the settings that durability needs.
     pub fn open(config: &StoreConfig, observer: Arc<dyn CommitObserver>) -> Result<Self, StoreError> {
         let opened = connect::open(config)?;
+        blockers::read_unread_texts(&opened.connection)
+            .map_err(|source| StoreError::failed("read the texts of issues for blockers", source))?;
         let trim = history::Trim::new(config);
         let trimmed = events::last(&opened.connection).and_then(|last| trim.all(&opened.connection, last));
         trimmed.map_err(|source| StoreError::failed("trim the database's history", source))?;
@@ -104,8 +110,9 @@ impl Store for SqliteStore {
         self.readers.read("load the snapshot", snapshot::load).await
     }
 
-    async fn claim_insert(&self, wish: ClaimWish) -> Result<InsertOutcome, StoreError> {
-        self.writer.write("insert a claim", |txn| claims::insert(txn, wish)).await
+    async fn claim_insert(&self, mut wish: ClaimWish) -> Result<InsertOutcome, StoreError> {
+        let decision = wish.decision.take().as_ref().map(decisions::Prepared::of).transpose()?;
+        self.writer.write("insert a claim", move |txn| claims::insert(txn, wish, decision.as_ref())).await
     }
 
     async fn claim_advance(&self, change: ClaimChange) -> Result<AdvanceOutcome, StoreError> {
@@ -238,6 +245,34 @@ impl Store for SqliteStore {
         self.readers.read("get an issue", move |connection| issues::get(connection, &issue)).await
     }
 
+    async fn dependency_due_list(&self, limit: usize) -> Result<Vec<DependencyDue>, StoreError> {
+        self.readers.read("list blocked issues", move |connection| blockers::due_list(connection, limit)).await
+    }
+
+    async fn dependency_set(&self, reading: DependencyReading) -> Result<(), StoreError> {
+        self.writer.write("write an issue's dependencies", |txn| blockers::reading_set(txn, reading)).await
+    }
+
+    async fn dependency_change(&self, change: DependencyChange) -> Result<(), StoreError> {
+        self.writer.write("write a dependency", |txn| blockers::dependency_change(txn, change)).await
+    }
+
+    async fn approval_set(&self, wish: ApprovalWish) -> Result<ApprovalOutcome, StoreError> {
+        self.writer.write("write an approval", |txn| approvals::set(txn, wish)).await
+    }
+
+    async fn approval_withdraw(&self, issue: IssueRef, by: String, now: Timestamp) -> Result<bool, StoreError> {
+        self.writer.write("withdraw an approval", move |txn| approvals::withdraw(txn, &issue, &by, now)).await
+    }
+
+    async fn label_due_list(&self, labelled: Vec<IssueRef>) -> Result<Vec<LabelDue>, StoreError> {
+        self.readers.read("list labelled issues", move |connection| approvals::label_due(connection, &labelled)).await
+    }
+
+    async fn label_read(&self, read: LabelDue) -> Result<(), StoreError> {
+        self.writer.write("note who labelled an issue", move |txn| approvals::label_read(txn, &read)).await
+    }
+
     async fn cursor_list(&self) -> Result<Vec<(RepoName, SyncCursor)>, StoreError> {
         self.readers.read("list sync cursors", repos::cursor_list).await
     }
@@ -272,8 +307,17 @@ impl Store for SqliteStore {
         self.readers.read("list events", move |connection| events::list_after(connection, after, limit)).await
     }
 
+    async fn decision_insert(&self, decision: Decision) -> Result<(), StoreError> {
+        let decision = decisions::Prepared::of(&decision)?;
+        self.writer.write("insert a decision", move |txn| decisions::insert(txn, &decision, None)).await
+    }
+
     async fn decision_get(&self, decision_id: DecisionId) -> Result<Option<Decision>, StoreError> {
-        self.readers.read("get a decision", move |connection| events::decision_get(connection, decision_id)).await
+        self.readers.read("get a decision", move |connection| decisions::get(connection, decision_id)).await
+    }
+
+    async fn decision_list(&self, filter: DecisionFilter, limit: usize) -> Result<Vec<Decision>, StoreError> {
+        self.readers.read("list decisions", move |connection| decisions::list(connection, &filter, limit)).await
     }
 
     async fn agent_heard(&self, calls: Vec<(AgentId, Timestamp)>) -> Result<(), StoreError> {
