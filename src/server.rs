@@ -223,7 +223,7 @@ impl Ground {
         let index = Index::empty();
         let (kept, observer) = (loaded.store(), Arc::clone(&index));
         let store = spawn_blocking(move || SqliteStore::open(&kept, observer));
-        let host = spawn_blocking(move || PolicyHost::new(cache_folder()));
+        let host = spawn_blocking(move || PolicyHost::new(policy_cache_folder()));
         let (source, store, host) = tokio::try_join!(source, store, host)?;
         let (source, store, host) = (source?, Arc::new(store?), host?);
         Ok(Self { store, source, index, host, clock: Arc::new(SystemClock), config: config.clone() })
@@ -346,7 +346,7 @@ fn source_of(github: &GithubConfig, folder: &Path) -> anyhow::Result<Arc<dyn Iss
 }
 
 /// Where compiled policies are kept between runs: the user's cache folder.
-fn cache_folder() -> Option<PathBuf> {
+pub fn policy_cache_folder() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))?;
     Some(cache.join("issuecommand").join("policies"))

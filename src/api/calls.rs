@@ -55,6 +55,8 @@ pub enum Call {
     OperatorRelease,
     /// Any claim is given to another agent.
     OperatorReassign,
+    /// An issue is approved as it reads, or its approval taken back.
+    OperatorApprove,
     /// An access token is made.
     TokenCreate,
     /// The access tokens there are.
@@ -171,6 +173,7 @@ impl Api {
             Call::Health => issues::health(&self.manager, fields).await,
             Call::OperatorRelease
             | Call::OperatorReassign
+            | Call::OperatorApprove
             | Call::TokenCreate
             | Call::TokenList
             | Call::TokenRevoke

@@ -111,6 +111,7 @@ impl Call {
             }
             Self::OperatorRelease
             | Self::OperatorReassign
+            | Self::OperatorApprove
             | Self::TokenCreate
             | Self::TokenList
             | Self::TokenRevoke
@@ -150,7 +151,7 @@ mod tests {
 
     #[test]
     fn each_scope_opens_its_own_calls_and_those_of_the_narrower_ones() {
-        let calls = [(Call::Claims, 0), (Call::Next, 1), (Call::OperatorRelease, 2), (Call::TokenList, 2)];
+        let calls = [(Call::Claims, 0), (Call::Next, 1), (Call::OperatorApprove, 2), (Call::TokenList, 2)];
         for (call, needs) in calls {
             for (width, scope) in AccessScope::ALL.into_iter().enumerate() {
                 assert_eq!(refused(&identity(scope, None), call, "a"), width < needs, "{call:?} with {scope}");

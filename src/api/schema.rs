@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::Call;
 use super::explain_requests::{DecisionFields, DecisionFilterFields, ExplainFields};
 use super::operator_requests::{
-    ClaimHistoryFields, ImportFields, OperatorReassignFields, OperatorReleaseFields, TokenCreateFields,
+    ApproveFields, ClaimHistoryFields, ImportFields, OperatorReassignFields, OperatorReleaseFields, TokenCreateFields,
     TokenRevokeFields,
 };
 use super::requests::{
@@ -39,6 +39,7 @@ pub fn published_schema(call: Call, agent_known: bool) -> Map<String, Value> {
         Call::Health | Call::TokenList | Call::Export => schemars::schema_for!(NoFields),
         Call::OperatorRelease => schemars::schema_for!(OperatorReleaseFields),
         Call::OperatorReassign => schemars::schema_for!(OperatorReassignFields),
+        Call::OperatorApprove => schemars::schema_for!(ApproveFields),
         Call::TokenCreate => schemars::schema_for!(TokenCreateFields),
         Call::TokenRevoke => schemars::schema_for!(TokenRevokeFields),
         Call::Import => schemars::schema_for!(ImportFields),
@@ -110,6 +111,7 @@ mod tests {
         Call::Health,
         Call::OperatorRelease,
         Call::OperatorReassign,
+        Call::OperatorApprove,
         Call::TokenCreate,
         Call::TokenList,
         Call::TokenRevoke,

@@ -13,6 +13,7 @@ mod work;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use self::beside::{Approvals, Blockers};
 use self::known::Known;
 pub(super) use self::position::Position;
 use self::work::Workload;
@@ -105,6 +106,8 @@ pub(super) struct Board {
     claims: HashMap<ClaimId, Arc<Claim>>,
     claim_by_issue: HashMap<IssueRef, ClaimId>,
     claims_by_agent: HashMap<AgentId, HashSet<ClaimId>>,
+    blockers: Blockers,
+    approvals: Approvals,
     /// How much is under way, and where.
     pub(super) work: Workload,
     /// Every active follow-up.
@@ -124,6 +127,8 @@ impl Board {
         snapshot.claims.into_iter().for_each(|claim| board.set_claim(claim));
         snapshot.follow_ups.into_iter().for_each(|item| board.shelf.set(item));
         snapshot.issues.into_iter().for_each(|facts| board.set_issue(facts));
+        snapshot.blockers.into_iter().for_each(|(issue, blockers)| board.set_blockers(&issue, blockers));
+        snapshot.approvals.into_iter().for_each(|(issue, kept)| board.set_approval(&issue, Some(kept)));
         snapshot.finished.iter().for_each(|issue| board.set_finished(issue, true));
         board
     }
@@ -133,6 +138,8 @@ impl Board {
         match change {
             Change::ClaimSet(claim) => self.set_claim(*claim),
             Change::IssueOpen(facts) => self.set_issue(*facts),
+            Change::BlockersSet(issue, blockers) => self.set_blockers(&issue, blockers),
+            Change::ApprovalSet(issue, kept) => self.set_approval(&issue, kept),
             Change::IssueGone(issue) => self.remove_issue(&issue),
             Change::RepoSet(repo) => self.set_repo(*repo),
             Change::RepoGone(repo) => self.remove_repo(&repo),
@@ -258,6 +265,7 @@ impl Board {
         let facts = self.complete(facts);
         let slot = match self.by_issue.get(&issue) {
             Some(&slot) => {
+                self.unless_approved_still(slot, &facts);
                 if let Some(row) = self.rows[slot as usize].as_mut() {
                     self.order.remove(&row.facts, &row.standing);
                     row.learn(facts);
@@ -272,7 +280,8 @@ impl Board {
                 self.repos.entry(issue.repo.clone()).and_modify(|repo| repo.open_issue_count += 1);
                 let slot = self.occupy(row);
                 self.by_repo.entry(issue.repo.clone()).or_default().insert(slot);
-                self.by_issue.insert(issue, slot);
+                self.by_issue.insert(issue.clone(), slot);
+                self.refresh_those_waiting_for(&issue);
                 slot
             }
         };
@@ -290,7 +299,10 @@ impl Board {
     }
 
     fn remove_issue(&mut self, issue: &IssueRef) {
-        let Some(slot) = self.by_issue.remove(issue) else { return };
+        let slot = self.by_issue.remove(issue);
+        self.no_longer_blocks(issue);
+        self.approvals.forget(issue);
+        let Some(slot) = slot else { return };
         self.touch(slot);
         self.set_score(slot, None);
         self.unscored.remove(&slot);

@@ -31,11 +31,13 @@ mod pulls;
 mod reasons;
 mod recorded;
 mod recording;
+pub(crate) mod rehearsal;
 mod requests;
 mod service;
 mod shelf;
 mod sweep;
 mod tokens;
+mod trust;
 mod truth;
 
 pub use desk::Reload;

@@ -15,11 +15,11 @@ use crate::policy::Choice;
 use crate::store::{ClaimWish, Granted, InsertOutcome, Wanted};
 
 /// Candidates that a ranker chooses from, and the store tries, at a time.
-const SHORTLIST_COUNT: usize = 32;
+pub(super) const SHORTLIST_COUNT: usize = 32;
 /// The longest page of candidates shown to a ranker that passes over everything: pages grow up to this.
-const PAGE_COUNT_MAX: usize = 8_192;
+pub(super) const PAGE_COUNT_MAX: usize = 8_192;
 /// How much longer each further page is.
-const PAGE_GROWTH: usize = 8;
+pub(super) const PAGE_GROWTH: usize = 8;
 /// Times a request starts over because others were faster on a whole short list.
 const ROUND_COUNT_MAX: usize = 8;
 /// When to ask again after that, in milliseconds. Ours: a crowd has passed by then.

@@ -165,6 +165,7 @@ mod tests {
             author_association: String::new(),
             comment_count: 0,
             reaction_count: 0,
+            open_blocker_count: None,
         }
     }
 

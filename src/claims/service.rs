@@ -14,13 +14,14 @@ use super::desk::{ANNOUNCEMENT_COUNT_MAX, Desk};
 use super::health::Status;
 use super::index::Index;
 use super::presence::Presence;
+use super::trust::Trust;
 use super::{ClaimManager, Groups, Reload};
 use crate::config::{Config, LiveConfig, Replaced};
 use crate::domain::{Clock, EventDraft, RepoName};
 use crate::github::IssueSource;
 use crate::policy::{PolicyHost, PolicyRejected};
 use crate::store::{Store, StoreError};
-use crate::sync::{PullWatch, Sync, SyncReport};
+use crate::sync::{PullWatch, Sync, SyncError, SyncReport};
 
 /// How long after a start no claim is marked or taken back: while the server was away nobody could be
 /// heard, so owners get a chance to call first.
@@ -72,9 +73,11 @@ impl ClaimManager {
         let presence = Presence::load(std::mem::take(&mut snapshot.last_calls));
         let (sender, announcements) = mpsc::channel(ANNOUNCEMENT_COUNT_MAX);
         let (policies, groups) = (config.current().effective_policies(), Groups::new(&config.current().agent_groups));
+        let trust = Arc::new(Trust::new(&config.current().trust));
         let (filled, desk_clock, dir) = (Arc::clone(&index), Arc::clone(&clock), base_dir.clone());
         let desk = tokio::task::spawn_blocking(move || {
             filled.fill(snapshot, tokens);
+            filled.board.write().set_trust(trust);
             Desk::open(host, &policies, &dir, filled, desk_clock, sender)
         });
         let desk = Arc::new(desk.await.expect("opening policies does not panic")?);
@@ -205,6 +208,11 @@ async fn sync_continually(manager: Arc<ClaimManager>, sync: Sync, pulls: PullWat
         sync.note_swept(std::mem::take(&mut *manager.swept.lock()));
         let report = sync.run_once(&read_by.sync, |repo| manager.is_admitted(repo)).await;
         manager.note_sync(&report);
+        if report.paused_until.is_none() {
+            let read = sync.read_dependencies(|repo| manager.is_admitted(repo)).await;
+            manager.note_beside("dependencies", read);
+            manager.note_beside("approvals", manager.read_labels(&sync).await);
+        }
         if report.paused_until.is_none()
             && let Err(error) = manager.read_pulls(&pulls).await
         {
@@ -230,6 +238,10 @@ impl ClaimManager {
     pub async fn apply_config(&self, config: Config, base_dir: &Path) -> Result<(Reload, Replaced), PolicyRejected> {
         let reload = self.desk.reload(config.effective_policies(), base_dir).await?;
         self.groups.store(Arc::new(Groups::new(&config.agent_groups)));
+        if config.trust != self.config.current().trust {
+            self.index.board.write().set_trust(Arc::new(Trust::new(&config.trust)));
+            self.index.work.notify_one();
+        }
         Ok((reload, self.config.replace(config)))
     }
 
@@ -243,6 +255,15 @@ impl ClaimManager {
     /// Notes that an edit of the configuration was refused as a whole.
     pub fn note_rejected_config(&self, why: String) {
         self.desk.note_rejected(why);
+    }
+
+    /// Tells what of a reading beside the sync failed, in the log and on the health page.
+    fn note_beside(&self, what: &'static str, read: Result<(), SyncError>) {
+        let trouble = read.err().map(|error| chain(&error));
+        if let Some(trouble) = &trouble {
+            warn!("{what} of issues were not all read, the next sync goes on: {trouble}");
+        }
+        self.status.report(what, trouble);
     }
 
     /// Keeps for the health page what the sync has logged already.

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use issuecommand::store::StoreError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+mod approve;
 mod check;
 mod demo;
 mod door;
@@ -52,11 +53,13 @@ enum Command {
     Release(overrule::ReleaseArgs),
     /// Give any claim to another agent
     Reassign(overrule::ReassignArgs),
+    /// Approve an issue as it reads now, for policies that hand out nothing else
+    Approve(approve::ApproveArgs),
     /// Write every claim as JSON
     Export(export::ExportArgs),
     /// Take in claims: an export, or the state or database of the first edition
     Import(import::ImportArgs),
-    /// Say why issues are given out or not
+    /// Write, try, explain and replay policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
     /// Look at the configuration without starting anything
@@ -100,6 +103,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Token(command) => token::run(command),
         Command::Release(args) => overrule::release(&args),
         Command::Reassign(args) => overrule::reassign(&args),
+        Command::Approve(args) => approve::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Policy(command) => policy::run(command),

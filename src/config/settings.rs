@@ -4,6 +4,7 @@ mod follow_ups;
 mod github;
 mod groups;
 mod policies;
+mod trust;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -17,8 +18,10 @@ pub use follow_ups::{FollowUpConfig, FollowUpPulls, OnClosedPull, OnPush};
 pub use github::{GithubAppConfig, GithubConfig, SyncConfig, WebhookConfig};
 pub use groups::AgentGroupsConfig;
 pub use policies::{
-    BUILTIN_PREFIX, BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE, PoliciesConfig, PolicyConfig,
+    BUILTIN_CONFLICT_AWARE, BUILTIN_PREFIX, BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE, PoliciesConfig,
+    PolicyConfig,
 };
+pub use trust::TrustConfig;
 
 /// Everything that can be set. The annotated issuecommand.toml says what each key means.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -44,6 +47,8 @@ pub struct Config {
     pub mcp: McpConfig,
     /// `[log]`
     pub log: LogConfig,
+    /// `[trust]`
+    pub trust: TrustConfig,
     /// `[agent_groups]`
     pub agent_groups: AgentGroupsConfig,
     /// `[policies]`

@@ -74,6 +74,10 @@ event_kinds! {
     ClaimStale = "claim.stale",
     /// A lapsed claim was taken back.
     ClaimAutoReleased = "claim.auto_released",
+    /// A maintainer or an operator approved an issue as it reads.
+    IssueApproved = "issue.approved",
+    /// An operator took an approval back.
+    IssueApprovalWithdrawn = "issue.approval_withdrawn",
     /// Feedback on a pull request became a follow-up.
     FollowUpCreated = "followup.created",
     /// An agent took a follow-up.

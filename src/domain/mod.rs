@@ -3,6 +3,8 @@
 //! Everything here is a value. Time is an argument, names are parsed once at the door, and a claim
 //! changes its status in one place only ([`Claim::advance`]).
 
+mod approval;
+mod blocking;
 mod claim;
 mod closing;
 mod decision;
@@ -12,6 +14,7 @@ mod followup;
 mod issue;
 mod names;
 mod pull;
+mod references;
 mod repo;
 mod schemas;
 mod signals;
@@ -19,6 +22,9 @@ mod skills;
 mod time;
 mod token;
 
+pub use approval::{ApprovalRecord, ContentDigest};
+pub use blocking::Blocker;
+pub(crate) use blocking::blockers_in;
 pub use claim::{
     Actor, Advance, Claim, ClaimRecord, ClaimRecordError, ClaimStatus, LEASE_EPOCH_FIRST, Lease, RestoredClaim,
     StatusEntry, Step, TransitionError,

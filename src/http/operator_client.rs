@@ -98,6 +98,9 @@ fn route(call: Call, fields: &mut Fields) -> (Method, String) {
     match call {
         Call::OperatorRelease => (Method::POST, format!("/api/admin/claims/{}/release", part("claim_id"))),
         Call::OperatorReassign => (Method::POST, format!("/api/admin/claims/{}/reassign", part("claim_id"))),
+        Call::OperatorApprove => {
+            (Method::POST, format!("/api/admin/issues/{}/{}/approve", part("repo"), part("issue_number")))
+        }
         Call::TokenCreate => (Method::POST, "/api/admin/tokens".into()),
         Call::TokenList => (Method::GET, "/api/admin/tokens".into()),
         Call::TokenRevoke => (Method::DELETE, format!("/api/admin/tokens/{}", part("token_id"))),

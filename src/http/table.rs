@@ -61,6 +61,7 @@ pub(super) const ROUTES: &[Route] = routes! {
     "Operators" {
         POST "/api/admin/claims/{claim_id}/release" OperatorRelease "Take any claim back"
         POST "/api/admin/claims/{claim_id}/reassign" OperatorReassign "Give any claim to another agent"
+        POST "/api/admin/issues/{owner}/{repo}/{number}/approve" OperatorApprove "Approve an issue as it reads now, or take that back"
         GET "/api/admin/tokens" TokenList "Access tokens, without the tokens themselves"
         POST "/api/admin/tokens" TokenCreate "Make an access token; the only answer that ever holds it"
         DELETE "/api/admin/tokens/{token_id}" TokenRevoke "End an access token at once"

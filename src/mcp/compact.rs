@@ -95,6 +95,7 @@ pub(super) fn compact(call: Call, mut body: Value) -> Value {
         Call::ClaimDetails
         | Call::Decisions
         | Call::Health
+        | Call::OperatorApprove
         | Call::TokenCreate
         | Call::TokenList
         | Call::TokenRevoke

@@ -91,7 +91,7 @@ impl PolicyHost {
         })
     }
 
-    fn load_one<K: Kind, P>(
+    pub(super) fn load_one<K: Kind, P>(
         &self,
         policy: &PolicyConfig,
         all: &PoliciesConfig,

@@ -2,6 +2,7 @@
 //! a fault.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wasmtime::component::{Component, InstancePre, Linker};
@@ -51,6 +52,8 @@ pub(super) trait Kind: Sized + 'static {
     fn prepare(pre: InstancePre<CallState>) -> wasmtime::Result<Self::Pre>;
     /// Starts one.
     fn instantiate(pre: &Self::Pre, store: &mut Store<CallState>) -> wasmtime::Result<Self::Guest>;
+    /// Calls `settings-schema`.
+    fn settings_schema(guest: &Self::Guest, store: &mut Store<CallState>) -> wasmtime::Result<String>;
     /// Calls `configure`.
     fn configure(guest: &Self::Guest, store: &mut Store<CallState>, settings: &str) -> Answer<()>;
 }
@@ -87,6 +90,7 @@ pub(super) struct Policy<K: Kind> {
     settings: String,
     limits: Limits,
     ready: Mutex<Vec<Instance<K>>>,
+    memory_bytes_peak: AtomicUsize,
 }
 
 struct Instance<K: Kind> {
@@ -115,7 +119,16 @@ impl<K: Kind> Policy<K> {
     ) -> wasmtime::Result<Self> {
         let pre = K::prepare(linker.instantiate_pre(component)?)?;
         let source = stamp.source.as_str().into();
-        Ok(Self { stamp, machine, pre, source, settings, limits, ready: Mutex::default() })
+        Ok(Self {
+            stamp,
+            machine,
+            pre,
+            source,
+            settings,
+            limits,
+            ready: Mutex::default(),
+            memory_bytes_peak: AtomicUsize::new(0),
+        })
     }
 
     /// The component with its imports resolved and its exports found.
@@ -137,6 +150,7 @@ impl<K: Kind> Policy<K> {
         };
         let guest = &instance.guest;
         let answer = self.guarded(&mut instance.store, function, facts, |store| run(guest, store));
+        self.memory_bytes_peak.fetch_max(instance.store.data().memory_bytes(), Ordering::Relaxed);
         // A policy that says no is in order; one that failed is in an unknown state.
         if matches!(answer, Ok(_) | Err(PolicyError::Refused { .. })) {
             self.keep(instance);
@@ -159,10 +173,34 @@ impl<K: Kind> Policy<K> {
         }
     }
 
-    fn start(&self) -> Result<Instance<K>, PolicyError> {
+    /// Calls `function` on a fresh instance that was given no settings, and is thrown away.
+    pub(super) fn call_unconfigured<R>(
+        &self,
+        function: Function,
+        facts: Facts,
+        run: impl FnOnce(&K::Guest, &mut Store<CallState>) -> Answer<R>,
+    ) -> Result<R, PolicyError> {
+        let mut store = self.store();
+        self.guarded(&mut store, function, facts, |store| {
+            let guest = K::instantiate(&self.pre, store)?;
+            run(&guest, store)
+        })
+    }
+
+    /// The most memory that an instance held after a call, in bytes.
+    pub(super) fn memory_bytes_peak(&self) -> usize {
+        self.memory_bytes_peak.load(Ordering::Relaxed)
+    }
+
+    fn store(&self) -> Store<CallState> {
         let state = CallState::new(Arc::clone(&self.source), self.limits.memory_bytes_max);
         let mut store = Store::new(&self.machine.engine, state);
         store.limiter(|state| state);
+        store
+    }
+
+    fn start(&self) -> Result<Instance<K>, PolicyError> {
+        let mut store = self.store();
         let guest = self.guarded(&mut store, CONFIGURE, Facts::None, |store| {
             let guest = K::instantiate(&self.pre, store)?;
             Ok(K::configure(&guest, store, &self.settings)?.map(|()| guest))

@@ -16,6 +16,7 @@ mod cache;
 mod check;
 mod columns;
 mod error;
+mod examine;
 mod facts;
 mod host;
 mod instance;
@@ -29,6 +30,8 @@ mod state;
 mod ticker;
 mod work_order;
 
+pub use builtin::builtin_component;
+pub use check::{exports_policy, imports_are_ours, is_component};
 pub use error::{PolicyError, PolicyRejected};
 pub use facts::BodySource;
 pub use host::{PolicyHost, PolicySet};

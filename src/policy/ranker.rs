@@ -23,6 +23,9 @@ use crate::domain::{
 
 /// Rows of one `score` call. More are scored in several: it bounds what a guest needs of memory and time.
 const SCORE_ROW_COUNT_MAX: usize = 16 * 1024;
+/// A `score` call about more rows than this that runs into a bound is made again in halves: a policy that is
+/// slow, or reads long texts, is no faulty one.
+const SCORE_ROW_COUNT_HALVED: usize = 512;
 /// A score holds for this long at least, in milliseconds: one that has lapsed already would be asked for
 /// again and again.
 const SCORE_VALID_MS_MIN: u64 = 1000;
@@ -157,7 +160,7 @@ impl Ranker {
     pub fn score(&self, rows: &[Arc<IssueFacts>], now: Timestamp) -> Result<Vec<Scored>, PolicyError> {
         let mut scored = Vec::with_capacity(rows.len());
         for chunk in rows.chunks(SCORE_ROW_COUNT_MAX) {
-            scored.append(&mut self.score_chunk(chunk.to_vec(), now)?);
+            scored.append(&mut self.score_chunk(chunk, now)?);
         }
         Ok(scored)
     }
@@ -204,7 +207,7 @@ impl Ranker {
         let ranker = Self { policy, bodies: None };
         let (now, request, shortlist) = (sample::now(), sample::request(), sample::shortlist());
         for issues in [Vec::new(), sample::issues()] {
-            ranker.score_chunk(issues, now)?;
+            ranker.score_chunk(&issues, now)?;
         }
         for rows in [&[], &shortlist[..]] {
             ranker.choose(&request, rows, now)?;
@@ -216,9 +219,23 @@ impl Ranker {
         Ok(ranker)
     }
 
-    fn score_chunk(&self, rows: Vec<Arc<IssueFacts>>, now: Timestamp) -> Result<Vec<Scored>, PolicyError> {
+    fn score_chunk(&self, rows: &[Arc<IssueFacts>], now: Timestamp) -> Result<Vec<Scored>, PolicyError> {
+        match self.score_at_once(rows, now) {
+            Err(PolicyError::DeadlineExceeded { .. } | PolicyError::BudgetExceeded { .. })
+                if rows.len() > SCORE_ROW_COUNT_HALVED =>
+            {
+                let (first, rest) = rows.split_at(rows.len() / 2);
+                let mut scored = self.score_chunk(first, now)?;
+                scored.append(&mut self.score_chunk(rest, now)?);
+                Ok(scored)
+            }
+            answer => answer,
+        }
+    }
+
+    fn score_at_once(&self, rows: &[Arc<IssueFacts>], now: Timestamp) -> Result<Vec<Scored>, PolicyError> {
         let count = rows.len();
-        let view = IssueView { rows, bodies: self.bodies.clone(), ..IssueView::default() };
+        let view = IssueView { rows: rows.to_vec(), bodies: self.bodies.clone(), ..IssueView::default() };
         let scores = self.policy.call(SCORE, Facts::Issues(view), |guest, store| {
             guest.ranker.issuecommand_policy_ranker().call_score(store, unix_ms(now))
         })?;
@@ -324,6 +341,10 @@ impl Kind for RankerKind {
         let instance = pre.instance.instantiate(&mut *store)?;
         let work_order = pre.work_order.as_ref().map(|it| it.load(&mut *store, &instance)).transpose()?;
         Ok(RankerGuest { ranker: pre.ranker.load(store, &instance)?, work_order })
+    }
+
+    fn settings_schema(guest: &Self::Guest, store: &mut Store<CallState>) -> wasmtime::Result<String> {
+        guest.ranker.issuecommand_policy_ranker().call_settings_schema(store)
     }
 
     fn configure(guest: &Self::Guest, store: &mut Store<CallState>, settings: &str) -> Answer<()> {

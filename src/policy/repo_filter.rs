@@ -77,6 +77,10 @@ impl Kind for RepoFilterKind {
         pre.instantiate(store)
     }
 
+    fn settings_schema(guest: &Self::Guest, store: &mut Store<CallState>) -> wasmtime::Result<String> {
+        guest.issuecommand_policy_repo_filter().call_settings_schema(store)
+    }
+
     fn configure(guest: &Self::Guest, store: &mut Store<CallState>, settings: &str) -> Answer<()> {
         guest.issuecommand_policy_repo_filter().call_configure(store, settings)
     }

@@ -113,6 +113,10 @@ impl Kind for StaleRuleKind {
         pre.instantiate(store)
     }
 
+    fn settings_schema(guest: &Self::Guest, store: &mut Store<CallState>) -> wasmtime::Result<String> {
+        guest.issuecommand_policy_stale_rule().call_settings_schema(store)
+    }
+
     fn configure(guest: &Self::Guest, store: &mut Store<CallState>, settings: &str) -> Answer<()> {
         guest.issuecommand_policy_stale_rule().call_configure(store, settings)
     }

@@ -4,6 +4,8 @@
 //! look before an insert. A claim, its event and its decision commit together or not at all, and
 //! nothing is acknowledged or announced before the commit.
 
+mod approvals;
+mod blockers;
 mod decisions;
 mod follow_ups;
 mod imports;
@@ -19,11 +21,13 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Advance, AgentId, Claim, ClaimId, ClaimStatus, Decision, DecisionId, Event, EventDraft, EventSeq, FollowUp, Issue,
-    IssueFacts, IssueNumber, IssueRef, PullRequest, Repo, RepoName, RequestId, Step, Timestamp, TokenId,
-    TransitionError, WorkItemId,
+    Advance, AgentId, Blocker, Claim, ClaimId, ClaimStatus, Decision, DecisionId, Event, EventDraft, EventSeq,
+    FollowUp, Issue, IssueFacts, IssueNumber, IssueRef, PullRequest, Repo, RepoName, RequestId, Step, Timestamp,
+    TokenId, TransitionError, WorkItemId,
 };
 
+pub use approvals::{ApprovalKept, ApprovalOutcome, ApprovalWish, LabelDue, Pin};
+pub use blockers::{DependencyChange, DependencyDue, DependencyReading};
 pub use decisions::DecisionFilter;
 pub use follow_ups::{
     ClaimFollow, FollowUpChange, FollowUpFilter, FollowUpInserted, FollowUpLink, FollowUpMoved, FollowUpTake,
@@ -119,6 +123,20 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     async fn issue_get(&self, issue: IssueRef) -> Result<Option<Issue>, StoreError>;
     /// The numbers of all open issues of a repository, claimed ones too, as last synced.
     async fn issue_number_list(&self, repo: RepoName) -> Result<Vec<IssueNumber>, StoreError>;
+    /// Issues that GitHub says are blocked, those whose dependencies were read longest ago first, at most `limit`.
+    async fn dependency_due_list(&self, limit: usize) -> Result<Vec<DependencyDue>, StoreError>;
+    /// Writes the dependencies of one open issue, as read.
+    async fn dependency_set(&self, reading: DependencyReading) -> Result<(), StoreError>;
+    /// Writes that one dependency of an open issue came or went.
+    async fn dependency_change(&self, change: DependencyChange) -> Result<(), StoreError>;
+    /// Keeps an approval of an open issue, unless a newer word is kept.
+    async fn approval_set(&self, wish: ApprovalWish) -> Result<ApprovalOutcome, StoreError>;
+    /// Forgets an approval, whoever gave it; whether there was one.
+    async fn approval_withdraw(&self, issue: IssueRef, by: String, now: Timestamp) -> Result<bool, StoreError>;
+    /// Of these issues, those that changed since it was last asked who labelled them.
+    async fn label_due_list(&self, labelled: Vec<IssueRef>) -> Result<Vec<LabelDue>, StoreError>;
+    /// Notes that it was asked who labelled an issue.
+    async fn label_read(&self, read: LabelDue) -> Result<(), StoreError>;
     /// How far each repository was synced.
     async fn cursor_list(&self) -> Result<Vec<(RepoName, SyncCursor)>, StoreError>;
     /// How far a list was read that is not one repository's issues; an empty cursor if never.
@@ -160,6 +178,10 @@ pub enum Change {
     FollowUpSet(Box<FollowUp>),
     /// An issue is open, with these facts.
     IssueOpen(Box<IssueFacts>),
+    /// An issue has these blockers and no others, be they open or not.
+    BlockersSet(IssueRef, Vec<Blocker>),
+    /// An issue was approved so, or is approved no more.
+    ApprovalSet(IssueRef, Option<ApprovalKept>),
     /// An issue is no longer open, or no longer there.
     IssueGone(IssueRef),
     /// A repository is known, with these facts.
@@ -179,6 +201,10 @@ pub struct Snapshot {
     pub repos: Vec<Repo>,
     /// Every open issue; equal texts shared.
     pub issues: Vec<IssueFacts>,
+    /// What is to be closed first, of every open issue that has blockers.
+    pub blockers: Vec<(IssueRef, Vec<Blocker>)>,
+    /// Approvals of open issues.
+    pub approvals: Vec<(IssueRef, ApprovalKept)>,
     /// Open issues whose last claim ended as closed: finished here, still open on GitHub.
     pub finished: Vec<IssueRef>,
     /// Every active claim.

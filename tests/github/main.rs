@@ -5,6 +5,7 @@
 mod accounts;
 mod against_standin;
 mod apps;
+mod dependencies;
 mod earlier_feedback;
 mod files;
 mod hand_made;

@@ -4,8 +4,10 @@
 
 mod answers;
 mod cache;
+mod evolution;
 mod faults;
 mod refusals;
+mod rules;
 mod stage;
 mod work_order;
 mod workshop;

@@ -102,6 +102,7 @@ pub fn issue(number: u64, comment_count: u32) -> Issue {
         author_association: "OWNER".into(),
         comment_count,
         reaction_count: 5,
+        open_blocker_count: None,
     }
 }
 

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bed;
+mod blockers;
 mod claims;
 mod decisions;
 mod events;
@@ -69,6 +70,11 @@ macro_rules! conformance {
             issues::lists_hold_open_unclaimed_issues_by_number,
             issues::labels_and_milestones_are_compared_trimmed_and_without_case,
             issues::every_field_of_an_issue_is_kept,
+            blockers::what_a_text_names_is_announced_when_it_changes_and_kept_over_a_restart,
+            blockers::a_closed_issue_waits_for_nothing_until_it_is_open_again,
+            blockers::githubs_dependencies_are_due_when_it_says_so_longest_waiting_first,
+            blockers::what_github_said_of_a_blocker_holds_until_that_is_closed_or_forgotten,
+            blockers::a_dependency_comes_and_goes_by_itself_and_is_read_again,
             repos::repositories_are_kept_and_differences_announced,
             repos::a_removed_repository_takes_its_issues_along,
             repos::cursors_are_kept_with_their_batch,

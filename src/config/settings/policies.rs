@@ -44,6 +44,8 @@ impl Default for PoliciesConfig {
 
 /// The built-in ranker: a table of rules.
 pub const BUILTIN_RANKER: &str = "rules";
+/// The built-in stage that avoids overlaps with live claims: a ranker without scores of its own.
+pub const BUILTIN_CONFLICT_AWARE: &str = "conflict-aware";
 /// The built-in stale rule: silence for too long.
 pub const BUILTIN_STALE_RULE: &str = "lease-timeouts";
 /// The built-in repo filter: names and patterns.

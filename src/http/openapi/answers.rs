@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use crate::api::Call;
 use crate::claims::{DecisionSummary, Explanation, Health, Verification};
 use crate::domain::{
-    AccessToken, AgentId, Claim, Decision, Empty, FeedbackKind, FollowUp, Issue, IssueNumber, RepoName, WorkItemId,
+    AccessToken, AgentId, Approval, Claim, Decision, Empty, FeedbackKind, FollowUp, Issue, IssueNumber, RepoName,
+    WorkItemId,
 };
 use crate::state::{Envelope, ImportReport};
 
@@ -79,6 +80,18 @@ struct FollowUpAnswer {
     /// Whether it stood so already.
     idempotent: bool,
     work_item: FollowUp,
+}
+
+/// What an issue's approval is worth now.
+#[derive(JsonSchema)]
+struct ApprovalAnswer {
+    ok: bool,
+    /// Whether it stood so already.
+    idempotent: bool,
+    approval: Approval,
+    /// Who gave it.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    approved_by: Option<String>,
 }
 
 #[derive(JsonSchema)]
@@ -296,6 +309,7 @@ pub(super) fn of(call: Call, schemas: &mut SchemaGenerator) -> Schema {
     match call {
         Call::Next => schemas.subschema_for::<IssueAnswer>(),
         Call::NextWork => schemas.subschema_for::<WorkAnswer>(),
+        Call::OperatorApprove => schemas.subschema_for::<ApprovalAnswer>(),
         Call::Claim | Call::Update | Call::Release | Call::OperatorRelease | Call::OperatorReassign => {
             schemas.subschema_for::<ClaimAnswer>()
         }

@@ -5,6 +5,8 @@
 //! Reads run beside it on connections of their own ([`readers`]) and see every answered write.
 //! A lock file keeps a second server out.
 
+mod approvals;
+mod blockers;
 mod claims;
 mod columns;
 mod connect;
@@ -33,11 +35,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{
-    AdvanceOutcome, ClaimChange, ClaimFilter, ClaimFollow, ClaimHistoryFilter, ClaimHistoryPlace, ClaimImport,
-    ClaimOverrule, ClaimWish, CommitObserver, DecisionFilter, FollowUpChange, FollowUpFilter, FollowUpImport,
-    FollowUpImportOutcome, FollowUpInserted, FollowUpLink, FollowUpMoved, FollowUpTake, FollowUpTaken, ImportOutcome,
-    InsertOutcome, IssueApplied, IssueBatch, IssueFilter, KeptToken, ListName, OverruleOutcome, PastClaims,
-    PullApplied, RepoMark, Settlement, Snapshot, Store, StoreError, SyncCursor, TokenInsertOutcome, TokenRevokeOutcome,
+    AdvanceOutcome, ApprovalOutcome, ApprovalWish, ClaimChange, ClaimFilter, ClaimFollow, ClaimHistoryFilter,
+    ClaimHistoryPlace, ClaimImport, ClaimOverrule, ClaimWish, CommitObserver, DecisionFilter, DependencyChange,
+    DependencyDue, DependencyReading, FollowUpChange, FollowUpFilter, FollowUpImport, FollowUpImportOutcome,
+    FollowUpInserted, FollowUpLink, FollowUpMoved, FollowUpTake, FollowUpTaken, ImportOutcome, InsertOutcome,
+    IssueApplied, IssueBatch, IssueFilter, KeptToken, LabelDue, ListName, OverruleOutcome, PastClaims, PullApplied,
+    RepoMark, Settlement, Snapshot, Store, StoreError, SyncCursor, TokenInsertOutcome, TokenRevokeOutcome,
 };
 use crate::config::StoreConfig;
 use crate::domain::{
@@ -63,6 +66,8 @@ impl SqliteStore {
     /// belongs to a newer version or another program, or does not take the settings that durability needs.
     pub fn open(config: &StoreConfig, observer: Arc<dyn CommitObserver>) -> Result<Self, StoreError> {
         let opened = connect::open(config)?;
+        blockers::read_unread_texts(&opened.connection)
+            .map_err(|source| StoreError::failed("read the texts of issues for blockers", source))?;
         let trim = history::Trim::new(config);
         let trimmed = events::last(&opened.connection).and_then(|last| trim.all(&opened.connection, last));
         trimmed.map_err(|source| StoreError::failed("trim the database's history", source))?;
@@ -238,6 +243,34 @@ impl Store for SqliteStore {
 
     async fn issue_get(&self, issue: IssueRef) -> Result<Option<Issue>, StoreError> {
         self.readers.read("get an issue", move |connection| issues::get(connection, &issue)).await
+    }
+
+    async fn dependency_due_list(&self, limit: usize) -> Result<Vec<DependencyDue>, StoreError> {
+        self.readers.read("list blocked issues", move |connection| blockers::due_list(connection, limit)).await
+    }
+
+    async fn dependency_set(&self, reading: DependencyReading) -> Result<(), StoreError> {
+        self.writer.write("write an issue's dependencies", |txn| blockers::reading_set(txn, reading)).await
+    }
+
+    async fn dependency_change(&self, change: DependencyChange) -> Result<(), StoreError> {
+        self.writer.write("write a dependency", |txn| blockers::dependency_change(txn, change)).await
+    }
+
+    async fn approval_set(&self, wish: ApprovalWish) -> Result<ApprovalOutcome, StoreError> {
+        self.writer.write("write an approval", |txn| approvals::set(txn, wish)).await
+    }
+
+    async fn approval_withdraw(&self, issue: IssueRef, by: String, now: Timestamp) -> Result<bool, StoreError> {
+        self.writer.write("withdraw an approval", move |txn| approvals::withdraw(txn, &issue, &by, now)).await
+    }
+
+    async fn label_due_list(&self, labelled: Vec<IssueRef>) -> Result<Vec<LabelDue>, StoreError> {
+        self.readers.read("list labelled issues", move |connection| approvals::label_due(connection, &labelled)).await
+    }
+
+    async fn label_read(&self, read: LabelDue) -> Result<(), StoreError> {
+        self.writer.write("note who labelled an issue", move |txn| approvals::label_read(txn, &read)).await
     }
 
     async fn cursor_list(&self) -> Result<Vec<(RepoName, SyncCursor)>, StoreError> {
