@@ -254,7 +254,7 @@ pub async fn at_rest(store: Arc<dyn Store>, loaded: &Loaded) -> anyhow::Result<A
         store,
         source: Arc::new(FileSource::new(PathBuf::new())),
         index: Index::empty(),
-        host: spawn_blocking(|| PolicyHost::new(cache_folder())).await??,
+        host: spawn_blocking(|| PolicyHost::new(policy_cache_folder())).await??,
         clock: Arc::new(SystemClock),
         config: LiveConfig::new(loaded),
         base_dir: loaded.folder.clone(),
