@@ -41,7 +41,7 @@ async fn an_issue_and_the_last_decision_are_explained_with_and_without_a_server(
     ];
     let served: Vec<_> = questions.iter().map(|question| explain(question)).collect();
     assert!(served[0].starts_with("acme/small#1 Issue 1\nheld by a since "), "{}", served[0]);
-    assert!(served[1].contains("\nskipped by the policy: label wontfix\nunder builtin:rules "), "{}", served[1]);
+    assert!(served[1].contains("\nskipped by the policy: label is wontfix\nunder builtin:rules "), "{}", served[1]);
     assert!(served[2].contains("2nd of 2 on offer; 7.5 points more would make it the next"), "{}", served[2]);
     assert!(served[2].contains("  1.  acme/small#4  7.5  Issue 4\n"), "{}", served[2]);
     assert!(served[3].contains("on offer, but not to a now: "), "{}", served[3]);
