@@ -244,6 +244,26 @@ impl Ground {
     }
 }
 
+/// The calls of a server that does not run, on a store that nobody serves: what one would say of the issues there
+/// if it started now. Nothing is synced, and nothing is written.
+///
+/// # Errors
+/// When the store fails, or the policies cannot be run.
+pub async fn at_rest(store: Arc<dyn Store>, loaded: &Loaded) -> anyhow::Result<Api> {
+    let parts = Parts {
+        store,
+        source: Arc::new(FileSource::new(PathBuf::new())),
+        index: Index::empty(),
+        host: spawn_blocking(|| PolicyHost::new(policy_cache_folder())).await??,
+        clock: Arc::new(SystemClock),
+        config: LiveConfig::new(loaded),
+        base_dir: loaded.folder.clone(),
+    };
+    // What it would do on its own is not begun.
+    let (manager, _) = ClaimManager::open(parts).await?;
+    Ok(Api::new(manager, &loaded.config))
+}
+
 /// Puts edits of the configuration in force.
 struct Editor {
     log: LogHandle,

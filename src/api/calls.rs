@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use serde_json::Value;
 
-use super::{Answer, Failure, Fields, Identity, RateLimits, claims, explain, follow_ups, issues, operator};
+use super::{Answer, Failure, Fields, Identity, RateLimits, claims, explain, follow_ups, issues, operator, policies};
 use crate::claims::ClaimManager;
 use crate::config::Config;
 use crate::domain::{AccessScope, AgentId, ClaimId, Skills};
@@ -51,10 +51,22 @@ pub enum Call {
     Decision,
     /// How the server is doing.
     Health,
+    /// What decides for a repository and an agent.
+    PolicyEffective,
+    /// How a candidate's trial goes.
+    PolicyCandidate,
+    /// The sets of policies that were in force.
+    PolicyHistory,
+    /// A component that was in force, piece by piece.
+    PolicyComponent,
+    /// Somebody has changed which ranker is in force.
+    PolicyAudit,
     /// Any claim is taken back.
     OperatorRelease,
     /// Any claim is given to another agent.
     OperatorReassign,
+    /// An issue is approved as it reads, or its approval taken back.
+    OperatorApprove,
     /// An access token is made.
     TokenCreate,
     /// The access tokens there are.
@@ -65,6 +77,13 @@ pub enum Call {
     Export,
     /// Claims from elsewhere are taken in.
     Import,
+}
+
+impl Call {
+    /// Whether it asks why, which takes the policies and all that is known, and changes nothing.
+    pub fn is_of_reasons(self) -> bool {
+        matches!(self, Self::Explain | Self::Decisions | Self::Decision)
+    }
 }
 
 /// What is known of the one who asks, besides the fields.
@@ -162,8 +181,14 @@ impl Api {
             Call::Decisions => explain::decisions(&self.manager, fields).await,
             Call::Decision => explain::decision(&self.manager, fields).await,
             Call::Health => issues::health(&self.manager, fields).await,
-            Call::OperatorRelease
+            Call::PolicyEffective => policies::effective(&self.manager, fields),
+            Call::PolicyCandidate => policies::candidate(&self.manager, fields).await,
+            Call::PolicyHistory
+            | Call::PolicyComponent
+            | Call::PolicyAudit
+            | Call::OperatorRelease
             | Call::OperatorReassign
+            | Call::OperatorApprove
             | Call::TokenCreate
             | Call::TokenList
             | Call::TokenRevoke

@@ -105,16 +105,22 @@ impl Call {
             | Self::Explain
             | Self::Decisions
             | Self::Decision
+            | Self::PolicyEffective
+            | Self::PolicyCandidate
+            | Self::PolicyHistory
             | Self::Health => AccessScope::Read,
             Self::Next | Self::NextWork | Self::Claim | Self::Update | Self::Release | Self::UpdateFollowUp => {
                 AccessScope::Claim
             }
             Self::OperatorRelease
             | Self::OperatorReassign
+            | Self::OperatorApprove
             | Self::TokenCreate
             | Self::TokenList
             | Self::TokenRevoke
             | Self::Export
+            | Self::PolicyComponent
+            | Self::PolicyAudit
             | Self::Import => AccessScope::Admin,
         }
     }
@@ -129,6 +135,7 @@ impl Call {
                 | Self::Decisions
                 | Self::OperatorReassign
                 | Self::TokenCreate
+                | Self::PolicyEffective
         )
     }
 }
@@ -150,7 +157,7 @@ mod tests {
 
     #[test]
     fn each_scope_opens_its_own_calls_and_those_of_the_narrower_ones() {
-        let calls = [(Call::Claims, 0), (Call::Next, 1), (Call::OperatorRelease, 2), (Call::TokenList, 2)];
+        let calls = [(Call::Claims, 0), (Call::Next, 1), (Call::OperatorApprove, 2), (Call::TokenList, 2)];
         for (call, needs) in calls {
             for (width, scope) in AccessScope::ALL.into_iter().enumerate() {
                 assert_eq!(refused(&identity(scope, None), call, "a"), width < needs, "{call:?} with {scope}");

@@ -1,5 +1,7 @@
 //! What types cannot say: ranges, words, addresses, and what must not go together.
 
+mod composition;
+
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
@@ -81,6 +83,7 @@ pub(super) fn validate(config: &Config) -> Vec<Finding> {
     check.rate_limits(config);
     check.log(config);
     check.agent_groups(config);
+    check.trust(config);
     check.policies(config);
     check.findings
 }
@@ -274,6 +277,19 @@ impl Check {
         }
     }
 
+    fn trust(&mut self, config: &Config) {
+        for label in &config.trust.approval_labels {
+            if label.trim().is_empty() {
+                self.found("trust.approval_labels", "a label has no name", Some("leave the list empty for no label"));
+            }
+        }
+        for pattern in &config.trust.approvers {
+            if let Err(error) = globset::Glob::new(pattern) {
+                self.found("trust.approvers", format!("{pattern:?} is no pattern: {}", error.kind()), None);
+            }
+        }
+    }
+
     fn agent_groups(&mut self, config: &Config) {
         let groups = &config.agent_groups.0;
         if groups.len() > AGENT_GROUP_COUNT_MAX {
@@ -303,6 +319,7 @@ impl Check {
         self.range("policies.choose_ms_max", policies.choose_ms_max, 1..=POLICY_CHOOSE_MS_MAX, "milliseconds");
         let memory = POLICY_MEMORY_BYTES_MIN..=POLICY_MEMORY_BYTES_MAX;
         self.range("policies.memory_bytes_max", policies.memory_bytes_max, memory, "bytes");
+        self.composition(config);
     }
 
     fn policy(&mut self, path: &str, policy: &PolicyConfig, builtins: &[&str]) {
@@ -320,11 +337,12 @@ impl Check {
             }
             _ => {}
         }
-        if let Some(digest) = &policy.sha256
-            && (digest.len() != 64 || !digest.bytes().all(|b| b.is_ascii_hexdigit()))
-        {
-            let hint = Some("sha256sum prints it");
-            self.found(&format!("{path}.sha256"), "expected 64 hexadecimal digits", hint);
+        self.pin(&format!("{path}.sha256"), policy.sha256.as_deref());
+    }
+
+    fn pin(&mut self, key: &str, digest: Option<&str>) {
+        if digest.is_some_and(|digest| digest.len() != 64 || !digest.bytes().all(|b| b.is_ascii_hexdigit())) {
+            self.found(key, "expected 64 hexadecimal digits of a SHA-256", Some("sha256sum prints it"));
         }
     }
 }

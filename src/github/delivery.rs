@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::models::{self, RawIssue};
+use super::models::{self, Named, RawIssue};
 use super::pull_models::{RawFeedback, RawPull};
 use crate::domain::{Blocker, Feedback, FeedbackKind, Issue, IssueRef, PullRequest, PullState, RepoName};
 
@@ -38,6 +38,15 @@ pub enum Delivery {
     },
     /// An issue was opened, changed or closed.
     Issue(Issue),
+    /// Somebody put a label on an issue.
+    Labelled {
+        /// The issue, as it is with it.
+        issue: Issue,
+        /// The label.
+        label: String,
+        /// Who did: a login.
+        by: String,
+    },
     /// An issue was deleted or moved away.
     IssueGone(IssueRef),
     /// GitHub's dependencies changed: one issue blocks another now, or no more.
@@ -71,6 +80,8 @@ struct Payload {
     review: Option<RawFeedback>,
     comment: Option<RawFeedback>,
     thread: Option<RawThread>,
+    label: Option<Named>,
+    sender: Option<Named>,
     blocked_issue: Option<Value>,
     blocking_issue: Option<Value>,
     blocked_issue_repo: Option<RawRepository>,
@@ -136,6 +147,10 @@ fn issue(payload: Payload, repo: &RepoName) -> Result<Delivery, DeliveryError> {
     let issue = raw.into_issue(repo).map_err(|field| out_of_form("issue", field))?;
     Ok(match payload.action.as_str() {
         "deleted" | "transferred" => Delivery::IssueGone(issue.issue_ref()),
+        "labeled" => match payload.label.and_then(Named::text) {
+            Some(label) => Delivery::Labelled { issue, label, by: models::author(payload.sender) },
+            None => Delivery::Issue(issue),
+        },
         _ => Delivery::Issue(issue),
     })
 }

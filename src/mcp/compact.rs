@@ -95,10 +95,16 @@ pub(super) fn compact(call: Call, mut body: Value) -> Value {
         Call::ClaimDetails
         | Call::Decisions
         | Call::Health
+        | Call::OperatorApprove
         | Call::TokenCreate
         | Call::TokenList
         | Call::TokenRevoke
         | Call::Export
+        | Call::PolicyEffective
+        | Call::PolicyCandidate
+        | Call::PolicyHistory
+        | Call::PolicyComponent
+        | Call::PolicyAudit
         | Call::Import => {}
     }
     shorten_claim_ids(&mut body);

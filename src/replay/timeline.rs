@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::history::{Happening, History, Record};
-use crate::domain::{Issue, IssueRef, IssueState, Timestamp};
+use super::history::History;
+use crate::domain::{Happening, Issue, IssueRef, IssueState, Record, Timestamp};
 use crate::policy::BodySource;
 
 /// Something that people did to an issue.
@@ -132,6 +132,7 @@ fn as_opened(record: &Record, happenings: &[(Timestamp, &Happening)]) -> Issue {
         author_association: record.author_association.clone(),
         comment_count,
         reaction_count: 0,
+        open_blocker_count: None,
     }
 }
 

@@ -4,12 +4,14 @@
 //! look before an insert. A claim, its event and its decision commit together or not at all, and
 //! nothing is acknowledged or announced before the commit.
 
+mod approvals;
 mod blockers;
 mod decisions;
 mod follow_ups;
 mod imports;
 mod operator;
 mod past;
+mod policies;
 mod sqlite;
 mod tokens;
 
@@ -25,6 +27,7 @@ use crate::domain::{
     TokenId, TransitionError, WorkItemId,
 };
 
+pub use approvals::{ApprovalKept, ApprovalOutcome, ApprovalWish, LabelDue, Pin};
 pub use blockers::{DependencyChange, DependencyDue, DependencyReading};
 pub use decisions::DecisionFilter;
 pub use follow_ups::{
@@ -34,6 +37,7 @@ pub use follow_ups::{
 pub use imports::{ClaimImport, FollowUpImport, FollowUpImportOutcome, ImportOutcome};
 pub use operator::{ClaimOverrule, OverruleOutcome};
 pub use past::{ClaimHistoryFilter, ClaimHistoryPlace, PastClaims};
+pub use policies::{COMPONENT_PIECE_BYTES, PolicyAudit, PolicySetKept, PolicySetRecord, Trial, TrialBatch, TrialHour};
 pub use sqlite::{FirstEditionError, FirstEditionRow, SqliteStore, first_edition_rows};
 pub use tokens::{KeptToken, TokenInsertOutcome, TokenRevokeOutcome};
 
@@ -127,6 +131,14 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     async fn dependency_set(&self, reading: DependencyReading) -> Result<(), StoreError>;
     /// Writes that one dependency of an open issue came or went.
     async fn dependency_change(&self, change: DependencyChange) -> Result<(), StoreError>;
+    /// Keeps an approval of an open issue, unless a newer word is kept.
+    async fn approval_set(&self, wish: ApprovalWish) -> Result<ApprovalOutcome, StoreError>;
+    /// Forgets an approval, whoever gave it; whether there was one.
+    async fn approval_withdraw(&self, issue: IssueRef, by: String, now: Timestamp) -> Result<bool, StoreError>;
+    /// Of these issues, those that changed since it was last asked who labelled them.
+    async fn label_due_list(&self, labelled: Vec<IssueRef>) -> Result<Vec<LabelDue>, StoreError>;
+    /// Notes that it was asked who labelled an issue.
+    async fn label_read(&self, read: LabelDue) -> Result<(), StoreError>;
     /// How far each repository was synced.
     async fn cursor_list(&self) -> Result<Vec<(RepoName, SyncCursor)>, StoreError>;
     /// How far a list was read that is not one repository's issues; an empty cursor if never.
@@ -148,6 +160,23 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     async fn decision_get(&self, decision_id: DecisionId) -> Result<Option<Decision>, StoreError>;
     /// Recorded decisions, newest first, at most `limit`; without the issues as they were.
     async fn decision_list(&self, filter: DecisionFilter, limit: usize) -> Result<Vec<Decision>, StoreError>;
+    /// Notes a set of policies that came in force, and why; answers its place.
+    async fn policy_set_insert(&self, record: PolicySetRecord, why: String, now: Timestamp) -> Result<u64, StoreError>;
+    /// The last sets that were in force, newest first.
+    async fn policy_set_list(&self) -> Result<Vec<PolicySetKept>, StoreError>;
+    /// Notes who wished the ranker that is in force.
+    async fn policy_audit(&self, audit: PolicyAudit) -> Result<(), StoreError>;
+    /// Keeps a component, unless it is kept already.
+    async fn policy_component_keep(&self, digest: String, bytes: Vec<u8>) -> Result<(), StoreError>;
+    /// Of how many pieces a kept component is; `None` when it is not kept.
+    async fn policy_component_piece_count(&self, digest: String) -> Result<Option<u32>, StoreError>;
+    /// One piece of a kept component.
+    async fn policy_component_piece(&self, digest: String, piece: u32) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Adds what came of some requests to a candidate's trial.
+    async fn trial_add(&self, batch: TrialBatch) -> Result<(), StoreError>;
+    /// What is kept of a candidate's trial, with the newest disagreements, at most `limit`.
+    async fn trial_get(&self, candidate: String, limit: usize) -> Result<Trial, StoreError>;
+
     /// Notes when agents were last heard of.
     async fn agent_heard(&self, calls: Vec<(AgentId, Timestamp)>) -> Result<(), StoreError>;
 }
@@ -170,6 +199,8 @@ pub enum Change {
     IssueOpen(Box<IssueFacts>),
     /// An issue has these blockers and no others, be they open or not.
     BlockersSet(IssueRef, Vec<Blocker>),
+    /// An issue was approved so, or is approved no more.
+    ApprovalSet(IssueRef, Option<ApprovalKept>),
     /// An issue is no longer open, or no longer there.
     IssueGone(IssueRef),
     /// A repository is known, with these facts.
@@ -191,6 +222,8 @@ pub struct Snapshot {
     pub issues: Vec<IssueFacts>,
     /// What is to be closed first, of every open issue that has blockers.
     pub blockers: Vec<(IssueRef, Vec<Blocker>)>,
+    /// Approvals of open issues.
+    pub approvals: Vec<(IssueRef, ApprovalKept)>,
     /// Open issues whose last claim ended as closed: finished here, still open on GitHub.
     pub finished: Vec<IssueRef>,
     /// Every active claim.

@@ -6,6 +6,7 @@
 
 mod changes;
 mod dependencies;
+mod labels;
 mod pulls;
 mod reconcile;
 mod report;

@@ -21,6 +21,7 @@ mod server;
 mod sessions;
 mod tokens;
 mod tools;
+mod trust;
 mod watching;
 mod webhook_examples;
 mod webhooks;

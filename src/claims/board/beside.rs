@@ -1,12 +1,15 @@
-//! What is known of an issue beside its own facts, and changes without it: its repository's topics, and
-//! which of its blockers are open.
+//! What is known of an issue beside its own facts, and changes without it: its repository's topics, which of
+//! its blockers are open, and what an approval of it is worth.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Board;
+use super::known::Known;
 use crate::claims::order::Slot;
-use crate::domain::{Blocker, IssueFacts, IssueRef, RepoName};
+use crate::claims::trust::Trust;
+use crate::domain::{Approval, Blocker, IssueFacts, IssueRef, RepoName};
+use crate::store::ApprovalKept;
 
 /// Which issues are to be closed first, and the same the other way round: when an issue opens or closes,
 /// those that wait for it are found at once.
@@ -39,6 +42,23 @@ impl Blockers {
     }
 }
 
+/// Approvals of open issues, and whose word counts.
+#[derive(Debug, Default)]
+pub(super) struct Approvals {
+    kept: HashMap<IssueRef, ApprovalKept>,
+    trust: Arc<Trust>,
+}
+
+impl Approvals {
+    fn of(&self, facts: &IssueFacts) -> Approval {
+        self.kept.get(&facts.issue).map_or(Approval::None, |kept| self.trust.judge(facts, kept))
+    }
+
+    pub(super) fn forget(&mut self, issue: &IssueRef) {
+        self.kept.remove(issue);
+    }
+}
+
 impl Board {
     /// An issue's own facts, with what is known beside them now.
     pub(super) fn complete(&self, facts: IssueFacts) -> IssueFacts {
@@ -46,7 +66,8 @@ impl Board {
         let blockers = self.blockers.of.get(&facts.issue).into_iter().flatten();
         let is_open = |blocker: &&Blocker| blocker.stated_open || self.by_issue.contains_key(&blocker.issue);
         let open_blockers = blockers.filter(is_open).map(|blocker| blocker.issue.to_string().into()).collect();
-        IssueFacts { topics, open_blockers, ..facts }
+        let approval = self.approvals.of(&facts);
+        IssueFacts { topics, open_blockers, approval, ..facts }
     }
 
     /// Notes what is to be closed before `issue` is worked on.
@@ -72,6 +93,39 @@ impl Board {
         }
     }
 
+    /// Notes how `issue` was approved; `None`: it is not.
+    pub(super) fn set_approval(&mut self, issue: &IssueRef, kept: Option<ApprovalKept>) {
+        match kept {
+            Some(kept) => _ = self.approvals.kept.insert(issue.clone(), kept),
+            None => self.approvals.forget(issue),
+        }
+        self.refresh_issue(issue);
+    }
+
+    /// Notes whose word counts from now on.
+    pub(in crate::claims) fn set_trust(&mut self, trust: Arc<Trust>) {
+        self.approvals.trust = trust;
+        let approved: Vec<IssueRef> = self.approvals.kept.keys().cloned().collect();
+        approved.iter().for_each(|issue| self.refresh_issue(issue));
+    }
+
+    /// Open issues that bear a label of which `wanted` is true.
+    pub(in crate::claims) fn labelled(&self, wanted: impl Fn(&str) -> bool) -> Vec<IssueRef> {
+        let rows = self.rows.iter().flatten();
+        rows.filter(|row| row.facts.labels.iter().any(|label| wanted(label)))
+            .map(|row| row.facts.issue.clone())
+            .collect()
+    }
+
+    /// Takes an issue off offer that is approved no more, until it has a score as it is now: a score that was
+    /// given to another text must not hand this one out.
+    pub(super) fn unless_approved_still(&mut self, slot: Slot, now: &IssueFacts) {
+        let was_approved = self.row(slot).is_some_and(|row| row.facts.approval == Approval::Approved);
+        if was_approved && now.approval != Approval::Approved {
+            self.views.iter_mut().for_each(|view| view.set_score(slot, None));
+        }
+    }
+
     /// Completes the facts of every open issue of a repository anew.
     pub(super) fn refresh_repo(&mut self, name: &RepoName) {
         let slots: Vec<Slot> = self.by_repo.get(name).into_iter().flatten().copied().collect();
@@ -92,11 +146,12 @@ impl Board {
         if completed == *row.facts {
             return;
         }
-        self.touch(slot);
-        self.unscored.insert(slot);
+        self.unless_approved_still(slot, &completed);
         if let Some(row) = self.rows[slot as usize].as_mut() {
-            row.learn(completed);
+            row.facts = Known::new(completed);
+            self.views.iter_mut().for_each(|view| view.wants_score(slot));
         }
+        self.place(slot);
     }
 }
 
@@ -104,7 +159,7 @@ impl Board {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::domain::{Approval, Repo, from_unix_ms};
+    use crate::domain::{ApprovalRecord, Repo, from_unix_ms};
     use crate::policy::Scored;
     use crate::store::{Change, Snapshot};
 
@@ -152,9 +207,10 @@ mod tests {
 
     /// The issues that waited for a score, in their order; they have one now.
     fn rescored(board: &mut Board) -> Vec<String> {
-        let batch = board.take_unscored(usize::MAX, from_unix_ms(0));
+        let Some(batch) = board.take_unscored(usize::MAX, from_unix_ms(0)) else { return Vec::new() };
         let mut names: Vec<_> = batch.facts.iter().map(|facts| facts.issue.to_string()).collect();
-        let scores = names.iter().map(|_| Scored { value: 0.0, valid_until: None, skip: None, scored_at: None }).collect();
+        let scores =
+            names.iter().map(|_| Scored { value: 0.0, valid_until: None, skip: None, scored_at: None }).collect();
         board.note_scores(batch, scores);
         names.sort();
         names
@@ -199,6 +255,30 @@ mod tests {
         board.apply(Change::BlockersSet("a/a#1".parse().unwrap(), Vec::new()));
         board.apply(Change::IssueGone("b/b#1".parse().unwrap()));
         assert!(board.blockers.of.is_empty() && board.blockers.dependents.is_empty(), "{:?}", board.blockers);
+    }
+
+    #[test]
+    fn an_approved_issue_that_is_edited_is_off_offer_at_once_and_until_it_is_scored_as_it_is() {
+        let mut board = board();
+        let issue: IssueRef = "a/a#1".parse().unwrap();
+        let kept = |covers_present| {
+            let record = ApprovalRecord { by: "ann".into(), at: from_unix_ms(0), label: None, content: None };
+            Change::ApprovalSet(issue.clone(), Some(ApprovalKept { record, covers_present }))
+        };
+        let approval = |board: &Board| board.row(board.by_issue[&issue]).unwrap().facts.approval;
+        let is_scored = |board: &Board| board.row(board.by_issue[&issue]).unwrap().score.is_some();
+        board.apply(kept(true));
+        assert_eq!((approval(&board), is_scored(&board)), (Approval::Approved, true), "better news can wait");
+        assert_eq!(rescored(&mut board), ["a/a#1"]);
+        board.apply(kept(false));
+        board.apply(Change::IssueOpen(Box::new(facts("a/a#1"))));
+        assert_eq!((approval(&board), is_scored(&board)), (Approval::Edited, false));
+        assert_eq!(rescored(&mut board), ["a/a#1"]);
+        board.apply(Change::ApprovalSet(issue.clone(), None));
+        assert_eq!(approval(&board), Approval::None);
+        board.apply(kept(true));
+        board.apply(Change::IssueGone(issue.clone()));
+        assert!(board.approvals.kept.is_empty());
     }
 
     #[test]

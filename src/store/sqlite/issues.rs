@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 use super::columns::{self, ISSUE, ms, number, text, to_json};
 use super::repos;
 use super::writer::WriteTxn;
-use super::{blockers, claims};
+use super::{approvals, blockers, claims};
 use crate::domain::{
     Actor, Advance, ClaimStatus, EventKind, Issue, IssueNumber, IssueRef, IssueState, RepoName, Step, Timestamp,
     label_key,
@@ -74,6 +74,7 @@ fn apply_one(txn: &mut WriteTxn<'_>, issue: &Issue, now: Timestamp, applied: &mu
     let was_open = state(txn.connection, &issue_ref)? == Some(IssueState::Open);
     let Written { changed, text_changed } = upsert(txn.connection, issue)?;
     blockers::told_by(txn, issue, text_changed || !was_open)?;
+    approvals::told_by(txn, issue, text_changed || !was_open)?;
     if issue.state == IssueState::Open {
         if changed {
             applied.newly_opened += usize::from(!was_open);
@@ -149,7 +150,7 @@ pub(super) fn remove(txn: &mut WriteTxn<'_>, issue: IssueRef) -> Result<()> {
 }
 
 /// Open or closed, and when GitHub last saw a change; `None` when it is not known.
-fn known(connection: &Connection, issue: &IssueRef) -> Result<Option<(IssueState, Timestamp)>> {
+pub(super) fn known(connection: &Connection, issue: &IssueRef) -> Result<Option<(IssueState, Timestamp)>> {
     let mut statement = connection.prepare_cached(KNOWN)?;
     let row = params![issue.repo.as_str(), number(issue.number)];
     let known = statement.query_row(row, |row| Ok((row.get::<_, bool>(0)?, columns::time(row, 1)?))).optional()?;

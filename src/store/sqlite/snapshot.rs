@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, Result, Row};
 
 use super::columns::{ISSUE, Interner, issue_number, issue_ref, parsed, text, time};
-use super::{blockers, claims, events, follow_ups, repos};
+use super::{approvals, blockers, claims, events, follow_ups, repos};
 use crate::domain::{Approval, IssueFacts, IssueRef};
 use crate::store::{ClaimFilter, FollowUpFilter, Snapshot};
 
@@ -24,6 +24,7 @@ pub(super) fn load(connection: &Connection) -> Result<Snapshot> {
         repos: repos::list(connection)?,
         issues: open_issues(connection)?,
         blockers: blockers::all(connection)?,
+        approvals: approvals::all(connection)?,
         finished: finished(connection)?,
         claims: claims::list(connection, &ClaimFilter::default())?,
         follow_ups: follow_ups::list(connection, &FollowUpFilter::default())?,
