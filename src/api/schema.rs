@@ -86,7 +86,7 @@ mod tests {
 
     use super::*;
 
-    const CALLS: [Call; 24] = [
+    const CALLS: [Call; 25] = [
         Call::Next,
         Call::NextWork,
         Call::ClaimDetails,
