@@ -15,6 +15,7 @@ mod gate;
 mod identity;
 mod leases;
 mod operator;
+mod reasons;
 mod replays;
 mod retries;
 mod server;
