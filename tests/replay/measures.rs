@@ -167,6 +167,26 @@ fn work_on_the_same_area_is_told_apart_from_work_elsewhere() {
 }
 
 #[test]
+fn what_chooses_around_live_claims_overtakes_within_its_bound() {
+    let past = (0..4).map(|n| merged(500 + n, 1, "parser: stop at the end", &["src/parser/read.rs"]));
+    let issues = (1..=200).map(|number| {
+        let mut issue = issue(number.into(), 1 + number, &[]);
+        let file = if number % 4 == 0 { "src/ui/main.rs" } else { "src/parser/read.rs" };
+        issue["title"] = json!(format!("`{file}` fails, again"));
+        issue
+    });
+    let history = history(&past.chain(issues).collect::<Vec<_>>());
+    let options = ReplayOptions { agents: 2, ..slow() };
+    let furthest = |max_overtake_days: u32| {
+        let settings = json!({ "window": 1000, "max_overtake_days": max_overtake_days });
+        let aware = contender("conflict-aware", settings, &history);
+        younger_days(&replay(&history, &aware, None, &options, &|_| ()).unwrap().outcomes[0])
+    };
+    assert!(furthest(1000) > 10.0, "{}", furthest(1000));
+    assert!((1.0..=5.0).contains(&furthest(5)), "{}", furthest(5));
+}
+
+#[test]
 fn texts_of_the_history_are_there_for_policies_that_read_them() {
     let mut records = bugs_pour_in();
     records[50]["body"] = json!("It burns, call somebody");
