@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use serde_json::Value;
 
-use super::{Answer, Failure, Fields, Identity, RateLimits, claims, explain, follow_ups, issues, operator};
+use super::{Answer, Failure, Fields, Identity, RateLimits, claims, explain, follow_ups, issues, operator, policies};
 use crate::claims::ClaimManager;
 use crate::config::Config;
 use crate::domain::{AccessScope, AgentId, ClaimId, Skills};
@@ -51,6 +51,16 @@ pub enum Call {
     Decision,
     /// How the server is doing.
     Health,
+    /// What decides for a repository and an agent.
+    PolicyEffective,
+    /// How a candidate's trial goes.
+    PolicyCandidate,
+    /// The sets of policies that were in force.
+    PolicyHistory,
+    /// A component that was in force, piece by piece.
+    PolicyComponent,
+    /// Somebody has changed which ranker is in force.
+    PolicyAudit,
     /// Any claim is taken back.
     OperatorRelease,
     /// Any claim is given to another agent.
@@ -171,7 +181,12 @@ impl Api {
             Call::Decisions => explain::decisions(&self.manager, fields).await,
             Call::Decision => explain::decision(&self.manager, fields).await,
             Call::Health => issues::health(&self.manager, fields).await,
-            Call::OperatorRelease
+            Call::PolicyEffective => policies::effective(&self.manager, fields),
+            Call::PolicyCandidate => policies::candidate(&self.manager, fields).await,
+            Call::PolicyHistory
+            | Call::PolicyComponent
+            | Call::PolicyAudit
+            | Call::OperatorRelease
             | Call::OperatorReassign
             | Call::OperatorApprove
             | Call::TokenCreate

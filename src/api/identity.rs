@@ -105,6 +105,9 @@ impl Call {
             | Self::Explain
             | Self::Decisions
             | Self::Decision
+            | Self::PolicyEffective
+            | Self::PolicyCandidate
+            | Self::PolicyHistory
             | Self::Health => AccessScope::Read,
             Self::Next | Self::NextWork | Self::Claim | Self::Update | Self::Release | Self::UpdateFollowUp => {
                 AccessScope::Claim
@@ -116,6 +119,8 @@ impl Call {
             | Self::TokenList
             | Self::TokenRevoke
             | Self::Export
+            | Self::PolicyComponent
+            | Self::PolicyAudit
             | Self::Import => AccessScope::Admin,
         }
     }
@@ -130,6 +135,7 @@ impl Call {
                 | Self::Decisions
                 | Self::OperatorReassign
                 | Self::TokenCreate
+                | Self::PolicyEffective
         )
     }
 }

@@ -16,6 +16,7 @@ mod issues;
 mod limits;
 mod operator;
 mod operator_requests;
+mod policies;
 mod requests;
 mod resent;
 mod schema;

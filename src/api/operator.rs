@@ -8,7 +8,7 @@ use super::operator_requests::{
     TokenCreateFields, TokenRevokeFields, cursor,
 };
 use super::requests::NoFields;
-use super::{Answer, Call, Failure, Fields};
+use super::{Answer, Call, Failure, Fields, policies};
 use crate::claims::{ClaimManager, ManagerError, Operations, TokenMade};
 use crate::domain::{AccessToken, AgentId, ClaimId, Timestamp};
 use crate::state;
@@ -50,6 +50,9 @@ pub(super) async fn perform(operations: &Operations, call: Call, by: &str, field
             Ok(Answer::found(json!(state::Envelope::of(stock))))
         }
         Call::Import => import(operations, fields).await,
+        Call::PolicyHistory => policies::history(operations, fields).await,
+        Call::PolicyComponent => policies::component(operations, fields).await,
+        Call::PolicyAudit => policies::audit(operations, by, fields).await,
         // Every other call is an agent's.
         _ => Err(Failure::Defect),
     }

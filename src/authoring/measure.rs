@@ -7,7 +7,7 @@ use cpu_time::ThreadTime;
 
 use super::{AuthoringError, backlog};
 use crate::domain::{IssueFacts, Timestamp};
-use crate::policy::{PolicyError, Ranker, Scored};
+use crate::policy::{PolicyError, Ranking, Scored};
 
 /// How often the calls of a request are repeated; the middle one counts.
 const REPEAT_COUNT: usize = 15;
@@ -33,7 +33,7 @@ pub struct Measurement {
 ///
 /// # Errors
 /// [`AuthoringError::Policy`] when the policy fails.
-pub fn measure(ranker: &Ranker, issue_count: u32) -> Result<Measurement, AuthoringError> {
+pub fn measure(ranker: &Ranking, issue_count: u32) -> Result<Measurement, AuthoringError> {
     let (issues, now) = backlog_of(issue_count);
     let Calls { score, score_ten, choose, explain } = Calls::time(ranker, &issues, now)?;
     Ok(Measurement { issue_count, score, score_ten, choose, explain, memory_bytes: ranker.memory_bytes_peak() })
@@ -53,7 +53,7 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    pub(super) fn time(ranker: &Ranker, issues: &[Arc<IssueFacts>], now: Timestamp) -> Result<Self, PolicyError> {
+    pub(super) fn time(ranker: &Ranking, issues: &[Arc<IssueFacts>], now: Timestamp) -> Result<Self, PolicyError> {
         // The first call makes an instance, which is not what scoring costs.
         ranker.score(&issues[..issues.len().min(10)], now)?;
         let mut scored: Vec<Scored> = Vec::new();

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::measure::{Calls, backlog_of};
 use super::{AuthoringError, PolicyKind, Specimen};
 use crate::config::{PoliciesConfig, PolicyConfig};
-use crate::policy::{PolicyHost, PolicyRejected, PolicySet, Ranker};
+use crate::policy::{PolicyHost, PolicyRejected, PolicySet, Ranking};
 
 /// Issues that a ranker is tried on: as many as a server scores in one call.
 const ROW_COUNT: u32 = 16 * 1024;
@@ -101,7 +101,7 @@ pub fn ranker_of(
     file: &Path,
     settings: &Map<String, Value>,
     limits: &PoliciesConfig,
-) -> Result<Ranker, AuthoringError> {
+) -> Result<Ranking, AuthoringError> {
     Ok(host.load(&config_for(PolicyKind::Ranker, file, settings, limits), Path::new(""))?.ranker)
 }
 
@@ -121,7 +121,7 @@ pub(super) fn config_for(
         ..PoliciesConfig::default()
     };
     match kind {
-        PolicyKind::Ranker => config.ranker = policy,
+        PolicyKind::Ranker => config.ranker = policy.into(),
         PolicyKind::StaleRule => config.stale_rule = policy,
         PolicyKind::RepoFilter => config.repo_filter = policy,
     }

@@ -7,7 +7,7 @@ use super::explanation::{DecisionSummary, Explanation, Holder, IssueStanding, No
 use super::order::Standing;
 use super::{ClaimManager, ManagerError, NextRequest};
 use crate::domain::{AgentId, Claim, Decision, DecisionId, IssueRef, IssueState, Skills, Timestamp};
-use crate::policy::Shortlisted;
+use crate::policy::{Shortlisted, ViewName};
 use crate::store::DecisionFilter;
 
 /// The first issues on offer whose scores are explained beside the issue asked about: a page of bars.
@@ -24,17 +24,18 @@ impl ClaimManager {
     /// When the store fails.
     pub async fn explain(&self, issue: IssueRef, agent: Option<AgentId>) -> Result<Explanation, ManagerError> {
         let (policies, now) = (self.desk.current(), self.clock.now());
+        let view = agent.as_ref().map_or_else(ViewName::main, |agent| policies.view_of(agent));
         let (position, exclusion, holder) = {
             let board = self.index.board.read();
             let holder = board.claim_on(&issue).map(|claim| holder(claim));
-            (board.position(&issue, SHOWN_COUNT), board.exclusion(&issue.repo), holder)
+            (board.position(&view, &issue, SHOWN_COUNT), board.exclusion(&issue.repo), holder)
         };
-        let mut explanation = self.begun(&policies, issue.clone(), agent, now);
+        let mut explanation = self.begun(&policies, &view, issue.clone(), agent, now);
         explanation.held_by = holder;
         match position {
             // Nothing is told of a repository that takes no part, but that it does not.
             _ if exclusion.is_some() => explanation.standing = IssueStanding::NotAdmitted,
-            Some(position) => self.place(&policies, &mut explanation, position, now),
+            Some(position) => self.place(&policies, &view, &mut explanation, position, now),
             None => {
                 if let Some(known) = self.store.issue_get(issue.clone()).await? {
                     explanation.title = Some(known.title);
@@ -54,7 +55,14 @@ impl ClaimManager {
         Ok(explanation.summed_up(exclusion.as_deref()))
     }
 
-    fn begun(&self, policies: &InForce, issue: IssueRef, agent: Option<AgentId>, now: Timestamp) -> Explanation {
+    fn begun(
+        &self,
+        policies: &InForce,
+        view: &ViewName,
+        issue: IssueRef,
+        agent: Option<AgentId>,
+        now: Timestamp,
+    ) -> Explanation {
         Explanation {
             repo: issue.repo,
             number: issue.number,
@@ -63,7 +71,7 @@ impl ClaimManager {
             explained_at: now,
             standing: IssueStanding::Unknown,
             why: String::new(),
-            ranker: policies.set.ranker.stamp().clone(),
+            ranker: policies.set.ranking_of(view).stamp().clone(),
             score: None,
             reasons: Vec::new(),
             rank: None,
@@ -79,7 +87,14 @@ impl ClaimManager {
     }
 
     /// Tells where an open issue stands.
-    fn place(&self, policies: &InForce, explanation: &mut Explanation, position: Position, now: Timestamp) {
+    fn place(
+        &self,
+        policies: &InForce,
+        view: &ViewName,
+        explanation: &mut Explanation,
+        position: Position,
+        now: Timestamp,
+    ) {
         let Position { own, is_scored, standing, rank, ready_count, best } = position;
         let first: Vec<_> = best.rows.iter().take(FIRST_COUNT).cloned().collect();
         explanation.title = Some(own.facts.title.to_string());
@@ -99,13 +114,13 @@ impl ClaimManager {
             Standing::NotAdmitted => IssueStanding::NotAdmitted,
         };
         if let (IssueStanding::OnOffer, Some(agent)) = (explanation.standing, &explanation.agent_id)
-            && let Some(reason) = self.kept_from(policies, agent, &best.rows, &own, now)
+            && let Some(reason) = self.kept_from(policies, view, agent, &best.rows, &own, now)
         {
             explanation.standing = IssueStanding::PassedOver;
             explanation.kept_back_because = Some(reason);
         }
         let rows: Vec<_> = std::iter::once(own).filter(|_| is_scored).chain(first).collect();
-        let mut reasons = self.desk.explain(policies, &rows, now).into_iter();
+        let mut reasons = self.desk.explain(policies, view, &rows, now).into_iter();
         if is_scored {
             explanation.reasons = reasons.next().unwrap_or_default();
         }
@@ -123,6 +138,7 @@ impl ClaimManager {
     fn kept_from(
         &self,
         policies: &InForce,
+        view: &ViewName,
         agent: &AgentId,
         best: &[Shortlisted],
         own: &Shortlisted,
@@ -142,7 +158,7 @@ impl ClaimManager {
             skills: Skills::default(),
         };
         let asked = chooser(&self.index.board.read(), &self.groups.load().of(agent), &request, &rows);
-        let choice = self.desk.choose(policies, &asked, &rows, now)?;
+        let choice = self.desk.choose(policies, view, &asked, &rows, now)?;
         choice.skipped.into_iter().find(|(row, _)| *row == place).map(|(_, reason)| reason)
     }
 

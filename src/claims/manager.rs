@@ -46,6 +46,8 @@ pub struct ClaimManager {
     pub(super) links: super::links::Links,
     /// What sweeps did since the last sync told of it.
     pub(super) swept: Mutex<crate::sync::Swept>,
+    /// The way to the trial of a candidate.
+    pub(super) trials: super::trial::Trials,
     /// Rings when somebody wants a sync before its time.
     pub(super) sync_wished: tokio::sync::Notify,
 }

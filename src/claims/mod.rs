@@ -3,7 +3,8 @@
 //! [`ClaimManager`] answers requests (`manager.rs`; the next issue in `next.rs`, work of both kinds in
 //! `follow_ups.rs`). It takes candidates from the `Board` (`board.rs`, in the `Order` of `order.rs`),
 //! policies from the `Desk` (`desk.rs`, which puts new ones in force by a plan, `plan.rs`), and events
-//! from the feed (`feed.rs`). What it does on its own is in `service.rs`, `sweep.rs` and `presence.rs`;
+//! from the feed (`feed.rs`). Policies that were in force are kept by `policy_history.rs`, a candidate is tried by
+//! `trial.rs`. What it does on its own is in `service.rs`, `sweep.rs` and `presence.rs`;
 //! how it is doing in `health.rs`.
 
 mod absent;
@@ -26,6 +27,7 @@ mod nothings;
 mod operations;
 mod order;
 mod plan;
+mod policy_history;
 mod presence;
 mod pulls;
 mod reasons;
@@ -37,6 +39,7 @@ mod service;
 mod shelf;
 mod sweep;
 mod tokens;
+mod trial;
 mod trust;
 mod truth;
 
@@ -48,6 +51,7 @@ pub use groups::Groups;
 pub use index::Index;
 pub use manager::ClaimManager;
 pub use operations::{Operations, Stock, TokenMade, TokenWish};
+pub use policy_history::PolicyAction;
 pub use pulls::{FeedbackOutcome, PullChange, PullOutcome};
 pub use recorded::{Answers, NotReplayable, PageAnswer, Recorded, RecordedBodies, RecordedPage};
 pub use requests::{
@@ -56,3 +60,4 @@ pub use requests::{
 };
 pub use service::{Background, OpenError, Parts};
 pub use sweep::SweepReport;
+pub use trial::TrialReport;

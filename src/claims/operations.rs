@@ -83,6 +83,10 @@ impl Operations {
         Self { store, clock, config }
     }
 
+    pub(super) fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
     /// The present.
     pub fn now(&self) -> Timestamp {
         self.clock.now()

@@ -50,11 +50,12 @@ fn ascending_bits(value: f64) -> u64 {
 }
 
 /// Where an issue stands: on offer, or why not.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) enum Standing {
     /// On offer, at this place.
     Ready(OrderKey),
     /// Waiting for its first score.
+    #[default]
     Unscored,
     /// The policy skips it.
     Skipped(Arc<str>),

@@ -9,7 +9,7 @@ use super::board::Board;
 use super::next::{PAGE_COUNT_MAX, PAGE_GROWTH, SHORTLIST_COUNT, question};
 use super::order::OrderKey;
 use crate::domain::{Claim, DecisionRow, Empty, IssueFacts, IssueRef, Repo, Timestamp};
-use crate::policy::{PolicyError, PolicySet, Shortlisted};
+use crate::policy::{PolicyError, PolicySet, Ranking, Shortlisted, ViewName};
 use crate::store::{Change, Snapshot};
 
 /// A board, and the policies that order it. Its answers are those of a server that was told the same.
@@ -45,6 +45,11 @@ impl Rehearsal {
         Ok(Self { board, policies, skipped: Vec::new() })
     }
 
+    /// Orders the work on it.
+    pub(crate) fn ranker(&self) -> &Ranking {
+        &self.policies.ranker
+    }
+
     /// An issue is open, with these facts.
     pub(crate) fn set_issue(&mut self, facts: IssueFacts) {
         self.board.apply(Change::IssueOpen(Box::new(facts)));
@@ -67,7 +72,7 @@ impl Rehearsal {
 
     /// Why there is nothing for anyone, or what there is.
     pub(crate) fn tally(&self) -> Empty {
-        self.board.tally(&super::order::Question::default())
+        self.board.tally(&ViewName::main(), &super::order::Question::default())
     }
 
     /// What the ranker said must not be given out, since this was last asked.
@@ -77,11 +82,7 @@ impl Rehearsal {
 
     /// Scores what is new, changed or run out at `now`.
     pub(crate) fn work_off(&mut self, now: Timestamp) -> Result<(), PolicyError> {
-        loop {
-            let batch = self.board.take_unscored(usize::MAX, now);
-            if batch.facts.is_empty() {
-                return Ok(());
-            }
+        while let Some(batch) = self.board.take_unscored(usize::MAX, now) {
             let scores = self.policies.ranker.score(&batch.facts, now)?;
             let skips = batch.facts.iter().zip(&scores).filter_map(|(facts, scored)| {
                 scored.skip.as_ref().map(|reason| (facts.issue.clone(), Arc::clone(reason)))
@@ -89,6 +90,7 @@ impl Rehearsal {
             self.skipped.extend(skips);
             self.board.note_scores(batch, scores);
         }
+        Ok(())
     }
 
     /// What `request` would get at `now`, by the steps of [`super::ClaimManager::next_issue`].
@@ -99,7 +101,7 @@ impl Rehearsal {
         let mut after: Option<OrderKey> = None;
         let mut page_count = SHORTLIST_COUNT;
         loop {
-            let page = self.board.shortlist(&question, after, page_count, |_| false);
+            let page = self.board.shortlist(&ViewName::main(), &question, after, page_count, |_| false);
             if page.rows.is_empty() {
                 return Ok(rehearsed);
             }
@@ -123,19 +125,19 @@ impl Rehearsal {
             page_count = (page_count * PAGE_GROWTH).min(PAGE_COUNT_MAX);
         }
     }
+}
 
-    /// Why the ranker would give `picked` out, or that there was nothing, in one line.
-    pub(crate) fn why(&self, picked: Option<&Shortlisted>, now: Timestamp) -> Result<String, PolicyError> {
-        let Some(picked) = picked else { return Ok("nothing for this agent".into()) };
-        let mut reasons = self.policies.ranker.explain(std::slice::from_ref(picked), now)?;
-        let row = DecisionRow {
-            repo: picked.facts.issue.repo.clone(),
-            number: picked.facts.issue.number,
-            score: picked.score,
-            passed_over: None,
-            reasons: reasons.pop().unwrap_or_default(),
-            seen: None,
-        };
-        Ok(row.why())
-    }
+/// Why `ranker` would give `picked` out, or that there was nothing, in one line.
+pub(crate) fn why(ranker: &Ranking, picked: Option<&Shortlisted>, now: Timestamp) -> Result<String, PolicyError> {
+    let Some(picked) = picked else { return Ok("nothing for this agent".into()) };
+    let mut reasons = ranker.explain(std::slice::from_ref(picked), now)?;
+    let row = DecisionRow {
+        repo: picked.facts.issue.repo.clone(),
+        number: picked.facts.issue.number,
+        score: picked.score,
+        passed_over: None,
+        reasons: reasons.pop().unwrap_or_default(),
+        seen: None,
+    };
+    Ok(row.why())
 }

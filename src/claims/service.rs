@@ -10,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
-use super::desk::{ANNOUNCEMENT_COUNT_MAX, Desk};
+use super::desk::{ANNOUNCEMENT_COUNT_MAX, Desk, TakenInForce};
 use super::health::Status;
 use super::index::Index;
 use super::presence::Presence;
+use super::trial::{Case, Trials};
 use super::trust::Trust;
 use super::{ClaimManager, Groups, Reload};
 use crate::config::{Config, LiveConfig, Replaced};
@@ -72,18 +73,20 @@ impl ClaimManager {
         let tokens = store.token_list().await?;
         let presence = Presence::load(std::mem::take(&mut snapshot.last_calls));
         let (sender, announcements) = mpsc::channel(ANNOUNCEMENT_COUNT_MAX);
+        let (taken, sets) = mpsc::channel(ANNOUNCEMENT_COUNT_MAX);
         let (policies, groups) = (config.current().effective_policies(), Groups::new(&config.current().agent_groups));
         let trust = Arc::new(Trust::new(&config.current().trust));
         let (filled, desk_clock, dir) = (Arc::clone(&index), Arc::clone(&clock), base_dir.clone());
         let desk = tokio::task::spawn_blocking(move || {
             filled.fill(snapshot, tokens);
             filled.board.write().set_trust(trust);
-            Desk::open(host, &policies, &dir, filled, desk_clock, sender)
+            Desk::open(host, &policies, &dir, filled, desk_clock, sender, taken)
         });
         let desk = Arc::new(desk.await.expect("opening policies does not panic")?);
         let pulls = PullWatch::new(Arc::clone(&source), Arc::clone(&store));
         let sync = Sync::new(Arc::clone(&source), Arc::clone(&store), Arc::clone(&clock));
         let status = Status::new(clock.now());
+        let (trials, cases) = Trials::new();
         let offered = Default::default();
         let (nothings, absent, links, swept, sync_wished) = Default::default();
         let manager = Arc::new(Self {
@@ -101,9 +104,10 @@ impl ClaimManager {
             absent,
             links,
             swept,
+            trials,
             sync_wished,
         });
-        let background = Background { manager: Arc::clone(&manager), sync, pulls, announcements };
+        let background = Background { manager: Arc::clone(&manager), sync, pulls, announcements, sets, cases };
         Ok((manager, background))
     }
 
@@ -121,12 +125,14 @@ pub struct Background {
     sync: Sync,
     pulls: PullWatch,
     announcements: mpsc::Receiver<EventDraft>,
+    sets: mpsc::Receiver<TakenInForce>,
+    cases: mpsc::Receiver<Case>,
 }
 
 impl Background {
     /// Starts everything; it ends with `shutdown`.
     pub fn start(self, tracker: &TaskTracker, shutdown: &CancellationToken) {
-        let Self { manager, sync, pulls, announcements } = self;
+        let Self { manager, sync, pulls, announcements, sets, cases } = self;
         let spawn = |name: &'static str, work: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
             let shutdown = shutdown.clone();
             tracker.spawn(async move {
@@ -139,6 +145,8 @@ impl Background {
         spawn("sweeping", Box::pin(sweep_continually(Arc::clone(&manager))));
         spawn("noting calls", Box::pin(write_calls_continually(Arc::clone(&manager))));
         spawn("announcing", Box::pin(announce_continually(Arc::clone(&manager), announcements)));
+        spawn("keeping policies", Box::pin(Arc::clone(&manager).keep_sets_continually(sets)));
+        spawn("trying a candidate", Box::pin(Arc::clone(&manager).try_continually(cases)));
         spawn("linking feedback", Box::pin(link_continually(Arc::clone(&manager))));
         spawn("syncing", Box::pin(sync_continually(manager, sync, pulls)));
     }

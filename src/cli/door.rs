@@ -51,18 +51,23 @@ pub enum Door {
 }
 
 impl DoorArgs {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// When it is not valid; what is wrong with it is printed.
+    pub fn load(&self) -> anyhow::Result<Loaded> {
+        load(&ConfigSource::from_process(self.file.config.clone())).or_else(|report| {
+            report.print();
+            bail!("the configuration is not valid")
+        })
+    }
+
     /// Finds the way.
     ///
     /// # Errors
     /// When the configuration is not valid, or neither the server nor the store can be reached.
     pub async fn open(&self) -> anyhow::Result<Door> {
-        let loaded = match load(&ConfigSource::from_process(self.file.config.clone())) {
-            Ok(loaded) => loaded,
-            Err(report) => {
-                report.print();
-                bail!("the configuration is not valid");
-            }
-        };
+        let loaded = self.load()?;
         if let Some(url) = &self.url {
             return Ok(Door::Server(OperatorClient::new(url, key(&loaded))?));
         }

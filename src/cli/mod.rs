@@ -14,6 +14,7 @@ mod check;
 mod demo;
 mod door;
 mod export;
+mod history;
 mod import;
 mod install;
 mod mcp;
@@ -59,9 +60,12 @@ enum Command {
     Export(export::ExportArgs),
     /// Take in claims: an export, or the state or database of the first edition
     Import(import::ImportArgs),
-    /// Write, try, explain and replay policies
+    /// Write, try, explain, replay, promote and put back policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Record what happened in a repository, for replays
+    #[command(subcommand)]
+    History(history::HistoryCommand),
     /// Look at the configuration without starting anything
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -107,6 +111,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Policy(command) => policy::run(command),
+        Command::History(command) => history::run(command),
         Command::Config(ConfigCommand::Check(args)) => check::run(&args),
     };
     match done {

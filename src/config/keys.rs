@@ -16,7 +16,7 @@ pub(super) const SECRET_KEYS: [&str; 4] =
     ["server.api_key", "github.token", "github.app.private_key", "webhooks.secret"];
 
 /// The tables in which a policy's author names the keys.
-const FREE_TABLE: &str = "settings";
+pub(super) const FREE_TABLE: &str = "settings";
 
 static DEFAULTS: LazyLock<BTreeMap<String, Value>> = LazyLock::new(|| values(&Config::default()));
 

@@ -1,5 +1,6 @@
 //! The settings themselves: the shape of issuecommand.toml, with its defaults.
 
+mod composition;
 mod follow_ups;
 mod github;
 mod groups;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{McpConfig, Secret, partial};
 
+pub use composition::{CandidateConfig, CandidateMode, OverrideConfig, RankerConfig, StageConfig, StageRole};
 pub use follow_ups::{FollowUpConfig, FollowUpPulls, OnClosedPull, OnPush};
 pub use github::{GithubAppConfig, GithubConfig, SyncConfig, WebhookConfig};
 pub use groups::AgentGroupsConfig;

@@ -1,5 +1,7 @@
 //! What types cannot say: ranges, words, addresses, and what must not go together.
 
+mod composition;
+
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
@@ -317,6 +319,7 @@ impl Check {
         self.range("policies.choose_ms_max", policies.choose_ms_max, 1..=POLICY_CHOOSE_MS_MAX, "milliseconds");
         let memory = POLICY_MEMORY_BYTES_MIN..=POLICY_MEMORY_BYTES_MAX;
         self.range("policies.memory_bytes_max", policies.memory_bytes_max, memory, "bytes");
+        self.composition(config);
     }
 
     fn policy(&mut self, path: &str, policy: &PolicyConfig, builtins: &[&str]) {
@@ -338,11 +341,12 @@ impl Check {
             let hint = format!("`issuecommand policy pull {}` prints it", policy.source);
             self.found(&format!("{path}.sha256"), "a policy from a registry must be pinned", Some(&hint));
         }
-        if let Some(digest) = &policy.sha256
-            && (digest.len() != 64 || !digest.bytes().all(|b| b.is_ascii_hexdigit()))
-        {
-            let hint = Some("sha256sum prints it");
-            self.found(&format!("{path}.sha256"), "expected 64 hexadecimal digits", hint);
+        self.pin(&format!("{path}.sha256"), policy.sha256.as_deref());
+    }
+
+    fn pin(&mut self, key: &str, digest: Option<&str>) {
+        if digest.is_some_and(|digest| digest.len() != 64 || !digest.bytes().all(|b| b.is_ascii_hexdigit())) {
+            self.found(key, "expected 64 hexadecimal digits of a SHA-256", Some("sha256sum prints it"));
         }
     }
 }

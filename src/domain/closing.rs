@@ -9,7 +9,7 @@ const KEYWORDS: [&str; 9] = ["close", "closes", "closed", "fix", "fixes", "fixed
 const REF_COUNT_MAX: usize = 100;
 
 /// The issues that `title` and `body`, of a pull request of `repo`, close: each once, in their order.
-pub(super) fn refs_in(title: &str, body: &str, repo: &RepoName) -> Vec<IssueRef> {
+pub(crate) fn refs_in(title: &str, body: &str, repo: &RepoName) -> Vec<IssueRef> {
     let mut found: Vec<IssueRef> = Vec::new();
     let lines = std::iter::once(title.to_owned()).chain(prose_of(body));
     for issue in lines.flat_map(|line| refs_in_line(&line, repo)) {

@@ -100,6 +100,10 @@ event_kinds! {
     PolicyReloaded = "policy.reloaded",
     /// An edit was refused; the last good set stays in force.
     PolicyRejected = "policy.rejected",
+    /// A candidate became the ranker in force, by somebody's word.
+    PolicyPromoted = "policy.promoted",
+    /// A ranker that was in force before is so again, by somebody's word.
+    PolicyRolledBack = "policy.rolled_back",
     /// A policy in force failed at work; its stand-in answered.
     PolicyFailed = "policy.failed",
 }

@@ -8,12 +8,14 @@ mod blocking;
 mod claim;
 mod closing;
 mod decision;
+mod disagreement;
 mod elsewhere;
 mod event;
 mod followup;
 mod issue;
 mod names;
 mod pull;
+mod record;
 mod references;
 mod repo;
 mod schemas;
@@ -29,10 +31,12 @@ pub use claim::{
     Actor, Advance, Claim, ClaimRecord, ClaimRecordError, ClaimStatus, LEASE_EPOCH_FIRST, Lease, RestoredClaim,
     StatusEntry, Step, TransitionError,
 };
+pub(crate) use closing::refs_in as refs_closed_by;
 pub use decision::{
     AskedFor, Decision, DecisionRow, Empty, IssueSnapshot, PageSeen, PolicyStamp, Reason, RequestSeen, RowSeen,
     WorkSeen,
 };
+pub use disagreement::{Disagreement, Preference, TrialCounts};
 pub use event::{Event, EventDraft, EventKind, EventSeq};
 pub use followup::{
     FollowUp, FollowUpEntry, FollowUpRecord, FollowUpRecordError, FollowUpRefusal, FollowUpStatus, FollowUpStep, Mover,
@@ -43,6 +47,7 @@ pub use names::{
     AgentId, ClaimId, DecisionId, IssueNumber, IssueRef, NameError, RepoName, RequestId, TokenId, WorkItemId,
 };
 pub use pull::{Feedback, FeedbackKind, Merged, PullRequest, PullState};
+pub use record::{Happening, Record, RecordKind};
 pub use repo::Repo;
 pub use signals::{CiSignal, ClaimSignals, ContainerSignal, PullSignal, ReviewSignal};
 pub use skills::{Skill, Skills};

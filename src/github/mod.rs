@@ -5,6 +5,7 @@ mod credentials;
 mod delivery;
 mod file;
 mod gh;
+mod history;
 mod installations;
 mod kept_list;
 mod label_models;
@@ -29,6 +30,7 @@ use crate::store::SyncCursor;
 pub use self::credentials::{AppKey, Credentials};
 pub use self::delivery::{Delivery, DeliveryError, read_delivery};
 pub use self::file::FileSource;
+pub use self::history::{HistoryList, HistoryPage, HistoryRow};
 pub use self::octocrab::GithubSource;
 
 /// The port. No call of it stands on the claim path.

@@ -1,6 +1,7 @@
 //! GitHub through octocrab: its transport and authentication, our own lenient models and paging.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
@@ -56,8 +57,13 @@ impl GithubSource {
         Ok(Self { ways, description, has_no_changes: AtomicBool::new(false) })
     }
 
+    /// The way to one repository.
+    pub(super) async fn way_to(&self, repo: &RepoName) -> Result<Arc<Transport>, SourceError> {
+        self.ways.to(repo).await
+    }
+
     /// Every row of a paged list, up to `page_count_max` pages.
-    async fn rows<T: serde::de::DeserializeOwned>(
+    pub(super) async fn rows<T: serde::de::DeserializeOwned>(
         transport: &Transport,
         ask: &Ask,
         first: &str,

@@ -100,6 +100,11 @@ pub(super) fn compact(call: Call, mut body: Value) -> Value {
         | Call::TokenList
         | Call::TokenRevoke
         | Call::Export
+        | Call::PolicyEffective
+        | Call::PolicyCandidate
+        | Call::PolicyHistory
+        | Call::PolicyComponent
+        | Call::PolicyAudit
         | Call::Import => {}
     }
     shorten_claim_ids(&mut body);

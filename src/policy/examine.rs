@@ -21,9 +21,13 @@ impl PolicyHost {
     /// [`PolicyRejected`] when one cannot be loaded or gives none.
     pub fn settings_schemas(&self, config: &PoliciesConfig, base_dir: &Path) -> Result<[String; 3], PolicyRejected> {
         Ok([
-            self.load_one::<RankerKind, _>(&config.ranker, config, base_dir, |policy| schema(&policy))?,
-            self.load_one::<StaleRuleKind, _>(&config.stale_rule, config, base_dir, |policy| schema(&policy))?,
-            self.load_one::<RepoFilterKind, _>(&config.repo_filter, config, base_dir, |policy| schema(&policy))?,
+            self.load_one::<RankerKind, _>("ranker", &config.ranker, config, base_dir, |policy| schema(&policy))?,
+            self.load_one::<StaleRuleKind, _>("stale_rule", &config.stale_rule, config, base_dir, |policy| {
+                schema(&policy)
+            })?,
+            self.load_one::<RepoFilterKind, _>("repo_filter", &config.repo_filter, config, base_dir, |policy| {
+                schema(&policy)
+            })?,
         ])
     }
 }

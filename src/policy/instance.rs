@@ -36,8 +36,6 @@ pub(super) struct Machine {
 
 /// What differs between the three kinds of policies.
 pub(super) trait Kind: Sized + 'static {
-    /// The key below `[policies]`.
-    const KEY: &'static str;
     /// In prose.
     const NOUN: &'static str;
     /// The interface that it exports, and the world to build it against without `-policy`.
@@ -134,6 +132,11 @@ impl<K: Kind> Policy<K> {
         })
     }
 
+    /// What the policy is told, in its one canonical form.
+    pub(super) fn settings(&self) -> &str {
+        &self.settings
+    }
+
     /// The component with its imports resolved and its exports found.
     pub(super) fn pre(&self) -> &K::Pre {
         &self.pre
@@ -146,13 +149,25 @@ impl<K: Kind> Policy<K> {
         facts: Facts,
         run: impl FnOnce(&K::Guest, &mut Store<CallState>) -> Answer<R>,
     ) -> Result<R, PolicyError> {
+        self.call_within(u64::MAX, function, facts, run)
+    }
+
+    /// As [`Policy::call`], within `ms` milliseconds where that is less than the function may take.
+    pub(super) fn call_within<R>(
+        &self,
+        ms: u64,
+        function: Function,
+        facts: Facts,
+        run: impl FnOnce(&K::Guest, &mut Store<CallState>) -> Answer<R>,
+    ) -> Result<R, PolicyError> {
         let ready = self.ready().pop();
         let mut instance = match ready {
             Some(instance) => instance,
             None => self.start()?,
         };
         let guest = &instance.guest;
-        let answer = self.guarded(&mut instance.store, function, facts, |store| run(guest, store));
+        let bounds = self.bounds(function, facts.row_count(), ms);
+        let answer = self.guarded(&mut instance.store, bounds, facts, |store| run(guest, store));
         self.memory_bytes_peak.fetch_max(instance.store.data().memory_bytes(), Ordering::Relaxed);
         // A policy that says no is in order; one that failed is in an unknown state.
         if matches!(answer, Ok(_) | Err(PolicyError::Refused { .. })) {
@@ -185,7 +200,8 @@ impl<K: Kind> Policy<K> {
         run: impl FnOnce(&K::Guest, &mut Store<CallState>) -> Answer<R>,
     ) -> Result<R, PolicyError> {
         let mut store = self.store();
-        self.guarded(&mut store, function, facts, |store| {
+        let bounds = self.bounds(function, facts.row_count(), u64::MAX);
+        self.guarded(&mut store, bounds, facts, |store| {
             let guest = K::instantiate(&self.pre, store)?;
             run(&guest, store)
         })
@@ -205,7 +221,8 @@ impl<K: Kind> Policy<K> {
 
     fn start(&self) -> Result<Instance<K>, PolicyError> {
         let mut store = self.store();
-        let guest = self.guarded(&mut store, CONFIGURE, Facts::None, |store| {
+        let bounds = self.bounds(CONFIGURE, 0, u64::MAX);
+        let guest = self.guarded(&mut store, bounds, Facts::None, |store| {
             let guest = K::instantiate(&self.pre, store)?;
             Ok(K::configure(&guest, store, &self.settings)?.map(|()| guest))
         })?;
@@ -215,11 +232,10 @@ impl<K: Kind> Policy<K> {
     fn guarded<R>(
         &self,
         store: &mut Store<CallState>,
-        function: Function,
+        bounds: Bounds,
         facts: Facts,
         run: impl FnOnce(&mut Store<CallState>) -> Answer<R>,
     ) -> Result<R, PolicyError> {
-        let bounds = self.bounds(function, facts.row_count());
         store.data_mut().begin(facts);
         store.set_hostcall_fuel(bounds.output_bytes);
         let running = self.machine.ticker.run();
@@ -230,18 +246,18 @@ impl<K: Kind> Policy<K> {
         match answer {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(message)) => {
-                Err(PolicyError::Refused { call: function.name, message: line(&message, MESSAGE_BYTES_MAX) })
+                Err(PolicyError::Refused { call: bounds.call, message: line(&message, MESSAGE_BYTES_MAX) })
             }
             Err(error) => Err(bounds.explain(&error, last_error)),
         }
     }
 
-    fn bounds(&self, function: Function, row_count: usize) -> Bounds {
+    fn bounds(&self, function: Function, row_count: usize, ms_left: u64) -> Bounds {
         let Limits { call_ms_max, choose_ms_max, .. } = self.limits;
         let (ms, setting) =
             if function.waited_for { (choose_ms_max, "choose_ms_max") } else { (call_ms_max, "call_ms_max") };
         let output_bytes = OUTPUT_BYTES_BASE + function.output_bytes_per_row * row_count;
-        Bounds { call: function.name, ms, setting, output_bytes }
+        Bounds { call: function.name, ms: ms.min(ms_left), setting, output_bytes }
     }
 }
 

@@ -131,7 +131,7 @@ impl Choice {
     }
 }
 
-/// The policy that orders work.
+/// One component that orders work: alone, or a stage of a [`Ranking`](super::Ranking).
 #[derive(Debug)]
 pub struct Ranker {
     policy: Policy<RankerKind>,
@@ -142,6 +142,11 @@ impl Ranker {
     /// Which component, with which settings.
     pub fn stamp(&self) -> &PolicyStamp {
         &self.policy.stamp
+    }
+
+    /// What it is told, as canonical JSON.
+    pub(super) fn settings(&self) -> &str {
+        self.policy.settings()
     }
 
     /// Whether it has a say in when review feedback comes.
@@ -170,6 +175,17 @@ impl Ranker {
     /// # Errors
     /// [`PolicyError`] when the policy fails, or names rows that are not there.
     pub fn choose(&self, request: &ChooseRequest, rows: &[Shortlisted], now: Timestamp) -> Result<Choice, PolicyError> {
+        self.choose_within(u64::MAX, request, rows, now)
+    }
+
+    /// As [`Ranker::choose`], within `ms` milliseconds at most.
+    pub(super) fn choose_within(
+        &self,
+        ms: u64,
+        request: &ChooseRequest,
+        rows: &[Shortlisted],
+        now: Timestamp,
+    ) -> Result<Choice, PolicyError> {
         let view = IssueView {
             repo_claim_counts: rows.iter().map(|row| row.repo_claim_count).collect(),
             repo_review_counts: rows.iter().map(|row| row.repo_review_count).collect(),
@@ -177,7 +193,7 @@ impl Ranker {
             request: Some(request.clone()),
             ..short_view(rows)
         };
-        let (choice, retry_after_ms) = self.policy.call(CHOOSE, Facts::Issues(view), |guest, store| {
+        let (choice, retry_after_ms) = self.policy.call_within(ms, CHOOSE, Facts::Issues(view), |guest, store| {
             let choice = guest.ranker.issuecommand_policy_ranker().call_choose(&mut *store, unix_ms(now))?;
             Ok(choice.map(|choice| (choice, store.data().retry_after_ms())))
         })?;
@@ -190,8 +206,18 @@ impl Ranker {
     /// # Errors
     /// [`PolicyError`] when the policy fails, or does not explain every row.
     pub fn explain(&self, rows: &[Shortlisted], now: Timestamp) -> Result<Vec<Vec<Reason>>, PolicyError> {
+        self.explain_within(u64::MAX, rows, now)
+    }
+
+    /// As [`Ranker::explain`], within `ms` milliseconds at most.
+    pub(super) fn explain_within(
+        &self,
+        ms: u64,
+        rows: &[Shortlisted],
+        now: Timestamp,
+    ) -> Result<Vec<Vec<Reason>>, PolicyError> {
         let view = IssueView { bodies: self.bodies.clone(), ..short_view(rows) };
-        let reasons = self.policy.call(EXPLAIN, Facts::Issues(view), |guest, store| {
+        let reasons = self.policy.call_within(ms, EXPLAIN, Facts::Issues(view), |guest, store| {
             guest.ranker.issuecommand_policy_ranker().call_explain(store, unix_ms(now))
         })?;
         checked_reasons(reasons, rows.len()).map_err(|why| PolicyError::BadOutput { call: EXPLAIN.name, why })
@@ -321,7 +347,6 @@ pub(super) struct RankerPre {
 pub(super) struct RankerKind;
 
 impl Kind for RankerKind {
-    const KEY: &'static str = "ranker";
     const NOUN: &'static str = "a ranker";
     const INTERFACE: &'static str = "ranker";
     type Pre = RankerPre;

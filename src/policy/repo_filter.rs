@@ -59,7 +59,6 @@ impl RepoFilter {
 pub(super) struct RepoFilterKind;
 
 impl Kind for RepoFilterKind {
-    const KEY: &'static str = "repo_filter";
     const NOUN: &'static str = "a repository filter";
     const INTERFACE: &'static str = "repo-filter";
     type Pre = RepoFilterPolicyPre<CallState>;

@@ -95,7 +95,6 @@ impl From<wit::Verdict> for Verdict {
 pub(super) struct StaleRuleKind;
 
 impl Kind for StaleRuleKind {
-    const KEY: &'static str = "stale_rule";
     const NOUN: &'static str = "a stale rule";
     const INTERFACE: &'static str = "stale-rule";
     type Pre = StaleRulePolicyPre<CallState>;

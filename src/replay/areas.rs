@@ -5,9 +5,9 @@ use std::iter::Peekable;
 use std::sync::Arc;
 use std::vec::IntoIter;
 
-use super::history::{History, Record};
+use super::history::History;
 use crate::areas::{AreaModel, LabelAreas, PastWork, predict};
-use crate::domain::{Issue, RepoName, Timestamp};
+use crate::domain::{Issue, Record, RepoName, Timestamp};
 
 /// The areas of issues: a model for each repository, which learns each pull request when it is merged.
 #[derive(Debug)]

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{History, texts_of};
 use crate::config::{ConfigSource, PoliciesConfig, PolicyConfig, load};
-use crate::policy::{PolicyError, PolicyHost, PolicyRejected, PolicySet};
+use crate::policy::{BodySource, PolicyError, PolicyHost, PolicyRejected, PolicySet};
 
 /// Longest time for one call in a replay, in milliseconds: the most that a configuration may allow. A busy
 /// machine must not change what a replay finds.
@@ -59,18 +58,18 @@ pub enum ContenderError {
 impl Contender {
     /// Loads what `policy` names: a configuration (`issuecommand.toml`), a component (`ranker.wasm`), or a
     /// built-in ranker (`builtin:rules`); the latter two with the settings in the file `settings`, a table of
-    /// TOML. Issues' texts are read from `history`. Blocking.
+    /// TOML. Issues' texts are read from `texts`. Blocking.
     ///
     /// # Errors
     /// [`ContenderError`] says what cannot be read, or why the policy was refused.
-    pub fn load(policy: &str, settings: Option<&Path>, history: &History) -> Result<Self, ContenderError> {
+    pub fn load(policy: &str, settings: Option<&Path>, texts: Arc<dyn BodySource>) -> Result<Self, ContenderError> {
         let is_config = Path::new(policy).extension().is_some_and(|extension| extension == "toml");
         let (config, folder) = match (is_config, settings) {
             (true, Some(_)) => return Err(ContenderError::SettingsOfConfig { file: policy.into() }),
             (true, None) => from_config(Path::new(policy))?,
             (false, settings) => {
                 let settings = settings.map(settings_in).transpose()?.unwrap_or_default();
-                let ranker = PolicyConfig { source: policy.to_owned(), sha256: None, settings };
+                let ranker = PolicyConfig { source: policy.to_owned(), sha256: None, settings }.into();
                 (PoliciesConfig { ranker, ..PoliciesConfig::default() }, PathBuf::from("."))
             }
         };
@@ -78,7 +77,7 @@ impl Contender {
             Some(file) => format!("{policy} with {}", file.display()),
             None => policy.to_owned(),
         };
-        Self::new(name, config, &folder, history)
+        Self::new(name, config, &folder, texts)
     }
 
     /// The policies of a configuration under a name of their own. `folder` is what relative sources are
@@ -86,9 +85,14 @@ impl Contender {
     ///
     /// # Errors
     /// [`ContenderError`] when a policy is refused.
-    pub fn new(name: String, config: PoliciesConfig, folder: &Path, history: &History) -> Result<Self, ContenderError> {
+    pub fn new(
+        name: String,
+        config: PoliciesConfig,
+        folder: &Path,
+        texts: Arc<dyn BodySource>,
+    ) -> Result<Self, ContenderError> {
         let config = PoliciesConfig { call_ms_max: CALL_MS_MAX, choose_ms_max: CHOOSE_MS_MAX, ..config };
-        let host = PolicyHost::new(None)?.reading_bodies_from(texts_of(history));
+        let host = PolicyHost::new(None)?.reading_bodies_from(texts);
         Ok(Self { name, policies: Arc::new(host.load(&config, folder)?) })
     }
 }

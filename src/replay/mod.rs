@@ -1,9 +1,10 @@
 //! Replay: what would this policy have done? A repository's history, some simulated agents, and the real
 //! policies on the real order of candidates.
 //!
-//! `history` reads what was recorded, `timeline` turns it into what a server would have been told and when,
+//! `recorder` records a history from GitHub and `history` reads what was recorded, `timeline` turns it into what a server would have been told and when,
 //! `pace` draws how long work and reviews take, `simulation` lets the agents ask, work and merge, `measures`
-//! turns the course of it into a [`Report`], and `table`, `page` and `charts` show that to people.
+//! turns the course of it into a [`Report`], and `table`, `page` and `charts` show that to people. `decisions` asks of
+//! recorded decisions instead.
 //!
 //! Everything is a function of its inputs: the same history, policies, agents and seed give the same report,
 //! byte for byte. No clock is read.
@@ -12,10 +13,12 @@ mod areas;
 mod charts;
 mod contender;
 mod course;
+mod decisions;
 mod history;
 mod measures;
 mod pace;
 mod page;
+mod recorder;
 mod report;
 mod simulation;
 mod table;
@@ -30,8 +33,10 @@ use self::timeline::Timeline;
 use crate::policy::PolicyError;
 
 pub use self::contender::{Contender, ContenderError};
-pub use self::history::{Happening, History, HistoryError, Record, RecordKind};
+pub use self::decisions::{DecisionTexts, DecisionsOutcome, DecisionsReport, replay_decisions};
+pub use self::history::{History, HistoryError};
 pub use self::page::page;
+pub use self::recorder::{RecordError, Recorded, record};
 pub use self::report::{
     Changed, ChangedPick, Fairness, HistorySummary, NamedWaits, Outcome, Overlap, PickRow, Report, SettingSummary,
     Skipped, Starved, Waits,

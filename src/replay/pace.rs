@@ -110,7 +110,7 @@ mod tests {
         let pace = Pace::of(&history, 1, 1.0);
         let days: Vec<u64> = (1..=6).map(|day| day * 24 * HOUR_MS).collect();
         assert_eq!((&pace.work_ms, &pace.review_ms, pace.stands_in), (&days, &days, (false, false)));
-        let issues: Vec<IssueRef> = history.issues.iter().map(super::super::history::Record::issue_ref).collect();
+        let issues: Vec<IssueRef> = history.issues.iter().map(crate::domain::Record::issue_ref).collect();
         let draws = |pace: &Pace| issues.iter().map(|issue| pace.work_on(issue)).collect::<Vec<_>>();
         assert_eq!(draws(&pace), draws(&Pace::of(&history, 1, 1.0)));
         assert_ne!(draws(&pace), draws(&Pace::of(&history, 2, 1.0)));

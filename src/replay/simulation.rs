@@ -12,7 +12,7 @@ use super::history::History;
 use super::pace::Pace;
 use super::timeline::{Change, Timeline};
 use crate::claims::NextRequest;
-use crate::claims::rehearsal::{Rehearsal, Rehearsed};
+use crate::claims::rehearsal::{Rehearsal, Rehearsed, why};
 use crate::domain::{
     Actor, AgentId, Claim, ClaimId, ClaimStatus, IssueRef, LEASE_EPOCH_FIRST, Lease, Repo, RepoName, Skills, Step,
     Timestamp,
@@ -297,8 +297,8 @@ impl<'a> Run<'a> {
         if other.as_ref().is_some_and(|other| other.facts.issue == first.facts.issue) {
             return Ok(None);
         }
-        let why_this = self.board.why(Some(first), now)?;
-        let why_other = shadow.why(other.as_ref(), now)?;
+        let why_this = why(self.board.ranker(), Some(first), now)?;
+        let why_other = why(shadow.ranker(), other.as_ref(), now)?;
         let row = other.and_then(|other| self.rows.get(&other.facts.issue).copied());
         Ok(Some(Otherwise { row, why: why_this, why_other }))
     }

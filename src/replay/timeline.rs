@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::history::{Happening, History, Record};
-use crate::domain::{Issue, IssueRef, IssueState, Timestamp};
+use super::history::History;
+use crate::domain::{Happening, Issue, IssueRef, IssueState, Record, Timestamp};
 use crate::policy::BodySource;
 
 /// Something that people did to an issue.

@@ -11,6 +11,7 @@ mod follow_ups;
 mod imports;
 mod operator;
 mod past;
+mod policies;
 mod sqlite;
 mod tokens;
 
@@ -36,6 +37,7 @@ pub use follow_ups::{
 pub use imports::{ClaimImport, FollowUpImport, FollowUpImportOutcome, ImportOutcome};
 pub use operator::{ClaimOverrule, OverruleOutcome};
 pub use past::{ClaimHistoryFilter, ClaimHistoryPlace, PastClaims};
+pub use policies::{COMPONENT_PIECE_BYTES, PolicyAudit, PolicySetKept, PolicySetRecord, Trial, TrialBatch, TrialHour};
 pub use sqlite::{FirstEditionError, FirstEditionRow, SqliteStore, first_edition_rows};
 pub use tokens::{KeptToken, TokenInsertOutcome, TokenRevokeOutcome};
 
@@ -158,6 +160,23 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     async fn decision_get(&self, decision_id: DecisionId) -> Result<Option<Decision>, StoreError>;
     /// Recorded decisions, newest first, at most `limit`; without the issues as they were.
     async fn decision_list(&self, filter: DecisionFilter, limit: usize) -> Result<Vec<Decision>, StoreError>;
+    /// Notes a set of policies that came in force, and why; answers its place.
+    async fn policy_set_insert(&self, record: PolicySetRecord, why: String, now: Timestamp) -> Result<u64, StoreError>;
+    /// The last sets that were in force, newest first.
+    async fn policy_set_list(&self) -> Result<Vec<PolicySetKept>, StoreError>;
+    /// Notes who wished the ranker that is in force.
+    async fn policy_audit(&self, audit: PolicyAudit) -> Result<(), StoreError>;
+    /// Keeps a component, unless it is kept already.
+    async fn policy_component_keep(&self, digest: String, bytes: Vec<u8>) -> Result<(), StoreError>;
+    /// Of how many pieces a kept component is; `None` when it is not kept.
+    async fn policy_component_piece_count(&self, digest: String) -> Result<Option<u32>, StoreError>;
+    /// One piece of a kept component.
+    async fn policy_component_piece(&self, digest: String, piece: u32) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Adds what came of some requests to a candidate's trial.
+    async fn trial_add(&self, batch: TrialBatch) -> Result<(), StoreError>;
+    /// What is kept of a candidate's trial, with the newest disagreements, at most `limit`.
+    async fn trial_get(&self, candidate: String, limit: usize) -> Result<Trial, StoreError>;
+
     /// Notes when agents were last heard of.
     async fn agent_heard(&self, calls: Vec<(AgentId, Timestamp)>) -> Result<(), StoreError>;
 }

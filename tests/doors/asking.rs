@@ -13,6 +13,7 @@ use crate::workshop::{self, Variant};
 /// 90.5 seconds.
 const TELLING: Variant = Variant {
     name: "faulty_telling",
+    guest: "faulty",
     replacements: &[(
         "    fn choose(now: u64) -> Result<ranker::Choice, String> {\n",
         "    fn choose(now: u64) -> Result<ranker::Choice, String> {

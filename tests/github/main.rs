@@ -9,6 +9,7 @@ mod dependencies;
 mod earlier_feedback;
 mod files;
 mod hand_made;
+mod labels;
 mod limits;
 mod listing;
 mod logs;

@@ -53,6 +53,25 @@ impl World {
         self.sync.read_dependencies(|repo| repo.owner() == "acme").await
     }
 
+    /// Asks who put `agent-ok` on some issues.
+    pub async fn read_labels(&self, labelled: Vec<IssueRef>) -> Result<(), SyncError> {
+        self.sync.read_labels(labelled, |label| label == "agent-ok").await
+    }
+
+    /// Who approved issues, and whether it is as they read now.
+    pub async fn approvals(&self) -> Vec<(String, bool)> {
+        let kept = self.store.snapshot_load().await.unwrap().approvals;
+        kept.into_iter().map(|(_, kept)| (kept.record.by, kept.covers_present)).collect()
+    }
+
+    /// Notes a change of a known issue that leaves its text alone.
+    pub async fn changed(&self, text: &str, minute: u32) {
+        let known = self.store.issue_get(issue(text)).await.unwrap().unwrap();
+        let changed = Issue { updated_at: at(minute), ..known };
+        let batch = IssueBatch { repo: changed.repo.clone(), issues: vec![changed], cursor: None, now: at(minute) };
+        self.store.issue_apply(batch).await.unwrap();
+    }
+
     /// What is to be closed first, by issue.
     pub async fn blockers(&self) -> Vec<(String, Vec<(String, bool)>)> {
         let kept = self.store.snapshot_load().await.unwrap().blockers;

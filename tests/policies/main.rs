@@ -4,6 +4,7 @@
 
 mod answers;
 mod cache;
+mod chain;
 mod evolution;
 mod faults;
 mod refusals;

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Board;
+use super::known::Known;
 use crate::claims::order::Slot;
 use crate::claims::trust::Trust;
 use crate::domain::{Approval, Blocker, IssueFacts, IssueRef, RepoName};
@@ -121,7 +122,7 @@ impl Board {
     pub(super) fn unless_approved_still(&mut self, slot: Slot, now: &IssueFacts) {
         let was_approved = self.row(slot).is_some_and(|row| row.facts.approval == Approval::Approved);
         if was_approved && now.approval != Approval::Approved {
-            self.set_score(slot, None);
+            self.views.iter_mut().for_each(|view| view.set_score(slot, None));
         }
     }
 
@@ -146,9 +147,9 @@ impl Board {
             return;
         }
         self.unless_approved_still(slot, &completed);
-        self.unscored.insert(slot);
         if let Some(row) = self.rows[slot as usize].as_mut() {
-            row.learn(completed);
+            row.facts = Known::new(completed);
+            self.views.iter_mut().for_each(|view| view.wants_score(slot));
         }
         self.place(slot);
     }
@@ -206,7 +207,7 @@ mod tests {
 
     /// The issues that waited for a score, in their order; they have one now.
     fn rescored(board: &mut Board) -> Vec<String> {
-        let batch = board.take_unscored(usize::MAX, from_unix_ms(0));
+        let Some(batch) = board.take_unscored(usize::MAX, from_unix_ms(0)) else { return Vec::new() };
         let mut names: Vec<_> = batch.facts.iter().map(|facts| facts.issue.to_string()).collect();
         let scores =
             names.iter().map(|_| Scored { value: 0.0, valid_until: None, skip: None, scored_at: None }).collect();
@@ -265,7 +266,7 @@ mod tests {
             Change::ApprovalSet(issue.clone(), Some(ApprovalKept { record, covers_present }))
         };
         let approval = |board: &Board| board.row(board.by_issue[&issue]).unwrap().facts.approval;
-        let is_scored = |board: &Board| board.row(board.by_issue[&issue]).unwrap().score.is_some();
+        let is_scored = |board: &Board| board.views[0].at(board.by_issue[&issue]).unwrap().score.is_some();
         board.apply(kept(true));
         assert_eq!((approval(&board), is_scored(&board)), (Approval::Approved, true), "better news can wait");
         assert_eq!(rescored(&mut board), ["a/a#1"]);

@@ -13,14 +13,19 @@ use serde_json::{Map, Value};
 
 mod bench;
 mod build;
+mod candidate;
 mod check;
 mod explain;
+mod in_force;
 mod inspect;
 mod new;
 mod progress;
+mod promote;
 mod pull;
 mod push;
 mod replay;
+mod rollback;
+mod show;
 mod table;
 mod test;
 
@@ -46,10 +51,22 @@ pub enum PolicyCommand {
     Explain(explain::ExplainArgs),
     /// Replay a repository's history under a policy, or under two side by side
     Replay(replay::ReplayArgs),
+    /// Print the one policy that decides for a repository and an agent
+    Show(show::ShowArgs),
+    /// Say how the trial of the candidate goes
+    Candidate(candidate::CandidateArgs),
+    /// Make the candidate the ranker in force
+    Promote(promote::PromoteArgs),
+    /// Put the ranker that was in force before back
+    Rollback(rollback::RollbackArgs),
 }
 
 pub fn run(command: PolicyCommand) -> anyhow::Result<ExitCode> {
     match command {
+        PolicyCommand::Show(args) => show::run(&args),
+        PolicyCommand::Candidate(args) => candidate::run(&args),
+        PolicyCommand::Promote(args) => promote::run(&args),
+        PolicyCommand::Rollback(args) => rollback::run(&args),
         PolicyCommand::New(args) => new::run(&args),
         PolicyCommand::Build(args) => build::run(&args),
         PolicyCommand::Check(args) => check::run(&args),

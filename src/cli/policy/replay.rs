@@ -1,13 +1,25 @@
 //! `issuecommand policy replay`: what would this policy have done?
 
 use std::io::{IsTerminal, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use issuecommand::replay::{Contender, History, Progress, ReplayOptions, Report, Table, page, replay};
+use issuecommand::api::Call;
+use issuecommand::domain::Decision;
+use issuecommand::policy::BodySource;
+use issuecommand::replay::{
+    Contender, DecisionTexts, History, Progress, ReplayOptions, Report, Table, page, replay, replay_decisions, texts_of,
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::cli::door::{DoorArgs, UNKNOWN_FORM};
+use crate::cli::runtime;
 
 /// Labels by whose tiers waiting is told when none are named: those of the built-in ranker.
 const PRIORITIES: [&str; 2] = [
@@ -21,8 +33,16 @@ const PRIORITIES: [&str; 2] = [
     same inputs give the same report, byte for byte.")]
 pub struct ReplayArgs {
     /// The history to replay: JSON lines, as `issuecommand history pull` records them
-    #[arg(long, value_name = "FILE")]
-    history: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "decisions", conflicts_with = "decisions")]
+    history: Option<PathBuf>,
+    /// Ask again what a server was asked: its newest recorded decisions, of a running one or of its database
+    #[arg(long, conflicts_with_all = ["html", "priorities"])]
+    decisions: bool,
+    /// How many recorded decisions
+    #[arg(long, value_name = "COUNT", default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    limit: u16,
+    #[command(flatten)]
+    door: DoorArgs,
     /// The policy in question
     #[arg(long, value_name = "POLICY", default_value = "builtin:rules")]
     policy: String,
@@ -59,10 +79,15 @@ pub struct ReplayArgs {
 }
 
 pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
-    let history = History::read(&args.history)?;
-    let policy = Contender::load(&args.policy, args.settings.as_deref(), &history)?;
-    let other = args.against.as_deref().or(args.against_settings.as_ref().map(|_| args.policy.as_str()));
-    let against = other.map(|other| Contender::load(other, args.against_settings.as_deref(), &history)).transpose()?;
+    match &args.history {
+        Some(file) => of_history(args, file),
+        None => of_decisions(args),
+    }
+}
+
+fn of_history(args: &ReplayArgs, file: &Path) -> anyhow::Result<ExitCode> {
+    let history = History::read(file)?;
+    let (policy, against) = contenders(args, &texts_of(&history))?;
     let bar = progress_bar(args.json);
     let tell = |progress: Progress| {
         bar.set_length(progress.total as u64);
@@ -75,6 +100,46 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     }
     show(args, &report)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn of_decisions(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+    let decisions = runtime()?.block_on(recorded(args))?;
+    if decisions.is_empty() {
+        bail!("no decision is recorded yet: agents that ask for work leave them");
+    }
+    let texts = Arc::new(DecisionTexts::default());
+    let (policy, against) = contenders(args, &(Arc::clone(&texts) as Arc<dyn BodySource>))?;
+    let contenders: Vec<_> = [Some(policy), against].into_iter().flatten().collect();
+    let bar = progress_bar(args.json);
+    bar.set_length(decisions.len() as u64);
+    let report = replay_decisions(&decisions, &contenders, &texts, &|done| bar.set_position(done as u64))?;
+    bar.finish_and_clear();
+    if args.json {
+        anstream::println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        anstream::print!("{report}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The newest recorded decisions, whole, the oldest of them first.
+async fn recorded(args: &ReplayArgs) -> anyhow::Result<Vec<Decision>> {
+    let door = args.door.open().await?;
+    let listed = door.ask(Call::Decisions, json!({ "limit": args.limit })).await?;
+    let mut decisions = Vec::new();
+    for decision in listed["decisions"].as_array().into_iter().flatten().rev() {
+        let whole = door.ask(Call::Decision, json!({ "decision_id": decision["decision_id"] })).await?;
+        decisions.push(Decision::deserialize(&whole["decision"]).context(UNKNOWN_FORM)?);
+    }
+    Ok(decisions)
+}
+
+fn contenders(args: &ReplayArgs, texts: &Arc<dyn BodySource>) -> anyhow::Result<(Contender, Option<Contender>)> {
+    let load =
+        |policy: &str, settings: &Option<PathBuf>| Contender::load(policy, settings.as_deref(), Arc::clone(texts));
+    let other = args.against.as_deref().or(args.against_settings.as_ref().map(|_| args.policy.as_str()));
+    let against = other.map(|other| load(other, &args.against_settings)).transpose()?;
+    Ok((load(&args.policy, &args.settings)?, against))
 }
 
 fn show(args: &ReplayArgs, report: &Report) -> anyhow::Result<()> {
@@ -125,7 +190,9 @@ fn days(text: &str) -> Result<f64, String> {
 /// The file is there whole, or not at all.
 fn write_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut draft = tempfile::NamedTempFile::new_in(folder)?;
+    // As open to others as any file that is written here: a report is for showing.
+    let open = std::fs::Permissions::from_mode(0o666);
+    let mut draft = tempfile::Builder::new().permissions(open).tempfile_in(folder)?;
     draft.write_all(bytes)?;
     draft.as_file().sync_all()?;
     draft.persist(file)?;

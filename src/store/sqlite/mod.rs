@@ -21,6 +21,7 @@ mod issues;
 mod lists;
 mod operator;
 mod past;
+mod policies;
 mod pulls;
 mod readers;
 mod repos;
@@ -35,12 +36,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{
-    AdvanceOutcome, ApprovalOutcome, ApprovalWish, ClaimChange, ClaimFilter, ClaimFollow, ClaimHistoryFilter,
-    ClaimHistoryPlace, ClaimImport, ClaimOverrule, ClaimWish, CommitObserver, DecisionFilter, DependencyChange,
-    DependencyDue, DependencyReading, FollowUpChange, FollowUpFilter, FollowUpImport, FollowUpImportOutcome,
-    FollowUpInserted, FollowUpLink, FollowUpMoved, FollowUpTake, FollowUpTaken, ImportOutcome, InsertOutcome,
-    IssueApplied, IssueBatch, IssueFilter, KeptToken, LabelDue, ListName, OverruleOutcome, PastClaims, PullApplied,
-    RepoMark, Settlement, Snapshot, Store, StoreError, SyncCursor, TokenInsertOutcome, TokenRevokeOutcome,
+    AdvanceOutcome, ApprovalOutcome, ApprovalWish, COMPONENT_PIECE_BYTES, ClaimChange, ClaimFilter, ClaimFollow,
+    ClaimHistoryFilter, ClaimHistoryPlace, ClaimImport, ClaimOverrule, ClaimWish, CommitObserver, DecisionFilter,
+    DependencyChange, DependencyDue, DependencyReading, FollowUpChange, FollowUpFilter, FollowUpImport,
+    FollowUpImportOutcome, FollowUpInserted, FollowUpLink, FollowUpMoved, FollowUpTake, FollowUpTaken, ImportOutcome,
+    InsertOutcome, IssueApplied, IssueBatch, IssueFilter, KeptToken, LabelDue, ListName, OverruleOutcome, PastClaims,
+    PolicyAudit, PolicySetKept, PolicySetRecord, PullApplied, RepoMark, Settlement, Snapshot, Store, StoreError,
+    SyncCursor, TokenInsertOutcome, TokenRevokeOutcome, Trial, TrialBatch,
 };
 use crate::config::StoreConfig;
 use crate::domain::{
@@ -318,6 +320,56 @@ impl Store for SqliteStore {
 
     async fn decision_list(&self, filter: DecisionFilter, limit: usize) -> Result<Vec<Decision>, StoreError> {
         self.readers.read("list decisions", move |connection| decisions::list(connection, &filter, limit)).await
+    }
+
+    async fn policy_set_insert(&self, record: PolicySetRecord, why: String, now: Timestamp) -> Result<u64, StoreError> {
+        self.writer.write("note a set of policies", move |txn| policies::set_insert(txn, &record, &why, now)).await
+    }
+
+    async fn policy_set_list(&self) -> Result<Vec<PolicySetKept>, StoreError> {
+        self.readers.read("list sets of policies", policies::set_list).await
+    }
+
+    async fn policy_audit(&self, audit: PolicyAudit) -> Result<(), StoreError> {
+        self.writer.write("note who changed a policy", |txn| policies::audit(txn, audit)).await
+    }
+
+    async fn policy_component_keep(&self, digest: String, bytes: Vec<u8>) -> Result<(), StoreError> {
+        if self.policy_component_piece_count(digest.clone()).await?.is_some() {
+            return Ok(());
+        }
+        // A write for each piece: claims get their turn in between.
+        let mut count = 0;
+        for (piece, bytes) in (0..).zip(bytes.chunks(COMPONENT_PIECE_BYTES)) {
+            let (digest, bytes) = (digest.clone(), bytes.to_vec());
+            let put = move |txn: &mut writer::WriteTxn<'_>| {
+                policies::component_piece_put(txn.connection, &digest, piece, &bytes)
+            };
+            self.writer.write("keep a piece of a component", put).await?;
+            count = piece + 1;
+        }
+        let complete =
+            move |txn: &mut writer::WriteTxn<'_>| policies::component_complete(txn.connection, &digest, count);
+        self.writer.write("keep a component", complete).await
+    }
+
+    async fn policy_component_piece_count(&self, digest: String) -> Result<Option<u32>, StoreError> {
+        let find = move |connection: &rusqlite::Connection| policies::component_piece_count(connection, &digest);
+        self.readers.read("look a component up", find).await
+    }
+
+    async fn policy_component_piece(&self, digest: String, piece: u32) -> Result<Option<Vec<u8>>, StoreError> {
+        let find = move |connection: &rusqlite::Connection| policies::component_piece_get(connection, &digest, piece);
+        self.readers.read("read a component", find).await
+    }
+
+    async fn trial_add(&self, batch: TrialBatch) -> Result<(), StoreError> {
+        self.writer.write("note a trial", move |txn| policies::trial_add(txn, &batch)).await
+    }
+
+    async fn trial_get(&self, candidate: String, limit: usize) -> Result<Trial, StoreError> {
+        let read = move |connection: &rusqlite::Connection| policies::trial_get(connection, &candidate, limit);
+        self.readers.read("read a trial", read).await
     }
 
     async fn agent_heard(&self, calls: Vec<(AgentId, Timestamp)>) -> Result<(), StoreError> {
