@@ -5,12 +5,18 @@
 
 mod beside;
 mod claims;
+mod notices;
+mod places;
+mod review_loads;
 mod waiting;
 mod work;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use self::notices::Notices;
+pub(super) use self::notices::in_one_line;
+use self::review_loads::ReviewLoads;
 use self::work::Workload;
 use super::order::{Order, OrderKey, Question, Slot, Standing, answers};
 use super::shelf::Shelf;
@@ -93,6 +99,12 @@ pub(super) struct Board {
     pub(super) work: Workload,
     /// Every active follow-up.
     pub(super) shelf: Shelf,
+    /// Open issues of which somebody is to look where they go.
+    pub(super) unplaced: BTreeSet<IssueRef>,
+    /// How much waits for each reviewer.
+    review_loads: ReviewLoads,
+    /// What agents are to be told at their next call.
+    pub(super) notices: Notices,
     granted_count: u64,
     /// Grows with every set of policies put in force.
     pub(super) generation: u64,
@@ -108,6 +120,8 @@ impl Board {
         snapshot.claims.into_iter().for_each(|claim| board.set_claim(claim));
         snapshot.follow_ups.into_iter().for_each(|item| board.shelf.set(item));
         snapshot.issues.into_iter().for_each(|facts| board.set_issue(facts));
+        board.unplaced = snapshot.unplaced.into_iter().collect();
+        snapshot.notices.into_iter().for_each(|notice| board.notices.add(notice));
         snapshot.finished.iter().for_each(|issue| board.set_finished(issue, true));
         board
     }
@@ -118,6 +132,8 @@ impl Board {
             Change::ClaimSet(claim) => self.set_claim(*claim),
             Change::IssueOpen(facts) => self.set_issue(*facts),
             Change::IssueGone(issue) => self.remove_issue(&issue),
+            Change::IssuePlaced(place) => self.set_place(*place),
+            Change::Notice(notice) => self.notices.add(*notice),
             Change::RepoSet(repo) => self.set_repo(*repo),
             Change::RepoGone(repo) => self.remove_repo(&repo),
             Change::FollowUpSet(item) => self.shelf.set(*item),
@@ -151,7 +167,7 @@ impl Board {
                 score: row.score.as_ref().map_or(0.0, |scored| scored.value),
                 repo_claim_count: under_way.claims,
                 repo_review_count: under_way.reviews,
-                reviewer_load: 0,
+                reviewer_load: self.review_loads.least(&row.facts.reviewers),
             });
         }
         page.next = None;
@@ -238,6 +254,7 @@ impl Board {
     /// A new or changed issue. A changed one keeps its old score, and so stays on offer, until it has its new one.
     fn set_issue(&mut self, facts: IssueFacts) {
         let issue = facts.issue.clone();
+        self.unplaced.insert(issue.clone());
         let facts = Arc::new(self.complete(facts));
         let slot = match self.by_issue.get(&issue) {
             Some(&slot) => {
@@ -255,10 +272,13 @@ impl Board {
                 self.repos.entry(issue.repo.clone()).and_modify(|repo| repo.open_issue_count += 1);
                 let slot = self.occupy(row);
                 self.by_repo.entry(issue.repo.clone()).or_default().insert(slot);
-                self.by_issue.insert(issue, slot);
+                self.by_issue.insert(issue.clone(), slot);
                 slot
             }
         };
+        if let Some(claim) = self.claim_on(&issue).cloned() {
+            self.note_review(&claim);
+        }
         self.unscored.insert(slot);
         self.place(slot);
     }
@@ -273,6 +293,7 @@ impl Board {
     }
 
     fn remove_issue(&mut self, issue: &IssueRef) {
+        self.unplaced.remove(issue);
         let Some(slot) = self.by_issue.remove(issue) else { return };
         self.touch(slot);
         self.set_score(slot, None);

@@ -9,7 +9,9 @@
 mod absent;
 mod asking;
 mod board;
+mod bodies;
 mod desk;
+mod evidence;
 mod feed;
 mod follow_ups;
 mod groups;
@@ -22,6 +24,7 @@ mod news;
 mod next;
 mod operations;
 mod order;
+mod places;
 mod plan;
 mod presence;
 mod pulls;
@@ -30,9 +33,12 @@ mod requests;
 mod service;
 mod shelf;
 mod sweep;
+mod telling;
 mod tokens;
 mod truth;
+mod wellness;
 
+pub use bodies::StoredBodies;
 pub use desk::Reload;
 pub use feed::{EventCursor, EventStep};
 pub use follow_ups::{FollowUpOutcome, FollowUpUpdate, WorkOutcome};
@@ -47,3 +53,4 @@ pub use requests::{
 };
 pub use service::{Background, OpenError, Parts};
 pub use sweep::SweepReport;
+pub use telling::Told;

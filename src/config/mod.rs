@@ -30,9 +30,10 @@ pub use mcp::{McpConfig, ToolProfile};
 pub use report::{ConfigReport, Problem};
 pub use secret::Secret;
 pub use settings::{
-    AgentGroupsConfig, BUILTIN_PREFIX, BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE, Config, FollowUpConfig,
-    FollowUpPulls, GithubAppConfig, GithubConfig, LeaseConfig, LogConfig, LogFormat, OnClosedPull, OnPush,
-    PoliciesConfig, PolicyConfig, RateLimit, RateLimitConfig, ServerConfig, StoreConfig, SyncConfig, WebhookConfig,
+    AgentGroupsConfig, AreasConfig, BUILTIN_PREFIX, BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE, Config,
+    FollowUpConfig, FollowUpPulls, GithubAppConfig, GithubConfig, LeaseConfig, LogConfig, LogFormat, OnClosedPull,
+    OnPush, PoliciesConfig, PolicyConfig, RateLimit, RateLimitConfig, ServerConfig, StoreConfig, SyncConfig,
+    WebhookConfig,
 };
 pub use source::{CONFIG_BYTES_MAX, CONFIG_FILE_NAME, ConfigSource, DOTENV_FILE_NAME, Loaded, Origin, load};
 pub use summary::{Summary, SummaryRow, check};

@@ -1,5 +1,6 @@
 //! The settings themselves: the shape of issuecommand.toml, with its defaults.
 
+mod areas;
 mod follow_ups;
 mod github;
 mod groups;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{McpConfig, Secret, partial};
 
+pub use areas::AreasConfig;
 pub use follow_ups::{FollowUpConfig, FollowUpPulls, OnClosedPull, OnPush};
 pub use github::{GithubAppConfig, GithubConfig, SyncConfig, WebhookConfig};
 pub use groups::AgentGroupsConfig;
@@ -36,6 +38,8 @@ pub struct Config {
     pub webhooks: WebhookConfig,
     /// `[follow_ups]`
     pub follow_ups: FollowUpConfig,
+    /// `[areas]`
+    pub areas: AreasConfig,
     /// `[leases]`
     pub leases: LeaseConfig,
     /// `[rate_limits]`

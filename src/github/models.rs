@@ -21,7 +21,7 @@ pub(super) enum Named {
 }
 
 impl Named {
-    fn text(self) -> Option<String> {
+    pub(super) fn text(self) -> Option<String> {
         let text = match self {
             Self::Text(text) => Some(text),
             // An account may carry a display name besides its login: the login is the name.
@@ -36,7 +36,7 @@ pub(super) fn author(user: Option<Named>) -> String {
     user.and_then(Named::text).unwrap_or_else(|| GHOST.to_owned())
 }
 
-fn texts(names: Option<Vec<Named>>) -> Vec<String> {
+pub(super) fn texts(names: Option<Vec<Named>>) -> Vec<String> {
     names.unwrap_or_default().into_iter().filter_map(Named::text).collect()
 }
 

@@ -10,7 +10,15 @@ impl Board {
     /// An issue's own facts, with what is known beside them now.
     pub(super) fn complete(&self, facts: IssueFacts) -> IssueFacts {
         let topics = self.repos.get(&facts.issue.repo).map(|row| Arc::clone(&row.topics)).unwrap_or_default();
-        IssueFacts { topics, ..facts }
+        let facts = IssueFacts { topics, ..facts };
+        // Until somebody looked again it goes where it went.
+        match self.by_issue.get(&facts.issue).and_then(|slot| self.row(*slot)) {
+            Some(row) if facts.areas.is_empty() => {
+                let (areas, reviewers) = (row.facts.areas.clone(), row.facts.reviewers.clone());
+                IssueFacts { areas, reviewers, ..facts }
+            }
+            _ => facts,
+        }
     }
 
     /// Completes the facts of every open issue of a repository anew.

@@ -79,8 +79,7 @@ impl Workload {
     /// The newest live claims in some repositories, newest first.
     fn newest_in(&self, repos: &HashSet<&RepoName>) -> Vec<&Arc<Claim>> {
         let works = repos.iter().filter_map(|repo| self.by_repo.get(repo));
-        let mut newest: Vec<_> =
-            works.flat_map(|work| work.claims.values().rev().take(LIVE_CLAIM_COUNT_MAX)).collect();
+        let mut newest: Vec<_> = works.flat_map(|work| work.claims.values().rev().take(LIVE_CLAIM_COUNT_MAX)).collect();
         newest.sort_unstable_by_key(|claim| std::cmp::Reverse((claim.claimed_at, claim.claim_id)));
         newest.truncate(LIVE_CLAIM_COUNT_MAX);
         newest

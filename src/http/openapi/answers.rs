@@ -29,6 +29,9 @@ struct ClaimAnswer {
     /// For `pr_merged` and `closed`: what GitHub says of the merge.
     #[schemars(skip_serializing_if = "Option::is_none")]
     verified: Option<Verification>,
+    /// What happened to the agent's claims since its last call; told once.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    notice: Option<String>,
 }
 
 /// An issue, and the claim on it.
@@ -44,6 +47,9 @@ struct IssueAnswer {
     /// Why this one, in a line.
     #[schemars(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
+    /// What happened to the agent's claims since its last call; told once.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    notice: Option<String>,
 }
 
 /// An issue to begin, or feedback to answer: `kind` says which.
@@ -64,6 +70,9 @@ struct WorkAnswer {
     /// Why this one, in a line.
     #[schemars(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
+    /// What happened to the agent's claims since its last call; told once.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    notice: Option<String>,
 }
 
 #[derive(JsonSchema)]
@@ -79,11 +88,17 @@ struct FollowUpAnswer {
     /// Whether it stood so already.
     idempotent: bool,
     work_item: FollowUp,
+    /// What happened to the agent's claims since its last call; told once.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    notice: Option<String>,
 }
 
 #[derive(JsonSchema)]
 struct Claims {
     claims: Vec<Claim>,
+    /// What happened to the agent's claims since its last call; told once.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    notice: Option<String>,
 }
 
 #[derive(JsonSchema)]
@@ -107,6 +122,9 @@ struct FollowUps {
 #[derive(JsonSchema)]
 struct MyWork {
     work: Work,
+    /// What happened to the agent's claims since its last call; told once.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    notice: Option<String>,
 }
 
 #[derive(JsonSchema)]
@@ -220,6 +238,9 @@ pub(super) struct Rejection {
     /// When there is no work: in how many seconds asking again makes sense, where the policy says so.
     #[schemars(skip_serializing_if = "Option::is_none")]
     retry_after_seconds: Option<u64>,
+    /// What happened to the agent's claims since its last call; told once.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    notice: Option<String>,
 }
 
 /// A request that could not be answered.

@@ -18,9 +18,11 @@ mod issues;
 mod lists;
 mod operator;
 mod past;
+mod places;
 mod pulls;
 mod readers;
 mod repos;
+mod signals;
 mod snapshot;
 #[cfg(test)]
 mod tests;
