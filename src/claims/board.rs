@@ -5,6 +5,7 @@
 
 mod beside;
 mod claims;
+mod known;
 mod notices;
 mod places;
 mod review_loads;
@@ -14,11 +15,12 @@ mod work;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use self::known::Known;
 use self::notices::Notices;
 pub(super) use self::notices::in_one_line;
 use self::review_loads::ReviewLoads;
 use self::work::Workload;
-use super::order::{Order, OrderKey, Question, Slot, Standing, answers};
+use super::order::{Order, OrderKey, Question, Slot, Standing, answers, tally_of};
 use super::shelf::Shelf;
 use crate::domain::{AgentId, Claim, ClaimId, ClaimStatus, Empty, IssueFacts, IssueRef, Repo, RepoName, Timestamp};
 
@@ -37,12 +39,22 @@ const NOT_JUDGED_YET: &str = "the repository filter has not seen it yet";
 /// One open issue.
 #[derive(Debug)]
 pub(super) struct Row {
-    pub(super) facts: Arc<IssueFacts>,
+    pub(super) facts: Known,
     pub(super) score: Option<Scored>,
     /// Where the order has it now.
     pub(super) standing: Standing,
     /// Finished here, still open on GitHub.
     pub(super) finished: bool,
+}
+
+impl Row {
+    /// Takes in new facts. The score was given to those before, until there is a new one.
+    pub(super) fn learn(&mut self, facts: IssueFacts) {
+        self.facts = Known::new(facts);
+        if let Some(score) = &mut self.score {
+            score.scored_at = None;
+        }
+    }
 }
 
 /// A repository, and why it does not take part, if so.
@@ -60,6 +72,8 @@ pub(super) struct RepoRow {
 pub(super) struct Shortlist {
     pub(super) rows: Vec<Shortlisted>,
     pub(super) slots: Vec<Slot>,
+    /// Of each row, which state of its facts this is, and when it was scored.
+    pub(super) seen: Vec<(Known, Option<Timestamp>)>,
     /// Where the next page begins; `None` at the end.
     pub(super) next: Option<OrderKey>,
 }
@@ -161,9 +175,10 @@ impl Board {
                 continue;
             }
             page.slots.push(place.slot());
+            page.seen.push((row.facts.clone(), row.score.as_ref().and_then(|scored| scored.scored_at)));
             let under_way = self.work.counts_in(&row.facts.issue.repo);
             page.rows.push(Shortlisted {
-                facts: Arc::clone(&row.facts),
+                facts: row.facts.shared(),
                 score: row.score.as_ref().map_or(0.0, |scored| scored.value),
                 repo_claim_count: under_way.claims,
                 repo_review_count: under_way.reviews,
@@ -176,7 +191,14 @@ impl Board {
 
     /// Why there is nothing in answer to `question`.
     pub(super) fn tally(&self, question: &Question<'_>) -> Empty {
-        self.order.tally(question)
+        if question.label.is_none() || question.milestone.is_none() {
+            return self.order.tally(question);
+        }
+        // There is no lane for a label within a milestone, and few ask for both.
+        let asked_for = |row: &&Row| {
+            question.repo.is_none_or(|repo| row.facts.issue.repo.as_str() == repo) && answers(&row.facts, question)
+        };
+        tally_of(self.rows.iter().flatten().filter(asked_for).map(|row| &row.standing))
     }
 
     /// Why a repository does not take part, if so. One that was never synced does not.
@@ -255,19 +277,19 @@ impl Board {
     fn set_issue(&mut self, facts: IssueFacts) {
         let issue = facts.issue.clone();
         self.unplaced.insert(issue.clone());
-        let facts = Arc::new(self.complete(facts));
+        let facts = self.complete(facts);
         let slot = match self.by_issue.get(&issue) {
             Some(&slot) => {
                 if let Some(row) = self.rows[slot as usize].as_mut() {
                     self.order.remove(&row.facts, &row.standing);
-                    row.facts = facts;
+                    row.learn(facts);
                     row.standing = Standing::Unscored;
                     self.order.insert(&row.facts, &row.standing);
                 }
                 slot
             }
             None => {
-                let row = Row { facts, score: None, standing: Standing::Unscored, finished: false };
+                let row = Row { facts: Known::new(facts), score: None, standing: Standing::Unscored, finished: false };
                 self.order.insert(&row.facts, &row.standing);
                 self.repos.entry(issue.repo.clone()).and_modify(|repo| repo.open_issue_count += 1);
                 let slot = self.occupy(row);

@@ -139,6 +139,11 @@ impl Desk {
         self.current.load_full()
     }
 
+    /// Whether `policies` are in force, not merely were when a call took them.
+    pub(super) fn is_in_force(&self, policies: &InForce) -> bool {
+        std::ptr::eq(Arc::as_ptr(&self.current()), policies)
+    }
+
     /// Why the newest edit was refused, until one is accepted.
     pub(super) fn rejected(&self) -> Option<String> {
         self.rejected.lock().clone()

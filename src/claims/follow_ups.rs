@@ -98,7 +98,9 @@ impl ClaimManager {
         if let Take::Got(got) = self.take_follow_up(&policies, &request, Turn::BeforeIssues).await? {
             return Ok(got);
         }
-        let empty = match self.next_issue_under(&policies, &request, Wanted::NextWork).await? {
+        let (outcome, recording) = self.next_issue_under(&policies, &request, Wanted::NextWork).await?;
+        self.note_outcome(&policies, &request, &outcome, recording).await;
+        let empty = match outcome {
             NextOutcome::Nothing(empty) => empty,
             outcome => return Ok(WorkOutcome::Issue(outcome)),
         };
@@ -106,7 +108,7 @@ impl ClaimManager {
             Take::Got(got) => got,
             // The same request, sent twice at once, was faster.
             Take::RequestGotClaim => {
-                WorkOutcome::Issue(self.next_issue_under(&policies, &request, Wanted::NextWork).await?)
+                WorkOutcome::Issue(self.next_issue_under(&policies, &request, Wanted::NextWork).await?.0)
             }
             Take::Nothing(reasons) => WorkOutcome::Issue(NextOutcome::Nothing(empty.with_follow_ups_skipped(reasons))),
         })

@@ -43,6 +43,8 @@ pub struct ClaimManager {
     /// Issues at the head of a short list that is with the store now: others are offered the next
     /// ones, so that a crowd does not try the same issue. Only a hint; the store decides.
     pub(super) offered: Mutex<HashSet<Slot>>,
+    /// What agents were last told when there was nothing for them.
+    pub(super) nothings: super::nothings::Nothings,
     /// Issues that GitHub was asked for and did not have.
     pub(super) absent: super::absent::Absent,
     /// Claims that got a pull request a short while ago.

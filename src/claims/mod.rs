@@ -22,6 +22,7 @@ mod lookup;
 mod manager;
 mod news;
 mod next;
+mod nothings;
 mod operations;
 mod order;
 mod places;
@@ -29,6 +30,8 @@ mod plan;
 mod presence;
 mod pulls;
 mod reasons;
+mod recorded;
+mod recording;
 mod requests;
 mod service;
 mod shelf;
@@ -47,6 +50,7 @@ pub use index::Index;
 pub use manager::ClaimManager;
 pub use operations::{Operations, Stock, TokenMade, TokenWish};
 pub use pulls::{FeedbackOutcome, PullChange, PullOutcome};
+pub use recorded::{Answers, NotReplayable, PageAnswer, Recorded, RecordedBodies, RecordedPage};
 pub use requests::{
     ClaimOutcome, ClaimRequest, CloseError, Health, IssueDetails, ManagerError, NextOutcome, NextRequest, PolicyHealth,
     RepoEntry, UpdateOutcome, UpdateRequest, Verification,

@@ -8,6 +8,7 @@ use super::asking::chooser;
 use super::desk::InForce;
 use super::order::{OrderKey, Question, Slot};
 use super::reasons::explained_rows;
+use super::recording::{EXPLAINED_COUNT, Recording};
 use super::{ClaimManager, ManagerError, NextOutcome, NextRequest};
 use crate::domain::{Decision, DecisionRow, Empty, IssueRef, RepoName, Timestamp};
 use crate::policy::Choice;
@@ -21,8 +22,11 @@ const PAGE_COUNT_MAX: usize = 8_192;
 const PAGE_GROWTH: usize = 8;
 /// Times a request starts over because others were faster on a whole short list.
 const ROUND_COUNT_MAX: usize = 8;
+/// When to ask again after that, in milliseconds. Ours: a crowd has passed by then.
+const RACED_RETRY_MS: u64 = 1000;
 
 /// The outcome of asking the policies, before the store has decided.
+#[derive(Default)]
 struct Pick {
     candidates: Vec<IssueRef>,
     decision: Option<Decision>,
@@ -30,6 +34,8 @@ struct Pick {
     passed_over: Vec<String>,
     /// When asking again makes sense, in milliseconds, if the ranker said so.
     retry_after_ms: Option<u64>,
+    /// What the ranker saw and said, where nothing is left.
+    recording: Option<Recording>,
 }
 
 impl ClaimManager {
@@ -41,22 +47,40 @@ impl ClaimManager {
         if let Some(repo) = &request.repo {
             self.admit(repo)?;
         }
-        self.next_issue_under(&self.desk.current(), &request, Wanted::FirstFree).await
+        let policies = self.desk.current();
+        let (outcome, recording) = self.next_issue_under(&policies, &request, Wanted::FirstFree).await?;
+        self.note_outcome(&policies, &request, &outcome, recording).await;
+        Ok(outcome)
+    }
+
+    /// Takes note of an answer: that there was nothing is recorded here, anything else was with its claim.
+    pub(super) async fn note_outcome(
+        &self,
+        policies: &InForce,
+        request: &NextRequest,
+        outcome: &NextOutcome,
+        recording: Option<Recording>,
+    ) {
+        match outcome {
+            NextOutcome::Nothing(why) => self.note_nothing(policies, request, recording, why).await,
+            _ => self.nothings.forget(&request.agent),
+        }
     }
 
     /// As [`ClaimManager::next_issue`], for an admitted repository, under policies that the call took before;
-    /// `wanted` says what the wish is.
+    /// `wanted` says what the wish is. Where there is nothing, what the ranker saw and said comes with it.
     pub(super) async fn next_issue_under(
         &self,
         policies: &InForce,
         request: &NextRequest,
         wanted: fn(Vec<IssueRef>) -> Wanted,
-    ) -> Result<NextOutcome, ManagerError> {
+    ) -> Result<(NextOutcome, Option<Recording>), ManagerError> {
         for _ in 0..ROUND_COUNT_MAX {
             let now = self.clock.now();
             let pick = self.pick(policies, request, now);
             if pick.candidates.is_empty() && request.request_id.is_none() {
-                return Ok(NextOutcome::Nothing(self.why_nothing(request, pick.passed_over, pick.retry_after_ms)));
+                let why = self.why_nothing(request, pick.passed_over, pick.retry_after_ms);
+                return Ok((NextOutcome::Nothing(why), pick.recording));
             }
             let nothing_left = pick.candidates.is_empty();
             let offer = Offer::new(&self.offered, pick.first);
@@ -71,29 +95,33 @@ impl ClaimManager {
             };
             let outcome = self.store.claim_insert(wish).await?;
             drop(offer);
-            match outcome {
+            let outcome = match outcome {
                 InsertOutcome::Granted(granted) => {
                     let Granted { claim, issue } = *granted;
                     let row = explained.iter().find(|row| row.number == claim.issue_number && row.repo == claim.repo);
                     let why = row.map(DecisionRow::why);
-                    return Ok(NextOutcome::Granted { claim, issue, idempotent: false, why });
+                    NextOutcome::Granted { claim, issue, idempotent: false, why }
                 }
                 InsertOutcome::Already(granted) if granted.claim.status().is_terminal() => {
-                    return Ok(NextOutcome::RequestIdUsed(granted.claim));
+                    NextOutcome::RequestIdUsed(granted.claim)
                 }
                 InsertOutcome::Already(granted) => {
                     let Granted { claim, issue } = *granted;
-                    return Ok(NextOutcome::Granted { claim, issue, idempotent: true, why: None });
+                    NextOutcome::Granted { claim, issue, idempotent: true, why: None }
                 }
                 InsertOutcome::NoneFree if nothing_left => {
-                    return Ok(NextOutcome::Nothing(self.why_nothing(request, pick.passed_over, pick.retry_after_ms)));
+                    let why = self.why_nothing(request, pick.passed_over, pick.retry_after_ms);
+                    return Ok((NextOutcome::Nothing(why), pick.recording));
                 }
                 // The follow-up is to be had where the request got it.
-                InsertOutcome::RequestGotFollowUp => return Ok(NextOutcome::Nothing(Empty::default())),
-                InsertOutcome::HeldBy(_) | InsertOutcome::NotOpen | InsertOutcome::NoneFree => {}
-            }
+                InsertOutcome::RequestGotFollowUp => NextOutcome::Nothing(Empty::default()),
+                InsertOutcome::HeldBy(_) | InsertOutcome::NotOpen | InsertOutcome::NoneFree => continue,
+            };
+            return Ok((outcome, None));
         }
-        Ok(NextOutcome::Nothing(self.why_nothing(request, Vec::new(), None)))
+        // Others were faster on whole short lists, again and again: that is no reason to stay away.
+        let why = Empty { was_raced: true, ..self.why_nothing(request, Vec::new(), Some(RACED_RETRY_MS)) };
+        Ok((NextOutcome::Nothing(why), None))
     }
 
     /// Asks the board for the best candidates and the ranker for its last word on them. Pages on, to the
@@ -101,12 +129,12 @@ impl ClaimManager {
     fn pick(&self, policies: &InForce, request: &NextRequest, now: Timestamp) -> Pick {
         let question = question(request);
         let groups = self.groups.load().of(&request.agent);
-        let mut pick =
-            Pick { candidates: Vec::new(), decision: None, first: None, passed_over: Vec::new(), retry_after_ms: None };
+        let mut pick = Pick::default();
+        let mut recording = Recording::begin(policies, request, now);
         let mut after: Option<OrderKey> = None;
         let mut page_count = SHORTLIST_COUNT;
         loop {
-            let (page, chooser) = {
+            let (page, chooser, is_own) = {
                 let board = self.index.board.read();
                 let offered = self.offered.lock().clone();
                 let mut page = board.shortlist(&question, after, page_count, |slot| offered.contains(&slot));
@@ -115,19 +143,24 @@ impl ClaimManager {
                     page = board.shortlist(&question, after, page_count, |_| false);
                 }
                 let chooser = chooser(&board, &groups, request, &page.rows);
-                (page, chooser)
+                // A set comes in force under this lock: the scores are this one's, or those of the next.
+                (page, chooser, self.desk.is_in_force(policies))
             };
-            let choice = match page.rows.is_empty() {
-                true => Choice::keep(0),
+            let word = match page.rows.is_empty() {
+                true => None,
                 false => self.desk.choose(policies, &chooser, &page.rows, now),
             };
+            recording.take_down(&chooser, &page, word.as_ref(), is_own);
+            let choice = word.unwrap_or_else(|| Choice::keep(page.rows.len()));
             if let Some(&first) = choice.order.first() {
                 pick.first = Some(page.slots[first]);
                 let best = choice.order.iter().take(SHORTLIST_COUNT);
-                let ordered: Vec<_> = best.map(|&row| page.rows[row].clone()).collect();
-                pick.candidates = ordered.iter().map(|row| row.facts.issue.clone()).collect();
-                pick.decision = Some(self.decision_on(policies, &request.agent, &ordered, now));
-                break;
+                pick.candidates = best.map(|&row| page.rows[row].facts.issue.clone()).collect();
+                let explained = choice.order.iter().take(EXPLAINED_COUNT);
+                let explained: Vec<_> = explained.map(|&row| page.rows[row].clone()).collect();
+                recording.explained(self.desk.explain(policies, &explained, now));
+                pick.decision = Some(recording.of_pick());
+                return pick;
             }
             // The soonest of all pages counts.
             pick.retry_after_ms = pick.retry_after_ms.into_iter().chain(choice.retry_after_ms).min();
@@ -138,6 +171,7 @@ impl ClaimManager {
             }
             page_count = (page_count * PAGE_GROWTH).min(PAGE_COUNT_MAX);
         }
+        pick.recording = Some(recording);
         pick
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::domain::{Empty, IssueFacts, label_key};
 
 /// The reasons for skipping that an empty answer names at most.
-const SKIP_REASON_COUNT_MAX: usize = 5;
+pub(super) const SKIP_REASON_COUNT_MAX: usize = 5;
 
 /// An issue's place in memory.
 pub(super) type Slot = u32;
@@ -86,6 +86,7 @@ struct Lane {
     claimed: usize,
     finished: usize,
     not_admitted: usize,
+    unscored: usize,
     skipped: usize,
     skip_reasons: HashMap<Arc<str>, usize>,
 }
@@ -95,7 +96,8 @@ impl Lane {
         let add = |count: &mut usize| *count = count.saturating_add_signed(by);
         add(&mut self.open);
         match standing {
-            Standing::Ready(_) | Standing::Unscored => {}
+            Standing::Ready(_) => {}
+            Standing::Unscored => add(&mut self.unscored),
             Standing::Claimed => add(&mut self.claimed),
             Standing::Finished => add(&mut self.finished),
             Standing::NotAdmitted => add(&mut self.not_admitted),
@@ -109,6 +111,31 @@ impl Lane {
             }
         }
     }
+}
+
+impl Lane {
+    fn told(&self) -> Empty {
+        let mut skip_reasons: Vec<_> = self.skip_reasons.iter().map(|(why, count)| (why.to_string(), *count)).collect();
+        skip_reasons.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        skip_reasons.truncate(SKIP_REASON_COUNT_MAX);
+        Empty {
+            open: self.open,
+            claimed: self.claimed,
+            skipped: self.skipped,
+            finished: self.finished,
+            not_admitted: self.not_admitted,
+            unscored: self.unscored,
+            skip_reasons,
+            ..Empty::default()
+        }
+    }
+}
+
+/// Why there is nothing among issues that stand so.
+pub(super) fn tally_of<'a>(standings: impl Iterator<Item = &'a Standing>) -> Empty {
+    let mut lane = Lane::default();
+    standings.for_each(|standing| lane.count(standing, 1));
+    lane.told()
 }
 
 /// What an agent may narrow its question to.
@@ -183,21 +210,9 @@ impl Order {
         lane.into_iter().flat_map(move |lane| lane.ready.range((from, Unbounded)).copied())
     }
 
-    /// Why there is nothing in answer to `question`.
+    /// Why there is nothing in answer to `question`, which names a label or a milestone, not both.
     pub(super) fn tally(&self, question: &Question<'_>) -> Empty {
-        let Some(lane) = self.lane(question) else { return Empty::default() };
-        let mut skip_reasons: Vec<_> = lane.skip_reasons.iter().map(|(why, count)| (why.to_string(), *count)).collect();
-        skip_reasons.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        skip_reasons.truncate(SKIP_REASON_COUNT_MAX);
-        Empty {
-            open: lane.open,
-            claimed: lane.claimed,
-            skipped: lane.skipped,
-            finished: lane.finished,
-            not_admitted: lane.not_admitted,
-            skip_reasons,
-            ..Empty::default()
-        }
+        self.lane(question).map_or_else(Empty::default, Lane::told)
     }
 
     fn lane(&self, question: &Question<'_>) -> Option<&Lane> {

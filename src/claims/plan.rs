@@ -69,7 +69,7 @@ impl Board {
         for (index, row) in self.rows.iter().enumerate() {
             let Some(row) = row else { continue };
             backlog.slots.push(slot_of(index));
-            backlog.facts.push(Arc::clone(&row.facts));
+            backlog.facts.push(row.facts.shared());
             backlog.fixed.push(self.fixed_standing(row));
         }
         backlog
@@ -128,6 +128,9 @@ impl Board {
             if let Some(at) = row.score.as_ref().and_then(|scored| scored.valid_until) {
                 self.expiries.insert((at, slot));
             }
+            if let Some(score) = &mut row.score {
+                score.scored_at = None;
+            }
             self.order.insert(&row.facts, &standing);
             row.standing = standing;
             self.unscored.insert(slot);
@@ -180,7 +183,7 @@ mod tests {
         let score = |facts: &Arc<IssueFacts>| {
             let labels = facts.labels.len();
             let valid_until = (labels == 2).then(|| from_unix_ms(1_000));
-            Scored { value: labels as f64, valid_until, skip: (labels > 2).then(|| "too many".into()) }
+            Scored { value: labels as f64, valid_until, skip: (labels > 2).then(|| "too many".into()), scored_at: None }
         };
         facts.iter().map(score).collect()
     }

@@ -1,45 +1,17 @@
-//! What is told and recorded of a pick: the decision, and why there was nothing.
+//! Why there was nothing, and why this: what an agent is told of a pick.
 
-use super::desk::InForce;
+use std::collections::HashMap;
+
 use super::next::question;
+use super::order::{Question, SKIP_REASON_COUNT_MAX};
+use super::recording::EXPLAINED_COUNT;
 use super::{ClaimManager, NextRequest};
-use crate::domain::{AgentId, Decision, DecisionId, DecisionRow, Empty, Timestamp};
-use crate::policy::Shortlisted;
-
-/// Rows of a decision whose reasons are recorded: the pick and what came right behind it.
-const EXPLAINED_COUNT: usize = 3;
+use crate::domain::{Decision, DecisionRow, Empty};
 
 /// Longest time to ask again that an agent is told, in seconds: a day. More than that nobody plans.
 const RETRY_AFTER_SECONDS_MAX: u64 = 24 * 3600;
 
 impl ClaimManager {
-    /// Records what the ranker saw and said. One that cannot explain itself leaves the scores.
-    pub(super) fn decision_on(
-        &self,
-        policies: &InForce,
-        agent: &AgentId,
-        ordered: &[Shortlisted],
-        now: Timestamp,
-    ) -> Decision {
-        let explained = &ordered[..ordered.len().min(EXPLAINED_COUNT)];
-        let mut reasons = self.desk.explain(policies, explained, now).into_iter();
-        let row = |shortlisted: &Shortlisted| DecisionRow {
-            repo: shortlisted.facts.issue.repo.clone(),
-            number: shortlisted.facts.issue.number,
-            score: shortlisted.score,
-            passed_over: None,
-            reasons: reasons.next().unwrap_or_default(),
-        };
-        Decision {
-            decision_id: DecisionId::fresh(),
-            agent_id: agent.clone(),
-            decided_at: now,
-            ranker: policies.set.ranker.stamp().clone(),
-            considered: ordered.iter().map(row).collect(),
-            chosen: None,
-        }
-    }
-
     /// Why there is nothing, with the ranker's reasons at the door, and when it says that asking again makes sense.
     pub(super) fn why_nothing(
         &self,
@@ -47,18 +19,37 @@ impl ClaimManager {
         passed_over: Vec<String>,
         retry_after_ms: Option<u64>,
     ) -> Empty {
-        let mut empty = self.index.board.read().tally(&question(request));
+        let question = question(request);
+        let mut empty = {
+            let board = self.index.board.read();
+            let empty = board.tally(&question);
+            let is_narrowed = question.repo.is_some() || question.label.is_some() || question.milestone.is_some();
+            let in_all = match empty.open == 0 && is_narrowed {
+                true => board.tally(&Question::default()).open,
+                false => 0,
+            };
+            Empty { in_all, ..empty }
+        };
         empty.is_reading = !self.status.has_synced();
         empty.retry_after_seconds = retry_after_ms.map(|ms| ms.div_ceil(1000).clamp(1, RETRY_AFTER_SECONDS_MAX));
-        for reason in passed_over {
-            empty.skipped += 1;
-            match empty.skip_reasons.iter_mut().find(|(known, _)| *known == reason) {
-                Some((_, count)) => *count += 1,
-                None => empty.skip_reasons.insert(0, (reason, 1)),
-            }
-        }
+        empty.skipped += passed_over.len();
+        empty.skip_reasons.splice(0..0, counted(passed_over));
+        empty.skip_reasons.truncate(SKIP_REASON_COUNT_MAX);
         empty
     }
+}
+
+/// How often each reason was given, the most frequent first. What the agent itself runs into comes before what
+/// holds for everybody.
+fn counted(reasons: Vec<String>) -> Vec<(String, usize)> {
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for reason in reasons {
+        *counts.entry(reason).or_default() += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    counts.truncate(SKIP_REASON_COUNT_MAX);
+    counts
 }
 
 /// The rows of a decision whose reasons were asked for.

@@ -81,7 +81,7 @@ impl ClaimManager {
         let sync = Sync::new(Arc::clone(&source), Arc::clone(&store), Arc::clone(&clock));
         let (status, wellness) = (Status::new(clock.now()), Wellness::from_start(&*clock));
         let offered = Default::default();
-        let (absent, links, swept, sync_wished) = Default::default();
+        let (nothings, absent, links, swept, sync_wished) = Default::default();
         let manager = Arc::new(Self {
             store,
             source,
@@ -95,6 +95,7 @@ impl ClaimManager {
             signs_read_to: Mutex::default(),
             status,
             offered,
+            nothings,
             absent,
             links,
             swept,

@@ -120,6 +120,8 @@ pub struct StoreConfig {
     pub history_max_entries: usize,
     /// How many events to keep for readers that come back.
     pub event_max_entries: usize,
+    /// How many recorded decisions to keep, besides those of live claims.
+    pub decision_max_entries: usize,
     /// How many follow-ups may be active, and how many past ones to keep. `FOLLOWUP_MAX_ENTRIES`.
     pub follow_up_max_entries: usize,
     /// How many webhook deliveries, and pieces of feedback, to remember. `WEBHOOK_DEDUPE_MAX_ENTRIES`.
@@ -137,6 +139,7 @@ impl Default for StoreConfig {
             journal_mode: "WAL".into(),
             history_max_entries: 1000,
             event_max_entries: 100_000,
+            decision_max_entries: 5000,
             follow_up_max_entries: 2000,
             delivery_max_entries: 20_000,
             state_file: None,

@@ -167,6 +167,7 @@ impl Check {
         }
         self.range("store.history_max_entries", store.history_max_entries, 0..=HISTORY_COUNT_MAX, "claims");
         self.range("store.event_max_entries", store.event_max_entries, 1..=EVENT_COUNT_MAX, "events");
+        self.range("store.decision_max_entries", store.decision_max_entries, 0..=HISTORY_COUNT_MAX, "decisions");
         self.range("store.follow_up_max_entries", store.follow_up_max_entries, 1..=FOLLOW_UP_COUNT_MAX, "follow-ups");
         self.range("store.delivery_max_entries", store.delivery_max_entries, 1..=HISTORY_COUNT_MAX, "deliveries");
     }

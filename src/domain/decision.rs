@@ -1,6 +1,10 @@
 //! Why an agent got the issue it got, or none: recorded with the claim, in its transaction.
 
+mod seen;
+
 use std::fmt;
+
+pub use seen::{AskedFor, IssueSnapshot, PageSeen, RequestSeen, RowSeen, WorkSeen};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -45,9 +49,17 @@ pub struct DecisionRow {
     /// The terms of its score, where they were asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Reason>,
+    /// What the policy was shown of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<RowSeen>,
 }
 
 impl DecisionRow {
+    /// Which issue.
+    pub fn issue(&self) -> IssueRef {
+        IssueRef::new(self.repo.clone(), self.number)
+    }
+
     /// The terms of the score in one line: `tier +2 (label p0), aging +0.5 (5 days)`.
     pub fn why(&self) -> String {
         if self.reasons.is_empty() {
@@ -61,7 +73,7 @@ impl DecisionRow {
     }
 }
 
-/// The recorded reasons of one pick.
+/// The recorded reasons of one pick, or of an answer that there is nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Decision {
     /// Its identity.
@@ -72,17 +84,54 @@ pub struct Decision {
     pub decided_at: Timestamp,
     /// Under which policy.
     pub ranker: PolicyStamp,
-    /// The short list, in the order the policy gave.
+    /// What the agent narrowed its question to.
+    #[serde(default, skip_serializing_if = "AskedFor::is_empty")]
+    pub asked_for: AskedFor,
+    /// The short list in the order the policy gave, then what it passed over.
     pub considered: Vec<DecisionRow>,
-    /// What the agent got in the end. `None` until the store has decided.
+    /// What the policy was shown at a time: more where it passed over all it saw.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pages: Vec<PageSeen>,
+    /// How many of the first rows were explained.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub explained_count: usize,
+    /// Rows that it saw and that were too many to be recorded.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out_count: usize,
+    /// What the agent got in the end. `None` until the store has decided, and where there was nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chosen: Option<String>,
+    /// Why there was nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nothing: Option<Empty>,
 }
 
 impl Decision {
+    /// A decision on which nothing is known yet but who asked, when, and under which policy.
+    pub fn begun(agent_id: AgentId, decided_at: Timestamp, ranker: PolicyStamp) -> Self {
+        Self {
+            decision_id: DecisionId::fresh(),
+            agent_id,
+            decided_at,
+            ranker,
+            asked_for: AskedFor::default(),
+            considered: Vec::new(),
+            pages: Vec::new(),
+            explained_count: 0,
+            left_out_count: 0,
+            chosen: None,
+            nothing: None,
+        }
+    }
+
     /// Notes the issue that the store granted.
     pub fn chose(&mut self, issue: &IssueRef) {
         self.chosen = Some(issue.to_string());
+    }
+
+    /// What it says of one issue.
+    pub fn row_on(&self, issue: &IssueRef) -> Option<&DecisionRow> {
+        self.considered.iter().find(|row| row.number == issue.number && row.repo == issue.repo)
     }
 }
 
@@ -90,7 +139,7 @@ impl Decision {
 const FOLLOW_UP_REASON_COUNT_MAX: usize = 5;
 
 /// Why there is nothing for an agent: how many issues fell to each reason, within what it asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Empty {
     /// No sync has finished yet, so that no open issue may mean that none is known yet.
     #[serde(skip)]
@@ -108,14 +157,23 @@ pub struct Empty {
     pub finished: usize,
     /// Of these, in a repository that the filter does not admit.
     pub not_admitted: usize,
+    /// Of these, not scored by the policy yet.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unscored: usize,
+    /// Open issues whatever was asked for, where none is open as asked for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub in_all: usize,
+    /// Whether there were issues to be had, and others were faster each time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_raced: bool,
     /// The policy's reasons for skipping, most frequent first; bounded.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skip_reasons: Vec<(String, usize)>,
     /// Pieces of review feedback that the policy keeps from the agent, where it asked for those too.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub follow_ups_skipped: usize,
     /// The policy's reasons for that, most frequent first; bounded.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub follow_up_skip_reasons: Vec<(String, usize)>,
 }
 
@@ -146,12 +204,19 @@ impl fmt::Display for Empty {
         if self.is_reading && self.open == 0 {
             return f.write_str("the first sync is still reading");
         }
+        if self.was_raced {
+            f.write_str("others were faster, ask again: ")?;
+        }
         write!(f, "{} open", self.open)?;
+        if self.in_all > 0 {
+            write!(f, " as asked for, {} in all", self.in_all)?;
+        }
         let parts = [
             (self.claimed, "claimed"),
             (self.skipped, "skipped by policy"),
             (self.finished, "finished here"),
             (self.not_admitted, "in repositories not allowed"),
+            (self.unscored, "not scored yet"),
         ];
         for (count, what) in parts.into_iter().filter(|(count, _)| *count > 0) {
             write!(f, ", {count} {what}")?;
@@ -179,6 +244,7 @@ mod tests {
             score: 2.5,
             passed_over: None,
             reasons: vec![reason("tier", 2.0, "label p0"), reason("aging", 0.5, "")],
+            seen: None,
         };
         assert_eq!(row.why(), "tier +2 (label p0), aging +0.5");
         row.reasons.clear();
@@ -198,6 +264,10 @@ mod tests {
         assert_eq!(Empty::default().to_string(), "0 open");
         let early = Empty { is_reading: true, ..Empty::default() };
         assert_eq!(early.to_string(), "the first sync is still reading");
+        let narrowed = Empty { in_all: 12, ..Empty::default() };
+        assert_eq!(narrowed.to_string(), "0 open as asked for, 12 in all");
+        let raced = Empty { was_raced: true, open: 9, claimed: 7, unscored: 2, ..Empty::default() };
+        assert_eq!(raced.to_string(), "others were faster, ask again: 9 open, 7 claimed, 2 not scored yet");
         assert_eq!(Empty { is_reading: true, ..empty.clone() }.to_string(), empty.to_string());
         assert_eq!(serde_json::to_value(early).unwrap(), serde_json::to_value(Empty::default()).unwrap());
     }

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
 
 use super::{IssueNumber, IssueRef, RepoName, Timestamp};
+
+/// Bytes of a digest that name a version of an issue's facts: enough that no two ever share a name by chance.
+const VERSION_BYTES: usize = 16;
 
 /// Whether work on an issue is still wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -129,9 +133,10 @@ impl Approval {
 
 /// The facts of an open issue that a ranker sees: everything but the body. Kept in memory for every
 /// open issue, so texts that repeat (labels, logins) are shared.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssueFacts {
     /// Which issue.
+    #[serde(serialize_with = "as_text", deserialize_with = "from_text")]
     pub issue: IssueRef,
     /// The title.
     pub title: Box<str>,
@@ -154,15 +159,49 @@ pub struct IssueFacts {
     /// When GitHub last saw a change.
     pub updated_at: Timestamp,
     /// Topics of its repository.
+    #[serde(default)]
     pub topics: Arc<[Arc<str>]>,
     /// The issues that must be closed first and are still open, as `owner/name#number`.
+    #[serde(default)]
     pub open_blockers: Box<[Arc<str>]>,
     /// What became of a maintainer's approval.
+    #[serde(default)]
     pub approval: Approval,
     /// Files and folders that it is likely to touch, the most likely first; a guess.
+    #[serde(default)]
     pub areas: Box<[Arc<str>]>,
     /// Logins whose review a change in those areas needs, by CODEOWNERS.
+    #[serde(default)]
     pub reviewers: Box<[Arc<str>]>,
+}
+
+fn as_text<S: Serializer>(issue: &IssueRef, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(issue)
+}
+
+fn from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IssueRef, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+}
+
+/// The name of one state of an issue's facts: equal facts have equal names, and different ones different.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct FactsVersion(Arc<str>);
+
+impl FactsVersion {
+    /// The name as text: hexadecimal digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl IssueFacts {
+    /// Which state of the issue's facts this is.
+    pub fn version(&self) -> FactsVersion {
+        let facts = serde_json::to_vec(self).expect("facts are texts, numbers and times");
+        let digest = Sha256::digest(facts);
+        FactsVersion(digest[..VERSION_BYTES].iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
+    }
 }
 
 /// The form in which label names are compared: trimmed, lower-cased (the contract's ranking rule).

@@ -23,13 +23,16 @@ pub use claim::{
     Actor, Advance, Claim, ClaimRecord, ClaimRecordError, ClaimStatus, LEASE_EPOCH_FIRST, Lease, RestoredClaim,
     StatusEntry, Step, TransitionError,
 };
-pub use decision::{Decision, DecisionRow, Empty, PolicyStamp, Reason};
+pub use decision::{
+    AskedFor, Decision, DecisionRow, Empty, IssueSnapshot, PageSeen, PolicyStamp, Reason, RequestSeen, RowSeen,
+    WorkSeen,
+};
 pub use event::{Event, EventDraft, EventKind, EventSeq};
 pub use followup::{
     FollowUp, FollowUpEntry, FollowUpRecord, FollowUpRecordError, FollowUpRefusal, FollowUpStatus, FollowUpStep, Mover,
     Reservation,
 };
-pub use issue::{Approval, Comment, Issue, IssueFacts, IssueState, label_key};
+pub use issue::{Approval, Comment, FactsVersion, Issue, IssueFacts, IssueState, label_key};
 pub use names::{
     AgentId, ClaimId, DecisionId, IssueNumber, IssueRef, NameError, RepoName, RequestId, TokenId, WorkItemId,
 };

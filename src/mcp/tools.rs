@@ -102,6 +102,9 @@ impl ToolSpec {
             fields.retain(|name, _| !self.unlisted.contains(&name.as_str()));
             for (name, field) in fields.iter_mut().filter_map(|(name, field)| Some((name, field.as_object_mut()?))) {
                 field.retain(|key, _| matches!(key.as_str(), "type" | "description" | "enum" | "items"));
+                if let Some(Value::Object(items)) = field.get_mut("items") {
+                    items.retain(|key, _| key == "type");
+                }
                 // Of all fields only a repository's name has a form that its own name does not tell.
                 if name != "repo" || !is_required(name) {
                     field.remove("description");

@@ -44,6 +44,9 @@ pub struct Scored {
     pub valid_until: Option<Timestamp>,
     /// Why the issue must not be given out, if it must not.
     pub skip: Option<Arc<str>>,
+    /// For which time the ranker in force gave it, by the issue's present facts; `None` where it did not: another
+    /// stood in for it, or the issue or the ranker changed since.
+    pub scored_at: Option<Timestamp>,
 }
 
 /// One issue of a short list.
@@ -244,7 +247,7 @@ fn checked_scores(scores: &wit::Scores, count: usize, now: Timestamp) -> Result<
         // Later than time goes means for ever.
         let valid_until =
             scores.valid_until.get(row).map(|ms| from_unix_ms(*ms.max(&soonest))).filter(|at| *at < Timestamp::MAX_UTC);
-        scored.push(Scored { value, valid_until, skip: None });
+        scored.push(Scored { value, valid_until, skip: None, scored_at: Some(now) });
     }
     let mut shared: HashMap<String, Arc<str>> = HashMap::new();
     for (row, reason) in output::exclusions("skipped", &scores.skipped, count)? {

@@ -4,6 +4,7 @@
 //! look before an insert. A claim, its event and its decision commit together or not at all, and
 //! nothing is acknowledged or announced before the commit.
 
+mod decisions;
 mod follow_ups;
 mod imports;
 mod operator;
@@ -25,6 +26,7 @@ use crate::domain::{
     TransitionError, WorkItemId,
 };
 
+pub use decisions::DecisionFilter;
 pub use follow_ups::{
     ClaimFollow, FollowUpChange, FollowUpFilter, FollowUpInserted, FollowUpLink, FollowUpMoved, FollowUpTake,
     FollowUpTaken, PullApplied, Settlement, Settles,
@@ -136,8 +138,12 @@ pub trait Store: PlaceStore + SignalStore + Send + Sync + fmt::Debug + 'static {
     async fn event_append(&self, drafts: Vec<EventDraft>) -> Result<(), StoreError>;
     /// Events after `after`, in order, at most `limit`.
     async fn event_list_after(&self, after: EventSeq, limit: usize) -> Result<Vec<Event>, StoreError>;
-    /// One recorded decision.
+    /// Keeps a decision that gave nothing out; one that did is kept with its claim.
+    async fn decision_insert(&self, decision: Decision) -> Result<(), StoreError>;
+    /// One recorded decision, with the issues as they were where those are still kept.
     async fn decision_get(&self, decision_id: DecisionId) -> Result<Option<Decision>, StoreError>;
+    /// Recorded decisions, newest first, at most `limit`; without the issues as they were.
+    async fn decision_list(&self, filter: DecisionFilter, limit: usize) -> Result<Vec<Decision>, StoreError>;
     /// Notes when agents were last heard of.
     async fn agent_heard(&self, calls: Vec<(AgentId, Timestamp)>) -> Result<(), StoreError>;
 }

@@ -6,6 +6,7 @@
 mod standin;
 
 mod accept;
+mod asking;
 mod contract;
 mod described;
 mod events;

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use issuecommand::config::StoreConfig;
 use issuecommand::domain::{
-    Actor, AgentId, Claim, ClaimStatus, Decision, DecisionId, DecisionRow, Event, EventSeq, Issue, IssueNumber,
-    IssueRef, IssueState, PolicyStamp, RepoName, Step, Timestamp, from_unix_ms,
+    Actor, AgentId, Claim, ClaimStatus, Decision, DecisionRow, Event, EventSeq, Issue, IssueNumber, IssueRef,
+    IssueSnapshot, IssueState, PolicyStamp, RepoName, RowSeen, Step, Timestamp, from_unix_ms,
 };
 use issuecommand::store::{
     AdvanceOutcome, Change, ClaimChange, ClaimWish, CommitObserver, Granted, InsertOutcome, IssueBatch, SqliteStore,
@@ -30,13 +30,14 @@ pub trait Engine: Send + Sync {
 pub struct Keep {
     pub past_claims: usize,
     pub events: usize,
+    pub decisions: usize,
     pub follow_ups: usize,
     pub deliveries: usize,
 }
 
 impl Default for Keep {
     fn default() -> Self {
-        Self { past_claims: 1000, events: 100_000, follow_ups: 2000, deliveries: 20_000 }
+        Self { past_claims: 1000, events: 100_000, decisions: 5000, follow_ups: 2000, deliveries: 20_000 }
     }
 }
 
@@ -56,6 +57,7 @@ impl Engine for Sqlite {
             path: self.0.path().join("claims.db"),
             history_max_entries: keep.past_claims,
             event_max_entries: keep.events,
+            decision_max_entries: keep.decisions,
             follow_up_max_entries: keep.follow_ups,
             delivery_max_entries: keep.deliveries,
             ..StoreConfig::default()
@@ -238,7 +240,25 @@ pub fn named(wish: ClaimWish, request_id: &str) -> ClaimWish {
     ClaimWish { request_id: Some(request_id.parse().unwrap()), ..wish }
 }
 
-/// A decision about issue 1.
+/// A decision on some issues as they are now, the first the best.
+pub fn decision_on(who: &str, issues: &[Issue]) -> Decision {
+    let row = |(place, issue): (u32, &Issue)| {
+        let facts = Arc::new(issue.facts(|text| text.into()));
+        let seen = RowSeen {
+            place,
+            facts: facts.version(),
+            scored_at: Some(at(0)),
+            repo_claim_count: 1,
+            repo_review_count: 0,
+            reviewer_load: 2,
+            snapshot: Some(IssueSnapshot { facts, body: String::new() }.into()),
+        };
+        DecisionRow { repo: repo(), number: issue.number, seen: Some(seen), ..decision(who).considered.remove(0) }
+    };
+    Decision { considered: (0..).zip(issues).map(row).collect(), ..decision(who) }
+}
+
+/// A decision about issue 1, of which nothing is known but its name.
 pub fn decision(who: &str) -> Decision {
     let row = DecisionRow {
         repo: repo(),
@@ -246,15 +266,10 @@ pub fn decision(who: &str) -> Decision {
         score: 1.5,
         passed_over: None,
         reasons: Vec::new(),
+        seen: None,
     };
-    Decision {
-        decision_id: DecisionId::fresh(),
-        agent_id: agent(who),
-        decided_at: at(0),
-        ranker: PolicyStamp { source: "builtin:rules".into(), digest: "d".into(), settings_digest: "s".into() },
-        considered: vec![row],
-        chosen: None,
-    }
+    let ranker = PolicyStamp { source: "builtin:rules".into(), digest: "d".into(), settings_digest: "s".into() };
+    Decision { considered: vec![row], ..Decision::begun(agent(who), at(0), ranker) }
 }
 
 pub fn change(claim: &Claim, step: Step, minute: u64) -> ClaimChange {

@@ -7,6 +7,7 @@
 
 mod bed;
 mod claims;
+mod decisions;
 mod events;
 mod follow_up_imports;
 mod follow_ups;
@@ -41,6 +42,13 @@ macro_rules! conformance {
             claims::no_decision_is_stored_without_a_claim,
             claims::lists_are_filtered_and_oldest_first,
             claims::a_failing_write_does_not_fail_its_batch,
+            decisions::a_decision_comes_back_with_the_issues_as_they_were,
+            decisions::a_state_of_an_issue_is_kept_as_long_as_decisions_refer_to_it,
+            decisions::a_state_that_an_undone_write_kept_is_kept_by_the_next,
+            decisions::a_decision_of_a_live_claim_stays_however_old,
+            decisions::that_there_was_nothing_is_a_decision_too,
+            decisions::decisions_are_listed_newest_first_and_filtered,
+            decisions::decisions_and_their_issues_are_there_after_reopening,
             steps::a_claim_goes_all_the_way,
             steps::a_released_issue_is_free_again,
             steps::only_the_owner_moves_a_claim,
@@ -97,7 +105,7 @@ macro_rules! conformance {
             pulls::a_claim_that_stands_further_stays_there,
             pulls::a_claim_is_released_with_its_pull_request,
             keeping::everything_is_there_after_reopening,
-            keeping::past_claims_are_trimmed_with_their_decisions,
+            keeping::past_claims_are_trimmed_and_their_decisions_by_a_bound_of_their_own,
             keeping::an_epoch_grows_even_when_its_past_is_trimmed,
             keeping::events_are_trimmed_and_numbers_never_come_back,
             keeping::the_last_call_of_an_agent_is_kept_and_never_goes_back,

@@ -38,7 +38,7 @@ impl Board {
         self.touch(slot);
         self.unscored.insert(slot);
         if let Some(row) = self.rows[slot as usize].as_mut() {
-            row.facts = Arc::new(completed);
+            row.learn(completed);
         }
     }
 }

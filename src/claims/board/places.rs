@@ -1,7 +1,5 @@
 //! Where issues go, as far as the board knows it.
 
-use std::sync::Arc;
-
 use super::Board;
 use crate::claims::order::Slot;
 use crate::domain::{IssueFacts, IssueRef, RepoName};
@@ -43,7 +41,7 @@ impl Board {
         self.touch(slot);
         self.unscored.insert(slot);
         if let Some(row) = self.rows[slot as usize].as_mut() {
-            row.facts = Arc::new(facts);
+            row.learn(facts);
         }
         if let Some(claim) = self.claim_on(&place.issue).cloned() {
             self.note_review(&claim);

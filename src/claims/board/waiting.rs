@@ -40,7 +40,7 @@ impl Board {
         for slot in slots {
             self.unscored.remove(&slot);
             if let Some(row) = self.row(slot) {
-                batch.facts.push(Arc::clone(&row.facts));
+                batch.facts.push(row.facts.shared());
                 batch.slots.push(slot);
             }
         }
@@ -54,7 +54,7 @@ impl Board {
             return;
         }
         for ((slot, facts), scored) in batch.slots.into_iter().zip(batch.facts).zip(scores) {
-            if self.row(slot).is_some_and(|row| Arc::ptr_eq(&row.facts, &facts)) {
+            if self.row(slot).is_some_and(|row| row.facts.is(&facts)) {
                 self.set_score(slot, Some(scored));
                 self.place(slot);
             }

@@ -97,9 +97,14 @@ impl Desk {
                 }
                 let mut scores = self.builtin.ranker.score(facts, now).unwrap_or_else(|fault| {
                     error!("the built-in ranker failed: {fault}");
-                    facts.iter().map(|_| Scored { value: 0.0, valid_until: None, skip: None }).collect()
+                    facts
+                        .iter()
+                        .map(|_| Scored { value: 0.0, valid_until: None, skip: None, scored_at: None })
+                        .collect()
                 });
-                scores.iter_mut().for_each(|scored| scored.valid_until = Some(now + STAND_IN_SCORE));
+                for scored in &mut scores {
+                    (scored.valid_until, scored.scored_at) = (Some(now + STAND_IN_SCORE), None);
+                }
                 scores
             }
         }

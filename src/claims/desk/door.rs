@@ -13,7 +13,7 @@ const CHOOSE: &str = "ranker.choose";
 const CHOOSE_WORK: &str = "ranker.choose-work";
 
 impl Desk {
-    /// Asks the ranker for the order of a short list. When it fails, or failed too often, the order
+    /// Asks the ranker for the order of a short list. `None` when it fails, or failed too often: then the order
     /// by score stands.
     pub(in crate::claims) fn choose(
         &self,
@@ -21,10 +21,9 @@ impl Desk {
         request: &ChooseRequest,
         rows: &[Shortlisted],
         now: Timestamp,
-    ) -> Choice {
+    ) -> Option<Choice> {
         let ask = || policies.set.ranker.choose(request, rows, now);
         self.at_the_door(policies, CHOOSE, &policies.choose_failures, "the order by score stands", ask)
-            .unwrap_or_else(|| Choice::keep(rows.len()))
     }
 
     /// Asks the ranker when the review feedback on offer comes. When it fails, or failed too often, or has

@@ -35,7 +35,7 @@ issuecommand.toml:3:1: github.interval_minutes: unknown key; did you mean \"sync
   |
 3 | interval_minutes = 2
   | ^^^^^^^^^^^^^^^^
-issuecommand.toml:4:2: colours: unknown section; the sections are follow_ups, github, leases, log, mcp, policies, rate_limits, server, store, sync, webhooks
+issuecommand.toml:4:2: colours: unknown section; the sections are agent_groups, follow_ups, github, leases, log, mcp, policies, rate_limits, server, store, sync, webhooks
   |
 4 | [colours]
   |  ^^^^^^^
@@ -130,6 +130,7 @@ fn every_range_and_word_is_checked() {
         ("store", "journal_mode = \"WALL\""),
         ("store", "history_max_entries = 10000001"),
         ("store", "event_max_entries = 0"),
+        ("store", "decision_max_entries = 10000001"),
         ("github", "api_url = \"api.github.com\""),
         ("github", "api_url = \"file:///etc\""),
         ("github", "repositories = [\"acme\"]"),

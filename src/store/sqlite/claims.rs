@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::columns::{json, ms, number, to_json};
+use super::decisions::{self, Prepared};
 use super::events;
 use super::follow_ups;
 use super::issues;
@@ -43,7 +44,7 @@ struct Past {
 }
 
 /// Grants the wish, or says why not. Only the index decides who holds an issue.
-pub(super) fn insert(txn: &mut WriteTxn<'_>, wish: ClaimWish) -> Result<InsertOutcome> {
+pub(super) fn insert(txn: &mut WriteTxn<'_>, wish: ClaimWish, decision: Option<&Prepared>) -> Result<InsertOutcome> {
     if let Some(request_id) = &wish.request_id
         && let Some(claim) = by_request(txn.connection, &wish.agent, request_id)?
     {
@@ -58,7 +59,7 @@ pub(super) fn insert(txn: &mut WriteTxn<'_>, wish: ClaimWish) -> Result<InsertOu
         Wanted::Exactly(wanted) => {
             if let Some(issue) = open_issue(txn.connection, wanted)? {
                 let past = past(txn.connection, wanted)?;
-                if let Some(granted) = try_grant(txn, &wish, issue, past.epoch)? {
+                if let Some(granted) = try_grant(txn, &wish, decision, issue, past.epoch)? {
                     return Ok(InsertOutcome::Granted(granted));
                 }
             }
@@ -75,7 +76,7 @@ pub(super) fn insert(txn: &mut WriteTxn<'_>, wish: ClaimWish) -> Result<InsertOu
                     continue;
                 }
                 if let Some(issue) = open_issue(txn.connection, candidate)?
-                    && let Some(granted) = try_grant(txn, &wish, issue, past.epoch)?
+                    && let Some(granted) = try_grant(txn, &wish, decision, issue, past.epoch)?
                 {
                     return Ok(InsertOutcome::Granted(granted));
                 }
@@ -86,9 +87,15 @@ pub(super) fn insert(txn: &mut WriteTxn<'_>, wish: ClaimWish) -> Result<InsertOu
 }
 
 /// Inserts the claim with its epoch, event and decision; `None` when the issue is held.
-fn try_grant(txn: &mut WriteTxn<'_>, wish: &ClaimWish, issue: Issue, last_epoch: u64) -> Result<Option<Box<Granted>>> {
+fn try_grant(
+    txn: &mut WriteTxn<'_>,
+    wish: &ClaimWish,
+    decision: Option<&Prepared>,
+    issue: Issue,
+    last_epoch: u64,
+) -> Result<Option<Box<Granted>>> {
     let lease = Lease { epoch: last_epoch + 1, expires_at: wish.now + wish.lease };
-    let decision_id = wish.decision.as_ref().map(|decision| decision.decision_id);
+    let decision_id = decision.map(|decision| decision.decision_id);
     let claim = Claim::grant(&issue, &wish.agent, lease, decision_id, wish.now);
     let (repo, issue_number) = (claim.repo.as_str(), number(claim.issue_number));
     let row = params![
@@ -106,10 +113,8 @@ fn try_grant(txn: &mut WriteTxn<'_>, wish: &ClaimWish, issue: Issue, last_epoch:
     }
     let epoch = i64::try_from(lease.epoch).expect("an epoch grows by one a grant and never gets so far");
     txn.connection.prepare_cached(EPOCH_SET)?.execute(params![repo, issue_number, epoch])?;
-    if let Some(decision) = &wish.decision {
-        let mut decision = decision.clone();
-        decision.chose(&claim.issue_ref());
-        events::decision_insert(txn.connection, &decision, claim.claim_id)?;
+    if let Some(decision) = decision {
+        decisions::insert(txn, decision, Some((claim.claim_id, &claim.issue_ref())))?;
     }
     announce(txn, &claim, Some(EventKind::ClaimCreated), wish.now)?;
     Ok(Some(Box::new(Granted { claim, issue: Some(issue) })))

@@ -193,7 +193,8 @@ fn check_schema(connection: &Connection, path: &Path) -> Result<(), OpenError> {
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
-    let done = embedded::migrations::runner().run(connection);
+    // Numbers are given out before they are used, so one may be missing, or come later than a higher one.
+    let done = embedded::migrations::runner().set_abort_missing(false).run(connection);
     done.map(|_| ()).map_err(|source| OpenError::Migration { path: path.to_owned(), source: Box::new(source) })
 }
 

@@ -1,19 +1,17 @@
-//! Events, decisions, and when agents were last heard of.
+//! Events, and when agents were last heard of.
 
-use rusqlite::{Connection, OptionalExtension, Result, params};
+use rusqlite::{Connection, Result, params};
 
 use super::columns::{json, ms, to_json};
 use super::history::limit;
 use super::writer::WriteTxn;
-use crate::domain::{AgentId, ClaimId, Decision, DecisionId, Event, EventDraft, EventSeq, Timestamp};
+use crate::domain::{AgentId, Event, EventDraft, EventSeq, Timestamp};
 use crate::store::Change;
 
 pub(super) const APPEND: &str = "INSERT INTO events (record) VALUES (?1)";
 pub(super) const LIST_AFTER: &str = "SELECT seq, record FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2";
 // From SQLite's own count, so that it stands even when every event was trimmed.
 const LAST: &str = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)";
-pub(super) const DECISION_INSERT: &str = "INSERT INTO decisions (decision_id, claim_id, record) VALUES (?1, ?2, ?3)";
-pub(super) const DECISION_GET: &str = "SELECT record FROM decisions WHERE decision_id = ?1";
 pub(super) const AGENT_HEARD: &str = "INSERT INTO agents (agent_id, last_call_ms) VALUES (?1, ?2) \
      ON CONFLICT (agent_id) DO UPDATE SET last_call_ms = max(last_call_ms, excluded.last_call_ms)";
 
@@ -44,18 +42,6 @@ pub(super) fn last(connection: &Connection) -> Result<i64> {
 /// The newest event's place.
 pub(super) fn event_seq(seq: i64) -> EventSeq {
     EventSeq(u64::try_from(seq).unwrap_or(0))
-}
-
-/// Keeps the reasons of a pick with its claim.
-pub(super) fn decision_insert(connection: &Connection, decision: &Decision, claim_id: ClaimId) -> Result<()> {
-    let row = params![decision.decision_id.to_string(), claim_id.to_string(), to_json(decision)?];
-    connection.prepare_cached(DECISION_INSERT)?.execute(row).map(|_| ())
-}
-
-/// One recorded decision.
-pub(super) fn decision_get(connection: &Connection, decision_id: DecisionId) -> Result<Option<Decision>> {
-    let mut statement = connection.prepare_cached(DECISION_GET)?;
-    statement.query_row([decision_id.to_string()], |row| json(row, 0)).optional()
 }
 
 /// Notes when agents were last heard of; an older word changes nothing.

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, Result};
 
+use super::decisions::ERA_COUNT;
 use crate::config::StoreConfig;
 
 /// Most agents whose last call is remembered over a restart.
@@ -13,6 +14,11 @@ const TRIM_EVERY_COUNT_MAX: usize = 64;
 pub(super) const CLAIMS_TRIM: &str = "DELETE FROM claims WHERE claim_id IN \
      (SELECT claim_id FROM claims WHERE active = 0 ORDER BY ended_at_ms DESC, claim_id DESC LIMIT -1 OFFSET ?1)";
 pub(super) const EVENTS_TRIM: &str = "DELETE FROM events WHERE seq <= ?1 - ?2";
+// Those of live claims stay, however old: somebody may want to know why they were given out.
+pub(super) const DECISIONS_TRIM: &str = "DELETE FROM decisions WHERE seq <= (SELECT max(seq) FROM decisions) - ?1 AND NOT EXISTS \
+     (SELECT 1 FROM claims WHERE claims.claim_id = decisions.claim_id AND active = 1)";
+pub(super) const VERSIONS_TRIM: &str =
+    "DELETE FROM issue_versions WHERE last_seq <= (SELECT max(seq) FROM decisions) - ?1";
 pub(super) const FOLLOW_UPS_TRIM: &str = "DELETE FROM follow_ups WHERE work_item_id IN (SELECT work_item_id \
      FROM follow_ups WHERE active = 0 ORDER BY ended_at_ms DESC, work_item_id DESC LIMIT -1 OFFSET ?1)";
 pub(super) const SOURCES_TRIM: &str = "DELETE FROM follow_up_sources WHERE seq <= (SELECT max(seq) FROM follow_up_sources) - ?1 AND NOT EXISTS \
@@ -57,6 +63,8 @@ impl Kept {
 #[derive(Debug)]
 pub(super) struct Trim {
     claims: Kept,
+    decisions: Kept,
+    versions: Kept,
     follow_ups: Kept,
     sources: Kept,
     deliveries: Kept,
@@ -70,6 +78,8 @@ impl Trim {
     pub(super) fn new(config: &StoreConfig) -> Self {
         Self {
             claims: Kept::new(CLAIMS_TRIM, config.history_max_entries),
+            decisions: Kept::new(DECISIONS_TRIM, config.decision_max_entries),
+            versions: Kept::new(VERSIONS_TRIM, config.decision_max_entries.saturating_add(ERA_COUNT)),
             follow_ups: Kept::new(FOLLOW_UPS_TRIM, config.follow_up_max_entries),
             sources: Kept::new(SOURCES_TRIM, config.delivery_max_entries),
             deliveries: Kept::new(DELIVERIES_TRIM, config.delivery_max_entries),
@@ -86,16 +96,31 @@ impl Trim {
 
     /// Trims everything: at start-up, because the settings may have changed.
     pub(super) fn all(&self, connection: &Connection, last_seq: i64) -> Result<()> {
-        for kept in [&self.claims, &self.follow_ups, &self.sources, &self.deliveries, &self.pulls] {
+        let all = [
+            &self.claims,
+            &self.decisions,
+            &self.versions,
+            &self.follow_ups,
+            &self.sources,
+            &self.deliveries,
+            &self.pulls,
+        ];
+        for kept in all {
             kept.trim(connection)?;
         }
         self.events(connection, last_seq)?;
         connection.execute(AGENTS_TRIM, [AGENT_COUNT_MAX]).map(|_| ())
     }
 
-    /// Counts a claim that ended; trims when it is time. Decisions go with their claims.
+    /// Counts a claim that ended; trims when it is time.
     pub(super) fn claim_ended(&mut self, connection: &Connection) -> Result<()> {
         self.claims.one_more(connection)
+    }
+
+    /// Counts a decision; trims when it is time, with the states of issues that only older ones refer to.
+    pub(super) fn decision_made(&mut self, connection: &Connection) -> Result<()> {
+        self.decisions.one_more(connection)?;
+        self.versions.one_more(connection)
     }
 
     /// Most follow-ups that may be active at once, and most past ones kept.

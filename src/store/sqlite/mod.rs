@@ -8,6 +8,7 @@
 mod claims;
 mod columns;
 mod connect;
+mod decisions;
 mod events;
 mod first_edition;
 mod follow_up_import;
@@ -35,10 +36,10 @@ use async_trait::async_trait;
 
 use super::{
     AdvanceOutcome, ClaimChange, ClaimFilter, ClaimFollow, ClaimHistoryFilter, ClaimHistoryPlace, ClaimImport,
-    ClaimOverrule, ClaimWish, CommitObserver, FollowUpChange, FollowUpFilter, FollowUpImport, FollowUpImportOutcome,
-    FollowUpInserted, FollowUpLink, FollowUpMoved, FollowUpTake, FollowUpTaken, ImportOutcome, InsertOutcome,
-    IssueApplied, IssueBatch, IssueFilter, KeptToken, ListName, OverruleOutcome, PastClaims, PullApplied, RepoMark,
-    Settlement, Snapshot, Store, StoreError, SyncCursor, TokenInsertOutcome, TokenRevokeOutcome,
+    ClaimOverrule, ClaimWish, CommitObserver, DecisionFilter, FollowUpChange, FollowUpFilter, FollowUpImport,
+    FollowUpImportOutcome, FollowUpInserted, FollowUpLink, FollowUpMoved, FollowUpTake, FollowUpTaken, ImportOutcome,
+    InsertOutcome, IssueApplied, IssueBatch, IssueFilter, KeptToken, ListName, OverruleOutcome, PastClaims,
+    PullApplied, RepoMark, Settlement, Snapshot, Store, StoreError, SyncCursor, TokenInsertOutcome, TokenRevokeOutcome,
 };
 use crate::config::StoreConfig;
 use crate::domain::{
@@ -106,8 +107,9 @@ impl Store for SqliteStore {
         self.readers.read("load the snapshot", snapshot::load).await
     }
 
-    async fn claim_insert(&self, wish: ClaimWish) -> Result<InsertOutcome, StoreError> {
-        self.writer.write("insert a claim", |txn| claims::insert(txn, wish)).await
+    async fn claim_insert(&self, mut wish: ClaimWish) -> Result<InsertOutcome, StoreError> {
+        let decision = wish.decision.take().as_ref().map(decisions::Prepared::of).transpose()?;
+        self.writer.write("insert a claim", move |txn| claims::insert(txn, wish, decision.as_ref())).await
     }
 
     async fn claim_advance(&self, change: ClaimChange) -> Result<AdvanceOutcome, StoreError> {
@@ -274,8 +276,17 @@ impl Store for SqliteStore {
         self.readers.read("list events", move |connection| events::list_after(connection, after, limit)).await
     }
 
+    async fn decision_insert(&self, decision: Decision) -> Result<(), StoreError> {
+        let decision = decisions::Prepared::of(&decision)?;
+        self.writer.write("insert a decision", move |txn| decisions::insert(txn, &decision, None)).await
+    }
+
     async fn decision_get(&self, decision_id: DecisionId) -> Result<Option<Decision>, StoreError> {
-        self.readers.read("get a decision", move |connection| events::decision_get(connection, decision_id)).await
+        self.readers.read("get a decision", move |connection| decisions::get(connection, decision_id)).await
+    }
+
+    async fn decision_list(&self, filter: DecisionFilter, limit: usize) -> Result<Vec<Decision>, StoreError> {
+        self.readers.read("list decisions", move |connection| decisions::list(connection, &filter, limit)).await
     }
 
     async fn agent_heard(&self, calls: Vec<(AgentId, Timestamp)>) -> Result<(), StoreError> {

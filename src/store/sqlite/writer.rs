@@ -10,6 +10,7 @@ use rusqlite::{Connection, Error, Result};
 use tokio::sync::{mpsc, oneshot};
 
 use super::super::{Change, CommitObserver, StoreError};
+use super::decisions::Versions;
 use super::history::Trim;
 
 /// Most writes that wait for the writer; more callers wait to be queued.
@@ -26,6 +27,8 @@ pub(super) struct WriteTxn<'w> {
     pub(super) changes: &'w mut Vec<Change>,
     /// How much past to keep.
     pub(super) trim: &'w mut Trim,
+    /// The states of issues that are kept already.
+    pub(super) versions: &'w mut Versions,
 }
 
 /// One queued write.
@@ -82,7 +85,7 @@ impl Writer {
     ) -> std::io::Result<Self> {
         let (queue, waiting) = mpsc::channel(QUEUE_COUNT_MAX);
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || {
-            let thread = WriterThread { connection, trim, observer };
+            let thread = WriterThread { connection, trim, versions: Versions::default(), observer };
             thread.run(waiting);
             drop(lock);
         })?;
@@ -117,6 +120,7 @@ impl Writer {
 struct WriterThread {
     connection: Connection,
     trim: Trim,
+    versions: Versions,
     observer: Arc<dyn CommitObserver>,
 }
 
@@ -143,6 +147,9 @@ impl WriterThread {
             execute(&self.connection, "COMMIT")?;
             Ok(changes)
         });
+        if done.is_err() {
+            self.versions.forget();
+        }
         // A refused COMMIT leaves the transaction open, some errors end it by themselves.
         if done.is_err() && !self.connection.is_autocommit() {
             execute(&self.connection, "ROLLBACK")?;
@@ -157,7 +164,9 @@ impl WriterThread {
         for write in batch {
             let kept = changes.len();
             execute(connection, "SAVEPOINT one_write")?;
-            if !write.run(&mut WriteTxn { connection, changes: &mut changes, trim: &mut self.trim }) {
+            let (trim, versions) = (&mut self.trim, &mut self.versions);
+            if !write.run(&mut WriteTxn { connection, changes: &mut changes, trim, versions }) {
+                self.versions.forget();
                 if connection.is_autocommit() {
                     return Err(rolled_back());
                 }

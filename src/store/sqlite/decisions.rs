@@ -1,0 +1,150 @@
+//! Decisions: kept in their order, with every state of an issue that they refer to.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+
+use super::columns::{issue_ref, json, number, to_json};
+use super::history::limit;
+use super::writer::WriteTxn;
+use crate::domain::{AgentId, ClaimId, Decision, DecisionId, FactsVersion, IssueRef, IssueSnapshot};
+use crate::store::{DecisionFilter, StoreError};
+
+pub(super) const INSERT: &str =
+    "INSERT INTO decisions (decision_id, claim_id, agent_id, repo, number, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+pub(super) const GET: &str = "SELECT record, repo, number FROM decisions WHERE decision_id = ?1";
+pub(super) const VERSION_KEEP: &str = "INSERT INTO issue_versions (version, last_seq, record, body) \
+     VALUES (?1, ?2, ?3, coalesce((SELECT body FROM issue_bodies WHERE repo = ?4 AND number = ?5), '')) \
+     ON CONFLICT (version) DO UPDATE SET last_seq = excluded.last_seq";
+pub(super) const VERSION_GET: &str = "SELECT record, body FROM issue_versions WHERE version = ?1";
+
+/// Decisions after which each state of an issue is written anew, so that `last_seq` is never further behind than
+/// this. Less would write more, more would keep what nobody refers to for longer.
+pub(super) const ERA_COUNT: usize = 256;
+/// Decisions that are read to find those on an issue which was merely considered. A record takes about 50 µs to
+/// read.
+const SEARCH_COUNT_MAX: usize = 512;
+
+/// The states of issues that the table holds for certain: those need not be written again.
+#[derive(Debug, Default)]
+pub(super) struct Versions {
+    known: HashSet<FactsVersion>,
+    decision_count: usize,
+}
+
+impl Versions {
+    /// Forgets what it knows: an undone write may have kept a state that is not there.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Keeps every state that the decision `seq` refers to.
+    fn keep(&mut self, connection: &Connection, seen: &[(FactsVersion, Arc<IssueSnapshot>)], seq: i64) -> Result<()> {
+        self.decision_count += 1;
+        if self.decision_count > ERA_COUNT {
+            self.forget();
+        }
+        for (version, snapshot) in seen {
+            if self.known.contains(version) {
+                continue;
+            }
+            let issue = &snapshot.facts.issue;
+            let record = to_json(&*snapshot.facts)?;
+            let row = params![version.as_str(), seq, record, issue.repo.as_str(), number(issue.number)];
+            connection.prepare_cached(VERSION_KEEP)?.execute(row)?;
+            self.known.insert(version.clone());
+        }
+        Ok(())
+    }
+}
+
+/// A decision in the form in which it is written, made before it comes to the writer: there everybody waits.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) decision_id: DecisionId,
+    agent_id: AgentId,
+    record: String,
+    seen: Vec<(FactsVersion, Arc<IssueSnapshot>)>,
+}
+
+impl Prepared {
+    pub(super) fn of(decision: &Decision) -> std::result::Result<Self, StoreError> {
+        let record = to_json(decision).map_err(|source| StoreError::failed("write a decision", source))?;
+        let seen = decision.considered.iter().filter_map(|row| row.seen.as_ref());
+        let seen = seen.filter_map(|seen| Some((seen.facts.clone(), Arc::clone(seen.snapshot.as_ref()?)))).collect();
+        Ok(Self { decision_id: decision.decision_id, agent_id: decision.agent_id.clone(), record, seen })
+    }
+}
+
+/// Keeps the decision that gave out `issue` as `claim_id`; or, without them, that there was nothing.
+pub(super) fn insert(txn: &mut WriteTxn<'_>, decision: &Prepared, granted: Option<(ClaimId, &IssueRef)>) -> Result<()> {
+    let row = params![
+        decision.decision_id.to_string(),
+        granted.map(|(claim_id, _)| claim_id.to_string()),
+        decision.agent_id.as_str(),
+        granted.map(|(_, issue)| issue.repo.as_str()),
+        granted.map(|(_, issue)| number(issue.number)),
+        decision.record,
+    ];
+    txn.connection.prepare_cached(INSERT)?.execute(row)?;
+    txn.versions.keep(txn.connection, &decision.seen, txn.connection.last_insert_rowid())?;
+    txn.trim.decision_made(txn.connection)
+}
+
+/// A decision from the columns `record, repo, number`. What was given out was known only to the writer.
+fn read(row: &Row<'_>) -> Result<Decision> {
+    let mut decision: Decision = json(row, 0)?;
+    if row.get_ref(1)? != ValueRef::Null {
+        decision.chose(&issue_ref(row, 1)?);
+    }
+    Ok(decision)
+}
+
+/// One decision, with the issues as they were where those are still kept.
+pub(super) fn get(connection: &Connection, decision_id: DecisionId) -> Result<Option<Decision>> {
+    let mut statement = connection.prepare_cached(GET)?;
+    let found = statement.query_row([decision_id.to_string()], read).optional()?;
+    let Some(mut decision) = found else { return Ok(None) };
+    let mut statement = connection.prepare_cached(VERSION_GET)?;
+    for seen in decision.considered.iter_mut().filter_map(|row| row.seen.as_mut()) {
+        let snapshot = statement.query_row([seen.facts.as_str()], |row| {
+            Ok(IssueSnapshot { facts: Arc::new(json(row, 0)?), body: row.get(1)? })
+        });
+        seen.snapshot = snapshot.optional()?.map(Arc::new);
+    }
+    Ok(Some(decision))
+}
+
+/// Decisions, newest first, without the issues as they were.
+pub(super) fn list(connection: &Connection, filter: &DecisionFilter, count_max: usize) -> Result<Vec<Decision>> {
+    let mut values = Vec::new();
+    let sql = select(filter, &mut values);
+    values.push(limit(if filter.considered.is_some() { SEARCH_COUNT_MAX } else { count_max }).into());
+    let mut statement = connection.prepare_cached(&sql)?;
+    let decisions = statement.query_map(rusqlite::params_from_iter(values), read)?;
+    let admitted =
+        |decision: &Decision| filter.considered.as_ref().is_none_or(|issue| decision.row_on(issue).is_some());
+    decisions.filter(|decision| decision.as_ref().map_or(true, admitted)).take(count_max).collect()
+}
+
+pub(super) fn select(filter: &DecisionFilter, values: &mut Vec<Value>) -> String {
+    let mut sql = "SELECT record, repo, number FROM decisions WHERE 1".to_owned();
+    let mut and = |condition: &str, value: Value| {
+        values.push(value);
+        sql.push_str(&condition.replace('?', &format!("?{}", values.len())));
+    };
+    if let Some(agent) = &filter.agent {
+        and(" AND agent_id = ?", agent.as_str().to_owned().into());
+    }
+    if let Some(repo) = &filter.repo {
+        and(" AND repo = ?", repo.as_str().to_owned().into());
+    }
+    if let Some(issue) = &filter.chosen {
+        and(" AND repo = ?", issue.repo.as_str().to_owned().into());
+        and(" AND number = ?", number(issue.number).into());
+    }
+    sql.push_str(&format!(" ORDER BY seq DESC LIMIT ?{}", values.len() + 1));
+    sql
+}
