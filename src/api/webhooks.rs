@@ -132,7 +132,8 @@ impl Api {
                 let page = pull.url.clone();
                 let outcome = manager.take_in_pull(pull, PullChange::Seen).await?;
                 match manager.take_in_review(&page, review).await? {
-                    0 => ignored("no_claims_pull_request"),
+                    // The contract's word for a review that makes no follow-up.
+                    0 if event == "pull_request_review" => ignored("no_changes_requested"),
                     _ => settled(outcome.resolved_followups),
                 }
             }
