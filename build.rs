@@ -16,8 +16,12 @@ use wit_component::{ComponentEncoder, DecodedWasm};
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Cargo package, name of the component.
-const POLICIES: [(&str, &str); 3] =
-    [("policy-rules", "rules"), ("policy-lease-timeouts", "lease-timeouts"), ("policy-allow-list", "allow-list")];
+const POLICIES: [(&str, &str); 4] = [
+    ("policy-rules", "rules"),
+    ("policy-conflict-aware", "conflict-aware"),
+    ("policy-lease-timeouts", "lease-timeouts"),
+    ("policy-allow-list", "allow-list"),
+];
 
 /// No file system, clock or network: only what the policy package of wit/ offers.
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -43,7 +47,7 @@ fn main() {
 }
 
 fn build() -> Result<()> {
-    for input in ["build.rs", "Cargo.toml", "Cargo.lock", "policies", "wit"] {
+    for input in ["build.rs", "Cargo.toml", "Cargo.lock", "policies", "wit", "src/authoring/templates"] {
         println!("cargo::rerun-if-changed={input}");
     }
     let root = PathBuf::from(required("CARGO_MANIFEST_DIR")?);

@@ -1,17 +1,30 @@
-//! What the built-in policies cost: loading them, scoring ahead, and choosing while an agent waits.
+//! What policies cost: loading them, scoring ahead, and choosing while an agent waits; and what a ranker
+//! through the Rust SDK costs beside the same ranker without WebAssembly.
 
 #![allow(clippy::unwrap_used)]
+
+/// The same, natively.
+#[path = "../tests/guests/weights/src/lib.rs"]
+#[allow(dead_code)]
+mod weights;
+/// The guest of the comparison, as it is built for tests/policies.
+#[path = "../tests/policies/workshop.rs"]
+#[allow(dead_code)]
+mod workshop;
 
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use issuecommand::config::PoliciesConfig;
-use issuecommand::domain::{Issue, IssueFacts, IssueNumber, IssueState, Timestamp, from_unix_ms};
+use issuecommand::config::{ConfigWatch, PoliciesConfig};
+use issuecommand::domain::{Issue, IssueFacts, IssueNumber, IssueState, Timestamp, from_unix_ms, unix_ms};
 use issuecommand::policy::{ChooseRequest, PolicyHost, PolicySet, Shortlisted};
+use issuecommand_policy::Ranker;
+use issuecommand_policy::testing;
 use serde_json::json;
 
 const REPO_COUNT: u64 = 20;
@@ -53,6 +66,7 @@ fn issue(row: u64) -> Issue {
         author_association: if row.is_multiple_of(3) { "MEMBER".into() } else { "NONE".into() },
         comment_count: u32::try_from(row % 60).unwrap(),
         reaction_count: u32::try_from(row % 13).unwrap(),
+        open_blocker_count: None,
     }
 }
 
@@ -92,22 +106,157 @@ fn load(host: &PolicyHost, with_table: bool) -> PolicySet {
     host.load(&config(with_table), Path::new("/")).unwrap()
 }
 
+/// The guest of the comparison as the ranker, with the weights that the table has too.
+fn weights_config(dir: &Path) -> PoliciesConfig {
+    let file = dir.join("weights.wasm");
+    std::fs::write(&file, workshop::component(&workshop::WEIGHTS)).unwrap();
+    let mut config = config(false);
+    config.ranker.source = file.display().to_string();
+    config.ranker.settings = WEIGHTS.into_iter().map(|(label, weight)| (label.to_owned(), weight.into())).collect();
+    config
+}
+
+const WEIGHTS: [(&str, f64); 6] = [
+    ("bug", 10.0),
+    ("security", 40.0),
+    ("priority: high", 25.0),
+    ("priority: low", -10.0),
+    ("good first issue", 2.0),
+    ("docs", -3.0),
+];
+
 fn loading(criterion: &mut Criterion) {
     let cache = tempfile::tempdir().unwrap();
     let cached = PolicyHost::new(Some(cache.path().join("policies"))).unwrap();
     load(&cached, true);
     let mut group = criterion.benchmark_group("load three policies");
     group.bench_function("compiled before", |bencher| bencher.iter(|| load(&cached, true)));
+    let weights = weights_config(cache.path());
+    cached.load(&weights, Path::new("/")).unwrap();
+    group.bench_function("compiled before, the ranker of few lines", |bencher| {
+        bencher.iter(|| cached.load(&weights, Path::new("/")).unwrap());
+    });
+    group.bench_function("compiled before, by a server that starts", |bencher| {
+        bencher.iter_custom(|rounds| {
+            let start = |_| {
+                let host = PolicyHost::new(Some(cache.path().join("policies"))).unwrap();
+                let begun = Instant::now();
+                load(&host, true);
+                begun.elapsed()
+            };
+            (0..rounds).map(start).sum()
+        });
+    });
     group.sample_size(10);
-    let anew = PolicyHost::new(None).unwrap();
-    group.bench_function("compiled anew", |bencher| bencher.iter(|| load(&anew, true)));
+    group.bench_function("compiled anew", |bencher| {
+        bencher.iter_custom(|rounds| {
+            let start = |_| {
+                let host = PolicyHost::new(None).unwrap();
+                let begun = Instant::now();
+                load(&host, true);
+                begun.elapsed()
+            };
+            (0..rounds).map(start).sum()
+        });
+    });
     group.finish();
+}
+
+/// From the moment a component is replaced to the moment its scores of 100,000 issues are there: the watch,
+/// reading, checking, compiling, the trial, and scoring. What the server does besides is swapping a pointer.
+fn changing(criterion: &mut Criterion) {
+    let dir = tempfile::tempdir().unwrap();
+    let host = PolicyHost::new(Some(dir.path().join("policies"))).unwrap();
+    let config = weights_config(dir.path());
+    let file = Path::new(&config.ranker.source).to_owned();
+    let component = std::fs::read(&file).unwrap();
+    let rows = facts(100_000);
+    host.load(&config, Path::new("/")).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let watch = ConfigWatch::start(vec![file.clone()]).unwrap();
+    let mut turn = 0u32;
+    let mut group = criterion.benchmark_group("a component is replaced");
+    group.sample_size(10);
+    group.bench_function("until it ranks 100000", |bencher| {
+        bencher.iter_custom(|rounds| {
+            (0..rounds)
+                .map(|_| {
+                    turn += 1;
+                    let mut changes = watch.changes();
+                    let part = dir.path().join("part");
+                    std::fs::write(&part, another(&component, turn)).unwrap();
+                    let begun = Instant::now();
+                    std::fs::rename(&part, &file).unwrap();
+                    runtime.block_on(changes.next()).unwrap();
+                    let set = host.load(&config, Path::new("/")).unwrap();
+                    black_box(set.ranker.score(&rows, now()).unwrap());
+                    begun.elapsed()
+                })
+                .sum::<Duration>()
+        });
+    });
+    group.finish();
+}
+
+/// The same component with other bytes: a custom section that says which it is.
+fn another(component: &[u8], turn: u32) -> Vec<u8> {
+    let mut other = component.to_vec();
+    // Section 0, its size, the length of its name, its name, its content.
+    other.extend([0, 6, 1, b't']);
+    other.extend(turn.to_le_bytes());
+    other
+}
+
+/// The ranker of few lines through the SDK as a component, and beside it the same code on the same facts
+/// without WebAssembly: once with its facts made ready as a host does, once with them ready.
+fn beside_native(criterion: &mut Criterion) {
+    let dir = tempfile::tempdir().unwrap();
+    let set = PolicyHost::new(None).unwrap().load(&weights_config(dir.path()), Path::new("/")).unwrap();
+    let native = weights::Weights::new(WEIGHTS.map(|(label, weight)| (label.to_owned(), weight)).into()).unwrap();
+    let rows = facts(100_000);
+    let mut group = criterion.benchmark_group("score 100000 by a ranker of few lines");
+    group.throughput(Throughput::Elements(100_000));
+    group.bench_function("component", |bencher| bencher.iter(|| set.ranker.score(black_box(&rows), now()).unwrap()));
+    let ready = testing::candidates(rows.iter().map(|row| by_hand(row)));
+    let at = issuecommand_policy::Instant::from_ms(unix_ms(now()));
+    group.bench_function("native, from columns", |bencher| {
+        bencher.iter(|| testing::score(&native, black_box(&ready), at));
+    });
+    let weights: HashMap<&str, f64> = WEIGHTS.into();
+    group.bench_function("native, from records", |bencher| {
+        bencher.iter(|| black_box(&rows).iter().map(|row| plain_score(row, &weights)).collect::<Vec<_>>());
+    });
+    group.finish();
+}
+
+fn by_hand(facts: &IssueFacts) -> testing::CandidateFacts {
+    let row = testing::candidate()
+        .comments(facts.comment_count)
+        .reactions(facts.reaction_count)
+        .opened_at(issuecommand_policy::Instant::from_ms(unix_ms(facts.created_at)));
+    facts.labels.iter().fold(row, |row, label| row.label(label))
+}
+
+/// What somebody would write who had the records at hand: a look-up for each label.
+fn plain_score(row: &IssueFacts, weights: &HashMap<&str, f64>) -> (f64, Timestamp) {
+    let labels: f64 = row.labels.iter().filter_map(|label| weights.get(label.to_lowercase().as_str())).sum();
+    let weeks = (now() - row.created_at).num_days() / 7;
+    let score = labels + f64::from(row.comment_count.min(20)) * 0.5 + f64::from(row.reaction_count) + weeks as f64;
+    (score, row.created_at + TimeDelta::days(7 * (weeks + 1)))
 }
 
 fn scoring(criterion: &mut Criterion) {
     let host = PolicyHost::new(None).unwrap();
-    for (name, with_table) in [("score by default", false), ("score by ten rules", true)] {
-        let set = load(&host, with_table);
+    let mut expressions = config(false);
+    let when = "labels.exists(l, l.startsWith('area/')) && comments < 5";
+    let serde_json::Value::Object(table) = json!({ "rules": [{ "when": when, "weight": 1 }] }) else { unreachable!() };
+    expressions.ranker.settings = table;
+    for (name, config) in [
+        ("score by default", config(false)),
+        ("score by ten rules", config(true)),
+        ("score by an expression", expressions),
+    ] {
+        let set = host.load(&config, Path::new("/")).unwrap();
         let mut group = criterion.benchmark_group(name);
         for count in [10, 1_000, 10_000, 100_000] {
             let rows = facts(count);
@@ -123,7 +272,9 @@ fn scoring(criterion: &mut Criterion) {
 fn at_the_door(criterion: &mut Criterion) {
     let set = load(&PolicyHost::new(None).unwrap(), true);
     let request = ChooseRequest::of("agent-1".parse().unwrap());
-    let rows: Vec<Shortlisted> = facts(16)
+    let changed = facts(10);
+    // As many as the server asks about.
+    let rows: Vec<Shortlisted> = facts(32)
         .into_iter()
         .zip(0u32..)
         .map(|(facts, row)| Shortlisted {
@@ -134,13 +285,19 @@ fn at_the_door(criterion: &mut Criterion) {
             reviewer_load: 0,
         })
         .collect();
-    criterion.bench_function("choose from 16", |bencher| {
+    criterion.bench_function("choose from 32", |bencher| {
         bencher.iter(|| set.ranker.choose(&request, black_box(&rows), now()).unwrap());
     });
-    criterion.bench_function("explain 16", |bencher| {
+    criterion.bench_function("score 10 changed and choose from 32", |bencher| {
+        bencher.iter(|| {
+            black_box(set.ranker.score(black_box(&changed), now()).unwrap());
+            set.ranker.choose(&request, black_box(&rows), now()).unwrap()
+        });
+    });
+    criterion.bench_function("explain 32", |bencher| {
         bencher.iter(|| set.ranker.explain(black_box(&rows), now()).unwrap());
     });
 }
 
-criterion_group!(benches, loading, scoring, at_the_door);
+criterion_group!(benches, loading, changing, scoring, beside_native, at_the_door);
 criterion_main!(benches);

@@ -61,6 +61,7 @@ fn issue(number: u64) -> Issue {
         author_association: "NONE".into(),
         comment_count: 3,
         reaction_count: 1,
+        open_blocker_count: None,
     }
 }
 

@@ -10,10 +10,12 @@
 //! - [`areas`] guesses which part of a repository an issue touches;
 //! - [`state`] carries claims from one server to another, and mirrors them in a file;
 //! - [`domain`] is pure: nouns and the rules between them;
+//! - [`authoring`] is the way of a policy from an opinion to its component, for who writes one;
 //! - [`config`] and [`logging`] serve all, and [`server`] puts everything together.
 
 pub mod api;
 pub mod areas;
+pub mod authoring;
 pub mod claims;
 pub mod config;
 pub mod domain;
@@ -23,6 +25,7 @@ pub mod local;
 pub mod logging;
 pub mod mcp;
 pub mod policy;
+pub mod replay;
 pub mod server;
 pub mod state;
 pub mod store;

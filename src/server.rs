@@ -225,7 +225,7 @@ impl Ground {
         let index = Index::empty();
         let (kept, observer) = (loaded.store(), Arc::clone(&index));
         let store = spawn_blocking(move || SqliteStore::open(&kept, observer));
-        let host = spawn_blocking(move || PolicyHost::new(cache_folder()));
+        let host = spawn_blocking(move || PolicyHost::new(policy_cache_folder()));
         let (source, store, host) = tokio::try_join!(source, store, host)?;
         let (source, store, host) = (source?, Arc::new(store?), host?);
         let host = host.reading_bodies_from(Arc::new(StoredBodies::of(Arc::clone(&store))));
@@ -245,6 +245,26 @@ impl Ground {
         let Self { store, source, index, host, clock, config } = self;
         Parts { store, source, index, host, clock, config, base_dir: loaded.folder.clone() }
     }
+}
+
+/// The calls of a server that does not run, on a store that nobody serves: what one would say of the issues there
+/// if it started now. Nothing is synced, and nothing is written.
+///
+/// # Errors
+/// When the store fails, or the policies cannot be run.
+pub async fn at_rest(store: Arc<dyn Store>, loaded: &Loaded) -> anyhow::Result<Api> {
+    let parts = Parts {
+        store,
+        source: Arc::new(FileSource::new(PathBuf::new())),
+        index: Index::empty(),
+        host: spawn_blocking(|| PolicyHost::new(policy_cache_folder())).await??,
+        clock: Arc::new(SystemClock),
+        config: LiveConfig::new(loaded),
+        base_dir: loaded.folder.clone(),
+    };
+    // What it would do on its own is not begun.
+    let (manager, _) = ClaimManager::open(parts).await?;
+    Ok(Api::new(manager, &loaded.config))
 }
 
 /// Puts edits of the configuration in force.
@@ -329,7 +349,7 @@ fn source_of(github: &GithubConfig, folder: &Path) -> anyhow::Result<Arc<dyn Iss
 }
 
 /// Where compiled policies are kept between runs: the user's cache folder.
-fn cache_folder() -> Option<PathBuf> {
+pub fn policy_cache_folder() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))?;
     Some(cache.join("issuecommand").join("policies"))

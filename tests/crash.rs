@@ -191,6 +191,7 @@ async fn sync_issues(store: &SqliteStore) {
         author_association: String::new(),
         comment_count: 0,
         reaction_count: 0,
+        open_blocker_count: None,
     });
     let repo = "acme/small".parse().unwrap();
     let batch = IssueBatch { repo, issues: issues.collect(), cursor: None, now: from_unix_ms(0) };

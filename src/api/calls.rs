@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use serde_json::Value;
 
-use super::{Answer, Failure, Fields, Identity, RateLimits, claims, follow_ups, issues, operator};
+use super::{Answer, Failure, Fields, Identity, RateLimits, claims, explain, follow_ups, issues, operator, policies};
 use crate::claims::{ClaimManager, ManagerError};
 use crate::config::Config;
 use crate::domain::{AccessScope, AgentId, ClaimId, Skills};
@@ -43,14 +43,30 @@ pub enum Call {
     OpenIssues,
     /// One issue with its comments.
     IssueDetails,
-    /// The recorded reasons of one pick.
+    /// Why one issue was given out, or was not, and what it would take.
+    Explain,
+    /// Recorded decisions.
+    Decisions,
+    /// One recorded decision.
     Decision,
     /// How the server is doing.
     Health,
+    /// What decides for a repository and an agent.
+    PolicyEffective,
+    /// How a candidate's trial goes.
+    PolicyCandidate,
+    /// The sets of policies that were in force.
+    PolicyHistory,
+    /// A component that was in force, piece by piece.
+    PolicyComponent,
+    /// Somebody has changed which ranker is in force.
+    PolicyAudit,
     /// Any claim is taken back.
     OperatorRelease,
     /// Any claim is given to another agent.
     OperatorReassign,
+    /// An issue is approved as it reads, or its approval taken back.
+    OperatorApprove,
     /// An access token is made.
     TokenCreate,
     /// The access tokens there are.
@@ -77,6 +93,11 @@ impl Call {
                 | Self::MyWork
                 | Self::UpdateFollowUp
         )
+    }
+
+    /// Whether it asks why, which takes the policies and all that is known, and changes nothing.
+    pub fn is_of_reasons(self) -> bool {
+        matches!(self, Self::Explain | Self::Decisions | Self::Decision)
     }
 }
 
@@ -195,10 +216,18 @@ impl Api {
             Call::Repos => issues::repos(&self.manager, fields).await,
             Call::OpenIssues => issues::open(&self.manager, caller, fields).await,
             Call::IssueDetails => issues::details(&self.manager, fields).await,
-            Call::Decision => issues::decision(&self.manager, fields).await,
+            Call::Explain => explain::issue(&self.manager, caller, fields).await,
+            Call::Decisions => explain::decisions(&self.manager, fields).await,
+            Call::Decision => explain::decision(&self.manager, fields).await,
             Call::Health => issues::health(&self.manager, fields).await,
-            Call::OperatorRelease
+            Call::PolicyEffective => policies::effective(&self.manager, fields),
+            Call::PolicyCandidate => policies::candidate(&self.manager, fields).await,
+            Call::PolicyHistory
+            | Call::PolicyComponent
+            | Call::PolicyAudit
+            | Call::OperatorRelease
             | Call::OperatorReassign
+            | Call::OperatorApprove
             | Call::TokenCreate
             | Call::TokenList
             | Call::TokenRevoke

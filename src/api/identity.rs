@@ -102,24 +102,41 @@ impl Call {
             | Self::Repos
             | Self::OpenIssues
             | Self::IssueDetails
+            | Self::Explain
+            | Self::Decisions
             | Self::Decision
+            | Self::PolicyEffective
+            | Self::PolicyCandidate
+            | Self::PolicyHistory
             | Self::Health => AccessScope::Read,
             Self::Next | Self::NextWork | Self::Claim | Self::Update | Self::Release | Self::UpdateFollowUp => {
                 AccessScope::Claim
             }
             Self::OperatorRelease
             | Self::OperatorReassign
+            | Self::OperatorApprove
             | Self::TokenCreate
             | Self::TokenList
             | Self::TokenRevoke
             | Self::Export
+            | Self::PolicyComponent
+            | Self::PolicyAudit
             | Self::Import => AccessScope::Admin,
         }
     }
 
     /// Whether its `agent_id` is somebody else than the one who asks: a filter, a new owner.
     fn names_another(self) -> bool {
-        matches!(self, Self::Claims | Self::ClaimHistory | Self::OperatorReassign | Self::TokenCreate)
+        matches!(
+            self,
+            Self::Claims
+                | Self::ClaimHistory
+                | Self::Explain
+                | Self::Decisions
+                | Self::OperatorReassign
+                | Self::TokenCreate
+                | Self::PolicyEffective
+        )
     }
 }
 
@@ -140,7 +157,7 @@ mod tests {
 
     #[test]
     fn each_scope_opens_its_own_calls_and_those_of_the_narrower_ones() {
-        let calls = [(Call::Claims, 0), (Call::Next, 1), (Call::OperatorRelease, 2), (Call::TokenList, 2)];
+        let calls = [(Call::Claims, 0), (Call::Next, 1), (Call::OperatorApprove, 2), (Call::TokenList, 2)];
         for (call, needs) in calls {
             for (width, scope) in AccessScope::ALL.into_iter().enumerate() {
                 assert_eq!(refused(&identity(scope, None), call, "a"), width < needs, "{call:?} with {scope}");
@@ -155,7 +172,7 @@ mod tests {
             assert!(!refused(&bound, call, "a") && !refused(&bound, call, " a ") && !refused(&bound, call, ""));
             assert!(refused(&bound, call, "b"), "{call:?}");
         }
-        for call in [Call::Claims, Call::ClaimHistory, Call::OperatorReassign, Call::TokenCreate] {
+        for call in [Call::Claims, Call::Explain, Call::Decisions, Call::OperatorReassign, Call::TokenCreate] {
             assert!(!refused(&bound, call, "b"), "{call:?}");
         }
         assert!(!refused(&identity(AccessScope::Claim, None), Call::Next, "b"), "bound to nobody");

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::fields::read;
-use super::requests::{DecisionFields, IssueFields, IssueFilterFields, NoFields, RepoListFields};
+use super::requests::{IssueFields, IssueFilterFields, NoFields, RepoListFields};
 use super::{Answer, Caller, Failure, Fields};
-use crate::claims::{ClaimManager, ManagerError, RepoEntry};
+use crate::claims::{ClaimManager, RepoEntry};
 
 /// Admitted repositories, by name.
 pub(super) async fn repos(manager: &ClaimManager, fields: Fields) -> Result<Answer, Failure> {
@@ -54,15 +54,6 @@ pub(super) async fn details(manager: &ClaimManager, fields: Fields) -> Result<An
         answer = answer.with("stale_because", why.to_string());
     }
     Ok(answer)
-}
-
-/// The recorded reasons of one pick.
-pub(super) async fn decision(manager: &ClaimManager, fields: Fields) -> Result<Answer, Failure> {
-    let decision_id = read::<DecisionFields>(fields)?.parse()?;
-    match manager.decision(decision_id).await? {
-        Some(decision) => Ok(Answer::found(json!({ "decision": decision }))),
-        None => Err(ManagerError::NotFound { what: format!("decision {decision_id}") }.into()),
-    }
 }
 
 /// How the server is doing.

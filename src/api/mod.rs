@@ -7,6 +7,8 @@
 mod answer;
 mod calls;
 mod claims;
+mod explain;
+mod explain_requests;
 mod fields;
 mod follow_ups;
 mod identity;
@@ -14,6 +16,7 @@ mod issues;
 mod limits;
 mod operator;
 mod operator_requests;
+mod policies;
 mod requests;
 mod resent;
 mod schema;

@@ -4,15 +4,15 @@ use serde_json::{Value, json};
 
 use super::fields::read;
 use super::operator_requests::{
-    ClaimHistoryFields, ImportFields, OperatorReassignFields, OperatorReleaseFields, TokenCreateFields,
-    TokenRevokeFields, cursor,
+    ApproveFields, ApproveWish, ClaimHistoryFields, ImportFields, OperatorReassignFields, OperatorReleaseFields,
+    TokenCreateFields, TokenRevokeFields, cursor,
 };
 use super::requests::NoFields;
-use super::{Answer, Call, Failure, Fields};
+use super::{Answer, Call, Failure, Fields, policies};
 use crate::claims::{ClaimManager, ManagerError, Operations, TokenMade};
 use crate::domain::{AccessToken, AgentId, ClaimId, Timestamp};
 use crate::state;
-use crate::store::{OverruleOutcome, TokenRevokeOutcome};
+use crate::store::{ApprovalOutcome, OverruleOutcome, TokenRevokeOutcome};
 
 /// Claims that ended, newest end first, a page at a time.
 pub(super) async fn history(manager: &ClaimManager, fields: Fields) -> Result<Answer, Failure> {
@@ -40,6 +40,7 @@ pub(super) async fn perform(operations: &Operations, call: Call, by: &str, field
             let (claim_id, to, note) = read::<OperatorReassignFields>(fields)?.parse()?;
             overrule(operations, claim_id, Some(to), by, note).await
         }
+        Call::OperatorApprove => approve(operations, by, fields).await,
         Call::TokenCreate => token_create(operations, fields).await,
         Call::TokenList => token_list(operations, fields).await,
         Call::TokenRevoke => token_revoke(operations, fields).await,
@@ -49,6 +50,9 @@ pub(super) async fn perform(operations: &Operations, call: Call, by: &str, field
             Ok(Answer::found(json!(state::Envelope::of(stock))))
         }
         Call::Import => import(operations, fields).await,
+        Call::PolicyHistory => policies::history(operations, fields).await,
+        Call::PolicyComponent => policies::component(operations, fields).await,
+        Call::PolicyAudit => policies::audit(operations, by, fields).await,
         // Every other call is an agent's.
         _ => Err(Failure::Defect),
     }
@@ -75,6 +79,26 @@ async fn overrule(
             Answer::rejected(409, "invalid_transition", why.to_string()).with("claim", claim)
         }
     })
+}
+
+/// The record says who holds the credential, and whom he names: a name alone proves nothing.
+async fn approve(operations: &Operations, holder: &str, fields: Fields) -> Result<Answer, Failure> {
+    let ApproveWish { issue, by, withdraw } = read::<ApproveFields>(fields)?.parse()?;
+    let by = by.map_or_else(|| holder.to_owned(), |named| format!("{named} ({holder})"));
+    if withdraw {
+        let was_approved = operations.withdraw_approval(issue, by).await.map_err(ManagerError::from)?;
+        return Ok(Answer::found(json!({ "ok": true, "idempotent": !was_approved, "approval": "none" })));
+    }
+    let kept = match operations.approve(issue.clone(), by).await.map_err(ManagerError::from)? {
+        ApprovalOutcome::Kept(kept) | ApprovalOutcome::Known(kept) => kept,
+        ApprovalOutcome::NotOpen | ApprovalOutcome::Changed => {
+            let message = format!("{issue} is no open issue here (unknown, closed, or a pull request)");
+            return Ok(Answer::rejected(404, "issue_not_found", message));
+        }
+    };
+    let approval = if kept.covers_present { "approved" } else { "edited" };
+    let answer = json!({ "ok": true, "idempotent": false, "approval": approval, "approved_by": kept.record.by });
+    Ok(Answer::found(answer))
 }
 
 /// The only answer that ever holds a token.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::fields::{self, FieldError, Flag, WholeNumber};
 use crate::claims::TokenWish;
-use crate::domain::{AccessScope, AgentId, ClaimId, RepoName, Timestamp, TokenId, from_unix_ms};
+use crate::domain::{AccessScope, AgentId, ClaimId, IssueNumber, IssueRef, RepoName, Timestamp, TokenId, from_unix_ms};
 use crate::store::{ClaimHistoryFilter, ClaimHistoryPlace};
 
 /// Past claims on a page when nobody says, and at most (the contract's numbers).
@@ -93,6 +93,37 @@ impl OperatorReassignFields {
         let claim_id = fields::required("claim_id", self.claim_id)?;
         let agent = fields::required("agent_id", self.agent_id)?;
         Ok((claim_id, agent, fields::text("note", self.note)?))
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ApproveFields {
+    /// owner/name
+    #[schemars(with = "RepoName")]
+    repo: Option<RepoName>,
+    #[schemars(with = "IssueNumber")]
+    issue_number: Option<WholeNumber>,
+    /// Who approves, for the record; else the holder of the credential.
+    #[schemars(regex(pattern = "^[!-~]([ -~]{0,126}[!-~])?$"))]
+    by: Option<AgentId>,
+    /// true: take the approval back, whoever gave it.
+    #[schemars(with = "Option<bool>")]
+    withdraw: Option<Flag>,
+}
+
+/// What is to become of an issue's approval.
+pub(super) struct ApproveWish {
+    pub(super) issue: IssueRef,
+    pub(super) by: Option<AgentId>,
+    pub(super) withdraw: bool,
+}
+
+impl ApproveFields {
+    pub(super) fn parse(self) -> Result<ApproveWish, FieldError> {
+        let repo = fields::required("repo", self.repo)?;
+        let issue = IssueRef::new(repo, fields::issue_number(self.issue_number)?);
+        Ok(ApproveWish { issue, by: self.by, withdraw: self.withdraw.is_some_and(|Flag(flag)| flag) })
     }
 }
 

@@ -5,9 +5,7 @@ use serde::Deserialize;
 
 use super::fields::{self, FieldError, Flag, WholeNumber};
 use crate::claims::{ClaimRequest, FollowUpUpdate, NextRequest, UpdateRequest};
-use crate::domain::{
-    AgentId, ClaimId, ClaimStatus, DecisionId, IssueNumber, IssueRef, RepoName, RequestId, Skills, WorkItemId,
-};
+use crate::domain::{AgentId, ClaimId, ClaimStatus, IssueNumber, IssueRef, RepoName, RequestId, Skills, WorkItemId};
 use crate::store::{ClaimFilter, FollowUpFilter, IssueFilter};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -298,20 +296,6 @@ pub(super) struct RepoListFields {
 impl RepoListFields {
     pub(super) fn include_counts(&self) -> bool {
         self.include_counts.is_none_or(|Flag(flag)| flag)
-    }
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct DecisionFields {
-    /// From the claim.
-    #[schemars(with = "DecisionId")]
-    decision_id: Option<DecisionId>,
-}
-
-impl DecisionFields {
-    pub(super) fn parse(self) -> Result<DecisionId, FieldError> {
-        fields::required("decision_id", self.decision_id)
     }
 }
 

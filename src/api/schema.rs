@@ -4,13 +4,15 @@
 use serde_json::{Map, Value};
 
 use super::Call;
+use super::explain_requests::{DecisionFields, DecisionFilterFields, ExplainFields};
 use super::operator_requests::{
-    ClaimHistoryFields, ImportFields, OperatorReassignFields, OperatorReleaseFields, TokenCreateFields,
+    ApproveFields, ClaimHistoryFields, ImportFields, OperatorReassignFields, OperatorReleaseFields, TokenCreateFields,
     TokenRevokeFields,
 };
+use super::policies::{PolicyAuditFields, PolicyComponentFields, PolicyEffectiveFields};
 use super::requests::{
-    ClaimDetailsFields, ClaimFields, ClaimFilterFields, DecisionFields, FollowUpFilterFields, IssueFields,
-    IssueFilterFields, MyClaimsFields, MyWorkFields, NextFields, NoFields, ReleaseFields, RepoListFields, UpdateFields,
+    ClaimDetailsFields, ClaimFields, ClaimFilterFields, FollowUpFilterFields, IssueFields, IssueFilterFields,
+    MyClaimsFields, MyWorkFields, NextFields, NoFields, ReleaseFields, RepoListFields, UpdateFields,
     UpdateFollowUpFields,
 };
 
@@ -32,10 +34,18 @@ pub fn published_schema(call: Call, agent_known: bool) -> Map<String, Value> {
         Call::Repos => schemars::schema_for!(RepoListFields),
         Call::OpenIssues => schemars::schema_for!(IssueFilterFields),
         Call::IssueDetails => schemars::schema_for!(IssueFields),
+        Call::Explain => schemars::schema_for!(ExplainFields),
+        Call::Decisions => schemars::schema_for!(DecisionFilterFields),
         Call::Decision => schemars::schema_for!(DecisionFields),
-        Call::Health | Call::TokenList | Call::Export => schemars::schema_for!(NoFields),
+        Call::PolicyEffective => schemars::schema_for!(PolicyEffectiveFields),
+        Call::PolicyComponent => schemars::schema_for!(PolicyComponentFields),
+        Call::PolicyAudit => schemars::schema_for!(PolicyAuditFields),
+        Call::Health | Call::TokenList | Call::Export | Call::PolicyCandidate | Call::PolicyHistory => {
+            schemars::schema_for!(NoFields)
+        }
         Call::OperatorRelease => schemars::schema_for!(OperatorReleaseFields),
         Call::OperatorReassign => schemars::schema_for!(OperatorReassignFields),
+        Call::OperatorApprove => schemars::schema_for!(ApproveFields),
         Call::TokenCreate => schemars::schema_for!(TokenCreateFields),
         Call::TokenRevoke => schemars::schema_for!(TokenRevokeFields),
         Call::Import => schemars::schema_for!(ImportFields),
@@ -85,7 +95,12 @@ mod tests {
 
     use super::*;
 
-    const CALLS: [Call; 24] = [
+    const CALLS: [Call; 32] = [
+        Call::PolicyEffective,
+        Call::PolicyCandidate,
+        Call::PolicyHistory,
+        Call::PolicyComponent,
+        Call::PolicyAudit,
         Call::Next,
         Call::NextWork,
         Call::ClaimDetails,
@@ -101,10 +116,13 @@ mod tests {
         Call::Repos,
         Call::OpenIssues,
         Call::IssueDetails,
+        Call::Explain,
+        Call::Decisions,
         Call::Decision,
         Call::Health,
         Call::OperatorRelease,
         Call::OperatorReassign,
+        Call::OperatorApprove,
         Call::TokenCreate,
         Call::TokenList,
         Call::TokenRevoke,

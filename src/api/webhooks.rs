@@ -155,9 +155,22 @@ impl Api {
                 true => settled(0),
                 false => ignored("something_newer_is_known"),
             },
+            Delivery::Labelled { issue, .. } if manager.exclusion(&issue.repo).is_some() => ignored("repo_not_allowed"),
+            Delivery::Labelled { issue, label, by } => {
+                let is_news = manager.take_in_issue(issue.clone()).await?;
+                manager.take_in_label(&issue, label, by).await?;
+                if is_news { settled(0) } else { ignored("something_newer_is_known") }
+            }
             Delivery::IssueGone(issue) if manager.exclusion(&issue.repo).is_some() => ignored("repo_not_allowed"),
             Delivery::IssueGone(issue) => {
                 manager.forget_issue(issue).await?;
+                settled(0)
+            }
+            Delivery::Dependency { issue, .. } if manager.exclusion(&issue.repo).is_some() => {
+                ignored("repo_not_allowed")
+            }
+            Delivery::Dependency { issue, blocker, added } => {
+                manager.take_in_dependency(issue, blocker, added).await?;
                 settled(0)
             }
             Delivery::Repositories => {

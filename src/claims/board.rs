@@ -1,5 +1,5 @@
 //! The in-memory index: every open issue with its score, every live claim, and the order of what is
-//! on offer. Rebuilt from the store at start, and told of every commit by the store's writer.
+//! on offer: one order for each view, of which there is one unless policies ask for more. Rebuilt from the store at start, and told of every commit by the store's writer.
 //!
 //! The board never decides a claim. It says what to try, in which order; the store decides.
 
@@ -8,24 +8,29 @@ mod claims;
 mod known;
 mod notices;
 mod places;
+mod position;
 mod review_loads;
+mod view;
 mod waiting;
 mod work;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use self::beside::{Approvals, Blockers};
 use self::known::Known;
 use self::notices::Notices;
 pub(super) use self::notices::in_one_line;
+pub(super) use self::position::Position;
 use self::review_loads::ReviewLoads;
 use self::work::Workload;
-use super::order::{Order, OrderKey, Question, Slot, Standing, answers, tally_of};
+use super::order::{OrderKey, Question, Slot, Standing, answers, tally_of};
 use super::shelf::Shelf;
 use crate::domain::{AgentId, Claim, ClaimId, ClaimStatus, Empty, IssueFacts, IssueRef, Repo, RepoName, Timestamp};
-
-use crate::policy::{Scored, Shortlisted};
+use crate::policy::{Shortlisted, ViewName};
 use crate::store::{Change, Snapshot};
+
+pub(super) use view::{Place, View};
 
 /// Rows that one walk looks at when a question names both a label and a milestone.
 const WALK_COUNT_MAX: usize = 4_096;
@@ -40,21 +45,8 @@ const NOT_JUDGED_YET: &str = "the repository filter has not seen it yet";
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) facts: Known,
-    pub(super) score: Option<Scored>,
-    /// Where the order has it now.
-    pub(super) standing: Standing,
     /// Finished here, still open on GitHub.
     pub(super) finished: bool,
-}
-
-impl Row {
-    /// Takes in new facts. The score was given to those before, until there is a new one.
-    pub(super) fn learn(&mut self, facts: IssueFacts) {
-        self.facts = Known::new(facts);
-        if let Some(score) = &mut self.score {
-            score.scored_at = None;
-        }
-    }
 }
 
 /// A repository, and why it does not take part, if so.
@@ -90,17 +82,14 @@ pub(super) struct Counts {
 }
 
 /// The index itself. Guarded by one lock; no method blocks or takes long.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Board {
     pub(super) rows: Vec<Option<Row>>,
     free: Vec<Slot>,
     by_issue: HashMap<IssueRef, Slot>,
     by_repo: HashMap<RepoName, HashSet<Slot>>,
-    pub(super) order: Order,
-    /// When scores run out.
-    pub(super) expiries: BTreeSet<(Timestamp, Slot)>,
-    /// Slots waiting for a score.
-    pub(super) unscored: HashSet<Slot>,
+    /// The default view, then the others: never empty.
+    pub(super) views: Vec<View>,
     /// Slots touched since a backlog was taken; `None` while none is out.
     pub(super) touched: Option<HashSet<Slot>>,
     pub(super) repos: HashMap<RepoName, RepoRow>,
@@ -109,6 +98,8 @@ pub(super) struct Board {
     claims: HashMap<ClaimId, Arc<Claim>>,
     claim_by_issue: HashMap<IssueRef, ClaimId>,
     claims_by_agent: HashMap<AgentId, HashSet<ClaimId>>,
+    blockers: Blockers,
+    approvals: Approvals,
     /// How much is under way, and where.
     pub(super) work: Workload,
     /// Every active follow-up.
@@ -124,6 +115,35 @@ pub(super) struct Board {
     pub(super) generation: u64,
 }
 
+impl Default for Board {
+    fn default() -> Self {
+        let (rows, free, by_issue, by_repo, touched, repos, unjudged, blockers, approvals) = Default::default();
+        let (claims, claim_by_issue, claims_by_agent, work, shelf, granted_count, generation) = Default::default();
+        Self {
+            rows,
+            free,
+            by_issue,
+            by_repo,
+            blockers,
+            approvals,
+            views: vec![View::new(ViewName::main())],
+            touched,
+            repos,
+            unjudged,
+            claims,
+            claim_by_issue,
+            claims_by_agent,
+            work,
+            shelf,
+            unplaced: BTreeSet::new(),
+            review_loads: ReviewLoads::default(),
+            notices: Notices::default(),
+            granted_count,
+            generation,
+        }
+    }
+}
+
 impl Board {
     /// The board of a freshly opened store; nothing is on offer until a plan is put in force.
     pub(super) fn load(snapshot: Snapshot) -> Self {
@@ -136,6 +156,8 @@ impl Board {
         snapshot.issues.into_iter().for_each(|facts| board.set_issue(facts));
         board.unplaced = snapshot.unplaced.into_iter().collect();
         snapshot.notices.into_iter().for_each(|notice| board.notices.add(notice));
+        snapshot.blockers.into_iter().for_each(|(issue, blockers)| board.set_blockers(&issue, blockers));
+        snapshot.approvals.into_iter().for_each(|(issue, kept)| board.set_approval(&issue, Some(kept)));
         snapshot.finished.iter().for_each(|issue| board.set_finished(issue, true));
         board
     }
@@ -145,6 +167,8 @@ impl Board {
         match change {
             Change::ClaimSet(claim) => self.set_claim(*claim),
             Change::IssueOpen(facts) => self.set_issue(*facts),
+            Change::BlockersSet(issue, blockers) => self.set_blockers(&issue, blockers),
+            Change::ApprovalSet(issue, kept) => self.set_approval(&issue, kept),
             Change::IssueGone(issue) => self.remove_issue(&issue),
             Change::IssuePlaced(place) => self.set_place(*place),
             Change::Notice(notice) => self.notices.add(*notice),
@@ -155,17 +179,24 @@ impl Board {
         }
     }
 
-    /// Up to `limit` issues on offer in answer to `question`, best first, from behind `after`,
+    /// The view of this name; the default one where policies have none of this name any more.
+    pub(super) fn view(&self, name: &ViewName) -> &View {
+        self.views.iter().find(|view| view.name == *name).unwrap_or(&self.views[0])
+    }
+
+    /// Up to `limit` issues on offer in `view` in answer to `question`, best first, from behind `after`,
     /// without those that `passed` names.
     pub(super) fn shortlist(
         &self,
+        view: &ViewName,
         question: &Question<'_>,
         after: Option<OrderKey>,
         limit: usize,
         passed: impl Fn(Slot) -> bool,
     ) -> Shortlist {
         let mut page = Shortlist::default();
-        for (looked_at, place) in self.order.walk(question, after).enumerate() {
+        let view = self.view(view);
+        for (looked_at, place) in view.order.walk(question, after).enumerate() {
             if page.slots.len() == limit || looked_at == WALK_COUNT_MAX {
                 return page;
             }
@@ -175,30 +206,25 @@ impl Board {
                 continue;
             }
             page.slots.push(place.slot());
-            page.seen.push((row.facts.clone(), row.score.as_ref().and_then(|scored| scored.scored_at)));
-            let under_way = self.work.counts_in(&row.facts.issue.repo);
-            page.rows.push(Shortlisted {
-                facts: row.facts.shared(),
-                score: row.score.as_ref().map_or(0.0, |scored| scored.value),
-                repo_claim_count: under_way.claims,
-                repo_review_count: under_way.reviews,
-                reviewer_load: self.review_loads.least(&row.facts.reviewers),
-            });
+            page.seen.push((row.facts.clone(), view.scored_at(place.slot())));
+            page.rows.push(self.shortlisted(view, place.slot(), row));
         }
         page.next = None;
         page
     }
 
-    /// Why there is nothing in answer to `question`.
-    pub(super) fn tally(&self, question: &Question<'_>) -> Empty {
+    /// Why there is nothing in `view` in answer to `question`.
+    pub(super) fn tally(&self, view: &ViewName, question: &Question<'_>) -> Empty {
+        let view = self.view(view);
         if question.label.is_none() || question.milestone.is_none() {
-            return self.order.tally(question);
+            return view.order.tally(question);
         }
         // There is no lane for a label within a milestone, and few ask for both.
-        let asked_for = |row: &&Row| {
+        let asked_for = |row: &Row| {
             question.repo.is_none_or(|repo| row.facts.issue.repo.as_str() == repo) && answers(&row.facts, question)
         };
-        tally_of(self.rows.iter().flatten().filter(asked_for).map(|row| &row.standing))
+        let rows = self.rows.iter().zip(&view.places);
+        tally_of(rows.filter(|(row, _)| row.as_ref().is_some_and(asked_for)).map(|(_, place)| &place.standing))
     }
 
     /// Why a repository does not take part, if so. One that was never synced does not.
@@ -224,35 +250,27 @@ impl Board {
         self.rows.get(slot as usize).and_then(Option::as_ref)
     }
 
-    /// Where an issue stands by what is known now.
-    pub(super) fn standing(&self, slot: Slot, row: &Row) -> Standing {
+    /// Where an issue stands whatever its score: its repository takes no part, or it is held or finished.
+    pub(super) fn fixed_standing(&self, row: &Row) -> Option<Standing> {
         let admitted = self.repos.get(&row.facts.issue.repo).is_some_and(|repo| repo.exclusion.is_none());
-        if !admitted {
-            Standing::NotAdmitted
-        } else if self.claim_by_issue.contains_key(&row.facts.issue) {
-            Standing::Claimed
-        } else if row.finished {
-            Standing::Finished
+        if admitted { self.held_standing(row) } else { Some(Standing::NotAdmitted) }
+    }
+
+    /// Where an issue stands whatever policies say: held, or finished.
+    pub(super) fn held_standing(&self, row: &Row) -> Option<Standing> {
+        if self.claim_by_issue.contains_key(&row.facts.issue) {
+            Some(Standing::Claimed)
         } else {
-            match &row.score {
-                None => Standing::Unscored,
-                Some(Scored { skip: Some(reason), .. }) => Standing::Skipped(Arc::clone(reason)),
-                Some(scored) => Standing::Ready(OrderKey::new(scored.value, &row.facts, slot)),
-            }
+            row.finished.then_some(Standing::Finished)
         }
     }
 
-    /// Moves an issue in the order to where it stands now.
+    /// Moves an issue to where it stands now, in every view.
     fn place(&mut self, slot: Slot) {
         self.touch(slot);
-        let Some(row) = self.row(slot) else { return };
-        let standing = self.standing(slot, row);
-        if let Some(row) = self.rows[slot as usize].as_mut()
-            && row.standing != standing
-        {
-            self.order.remove(&row.facts, &row.standing);
-            self.order.insert(&row.facts, &standing);
-            row.standing = standing;
+        let Some(fixed) = self.row(slot).map(|row| self.fixed_standing(row)) else { return };
+        if let Some(row) = &self.rows[slot as usize] {
+            self.views.iter_mut().for_each(|view| view.place(slot, &row.facts, fixed.as_ref()));
         }
     }
 
@@ -262,47 +280,34 @@ impl Board {
         }
     }
 
-    pub(super) fn set_score(&mut self, slot: Slot, score: Option<Scored>) {
-        let Some(row) = self.rows[slot as usize].as_mut() else { return };
-        if let Some(at) = row.score.as_ref().and_then(|old| old.valid_until) {
-            self.expiries.remove(&(at, slot));
-        }
-        if let Some(at) = score.as_ref().and_then(|new| new.valid_until) {
-            self.expiries.insert((at, slot));
-        }
-        row.score = score;
-    }
-
-    /// A new or changed issue. A changed one keeps its old score, and so stays on offer, until it has its new one.
+    /// A new or changed issue.
     fn set_issue(&mut self, facts: IssueFacts) {
         let issue = facts.issue.clone();
         self.unplaced.insert(issue.clone());
-        let facts = self.complete(facts);
-        let slot = match self.by_issue.get(&issue) {
+        let facts = Known::new(self.complete(facts));
+        let (slot, before) = match self.by_issue.get(&issue) {
             Some(&slot) => {
-                if let Some(row) = self.rows[slot as usize].as_mut() {
-                    self.order.remove(&row.facts, &row.standing);
-                    row.learn(facts);
-                    row.standing = Standing::Unscored;
-                    self.order.insert(&row.facts, &row.standing);
-                }
-                slot
+                self.unless_approved_still(slot, &facts);
+                let row = self.rows[slot as usize].as_mut();
+                (slot, row.map(|row| std::mem::replace(&mut row.facts, facts.clone())))
             }
             None => {
-                let row = Row { facts: Known::new(facts), score: None, standing: Standing::Unscored, finished: false };
-                self.order.insert(&row.facts, &row.standing);
                 self.repos.entry(issue.repo.clone()).and_modify(|repo| repo.open_issue_count += 1);
-                let slot = self.occupy(row);
+                let slot = self.occupy(Row { facts: facts.clone(), finished: false });
                 self.by_repo.entry(issue.repo.clone()).or_default().insert(slot);
                 self.by_issue.insert(issue.clone(), slot);
-                slot
+                (slot, None)
             }
         };
+        self.touch(slot);
+        let fixed = self.row(slot).and_then(|row| self.fixed_standing(row));
+        self.views.iter_mut().for_each(|view| view.take_in(slot, before.as_deref(), &facts, fixed.as_ref()));
+        if before.is_none() {
+            self.refresh_those_waiting_for(&issue);
+        }
         if let Some(claim) = self.claim_on(&issue).cloned() {
             self.note_review(&claim);
         }
-        self.unscored.insert(slot);
-        self.place(slot);
     }
 
     fn occupy(&mut self, row: Row) -> Slot {
@@ -316,12 +321,13 @@ impl Board {
 
     fn remove_issue(&mut self, issue: &IssueRef) {
         self.unplaced.remove(issue);
-        let Some(slot) = self.by_issue.remove(issue) else { return };
+        let slot = self.by_issue.remove(issue);
+        self.no_longer_blocks(issue);
+        self.approvals.forget(issue);
+        let Some(slot) = slot else { return };
         self.touch(slot);
-        self.set_score(slot, None);
-        self.unscored.remove(&slot);
         if let Some(row) = self.rows[slot as usize].take() {
-            self.order.remove(&row.facts, &row.standing);
+            self.views.iter_mut().for_each(|view| view.forget(slot, &row.facts));
         }
         if let Some(slots) = self.by_repo.get_mut(&issue.repo) {
             slots.remove(&slot);

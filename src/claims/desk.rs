@@ -1,16 +1,18 @@
 //! The policies in force: taken once a call, swapped as a whole, never missed when one fails.
 //!
 //! A policy that fails at work degrades its own part and nothing else: a ranker is stood in for by
-//! the set that was in force before it, then by the built-in one; a failing `choose` leaves the order
+//! the built-in one, then by the set that was in force before it; a failing `choose` leaves the order
 //! as it was, a failing `choose-work` leaves review feedback first; a failing stale rule touches no
-//! claim; a failing repository filter admits nothing new.
+//! claim; a failing repository filter admits nothing new. A stage that filters lets nothing pass while it
+//! fails, and a set with such a stage is not stepped back from: the set before may let more pass. A candidate
+//! that fails is stood in for by the ranker in force.
 
 mod backlog;
 mod door;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -19,9 +21,9 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use super::index::Index;
-use crate::config::{PoliciesConfig, PolicyConfig};
-use crate::domain::{Clock, EventDraft, EventKind};
-use crate::policy::{PolicyError, PolicyHost, PolicyRejected, PolicySet};
+use crate::config::{BUILTIN_RANKER, BUILTIN_STALE_RULE, PoliciesConfig, PolicyConfig, RankerConfig, StageRole};
+use crate::domain::{AgentId, Clock, EventDraft, EventKind, Timestamp};
+use crate::policy::{PolicyError, PolicyHost, PolicyRejected, PolicySet, StageFault, ViewName};
 
 /// Failures in a row after which a policy is stood in for until the next change of the set.
 const FAILURE_COUNT_MAX: u32 = 3;
@@ -33,35 +35,78 @@ pub(super) const ANNOUNCEMENT_COUNT_MAX: usize = 64;
 pub(super) struct InForce {
     pub(super) set: PolicySet,
     /// What it was loaded from, bounds included.
-    config: PoliciesConfig,
-    choose_failures: AtomicU32,
+    pub(super) config: PoliciesConfig,
+    /// What its relative sources are relative to.
+    pub(super) folder: PathBuf,
     choose_work_failures: AtomicU32,
     score_failures: AtomicU32,
+    /// Failures of the candidate in a row, of whichever call.
+    candidate_failures: AtomicU32,
+    /// Whether there are `faults`, for who only wants to know that there are none.
+    is_faulty: AtomicBool,
     /// The last fault of each part, for the health page.
-    faults: Mutex<Vec<(&'static str, String)>>,
+    faults: Mutex<Vec<(String, String)>>,
 }
 
 impl InForce {
-    fn new(set: PolicySet, config: PoliciesConfig) -> Arc<Self> {
+    fn new(set: PolicySet, config: PoliciesConfig, folder: &Path) -> Arc<Self> {
         Arc::new(Self {
             set,
             config,
-            choose_failures: AtomicU32::new(0),
+            folder: folder.to_owned(),
             choose_work_failures: AtomicU32::new(0),
             score_failures: AtomicU32::new(0),
+            candidate_failures: AtomicU32::new(0),
+            is_faulty: AtomicBool::new(false),
             faults: Mutex::default(),
         })
     }
 
-    /// All is well with a part again.
-    fn clear_fault(&self, part: &'static str) {
-        self.faults.lock().retain(|(known, _)| *known != part);
+    /// The view that serves an agent. A canary that failed over and over serves nobody until the next edit.
+    pub(super) fn view_of(&self, agent: &AgentId) -> ViewName {
+        let view = self.set.view_of(agent);
+        if view == ViewName::candidate() && !self.candidate_is_well() { ViewName::main() } else { view }
     }
 
-    fn note_fault(&self, part: &'static str, fault: String) {
+    /// Whether the candidate did not fail over and over.
+    pub(super) fn candidate_is_well(&self) -> bool {
+        self.candidate_failures.load(Ordering::Relaxed) < FAILURE_COUNT_MAX
+    }
+
+    /// All is well with a part again.
+    fn clear_fault(&self, part: &str) {
+        if !self.is_faulty.load(Ordering::Relaxed) {
+            return;
+        }
         let mut faults = self.faults.lock();
-        faults.retain(|(known, _)| *known != part);
-        faults.push((part, fault));
+        faults.retain(|(known, _)| known != part);
+        self.is_faulty.store(!faults.is_empty(), Ordering::Relaxed);
+    }
+
+    fn note_fault(&self, part: &str, fault: String) {
+        let mut faults = self.faults.lock();
+        faults.retain(|(known, _)| known != part);
+        faults.push((part.to_owned(), fault));
+        self.is_faulty.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A set that has come in force, and why.
+#[derive(Debug)]
+pub(super) struct TakenInForce {
+    pub(super) policies: Arc<InForce>,
+    pub(super) why: String,
+    pub(super) at: Timestamp,
+}
+
+/// The ranker of a view, in faults and events; with a call of it, if one is named.
+fn part_of(view: &ViewName, call: &str) -> String {
+    if *view == ViewName::main() {
+        format!("ranker{call}")
+    } else if *view == ViewName::candidate() {
+        format!("candidate{call}")
+    } else {
+        format!("ranker of {view}{call}")
     }
 }
 
@@ -80,6 +125,8 @@ pub(super) struct Desk {
     index: Arc<Index>,
     clock: Arc<dyn Clock>,
     announcements: mpsc::Sender<EventDraft>,
+    /// Tells of every set that comes in force.
+    taken: mpsc::Sender<TakenInForce>,
 }
 
 /// What became of an edit.
@@ -104,13 +151,14 @@ impl Desk {
         index: Arc<Index>,
         clock: Arc<dyn Clock>,
         announcements: mpsc::Sender<EventDraft>,
+        taken: mpsc::Sender<TakenInForce>,
     ) -> Result<Self, PolicyRejected> {
         let builtin = host.load(&PoliciesConfig::default(), base_dir)?;
         let (set, rejected) = load_or_stand_in(&host, config.clone(), base_dir)?;
         let desk = Self {
             host,
             builtin,
-            current: ArcSwap::new(InForce::new(set, config.clone())),
+            current: ArcSwap::new(InForce::new(set, config.clone(), base_dir)),
             previous: Mutex::default(),
             rejected: Mutex::new(rejected),
             reloading: tokio::sync::Mutex::default(),
@@ -118,17 +166,15 @@ impl Desk {
             index,
             clock,
             announcements,
+            taken,
         };
         let first = desk.current();
-        if let Err(fault) = desk.put_in_force(&first) {
-            error!("the ranker failed on the backlog, the built-in one stands in: {fault}");
-            *desk.rejected.lock() = Some(fault);
-            let stand_in = PoliciesConfig { repo_filter: config.repo_filter.clone(), ..Default::default() };
-            let stand_in = InForce::new(desk.host.load(&stand_in, base_dir)?, stand_in);
-            if let Err(fault) = desk.put_in_force(&stand_in) {
-                error!("the repository filter failed, nothing is admitted: {fault}");
-                stand_in.note_fault("repo_filter", fault);
-                desk.current.store(stand_in);
+        if let Err(Unfit { view, why }) = desk.put_in_force(&first, "the server started") {
+            error!("policies failed on the backlog, as much of them as can stands in force: {why}");
+            *desk.rejected.lock() = Some(why.clone());
+            if view.is_none() || desk.put_in_force_as_can(&first).is_err() {
+                error!("the repository filter failed, nothing is admitted");
+                first.note_fault("repo_filter", why);
             }
         }
         Ok(desk)
@@ -190,20 +236,12 @@ impl Desk {
     fn reload_blocking(&self, config: &PoliciesConfig, base_dir: &Path) -> Result<Reload, PolicyRejected> {
         let set = self.host.load(config, base_dir)?;
         let present = self.current();
-        let same_policies = set.stamps() == present.set.stamps();
+        let same_policies = set.is_same_as(&present.set);
         if same_policies && *config == present.config && self.rejected.lock().take().is_none() {
             return Ok(Reload::Unchanged);
         }
-        let next = InForce::new(set, config.clone());
-        self.put_in_force(&next).map_err(|reason| {
-            let source = config.ranker.source.clone();
-            PolicyRejected {
-                policy: "ranker",
-                source,
-                file: None,
-                reason: format!("it failed on the live backlog: {reason}"),
-            }
-        })?;
+        let next = InForce::new(set, config.clone(), base_dir);
+        self.put_in_force(&next, "the configuration changed").map_err(|unfit| unfit.rejected(config))?;
         if !same_policies {
             *self.previous.lock() = Some(present);
         }
@@ -217,10 +255,27 @@ impl Desk {
         Ok(Reload::Swapped)
     }
 
-    pub(super) fn note_failure(&self, policies: &InForce, part: &'static str, fault: &PolicyError, instead: &str) {
-        let fault = format!("{fault}; {instead}");
+    pub(super) fn note_failure(&self, policies: &InForce, part: &str, fault: &PolicyError, instead: &str) {
+        self.note(policies, part, None, format!("{fault}; {instead}"));
+    }
+
+    /// Notes that stages of a ranker failed.
+    fn note_stage_failures(&self, policies: &InForce, part: &str, faults: &[StageFault]) {
+        for StageFault { stage, error, instead, .. } in faults {
+            match stage {
+                Some(stage) => self.note(policies, part, Some(stage), format!("stage {stage}: {error}; {instead}")),
+                None => self.note(policies, part, None, format!("{error}; {instead}")),
+            }
+        }
+    }
+
+    fn note(&self, policies: &InForce, part: &str, stage: Option<&str>, fault: String) {
         error!("{part} failed: {fault}");
-        self.announce(EventKind::PolicyFailed, json!({ "part": part, "reason": fault }));
+        let mut details = json!({ "part": part, "reason": fault });
+        if let Some(stage) = stage {
+            details["stage"] = stage.into();
+        }
+        self.announce(EventKind::PolicyFailed, details);
         policies.note_fault(part, fault);
     }
 
@@ -230,7 +285,31 @@ impl Desk {
     }
 }
 
-/// Loads a set, with the built-in in place of a ranker or stale rule that cannot be loaded.
+/// Why a set was not put in force: what failed on the live backlog.
+#[derive(Debug)]
+pub(super) struct Unfit {
+    /// The view whose ranker failed; `None` for the repository filter.
+    view: Option<ViewName>,
+    why: String,
+}
+
+impl Unfit {
+    fn rejected(self, config: &PoliciesConfig) -> PolicyRejected {
+        let (policy, source) = match &self.view {
+            None => ("repo_filter", &config.repo_filter.source),
+            Some(view) if *view == ViewName::candidate() => {
+                ("candidate.ranker", config.candidate.as_ref().map_or(&config.ranker.source, |it| &it.ranker.source))
+            }
+            Some(_) => ("ranker", &config.ranker.source),
+        };
+        let reason = format!("it failed on the live backlog: {}", self.why);
+        PolicyRejected { policy, source: source.clone(), file: None, reason }
+    }
+}
+
+/// Loads a set, with a stand-in for what cannot be loaded: the built-in for a ranker's base or a stale rule,
+/// nothing for a stage that only adds to the order. There is none for what keeps work back, the repository
+/// filter and the stages that filter: without those nobody knows what is allowed.
 fn load_or_stand_in(
     host: &PolicyHost,
     mut config: PoliciesConfig,
@@ -242,12 +321,44 @@ fn load_or_stand_in(
             Ok(set) => return Ok((set, (!faults.is_empty()).then(|| faults.join("; ")))),
             Err(rejected) => rejected,
         };
-        match rejected.policy {
-            "ranker" if faults.len() < 2 => config.ranker = PolicyConfig::builtin("rules"),
-            "stale_rule" if faults.len() < 2 => config.stale_rule = PolicyConfig::builtin("lease-timeouts"),
-            _ => return Err(rejected),
+        if !do_without(&mut config, &rejected) {
+            return Err(rejected);
         }
-        error!("policy refused, its built-in stands in: {rejected}");
+        error!("policy refused, the server starts without it: {rejected}");
         faults.push(rejected.to_string());
+    }
+}
+
+/// Takes what was refused out of the configuration; `false` where nothing can stand in.
+fn do_without(config: &mut PoliciesConfig, rejected: &PolicyRejected) -> bool {
+    let builtin = |policy: &mut PolicyConfig, name: &str| {
+        let stand_in = PolicyConfig::builtin(name);
+        let is_it = policy.source == rejected.source && *policy != stand_in;
+        if is_it {
+            *policy = stand_in;
+        }
+        is_it
+    };
+    if rejected.policy == "candidate.ranker" {
+        return config.candidate.take().is_some();
+    }
+    let mend = |ranker: &mut RankerConfig| {
+        let refused = |stage: &crate::config::StageConfig| stage.policy.source == rejected.source;
+        if ranker.stage.iter().any(|stage| stage.role == StageRole::Filter && refused(stage)) {
+            return None;
+        }
+        let stage_count = ranker.stage.len();
+        ranker.stage.retain(|stage| !refused(stage));
+        Some(builtin(&mut ranker.base, BUILTIN_RANKER) || ranker.stage.len() < stage_count)
+    };
+    match rejected.policy {
+        "ranker" | "override.ranker" => {
+            let mended: Option<Vec<bool>> = config.rankers_mut().map(mend).collect();
+            mended.is_some_and(|mended| mended.contains(&true))
+        }
+        "stale_rule" | "override.stale_rule" => {
+            config.stale_rules_mut().fold(false, |mended, rule| builtin(rule, BUILTIN_STALE_RULE) || mended)
+        }
+        _ => false,
     }
 }

@@ -15,9 +15,7 @@ use super::presence::Presence;
 use super::truth::Verdict;
 use super::{ClaimOutcome, ClaimRequest, Groups, IssueDetails, ManagerError, RepoEntry, UpdateOutcome, UpdateRequest};
 use crate::config::LiveConfig;
-use crate::domain::{
-    Actor, AgentId, Claim, Clock, Decision, DecisionId, EventSeq, Issue, IssueRef, IssueState, RepoName, Step,
-};
+use crate::domain::{Actor, AgentId, Claim, Clock, EventSeq, Issue, IssueRef, IssueState, RepoName, Step};
 use crate::github::{IssueSource, SourceError};
 use crate::store::{
     AdvanceOutcome, ClaimChange, ClaimFilter, ClaimHistoryFilter, ClaimHistoryPlace, ClaimWish, InsertOutcome,
@@ -51,6 +49,8 @@ pub struct ClaimManager {
     pub(super) links: super::links::Links,
     /// What sweeps did since the last sync told of it.
     pub(super) swept: Mutex<crate::sync::Swept>,
+    /// The way to the trial of a candidate.
+    pub(super) trials: super::trial::Trials,
     /// Rings when somebody wants a sync before its time.
     pub(super) sync_wished: tokio::sync::Notify,
 }
@@ -205,14 +205,6 @@ impl ClaimManager {
         limit: usize,
     ) -> Result<PastClaims, ManagerError> {
         Ok(self.store.claim_history(filter, after, limit).await?)
-    }
-
-    /// One recorded decision.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn decision(&self, decision_id: DecisionId) -> Result<Option<Decision>, ManagerError> {
-        Ok(self.store.decision_get(decision_id).await?)
     }
 
     /// Reads events after `after`, or from now on.

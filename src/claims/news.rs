@@ -3,8 +3,11 @@
 use serde_json::Value;
 use tracing::warn;
 
+use super::trust::Trust;
 use super::{ClaimManager, ManagerError};
-use crate::domain::{EventDraft, EventKind, Issue, IssueRef};
+use crate::domain::{Blocker, ContentDigest, EventDraft, EventKind, Issue, IssueRef};
+use crate::store::{ApprovalWish, DependencyChange, Pin};
+use crate::sync::{Sync, SyncError};
 
 impl ClaimManager {
     /// Whether a delivery was processed before.
@@ -29,6 +32,42 @@ impl ClaimManager {
     /// When the store fails.
     pub async fn take_in_issue(&self, issue: Issue) -> Result<bool, ManagerError> {
         Ok(self.store.issue_deliver(issue, self.clock.now()).await?)
+    }
+
+    /// Takes in that GitHub made one issue wait for another, or let it go.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn take_in_dependency(&self, issue: IssueRef, blocker: Blocker, added: bool) -> Result<(), ManagerError> {
+        Ok(self.store.dependency_change(DependencyChange { issue, blocker, added }).await?)
+    }
+
+    /// Takes in that `by` put `label` on an issue, which is as GitHub describes it now: an approval, if it is such
+    /// a label.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn take_in_label(&self, issue: &Issue, label: String, by: String) -> Result<(), ManagerError> {
+        if !Trust::new(&self.config.current().trust).is_approval_label(&label) {
+            return Ok(());
+        }
+        let pin = Pin::Exactly(ContentDigest::of(&issue.title, &issue.body));
+        let (issue, at) = (issue.issue_ref(), issue.updated_at);
+        let wish = ApprovalWish { issue, by, at, label: Some(label), pin, now: self.clock.now() };
+        self.store.approval_set(wish).await?;
+        Ok(())
+    }
+
+    /// Asks who put approval labels on issues that changed since it was last asked.
+    pub(super) async fn read_labels(&self, sync: &Sync) -> Result<(), SyncError> {
+        let trust = Trust::new(&self.config.current().trust);
+        let labelled = {
+            let board = self.index.board.read();
+            let mut labelled = board.labelled(|label| trust.is_approval_label(label));
+            labelled.retain(|issue| board.exclusion(&issue.repo).is_none());
+            labelled
+        };
+        sync.read_labels(labelled, |label| trust.is_approval_label(label)).await
     }
 
     /// Forgets an issue that GitHub says is deleted or moved away. A claim on it stays.

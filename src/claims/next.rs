@@ -1,6 +1,7 @@
 //! The agent's next issue: candidates from the board, the ranker's last word on them, and the store's.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
@@ -9,17 +10,18 @@ use super::desk::InForce;
 use super::order::{OrderKey, Question, Slot};
 use super::reasons::explained_rows;
 use super::recording::{EXPLAINED_COUNT, Recording};
+use super::trial::{self, Case, Trials};
 use super::{ClaimManager, ManagerError, NextOutcome, NextRequest};
 use crate::domain::{Decision, DecisionRow, Empty, IssueRef, RepoName, Timestamp};
-use crate::policy::Choice;
+use crate::policy::{Choice, ViewName};
 use crate::store::{ClaimWish, Granted, InsertOutcome, Wanted};
 
 /// Candidates that a ranker chooses from, and the store tries, at a time.
-const SHORTLIST_COUNT: usize = 32;
+pub(super) const SHORTLIST_COUNT: usize = 32;
 /// The longest page of candidates shown to a ranker that passes over everything: pages grow up to this.
-const PAGE_COUNT_MAX: usize = 8_192;
+pub(super) const PAGE_COUNT_MAX: usize = 8_192;
 /// How much longer each further page is.
-const PAGE_GROWTH: usize = 8;
+pub(super) const PAGE_GROWTH: usize = 8;
 /// Times a request starts over because others were faster on a whole short list.
 const ROUND_COUNT_MAX: usize = 8;
 /// When to ask again after that, in milliseconds. Ours: a crowd has passed by then.
@@ -36,6 +38,17 @@ struct Pick {
     retry_after_ms: Option<u64>,
     /// What the ranker saw and said, where nothing is left.
     recording: Option<Recording>,
+    /// For a candidate in shadow.
+    case: Option<Case>,
+}
+
+impl Pick {
+    /// Hands the request over to a candidate in shadow: there is an answer now.
+    fn try_on(&mut self, trials: &Trials) {
+        if let Some(case) = self.case.take() {
+            trials.hand_over(case);
+        }
+    }
 }
 
 impl ClaimManager {
@@ -71,15 +84,17 @@ impl ClaimManager {
     /// `wanted` says what the wish is. Where there is nothing, what the ranker saw and said comes with it.
     pub(super) async fn next_issue_under(
         &self,
-        policies: &InForce,
+        policies: &Arc<InForce>,
         request: &NextRequest,
         wanted: fn(Vec<IssueRef>) -> Wanted,
     ) -> Result<(NextOutcome, Option<Recording>), ManagerError> {
+        let view = policies.view_of(&request.agent);
         for _ in 0..ROUND_COUNT_MAX {
             let now = self.clock.now();
-            let pick = self.pick(policies, request, now);
+            let mut pick = self.pick(policies, &view, request, now);
             if pick.candidates.is_empty() && request.request_id.is_none() {
-                let why = self.why_nothing(request, pick.passed_over, pick.retry_after_ms);
+                pick.try_on(&self.trials);
+                let why = self.why_nothing(&view, request, pick.passed_over, pick.retry_after_ms);
                 return Ok((NextOutcome::Nothing(why), pick.recording));
             }
             let nothing_left = pick.candidates.is_empty();
@@ -87,16 +102,17 @@ impl ClaimManager {
             let explained = explained_rows(pick.decision.as_ref());
             let wish = ClaimWish {
                 agent: request.agent.clone(),
-                wanted: wanted(pick.candidates),
+                wanted: wanted(std::mem::take(&mut pick.candidates)),
                 request_id: request.request_id.clone(),
                 lease: self.lease(),
-                decision: pick.decision,
+                decision: pick.decision.take(),
                 now,
             };
             let outcome = self.store.claim_insert(wish).await?;
             drop(offer);
             let outcome = match outcome {
                 InsertOutcome::Granted(granted) => {
+                    pick.try_on(&self.trials);
                     let Granted { claim, issue } = *granted;
                     let row = explained.iter().find(|row| row.number == claim.issue_number && row.repo == claim.repo);
                     let why = row.map(DecisionRow::why);
@@ -110,7 +126,8 @@ impl ClaimManager {
                     NextOutcome::Granted { claim, issue, idempotent: true, why: None }
                 }
                 InsertOutcome::NoneFree if nothing_left => {
-                    let why = self.why_nothing(request, pick.passed_over, pick.retry_after_ms);
+                    pick.try_on(&self.trials);
+                    let why = self.why_nothing(&view, request, pick.passed_over, pick.retry_after_ms);
                     return Ok((NextOutcome::Nothing(why), pick.recording));
                 }
                 // The follow-up is to be had where the request got it.
@@ -120,37 +137,45 @@ impl ClaimManager {
             return Ok((outcome, None));
         }
         // Others were faster on whole short lists, again and again: that is no reason to stay away.
-        let why = Empty { was_raced: true, ..self.why_nothing(request, Vec::new(), Some(RACED_RETRY_MS)) };
+        let why = Empty { was_raced: true, ..self.why_nothing(&view, request, Vec::new(), Some(RACED_RETRY_MS)) };
         Ok((NextOutcome::Nothing(why), None))
     }
 
     /// Asks the board for the best candidates and the ranker for its last word on them. Pages on, to the
     /// end, while the ranker passes over everything it sees: work further down is never hidden.
-    fn pick(&self, policies: &InForce, request: &NextRequest, now: Timestamp) -> Pick {
+    fn pick(&self, policies: &Arc<InForce>, view: &ViewName, request: &NextRequest, now: Timestamp) -> Pick {
         let question = question(request);
         let groups = self.groups.load().of(&request.agent);
         let mut pick = Pick::default();
-        let mut recording = Recording::begin(policies, request, now);
+        let mut recording = Recording::begin(policies, view, request, now);
         let mut after: Option<OrderKey> = None;
         let mut page_count = SHORTLIST_COUNT;
         loop {
-            let (page, chooser, is_own) = {
+            let (page, chooser, is_own, shadow) = {
                 let board = self.index.board.read();
                 let offered = self.offered.lock().clone();
-                let mut page = board.shortlist(&question, after, page_count, |slot| offered.contains(&slot));
+                let mut page = board.shortlist(view, &question, after, page_count, |slot| offered.contains(&slot));
                 if page.rows.is_empty() {
                     // What is on offer to others now may yet be refused to them.
-                    page = board.shortlist(&question, after, page_count, |_| false);
+                    page = board.shortlist(view, &question, after, page_count, |_| false);
                 }
                 let chooser = chooser(&board, &groups, request, &page.rows);
+                // The state that both rankers choose from is the one of this moment.
+                let shadow = (after.is_none() && trial::wants(policies, view)).then(|| {
+                    let on_offer = |slot| offered.contains(&slot);
+                    board.shortlist(&ViewName::candidate(), &question, None, SHORTLIST_COUNT, on_offer)
+                });
                 // A set comes in force under this lock: the scores are this one's, or those of the next.
-                (page, chooser, self.desk.is_in_force(policies))
+                (page, chooser, self.desk.is_in_force(policies), shadow)
             };
             let word = match page.rows.is_empty() {
                 true => None,
-                false => self.desk.choose(policies, &chooser, &page.rows, now),
+                false => self.desk.choose(policies, view, &chooser, &page.rows, now),
             };
             recording.take_down(&chooser, &page, word.as_ref(), is_own);
+            if let Some(shadow) = shadow {
+                pick.case = Some(Case::new(policies, chooser, shadow, now));
+            }
             let choice = word.unwrap_or_else(|| Choice::keep(page.rows.len()));
             if let Some(&first) = choice.order.first() {
                 pick.first = Some(page.slots[first]);
@@ -158,8 +183,12 @@ impl ClaimManager {
                 pick.candidates = best.map(|&row| page.rows[row].facts.issue.clone()).collect();
                 let explained = choice.order.iter().take(EXPLAINED_COUNT);
                 let explained: Vec<_> = explained.map(|&row| page.rows[row].clone()).collect();
-                recording.explained(self.desk.explain(policies, &explained, now));
-                pick.decision = Some(recording.of_pick());
+                recording.explained(self.desk.explain(policies, view, &explained, now));
+                let decision = recording.of_pick();
+                if let Some(case) = &mut pick.case {
+                    case.picked = trial::preference(&decision);
+                }
+                pick.decision = Some(decision);
                 return pick;
             }
             // The soonest of all pages counts.

@@ -56,7 +56,8 @@ impl ClaimManager {
         if !self.nothings.is_news(&request.agent, kind(request, policies, why), now) {
             return;
         }
-        let recording = recording.unwrap_or_else(|| Recording::begin(policies, request, now));
+        let begin = || Recording::begin(policies, &policies.view_of(&request.agent), request, now);
+        let recording = recording.unwrap_or_else(begin);
         if let Err(error) = self.store.decision_insert(recording.of_nothing(why.clone())).await {
             warn!("it was not recorded why there was nothing for {}: {error}", request.agent);
         }
@@ -67,7 +68,7 @@ impl ClaimManager {
 fn kind(request: &NextRequest, policies: &InForce, why: &Empty) -> u64 {
     let mut kind = DefaultHasher::new();
     (&request.repo, &request.label, &request.milestone).hash(&mut kind);
-    let ranker = policies.set.ranker.stamp();
+    let ranker = policies.set.ranking_of(&policies.view_of(&request.agent)).stamp();
     (&ranker.digest, &ranker.settings_digest).hash(&mut kind);
     let parts = [why.open, why.claimed, why.skipped, why.finished, why.not_admitted, why.unscored];
     parts.map(|count| count > 0).hash(&mut kind);

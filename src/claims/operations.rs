@@ -10,11 +10,13 @@ use tracing::info;
 use super::ClaimManager;
 use crate::config::LiveConfig;
 use crate::domain::{
-    AccessScope, AccessToken, AgentId, Claim, ClaimId, Clock, FollowUp, RestoredClaim, Timestamp, TokenId, TokenSecret,
+    AccessScope, AccessToken, AgentId, Claim, ClaimId, Clock, FollowUp, IssueRef, RestoredClaim, Timestamp, TokenId,
+    TokenSecret,
 };
 use crate::store::{
-    ClaimFilter, ClaimHistoryFilter, ClaimImport, ClaimOverrule, FollowUpFilter, FollowUpImport, FollowUpImportOutcome,
-    ImportOutcome, KeptToken, OverruleOutcome, Store, StoreError, TokenInsertOutcome, TokenRevokeOutcome,
+    ApprovalOutcome, ApprovalWish, ClaimFilter, ClaimHistoryFilter, ClaimImport, ClaimOverrule, FollowUpFilter,
+    FollowUpImport, FollowUpImportOutcome, ImportOutcome, KeptToken, OverruleOutcome, Pin, Store, StoreError,
+    TokenInsertOutcome, TokenRevokeOutcome,
 };
 
 /// Past claims read at a time for an export.
@@ -81,6 +83,10 @@ impl Operations {
         Self { store, clock, config }
     }
 
+    pub(super) fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
     /// The present.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
@@ -104,6 +110,26 @@ impl Operations {
             info!(claim.id = %claim_id, "overruled by {by}: {issue} is {status}, of {agent}");
         }
         Ok(outcome)
+    }
+
+    /// Approves an open issue as it reads now. `by` says who does.
+    ///
+    /// # Errors
+    /// When the store fails; nothing is approved then.
+    pub async fn approve(&self, issue: IssueRef, by: String) -> Result<ApprovalOutcome, StoreError> {
+        let now = self.clock.now();
+        info!("{issue} is approved by {by}");
+        let wish = ApprovalWish { issue, by, at: now, label: None, pin: Pin::AsKept(None), now };
+        self.store.approval_set(wish).await
+    }
+
+    /// Takes an approval back, whoever gave it; whether there was one.
+    ///
+    /// # Errors
+    /// When the store fails; the approval stands then.
+    pub async fn withdraw_approval(&self, issue: IssueRef, by: String) -> Result<bool, StoreError> {
+        info!("the approval of {issue} is withdrawn by {by}");
+        self.store.approval_withdraw(issue, by, self.clock.now()).await
     }
 
     /// Makes a token and keeps what is known of it.

@@ -50,11 +50,12 @@ fn ascending_bits(value: f64) -> u64 {
 }
 
 /// Where an issue stands: on offer, or why not.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) enum Standing {
     /// On offer, at this place.
     Ready(OrderKey),
     /// Waiting for its first score.
+    #[default]
     Unscored,
     /// The policy skips it.
     Skipped(Arc<str>),
@@ -208,6 +209,11 @@ impl Order {
         let lane = self.lane(question);
         let from = after.map_or(Unbounded, Excluded);
         lane.into_iter().flat_map(move |lane| lane.ready.range((from, Unbounded)).copied())
+    }
+
+    /// How many issues are on offer in answer to `question`, which names a label or a milestone, not both.
+    pub(super) fn ready_count(&self, question: &Question<'_>) -> usize {
+        self.lane(question).map_or(0, |lane| lane.ready.len())
     }
 
     /// Why there is nothing in answer to `question`, which names a label or a milestone, not both.

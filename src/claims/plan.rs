@@ -1,13 +1,13 @@
 //! Putting a new set of policies in force without making anyone wait: the whole backlog is copied,
 //! judged, scored and ordered beside the board, and swapped in at once.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::board::{Board, Row, slot_of};
-use super::order::{Order, OrderKey, Slot, Standing};
-use crate::domain::{IssueFacts, Repo, RepoName, Timestamp};
-use crate::policy::Scored;
+use super::board::{Board, Place, View, slot_of};
+use super::order::{Order, Slot, Standing};
+use crate::domain::{IssueFacts, Repo, RepoName};
+use crate::policy::{Scored, ViewName};
 
 /// Everything a new set of policies must be applied to, as it was when it was taken.
 #[derive(Debug)]
@@ -22,34 +22,40 @@ pub(super) struct Backlog {
 /// A backlog in order, under the set of policies that judged and scored it.
 #[derive(Debug)]
 pub(super) struct Plan {
-    rows: Vec<(Slot, Arc<IssueFacts>, Scored, Standing)>,
-    order: Order,
-    expiries: BTreeSet<(Timestamp, Slot)>,
+    rows: Vec<(Slot, Arc<IssueFacts>)>,
+    views: Vec<View>,
     exclusions: HashMap<RepoName, Option<Arc<str>>>,
 }
 
 impl Backlog {
-    /// Puts the backlog in order. `scores` and `exclusions` are in the order of `facts` and `repos`.
-    pub(super) fn plan(self, scores: Vec<Scored>, exclusions: Vec<Option<String>>) -> Plan {
-        let names = self.repos.into_iter().map(|repo| repo.full_name);
+    /// Puts the backlog in order, once for each view; the default view comes first. Scores and `exclusions`
+    /// are in the order of `facts` and `repos`.
+    pub(super) fn plan(self, scores: Vec<(ViewName, Vec<Scored>)>, exclusions: Vec<Option<String>>) -> Plan {
+        let names = self.repos.iter().map(|repo| repo.full_name.clone());
         let exclusions: HashMap<_, _> = names.zip(exclusions.into_iter().map(|why| why.map(Arc::from))).collect();
-        let mut rows = Vec::with_capacity(self.facts.len());
-        let mut expiries = BTreeSet::new();
-        for (((slot, facts), fixed), scored) in self.slots.into_iter().zip(self.facts).zip(self.fixed).zip(scores) {
+        let views = scores.into_iter().map(|(name, scores)| self.view(name, scores, &exclusions)).collect();
+        Plan { views, rows: self.slots.into_iter().zip(self.facts).collect(), exclusions }
+    }
+
+    fn view(&self, name: ViewName, scores: Vec<Scored>, exclusions: &HashMap<RepoName, Option<Arc<str>>>) -> View {
+        let mut view = View::new(name);
+        let slot_count = self.slots.iter().max().map_or(0, |slot| *slot as usize + 1);
+        view.places.resize_with(slot_count, Place::default);
+        for (((&slot, facts), fixed), scored) in self.slots.iter().zip(&self.facts).zip(&self.fixed).zip(scores) {
             let admitted = exclusions.get(&facts.issue.repo).is_some_and(Option::is_none);
-            let standing = match (&scored.skip, fixed) {
+            let standing = match fixed {
                 _ if !admitted => Standing::NotAdmitted,
-                (_, Some(fixed)) => fixed,
-                (Some(reason), None) => Standing::Skipped(Arc::clone(reason)),
-                (None, None) => Standing::Ready(OrderKey::new(scored.value, &facts, slot)),
+                Some(fixed) => fixed.clone(),
+                None => Standing::by_score(Some(&scored), facts, slot),
             };
             if let Some(at) = scored.valid_until {
-                expiries.insert((at, slot));
+                view.expiries.insert((at, slot));
             }
-            rows.push((slot, facts, scored, standing));
+            view.places[slot as usize] = Place { score: Some(scored), standing };
         }
-        let order = Order::build(rows.iter().map(|(_, facts, _, standing)| (&**facts, standing.clone())));
-        Plan { rows, order, expiries, exclusions }
+        let standing = |slot: &Slot| view.places[*slot as usize].standing.clone();
+        view.order = Order::build(self.slots.iter().zip(&self.facts).map(|(slot, facts)| (&**facts, standing(slot))));
+        view
     }
 }
 
@@ -70,7 +76,7 @@ impl Board {
             let Some(row) = row else { continue };
             backlog.slots.push(slot_of(index));
             backlog.facts.push(row.facts.shared());
-            backlog.fixed.push(self.fixed_standing(row));
+            backlog.fixed.push(self.held_standing(row));
         }
         backlog
     }
@@ -82,58 +88,39 @@ impl Board {
 
     /// Puts a plan in force; what was touched since its backlog was taken is placed anew, and scored
     /// again. Returns what it replaced, to be dropped outside the lock.
-    pub(super) fn put_in_force(&mut self, mut plan: Plan) -> Order {
+    pub(super) fn put_in_force(&mut self, plan: Plan) -> Vec<View> {
+        let Plan { rows, mut views, exclusions } = plan;
         let touched = self.touched.take().unwrap_or_default();
         self.generation += 1;
-        self.unscored.clear();
-        for (slot, facts, scored, standing) in plan.rows {
-            if touched.contains(&slot) {
-                plan.order.remove(&facts, &standing);
-                if let Some(at) = scored.valid_until {
-                    plan.expiries.remove(&(at, slot));
-                }
-            } else if let Some(row) = self.rows[slot as usize].as_mut() {
-                (row.score, row.standing) = (Some(scored), standing);
-            }
+        for view in &mut views {
+            let outdated = rows.iter().filter(|(slot, _)| touched.contains(slot));
+            outdated.for_each(|(slot, facts)| view.forget(*slot, facts));
+            view.places.resize_with(self.rows.len(), Place::default);
         }
-        let replaced = std::mem::replace(&mut self.order, plan.order);
-        self.expiries = plan.expiries;
+        let replaced = std::mem::replace(&mut self.views, views);
         for (name, row) in &mut self.repos {
-            match plan.exclusions.get(name) {
+            match exclusions.get(name) {
                 Some(exclusion) => row.exclusion.clone_from(exclusion),
                 None => _ = self.unjudged.insert(name.clone()),
             }
         }
         for slot in touched {
-            self.place_anew(slot);
+            self.place_anew(slot, &replaced);
         }
         replaced
     }
 
-    /// Where an issue stands whatever a ranker says of it.
-    fn fixed_standing(&self, row: &Row) -> Option<Standing> {
-        if self.claim_on(&row.facts.issue).is_some() {
-            Some(Standing::Claimed)
-        } else {
-            row.finished.then_some(Standing::Finished)
-        }
-    }
-
-    /// Places an issue that the present order does not know yet. Its old score, if any, was given by
+    /// Places an issue that the present views do not know yet. Its old score, if any, was given by
     /// the policies before: better than none until the new ones have spoken.
-    fn place_anew(&mut self, slot: Slot) {
+    fn place_anew(&mut self, slot: Slot, replaced: &[View]) {
         let Some(row) = self.row(slot) else { return };
-        let standing = self.standing(slot, row);
-        if let Some(row) = self.rows[slot as usize].as_mut() {
-            if let Some(at) = row.score.as_ref().and_then(|scored| scored.valid_until) {
-                self.expiries.insert((at, slot));
-            }
-            if let Some(score) = &mut row.score {
-                score.scored_at = None;
-            }
-            self.order.insert(&row.facts, &standing);
-            row.standing = standing;
-            self.unscored.insert(slot);
+        let (facts, fixed) = (row.facts.shared(), self.fixed_standing(row));
+        for view in &mut self.views {
+            let before = replaced.iter().find(|before| before.name == view.name).or(replaced.first());
+            let score = before.and_then(|before| before.at(slot)).and_then(|place| place.score.clone());
+            view.set_score(slot, score);
+            view.wants_score(slot);
+            view.enter(slot, &facts, fixed.as_ref());
         }
     }
 }
@@ -144,7 +131,7 @@ mod tests {
 
     use super::*;
     use crate::claims::order::Question;
-    use crate::domain::{AgentId, Claim, Issue, IssueNumber, IssueState, Lease, from_unix_ms};
+    use crate::domain::{AgentId, Claim, Empty, Issue, IssueNumber, IssueState, Lease, from_unix_ms};
     use crate::store::{Change, Snapshot};
 
     fn issue(number: u64, labels: usize) -> Issue {
@@ -165,6 +152,7 @@ mod tests {
             author_association: String::new(),
             comment_count: 0,
             reaction_count: 0,
+            open_blocker_count: None,
         }
     }
 
@@ -178,12 +166,19 @@ mod tests {
         Change::ClaimSet(Box::new(Claim::grant(&issue(number, 0), &agent, lease, None, from_unix_ms(0))))
     }
 
-    /// The more labels the better; three or more are skipped; scores of two labels run out.
-    fn scores(facts: &[Arc<IssueFacts>]) -> Vec<Scored> {
+    /// By default: the more labels the better; three or more are skipped; scores of two labels run out.
+    /// To the candidate the other way round: the fewer the better, none is skipped, scores of one label run out.
+    fn scores(view: &ViewName, facts: &[Arc<IssueFacts>]) -> Vec<Scored> {
+        let is_candidate = *view == ViewName::candidate();
         let score = |facts: &Arc<IssueFacts>| {
             let labels = facts.labels.len();
-            let valid_until = (labels == 2).then(|| from_unix_ms(1_000));
-            Scored { value: labels as f64, valid_until, skip: (labels > 2).then(|| "too many".into()), scored_at: None }
+            let runs_out = if is_candidate { 1 } else { 2 };
+            Scored {
+                value: if is_candidate { -(labels as f64) } else { labels as f64 },
+                valid_until: (labels == runs_out).then(|| from_unix_ms(1_000)),
+                skip: (labels > 2 && !is_candidate).then(|| "too many".into()),
+                scored_at: None,
+            }
         };
         facts.iter().map(score).collect()
     }
@@ -194,27 +189,42 @@ mod tests {
         let repos = vec![Repo::named("acme/small".parse().unwrap())];
         let mut board = Board::load(Snapshot { repos, issues: facts, ..Snapshot::default() });
         let backlog = board.take_backlog();
-        adopt(&mut board, backlog);
+        adopt(&mut board, backlog, &[ViewName::main(), ViewName::candidate()]);
         board
     }
 
-    fn adopt(board: &mut Board, backlog: Backlog) {
-        let scores = scores(&backlog.facts);
+    fn adopt(board: &mut Board, backlog: Backlog, views: &[ViewName]) {
+        let scores = views.iter().map(|view| (view.clone(), scores(view, &backlog.facts))).collect();
         let plan = backlog.plan(scores, vec![None]);
         board.put_in_force(plan);
-        while board.has_work(from_unix_ms(0)) {
-            board.take_unjudged();
-            let batch = board.take_unscored(2, from_unix_ms(0));
-            let scores = super::tests::scores(&batch.facts);
+        board.take_unjudged();
+        while let Some(batch) = board.take_unscored(2, from_unix_ms(0)) {
+            let scores = super::tests::scores(&batch.view, &batch.facts);
             board.note_scores(batch, scores);
         }
     }
 
-    /// What is on offer, in order, and why the rest is not.
-    fn offer(board: &Board) -> (Vec<u64>, crate::domain::Empty, usize) {
-        let page = board.shortlist(&Question::default(), None, usize::MAX, |_| false);
+    /// What is on offer in a view, in order, and why the rest is not.
+    fn offer(board: &Board, view: &ViewName) -> (Vec<u64>, Empty, usize) {
+        let page = board.shortlist(view, &Question::default(), None, usize::MAX, |_| false);
         let numbers = page.rows.iter().map(|row| row.facts.issue.number.get()).collect();
-        (numbers, board.tally(&Question::default()), board.expiries.len())
+        (numbers, board.tally(view, &Question::default()), board.view(view).expiries.len())
+    }
+
+    #[test]
+    fn each_view_has_its_own_order_and_one_that_is_gone_answers_as_the_default_one() {
+        let (main, candidate) = (ViewName::main(), ViewName::candidate());
+        let mut board = board(&[(1, 0), (2, 2), (3, 3), (4, 1)]);
+        board.apply(claimed(4));
+        assert_eq!(offer(&board, &main).0, [2, 1], "the more labels the better, three are skipped");
+        assert_eq!(offer(&board, &candidate).0, [1, 2, 3]);
+        let backlog = board.take_backlog();
+        adopt(&mut board, backlog, std::slice::from_ref(&main));
+        assert_eq!(offer(&board, &candidate).0, [2, 1]);
+        let backlog = board.take_backlog();
+        board.apply(open(5, 1));
+        adopt(&mut board, backlog, &[main, candidate.clone()]);
+        assert_eq!(offer(&board, &candidate).0, [1, 5, 2, 3], "what came while the view was made is in it");
     }
 
     proptest! {
@@ -240,10 +250,13 @@ mod tests {
                 board_before.apply(change.clone());
                 board_after.apply(change);
             }
-            adopt(&mut board_after, backlog);
+            let views = [ViewName::main(), ViewName::candidate()];
+            adopt(&mut board_after, backlog, &views);
             let backlog = board_before.take_backlog();
-            adopt(&mut board_before, backlog);
-            prop_assert_eq!(offer(&board_after), offer(&board_before));
+            adopt(&mut board_before, backlog, &views);
+            for view in &views {
+                prop_assert_eq!(offer(&board_after, view), offer(&board_before, view));
+            }
         }
     }
 }

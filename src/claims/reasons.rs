@@ -7,6 +7,7 @@ use super::order::{Question, SKIP_REASON_COUNT_MAX};
 use super::recording::EXPLAINED_COUNT;
 use super::{ClaimManager, NextRequest};
 use crate::domain::{Decision, DecisionRow, Empty};
+use crate::policy::ViewName;
 
 /// Longest time to ask again that an agent is told, in seconds: a day. More than that nobody plans.
 const RETRY_AFTER_SECONDS_MAX: u64 = 24 * 3600;
@@ -15,6 +16,7 @@ impl ClaimManager {
     /// Why there is nothing, with the ranker's reasons at the door, and when it says that asking again makes sense.
     pub(super) fn why_nothing(
         &self,
+        view: &ViewName,
         request: &NextRequest,
         passed_over: Vec<String>,
         retry_after_ms: Option<u64>,
@@ -22,10 +24,10 @@ impl ClaimManager {
         let question = question(request);
         let mut empty = {
             let board = self.index.board.read();
-            let empty = board.tally(&question);
+            let empty = board.tally(view, &question);
             let is_narrowed = question.repo.is_some() || question.label.is_some() || question.milestone.is_some();
             let in_all = match empty.open == 0 && is_narrowed {
-                true => board.tally(&Question::default()).open,
+                true => board.tally(view, &Question::default()).open,
                 false => 0,
             };
             Empty { in_all, ..empty }

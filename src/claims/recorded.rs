@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::domain::{Decision, DecisionRow, IssueRef, PageSeen, PolicyStamp, Reason, Timestamp};
-use crate::policy::{BodySource, Choice, ChooseRequest, LiveWork, PolicyError, Ranker, Shortlisted};
+use crate::policy::{BodySource, Choice, ChooseRequest, LiveWork, PolicyError, Ranking, Shortlisted};
 
 /// A decision that can be made again.
 #[derive(Debug, Clone)]
@@ -137,7 +137,7 @@ impl Recorded {
     ///
     /// # Errors
     /// [`PolicyError`] when it fails; where it failed then too, it is not asked.
-    pub fn asked_of(&self, ranker: &Ranker) -> Result<Answers, PolicyError> {
+    pub fn asked_of(&self, ranker: &Ranking) -> Result<Answers, PolicyError> {
         let mut pages = Vec::with_capacity(self.pages.len());
         for page in &self.pages {
             let choice = match &page.choice {
@@ -156,7 +156,7 @@ impl Recorded {
 
 impl RecordedPage {
     /// Scores the rows, each for the time for which it was scored then.
-    fn scored_by(&self, ranker: &Ranker) -> Result<Vec<Option<f64>>, PolicyError> {
+    fn scored_by(&self, ranker: &Ranking) -> Result<Vec<Option<f64>>, PolicyError> {
         let mut scores = vec![None; self.rows.len()];
         for (index, (row, scored_at)) in self.rows.iter().zip(&self.scored_at).enumerate() {
             let Some(at) = scored_at else { continue };

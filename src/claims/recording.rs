@@ -6,7 +6,7 @@ use super::desk::InForce;
 use crate::domain::{
     AskedFor, Decision, DecisionRow, Empty, IssueSnapshot, PageSeen, Reason, RequestSeen, RowSeen, Timestamp, WorkSeen,
 };
-use crate::policy::{Choice, ChooseRequest, Shortlisted};
+use crate::policy::{Choice, ChooseRequest, Shortlisted, ViewName};
 
 /// Rows of one decision whose facts are recorded. A ranker that passes over more in one request leaves a record
 /// that can be read, but not replayed: that is 85 bytes a row, for every request.
@@ -26,8 +26,8 @@ pub(super) struct Recording {
 }
 
 impl Recording {
-    pub(super) fn begin(policies: &InForce, request: &NextRequest, now: Timestamp) -> Self {
-        let mut decision = Decision::begun(request.agent.clone(), now, policies.set.ranker.stamp().clone());
+    pub(super) fn begin(policies: &InForce, view: &ViewName, request: &NextRequest, now: Timestamp) -> Self {
+        let mut decision = Decision::begun(request.agent.clone(), now, policies.set.ranking_of(view).stamp().clone());
         decision.asked_for =
             AskedFor { repo: request.repo.clone(), label: request.label.clone(), milestone: request.milestone.clone() };
         Self { decision, passed_over: Vec::new(), shown_count: 0 }

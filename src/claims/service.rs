@@ -11,10 +11,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
-use super::desk::{ANNOUNCEMENT_COUNT_MAX, Desk};
+use super::desk::{ANNOUNCEMENT_COUNT_MAX, Desk, TakenInForce};
 use super::health::Status;
 use super::index::Index;
 use super::presence::Presence;
+use super::trial::{Case, Trials};
+use super::trust::Trust;
 use super::wellness::Wellness;
 use super::{ClaimManager, Groups, Reload};
 use crate::config::{Config, LiveConfig, Replaced};
@@ -22,7 +24,7 @@ use crate::domain::{Clock, EventDraft, RepoName};
 use crate::github::IssueSource;
 use crate::policy::{PolicyHost, PolicyRejected};
 use crate::store::{Store, StoreError};
-use crate::sync::{PullWatch, Sync, SyncReport};
+use crate::sync::{PullWatch, Sync, SyncError, SyncReport};
 
 /// How often calls of owners are written down: what a crash can forget of them.
 const CALLS_WRITTEN_EVERY: Duration = Duration::from_secs(10);
@@ -70,16 +72,20 @@ impl ClaimManager {
         let tokens = store.token_list().await?;
         let presence = Presence::load(std::mem::take(&mut snapshot.last_calls));
         let (sender, announcements) = mpsc::channel(ANNOUNCEMENT_COUNT_MAX);
+        let (taken, sets) = mpsc::channel(ANNOUNCEMENT_COUNT_MAX);
         let (policies, groups) = (config.current().effective_policies(), Groups::new(&config.current().agent_groups));
+        let trust = Arc::new(Trust::new(&config.current().trust));
         let (filled, desk_clock, dir) = (Arc::clone(&index), Arc::clone(&clock), base_dir.clone());
         let desk = tokio::task::spawn_blocking(move || {
             filled.fill(snapshot, tokens);
-            Desk::open(host, &policies, &dir, filled, desk_clock, sender)
+            filled.board.write().set_trust(trust);
+            Desk::open(host, &policies, &dir, filled, desk_clock, sender, taken)
         });
         let desk = Arc::new(desk.await.expect("opening policies does not panic")?);
         let pulls = PullWatch::new(Arc::clone(&source), Arc::clone(&store));
         let sync = Sync::new(Arc::clone(&source), Arc::clone(&store), Arc::clone(&clock));
         let (status, wellness) = (Status::new(clock.now()), Wellness::from_start(&*clock));
+        let (trials, cases) = Trials::new();
         let offered = Default::default();
         let (nothings, absent, links, swept, sync_wished) = Default::default();
         let manager = Arc::new(Self {
@@ -99,9 +105,10 @@ impl ClaimManager {
             absent,
             links,
             swept,
+            trials,
             sync_wished,
         });
-        let background = Background { manager: Arc::clone(&manager), sync, pulls, announcements };
+        let background = Background { manager: Arc::clone(&manager), sync, pulls, announcements, sets, cases };
         Ok((manager, background))
     }
 
@@ -119,12 +126,14 @@ pub struct Background {
     sync: Sync,
     pulls: PullWatch,
     announcements: mpsc::Receiver<EventDraft>,
+    sets: mpsc::Receiver<TakenInForce>,
+    cases: mpsc::Receiver<Case>,
 }
 
 impl Background {
     /// Starts everything; it ends with `shutdown`.
     pub fn start(self, tracker: &TaskTracker, shutdown: &CancellationToken) {
-        let Self { manager, sync, pulls, announcements } = self;
+        let Self { manager, sync, pulls, announcements, sets, cases } = self;
         let spawn = |name: &'static str, work: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
             let shutdown = shutdown.clone();
             tracker.spawn(async move {
@@ -137,6 +146,8 @@ impl Background {
         spawn("sweeping", Box::pin(sweep_continually(Arc::clone(&manager))));
         spawn("noting calls", Box::pin(write_calls_continually(Arc::clone(&manager))));
         spawn("announcing", Box::pin(announce_continually(Arc::clone(&manager), announcements)));
+        spawn("keeping policies", Box::pin(Arc::clone(&manager).keep_sets_continually(sets)));
+        spawn("trying a candidate", Box::pin(Arc::clone(&manager).try_continually(cases)));
         spawn("linking feedback", Box::pin(link_continually(Arc::clone(&manager))));
         spawn("placing issues", Box::pin(super::places::place_continually(Arc::clone(&manager))));
         spawn("syncing", Box::pin(sync_continually(manager, sync, pulls)));
@@ -213,6 +224,11 @@ async fn sync_continually(manager: Arc<ClaimManager>, sync: Sync, pulls: PullWat
         sync.note_swept(std::mem::take(&mut *manager.swept.lock()));
         let report = sync.run_once(&read_by.sync, |repo| manager.is_admitted(repo)).await;
         manager.note_sync(&report);
+        if report.paused_until.is_none() {
+            let read = sync.read_dependencies(|repo| manager.is_admitted(repo)).await;
+            manager.note_beside("dependencies", read);
+            manager.note_beside("approvals", manager.read_labels(&sync).await);
+        }
         if report.paused_until.is_none()
             && let Err(error) = manager.read_pulls(&pulls).await
         {
@@ -238,6 +254,10 @@ impl ClaimManager {
     pub async fn apply_config(&self, config: Config, base_dir: &Path) -> Result<(Reload, Replaced), PolicyRejected> {
         let reload = self.desk.reload(config.effective_policies(), base_dir).await?;
         self.groups.store(Arc::new(Groups::new(&config.agent_groups)));
+        if config.trust != self.config.current().trust {
+            self.index.board.write().set_trust(Arc::new(Trust::new(&config.trust)));
+            self.index.work.notify_one();
+        }
         Ok((reload, self.config.replace(config)))
     }
 
@@ -251,6 +271,15 @@ impl ClaimManager {
     /// Notes that an edit of the configuration was refused as a whole.
     pub fn note_rejected_config(&self, why: String) {
         self.desk.note_rejected(why);
+    }
+
+    /// Tells what of a reading beside the sync failed, in the log and on the health page.
+    fn note_beside(&self, what: &'static str, read: Result<(), SyncError>) {
+        let trouble = read.err().map(|error| chain(&error));
+        if let Some(trouble) = &trouble {
+            warn!("{what} of issues were not all read, the next sync goes on: {trouble}");
+        }
+        self.status.report(what, trouble);
     }
 
     /// Keeps for the health page what the sync has logged already.

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use issuecommand::api::{Call, Fields, operate};
+use issuecommand::api::{Call, Caller, Fields, Identity, operate};
 use issuecommand::claims::Operations;
 use issuecommand::config::{ConfigSource, LiveConfig, Loaded, Secret, load};
-use issuecommand::domain::{Claim, ClaimId, IssueRef, SystemClock};
+use issuecommand::domain::{Claim, ClaimId, IssueRef, Skills, SystemClock};
 use issuecommand::http::OperatorClient;
+use issuecommand::server::at_rest;
 use issuecommand::store::{Change, ClaimFilter, CommitObserver, SqliteStore, Store, StoreError};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -46,22 +47,27 @@ pub enum Door {
     /// Through a running server.
     Server(OperatorClient),
     /// Nobody has the store open: it is ours for as long as this lives.
-    Store(Arc<SqliteStore>, Operations),
+    Store(Arc<SqliteStore>, Operations, Box<Loaded>),
 }
 
 impl DoorArgs {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// When it is not valid; what is wrong with it is printed.
+    pub fn load(&self) -> anyhow::Result<Loaded> {
+        load(&ConfigSource::from_process(self.file.config.clone())).or_else(|report| {
+            report.print();
+            bail!("the configuration is not valid")
+        })
+    }
+
     /// Finds the way.
     ///
     /// # Errors
     /// When the configuration is not valid, or neither the server nor the store can be reached.
     pub async fn open(&self) -> anyhow::Result<Door> {
-        let loaded = match load(&ConfigSource::from_process(self.file.config.clone())) {
-            Ok(loaded) => loaded,
-            Err(report) => {
-                report.print();
-                bail!("the configuration is not valid");
-            }
-        };
+        let loaded = self.load()?;
         if let Some(url) = &self.url {
             return Ok(Door::Server(OperatorClient::new(url, key(&loaded))?));
         }
@@ -69,7 +75,7 @@ impl DoorArgs {
         loop {
             let (config, observer) = (loaded.store(), Arc::new(Nobody));
             match tokio::task::spawn_blocking(move || SqliteStore::open(&config, observer)).await? {
-                Ok(store) => return Ok(Door::of_store(store, &loaded)),
+                Ok(store) => return Ok(Door::of_store(store, loaded)),
                 Err(in_use @ StoreError::InUse { .. }) => {
                     if let Some(url) = SqliteStore::noted_address(&loaded.store()) {
                         return Ok(Door::Server(OperatorClient::new(&url, key(&loaded))?));
@@ -92,11 +98,11 @@ fn key(loaded: &Loaded) -> Secret {
 }
 
 impl Door {
-    fn of_store(store: SqliteStore, loaded: &Loaded) -> Self {
+    fn of_store(store: SqliteStore, loaded: Loaded) -> Self {
         let store = Arc::new(store);
         let operations =
-            Operations::new(Arc::clone(&store) as Arc<dyn Store>, Arc::new(SystemClock), LiveConfig::new(loaded));
-        Self::Store(store, operations)
+            Operations::new(Arc::clone(&store) as Arc<dyn Store>, Arc::new(SystemClock), LiveConfig::new(&loaded));
+        Self::Store(store, operations, loaded.into())
     }
 
     /// Asks one call; the answer, if it is what was asked for.
@@ -110,7 +116,18 @@ impl Door {
         };
         let (status, body) = match self {
             Self::Server(client) => client.ask(call, fields).await?,
-            Self::Store(_, operations) => {
+            Self::Store(store, _, loaded) if call.is_of_reasons() => {
+                let api = at_rest(Arc::clone(store) as Arc<dyn Store>, loaded).await?;
+                let caller = Caller {
+                    identity: Identity::local(),
+                    agent: None,
+                    skills: Skills::default(),
+                    list_count_default: None,
+                };
+                let answer = api.answer(call, &caller, fields).await;
+                (answer.status, answer.body)
+            }
+            Self::Store(_, operations, _) => {
                 let answer = operate(operations, call, BY, fields).await;
                 (answer.status, answer.body)
             }
@@ -148,7 +165,7 @@ impl Door {
         let issue: IssueRef = text.parse().context("expected a claim id, or owner/repo#number")?;
         let claims = match self {
             Self::Server(_) => self.ask_for::<Claims>(Call::Claims, json!({ "repo": issue.repo })).await?.claims,
-            Self::Store(store, _) => {
+            Self::Store(store, ..) => {
                 let filter = ClaimFilter { repo: Some(issue.repo.clone()), ..ClaimFilter::default() };
                 store.claim_list(filter).await?
             }

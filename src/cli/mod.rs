@@ -9,14 +9,17 @@ use clap::{Args, Parser, Subcommand};
 use issuecommand::store::StoreError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+mod approve;
 mod check;
 mod demo;
 mod door;
 mod export;
+mod history;
 mod import;
 mod install;
 mod mcp;
 mod overrule;
+mod policy;
 mod serve;
 mod token;
 
@@ -51,10 +54,18 @@ enum Command {
     Release(overrule::ReleaseArgs),
     /// Give any claim to another agent
     Reassign(overrule::ReassignArgs),
+    /// Approve an issue as it reads now, for policies that hand out nothing else
+    Approve(approve::ApproveArgs),
     /// Write every claim as JSON
     Export(export::ExportArgs),
     /// Take in claims: an export, or the state or database of the first edition
     Import(import::ImportArgs),
+    /// Write, try, explain, replay, promote and put back policies
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    /// Record what happened in a repository, for replays
+    #[command(subcommand)]
+    History(history::HistoryCommand),
     /// Look at the configuration without starting anything
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -96,8 +107,11 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Token(command) => token::run(command),
         Command::Release(args) => overrule::release(&args),
         Command::Reassign(args) => overrule::reassign(&args),
+        Command::Approve(args) => approve::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::Policy(command) => policy::run(command),
+        Command::History(command) => history::run(command),
         Command::Config(ConfigCommand::Check(args)) => check::run(&args),
     };
     match done {

@@ -150,8 +150,8 @@ impl Walk<'_> {
                     self.unknown(path, name.get_ref(), &key, known);
                     return None;
                 }
-                (Some(shape), DeValue::Table(inner)) => self.table(&key, inner, shape),
-                _ => {}
+                (Some(shape @ Value::Object(_)), DeValue::Table(inner)) => self.table(&key, inner, shape),
+                _ => self.settings_within(&key, &mut value),
             }
             Some((name, value))
         });
@@ -174,6 +174,24 @@ impl Walk<'_> {
         let span = self.document.places.get(key).map_or(0..0, |place| place.key.clone());
         let what = if path.is_empty() { "unknown section" } else { "unknown key" };
         self.problems.push(self.document.problem_at(span, key.to_owned(), format!("{what}; {hint}")));
+    }
+
+    /// What policies are told stands in lists too, where the shape does not say which keys there are.
+    fn settings_within(&mut self, key: &str, value: &mut Spanned<DeValue<'_>>) {
+        match value.get_mut() {
+            DeValue::Array(items) => items.iter_mut().for_each(|item| self.settings_within(key, item)),
+            DeValue::Table(table) => {
+                for (name, value) in table.iter_mut() {
+                    let (name, key) = (name.get_ref(), keys::join(key, name.get_ref()));
+                    if name == keys::FREE_TABLE {
+                        self.free(&key, value);
+                    } else {
+                        self.settings_within(&key, value);
+                    }
+                }
+            }
+            _ => {}
+        }
     }
 
     /// A policy's own settings become JSON, which has neither dates nor infinite numbers.

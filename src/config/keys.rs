@@ -8,15 +8,15 @@ use serde_json::Value;
 use super::{Config, LogConfig};
 
 /// Sections and keys whose change takes effect at once. Every other key needs a restart.
-const HOT: [&str; 8] =
-    ["agent_groups", "areas", "follow_ups", "leases", "log.level", "policies", "rate_limits", "sync"];
+const HOT: [&str; 9] =
+    ["agent_groups", "areas", "follow_ups", "leases", "log.level", "policies", "rate_limits", "sync", "trust"];
 
 /// Keys whose value is never shown.
 pub(super) const SECRET_KEYS: [&str; 4] =
     ["server.api_key", "github.token", "github.app.private_key", "webhooks.secret"];
 
 /// The tables in which a policy's author names the keys.
-const FREE_TABLE: &str = "settings";
+pub(super) const FREE_TABLE: &str = "settings";
 
 static DEFAULTS: LazyLock<BTreeMap<String, Value>> = LazyLock::new(|| values(&Config::default()));
 
@@ -88,6 +88,7 @@ pub(super) fn with_hot_parts(old: &Config, new: Config) -> Config {
         policies: new.policies,
         agent_groups: new.agent_groups,
         areas: new.areas,
+        trust: new.trust,
         log: LogConfig { level: new.log.level, ..old.log.clone() },
         ..old.clone()
     }

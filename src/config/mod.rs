@@ -5,6 +5,7 @@
 //! variables in one table ([`VARIABLES`]), and which keys are hot in `keys.rs`.
 
 mod document;
+mod edit;
 mod environment;
 mod keys;
 mod live;
@@ -24,16 +25,18 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+pub use edit::{EditError, replace_file, with_candidate_promoted, with_ranker};
 pub use keys::{changes_needing_restart, defaults, is_hot, values};
 pub use live::{LiveConfig, Replaced, follow};
 pub use mcp::{McpConfig, ToolProfile};
 pub use report::{ConfigReport, Problem};
 pub use secret::Secret;
 pub use settings::{
-    AgentGroupsConfig, AreasConfig, BUILTIN_PREFIX, BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE, Config,
-    FollowUpConfig, FollowUpPulls, GithubAppConfig, GithubConfig, LeaseConfig, LogConfig, LogFormat, OnClosedPull,
-    OnPush, PoliciesConfig, PolicyConfig, RateLimit, RateLimitConfig, ServerConfig, StoreConfig, SyncConfig,
-    WebhookConfig,
+    AgentGroupsConfig, AreasConfig, BUILTIN_CONFLICT_AWARE, BUILTIN_PREFIX, BUILTIN_RANKER, BUILTIN_REPO_FILTER,
+    BUILTIN_STALE_RULE, CandidateConfig, CandidateMode, Config, FollowUpConfig, FollowUpPulls, GithubAppConfig,
+    GithubConfig, LeaseConfig, LogConfig, LogFormat, OnClosedPull, OnPush, OverrideConfig, PoliciesConfig,
+    PolicyConfig, RankerConfig, RateLimit, RateLimitConfig, ServerConfig, StageConfig, StageRole, StoreConfig,
+    SyncConfig, TrustConfig, WebhookConfig,
 };
 pub use source::{CONFIG_BYTES_MAX, CONFIG_FILE_NAME, ConfigSource, DOTENV_FILE_NAME, Loaded, Origin, load};
 pub use summary::{Summary, SummaryRow, check};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use super::{PoliciesConfig, PolicyConfig, RateLimit, RateLimitConfig};
+use super::{PoliciesConfig, PolicyConfig, RankerConfig, RateLimit, RateLimitConfig, StageConfig, StageRole};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,8 +50,44 @@ fn policy<'de, D: Deserializer<'de>>(deserializer: D, default: PolicyConfig) -> 
     Ok(PolicyConfig { source: part.source.unwrap_or(default.source), sha256: part.sha256, settings: part.settings })
 }
 
-pub(super) fn ranker<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PolicyConfig, D::Error> {
-    policy(deserializer, PoliciesConfig::default().ranker)
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RankerPart {
+    source: Option<String>,
+    sha256: Option<String>,
+    #[serde(default)]
+    settings: Map<String, Value>,
+    #[serde(default)]
+    stage: Vec<StageConfig>,
+}
+
+pub(super) fn ranker<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RankerConfig, D::Error> {
+    let RankerPart { source, sha256, settings, stage } = RankerPart::deserialize(deserializer)?;
+    let source = source.unwrap_or_else(|| RankerConfig::default().base.source);
+    Ok(RankerConfig { base: PolicyConfig { source, sha256, settings }, stage })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StagePart {
+    name: Option<String>,
+    role: StageRole,
+    weight: Option<f64>,
+    source: String,
+    sha256: Option<String>,
+    #[serde(default)]
+    settings: Map<String, Value>,
+}
+
+pub(super) fn stage<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StageConfig, D::Error> {
+    let StagePart { name, role, weight, source, sha256, settings } = StagePart::deserialize(deserializer)?;
+    let policy = PolicyConfig { source, sha256, settings };
+    Ok(StageConfig {
+        name: name.unwrap_or_else(|| policy.stem().to_owned()),
+        role,
+        weight: weight.unwrap_or(1.0),
+        policy,
+    })
 }
 
 pub(super) fn stale_rule<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PolicyConfig, D::Error> {
@@ -60,4 +96,15 @@ pub(super) fn stale_rule<'de, D: Deserializer<'de>>(deserializer: D) -> Result<P
 
 pub(super) fn repo_filter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PolicyConfig, D::Error> {
     policy(deserializer, PoliciesConfig::default().repo_filter)
+}
+
+pub(super) fn some_stale_rule<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PolicyConfig>, D::Error> {
+    Option::<PolicyPart>::deserialize(deserializer).map(|part| {
+        let default = PoliciesConfig::default().stale_rule;
+        part.map(|part| PolicyConfig {
+            source: part.source.unwrap_or(default.source),
+            sha256: part.sha256,
+            settings: part.settings,
+        })
+    })
 }

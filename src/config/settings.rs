@@ -1,10 +1,12 @@
 //! The settings themselves: the shape of issuecommand.toml, with its defaults.
 
 mod areas;
+mod composition;
 mod follow_ups;
 mod github;
 mod groups;
 mod policies;
+mod trust;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -15,12 +17,15 @@ use serde::{Deserialize, Serialize};
 use super::{McpConfig, Secret, partial};
 
 pub use areas::AreasConfig;
+pub use composition::{CandidateConfig, CandidateMode, OverrideConfig, RankerConfig, StageConfig, StageRole};
 pub use follow_ups::{FollowUpConfig, FollowUpPulls, OnClosedPull, OnPush};
 pub use github::{GithubAppConfig, GithubConfig, SyncConfig, WebhookConfig};
 pub use groups::AgentGroupsConfig;
 pub use policies::{
-    BUILTIN_PREFIX, BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE, PoliciesConfig, PolicyConfig,
+    BUILTIN_CONFLICT_AWARE, BUILTIN_PREFIX, BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE, PoliciesConfig,
+    PolicyConfig,
 };
+pub use trust::TrustConfig;
 
 /// Everything that can be set. The annotated issuecommand.toml says what each key means.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -48,6 +53,8 @@ pub struct Config {
     pub mcp: McpConfig,
     /// `[log]`
     pub log: LogConfig,
+    /// `[trust]`
+    pub trust: TrustConfig,
     /// `[agent_groups]`
     pub agent_groups: AgentGroupsConfig,
     /// `[policies]`

@@ -1,11 +1,13 @@
 //! What types cannot say: ranges, words, addresses, and what must not go together.
 
+mod composition;
+
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use tracing_subscriber::EnvFilter;
 
-use super::settings::{BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE};
+use super::settings::{BUILTIN_CONFLICT_AWARE, BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE};
 use super::{Config, GithubAppConfig, PolicyConfig, Secret, keys};
 use crate::areas::AREA_COUNT_MAX;
 use crate::domain::RepoName;
@@ -86,6 +88,7 @@ pub(super) fn validate(config: &Config) -> Vec<Finding> {
     check.log(config);
     check.areas(config);
     check.agent_groups(config);
+    check.trust(config);
     check.policies(config);
     check.findings
 }
@@ -297,6 +300,19 @@ impl Check {
         }
     }
 
+    fn trust(&mut self, config: &Config) {
+        for label in &config.trust.approval_labels {
+            if label.trim().is_empty() {
+                self.found("trust.approval_labels", "a label has no name", Some("leave the list empty for no label"));
+            }
+        }
+        for pattern in &config.trust.approvers {
+            if let Err(error) = globset::Glob::new(pattern) {
+                self.found("trust.approvers", format!("{pattern:?} is no pattern: {}", error.kind()), None);
+            }
+        }
+    }
+
     fn agent_groups(&mut self, config: &Config) {
         let groups = &config.agent_groups.0;
         if groups.len() > AGENT_GROUP_COUNT_MAX {
@@ -319,34 +335,37 @@ impl Check {
 
     fn policies(&mut self, config: &Config) {
         let policies = &config.policies;
-        self.policy("policies.ranker", &policies.ranker, BUILTIN_RANKER);
-        self.policy("policies.stale_rule", &policies.stale_rule, BUILTIN_STALE_RULE);
-        self.policy("policies.repo_filter", &policies.repo_filter, BUILTIN_REPO_FILTER);
+        self.policy("policies.ranker", &policies.ranker, &[BUILTIN_RANKER, BUILTIN_CONFLICT_AWARE]);
+        self.policy("policies.stale_rule", &policies.stale_rule, &[BUILTIN_STALE_RULE]);
+        self.policy("policies.repo_filter", &policies.repo_filter, &[BUILTIN_REPO_FILTER]);
         self.range("policies.call_ms_max", policies.call_ms_max, 1..=POLICY_CALL_MS_MAX, "milliseconds");
         self.range("policies.choose_ms_max", policies.choose_ms_max, 1..=POLICY_CHOOSE_MS_MAX, "milliseconds");
         let memory = POLICY_MEMORY_BYTES_MIN..=POLICY_MEMORY_BYTES_MAX;
         self.range("policies.memory_bytes_max", policies.memory_bytes_max, memory, "bytes");
+        self.composition(config);
     }
 
-    fn policy(&mut self, path: &str, policy: &PolicyConfig, builtin: &str) {
+    fn policy(&mut self, path: &str, policy: &PolicyConfig, builtins: &[&str]) {
         let key = format!("{path}.source");
         match policy.builtin_name() {
-            Some(name) if name != builtin => {
-                let message =
-                    format!("there is no built-in policy {name:?} of this kind; expected \"builtin:{builtin}\"");
+            Some(name) if !builtins.contains(&name) => {
+                let expected: Vec<_> = builtins.iter().map(|builtin| format!("\"builtin:{builtin}\"")).collect();
+                let expected = list(&expected.iter().map(String::as_str).collect::<Vec<_>>());
+                let message = format!("there is no built-in policy {name:?} of this kind; expected {expected}");
                 self.found(&key, message, Some("or the path of a component, relative to this file"));
             }
             None if policy.source.trim().is_empty() => {
-                let hint = format!("leave the key out for \"builtin:{builtin}\"");
+                let hint = format!("leave the key out for \"builtin:{}\"", builtins[0]);
                 self.found(&key, "the source is empty", Some(&hint));
             }
             _ => {}
         }
-        if let Some(digest) = &policy.sha256
-            && (digest.len() != 64 || !digest.bytes().all(|b| b.is_ascii_hexdigit()))
-        {
-            let hint = Some("sha256sum prints it");
-            self.found(&format!("{path}.sha256"), "expected 64 hexadecimal digits", hint);
+        self.pin(&format!("{path}.sha256"), policy.sha256.as_deref());
+    }
+
+    fn pin(&mut self, key: &str, digest: Option<&str>) {
+        if digest.is_some_and(|digest| digest.len() != 64 || !digest.bytes().all(|b| b.is_ascii_hexdigit())) {
+            self.found(key, "expected 64 hexadecimal digits of a SHA-256", Some("sha256sum prints it"));
         }
     }
 }

@@ -247,6 +247,7 @@ mod tests {
             author_association: "OWNER".into(),
             comment_count: 0,
             reaction_count: 0,
+            open_blocker_count: None,
         };
         let lease = Lease { epoch: LEASE_EPOCH_FIRST, expires_at: at(0) + LEASE };
         Claim::grant(&issue, &"a1".parse().unwrap(), lease, None, at(0))

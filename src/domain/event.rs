@@ -74,6 +74,10 @@ event_kinds! {
     ClaimStale = "claim.stale",
     /// A lapsed claim was taken back.
     ClaimAutoReleased = "claim.auto_released",
+    /// A maintainer or an operator approved an issue as it reads.
+    IssueApproved = "issue.approved",
+    /// An operator took an approval back.
+    IssueApprovalWithdrawn = "issue.approval_withdrawn",
     /// Feedback on a pull request became a follow-up.
     FollowUpCreated = "followup.created",
     /// An agent took a follow-up.
@@ -96,6 +100,10 @@ event_kinds! {
     PolicyReloaded = "policy.reloaded",
     /// An edit was refused; the last good set stays in force.
     PolicyRejected = "policy.rejected",
+    /// A candidate became the ranker in force, by somebody's word.
+    PolicyPromoted = "policy.promoted",
+    /// A ranker that was in force before is so again, by somebody's word.
+    PolicyRolledBack = "policy.rolled_back",
     /// A policy in force failed at work; its stand-in answered.
     PolicyFailed = "policy.failed",
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use super::{IssueNumber, IssueRef, RepoName, Timestamp};
+use super::{Blocker, IssueNumber, IssueRef, RepoName, Timestamp};
 
 /// Bytes of a digest that name a version of an issue's facts: enough that no two ever share a name by chance.
 const VERSION_BYTES: usize = 16;
@@ -76,12 +76,20 @@ pub struct Issue {
     /// How many reactions GitHub counted.
     #[serde(default)]
     pub reaction_count: u32,
+    /// How many open issues block it by GitHub's dependencies; `None` where GitHub does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_blocker_count: Option<u32>,
 }
 
 impl Issue {
     /// Which issue this is.
     pub fn issue_ref(&self) -> IssueRef {
         IssueRef::new(self.repo.clone(), self.number)
+    }
+
+    /// The issue as one that blocks another, by GitHub's word.
+    pub fn as_blocker(&self) -> Blocker {
+        Blocker { issue: self.issue_ref(), stated_open: self.state == IssueState::Open }
     }
 
     /// What ranking needs, without the long texts. `intern` may share equal texts between issues.

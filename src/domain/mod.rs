@@ -3,15 +3,20 @@
 //! Everything here is a value. Time is an argument, names are parsed once at the door, and a claim
 //! changes its status in one place only ([`Claim::advance`]).
 
+mod approval;
+mod blocking;
 mod claim;
 mod closing;
 mod decision;
+mod disagreement;
 mod elsewhere;
 mod event;
 mod followup;
 mod issue;
 mod names;
 mod pull;
+mod record;
+mod references;
 mod repo;
 mod schemas;
 mod signals;
@@ -19,14 +24,19 @@ mod skills;
 mod time;
 mod token;
 
+pub use approval::{ApprovalRecord, ContentDigest};
+pub use blocking::Blocker;
+pub(crate) use blocking::blockers_in;
 pub use claim::{
     Actor, Advance, Claim, ClaimRecord, ClaimRecordError, ClaimStatus, LEASE_EPOCH_FIRST, Lease, RestoredClaim,
     StatusEntry, Step, TransitionError,
 };
+pub(crate) use closing::refs_in as refs_closed_by;
 pub use decision::{
     AskedFor, Decision, DecisionRow, Empty, IssueSnapshot, PageSeen, PolicyStamp, Reason, RequestSeen, RowSeen,
     WorkSeen,
 };
+pub use disagreement::{Disagreement, Preference, TrialCounts};
 pub use event::{Event, EventDraft, EventKind, EventSeq};
 pub use followup::{
     FollowUp, FollowUpEntry, FollowUpRecord, FollowUpRecordError, FollowUpRefusal, FollowUpStatus, FollowUpStep, Mover,
@@ -37,6 +47,7 @@ pub use names::{
     AgentId, ClaimId, DecisionId, IssueNumber, IssueRef, NameError, RepoName, RequestId, TokenId, WorkItemId,
 };
 pub use pull::{Feedback, FeedbackKind, Merged, PullRequest, PullState};
+pub use record::{Happening, Record, RecordKind};
 pub use repo::Repo;
 pub use signals::{CiSignal, ClaimSignals, ContainerSignal, PullSignal, PullSigns, ReviewSignal};
 pub use skills::{Skill, Skills};

@@ -4,11 +4,12 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::models::{self, RawIssue};
+use super::models::{self, Named, RawIssue};
 use super::pull_models::{RawFeedback, RawPull};
 use super::readings::{ci_signal, review_state, status_signal};
 use crate::domain::{
-    CiSignal, Feedback, FeedbackKind, Issue, IssueRef, PullRequest, PullState, RepoName, ReviewSignal, Timestamp,
+    Blocker, CiSignal, Feedback, FeedbackKind, Issue, IssueRef, PullRequest, PullState, RepoName, ReviewSignal,
+    Timestamp,
 };
 
 /// What a delivery tells.
@@ -68,8 +69,26 @@ pub enum Delivery {
     },
     /// An issue was opened, changed or closed.
     Issue(Issue),
+    /// Somebody put a label on an issue.
+    Labelled {
+        /// The issue, as it is with it.
+        issue: Issue,
+        /// The label.
+        label: String,
+        /// Who did: a login.
+        by: String,
+    },
     /// An issue was deleted or moved away.
     IssueGone(IssueRef),
+    /// GitHub's dependencies changed: one issue blocks another now, or no more.
+    Dependency {
+        /// The issue that is blocked.
+        issue: IssueRef,
+        /// What blocks it.
+        blocker: Blocker,
+        /// Whether it does now.
+        added: bool,
+    },
     /// Repositories came, went or changed: the list of them is to be read again.
     Repositories,
     /// Nothing that matters here, and why.
@@ -92,6 +111,12 @@ struct Payload {
     review: Option<RawFeedback>,
     comment: Option<RawFeedback>,
     thread: Option<RawThread>,
+    label: Option<Named>,
+    sender: Option<Named>,
+    blocked_issue: Option<Value>,
+    blocking_issue: Option<Value>,
+    blocked_issue_repo: Option<RawRepository>,
+    blocking_issue_repo: Option<RawRepository>,
     check_suite: Option<RawCheck>,
     check_run: Option<RawCheck>,
     /// Of a push: `refs/heads/BRANCH`.
@@ -140,6 +165,7 @@ struct RawId {
 pub fn read_delivery(event: &str, body: &[u8]) -> Result<Delivery, DeliveryError> {
     let read: fn(Payload, &RepoName) -> Result<Delivery, DeliveryError> = match event {
         "issues" => issue,
+        "issue_dependencies" => dependency,
         "issue_comment" => issue_comment,
         "pull_request" => pull_request,
         "pull_request_review" => review,
@@ -178,8 +204,30 @@ fn issue(payload: Payload, repo: &RepoName) -> Result<Delivery, DeliveryError> {
     let issue = raw.into_issue(repo).map_err(|field| out_of_form("issue", field))?;
     Ok(match payload.action.as_str() {
         "deleted" | "transferred" => Delivery::IssueGone(issue.issue_ref()),
+        "labeled" => match payload.label.and_then(Named::text) {
+            Some(label) => Delivery::Labelled { issue, label, by: models::author(payload.sender) },
+            None => Delivery::Issue(issue),
+        },
         _ => Delivery::Issue(issue),
     })
+}
+
+/// Told once for each end; each issue says by itself where it is, and the payload says it where that is not
+/// the repository of the event.
+fn dependency(payload: Payload, repo: &RepoName) -> Result<Delivery, DeliveryError> {
+    let added = match payload.action.as_str() {
+        "blocked_by_added" | "blocking_added" => true,
+        "blocked_by_removed" | "blocking_removed" => false,
+        _ => return Ok(Delivery::Nothing("action_not_used")),
+    };
+    let read = |issue: Option<Value>, elsewhere: Option<RawRepository>, what: &'static str| {
+        let raw: RawIssue = models::row(issue.ok_or_else(|| missing(what))?).map_err(DeliveryError)?;
+        let named = raw.named_repo().or_else(|| elsewhere.map(|repo| repo.full_name));
+        raw.into_issue(&named.unwrap_or_else(|| repo.clone())).map_err(|field| out_of_form("issue", field))
+    };
+    let issue = read(payload.blocked_issue, payload.blocked_issue_repo, "blocked_issue")?.issue_ref();
+    let blocker = read(payload.blocking_issue, payload.blocking_issue_repo, "blocking_issue")?.as_blocker();
+    Ok(Delivery::Dependency { issue, blocker, added })
 }
 
 /// A comment below a pull request comes with the pull request dressed as an issue.

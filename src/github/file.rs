@@ -16,9 +16,9 @@ use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use super::models::{self, RawIssue};
-use super::{IssuePage, IssueSource, PageToken, PullPage, RepoList, SourceError};
+use super::{IssuePage, IssueSource, LabelEvent, PageToken, PullPage, RepoList, SourceError, TaggedList};
 use crate::domain::{
-    Comment, Feedback, Issue, IssueNumber, IssueRef, IssueState, PullRequest, Repo, RepoName, Timestamp,
+    Blocker, Comment, Feedback, Issue, IssueNumber, IssueRef, IssueState, PullRequest, Repo, RepoName, Timestamp,
 };
 use crate::store::SyncCursor;
 
@@ -212,6 +212,21 @@ impl IssueSource for FileSource {
 
     async fn comment_list(&self, issue: &IssueRef) -> Result<Vec<Comment>, SourceError> {
         Ok(self.issue_get(issue).await?.map(|issue| issue.comments).unwrap_or_default())
+    }
+
+    /// A file tells of no dependencies but those that the texts name.
+    async fn blocker_list(&self, _: &IssueRef, etag: Option<&str>) -> Result<TaggedList<Blocker>, SourceError> {
+        Ok(TaggedList { rows: None, etag: etag.map(str::to_owned) })
+    }
+
+    /// A file does not tell who wrote it.
+    async fn label_history(&self, _: &IssueRef, etag: Option<&str>) -> Result<TaggedList<LabelEvent>, SourceError> {
+        Ok(TaggedList { rows: None, etag: etag.map(str::to_owned) })
+    }
+
+    async fn text_edited_at(&self, issue: &IssueRef) -> Result<Option<Timestamp>, SourceError> {
+        let why = format!("issues come from {}, which does not say", self.name());
+        Err(SourceError::Unsupported { what: format!("tell when {issue} was edited"), why })
     }
 
     /// A file holds no pull requests; lines about them are passed over.

@@ -5,8 +5,10 @@ mod credentials;
 mod delivery;
 mod file;
 mod gh;
+mod history;
 mod installations;
 mod kept_list;
+mod label_models;
 mod models;
 mod octocrab;
 mod pace;
@@ -23,12 +25,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::domain::{Comment, Feedback, Issue, IssueRef, PullRequest, PullSigns, Repo, RepoName, Timestamp};
+use crate::domain::{Blocker, Comment, Feedback, Issue, IssueRef, PullRequest, PullSigns, Repo, RepoName, Timestamp};
 use crate::store::SyncCursor;
 
 pub use self::credentials::{AppKey, Credentials};
 pub use self::delivery::{Delivery, DeliveryError, read_delivery};
 pub use self::file::FileSource;
+pub use self::history::{HistoryList, HistoryPage, HistoryRow};
 pub use self::octocrab::GithubSource;
 
 /// The port. No call of it stands on the claim path.
@@ -55,6 +58,13 @@ pub trait IssueSource: Send + Sync + fmt::Debug + 'static {
     async fn issue_get(&self, issue: &IssueRef) -> Result<Option<Issue>, SourceError>;
     /// The comments below one issue, oldest first; bounded.
     async fn comment_list(&self, issue: &IssueRef) -> Result<Vec<Comment>, SourceError>;
+    /// The issues that block one by GitHub's dependencies, unless the list still has the tag `etag`.
+    async fn blocker_list(&self, issue: &IssueRef, etag: Option<&str>) -> Result<TaggedList<Blocker>, SourceError>;
+    /// Who put which labels on an issue and who took them off, and when its title was changed, oldest first,
+    /// unless the list still has the tag `etag`.
+    async fn label_history(&self, issue: &IssueRef, etag: Option<&str>) -> Result<TaggedList<LabelEvent>, SourceError>;
+    /// When the text below the title of an issue was last edited; `None` if never.
+    async fn text_edited_at(&self, issue: &IssueRef) -> Result<Option<Timestamp>, SourceError>;
     /// One pull request as it is now; `None` when there is none.
     async fn pull_get(&self, pull: &IssueRef) -> Result<Option<PullRequest>, SourceError>;
     /// One page of the pull requests of `repo`, open and closed, that changed since `cursor` (with an
@@ -124,6 +134,39 @@ pub struct IssuePage {
     pub next: Option<PageToken>,
     /// On the first page of a walk: the cursor to keep once the whole walk is applied.
     pub cursor: Option<SyncCursor>,
+}
+
+/// A list that is short enough to be read as a whole.
+#[derive(Debug, Clone)]
+pub struct TaggedList<T> {
+    /// Its rows; `None` when they are as they were under the tag that was sent.
+    pub rows: Option<Vec<T>>,
+    /// The tag of this answer, to be sent next time.
+    pub etag: Option<String>,
+}
+
+/// What happened to an issue, as far as its approval depends on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LabelEvent {
+    /// A label was put on it.
+    Put {
+        /// Which.
+        label: String,
+        /// By whom: a login.
+        by: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// A label was taken off.
+    Taken {
+        /// Which.
+        label: String,
+    },
+    /// Its title was changed.
+    Renamed {
+        /// When.
+        at: Timestamp,
+    },
 }
 
 /// One page of a walk over pull requests.

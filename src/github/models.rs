@@ -58,6 +58,13 @@ enum RawReactions {
     Other(IgnoredAny),
 }
 
+/// How many issues block this one.
+#[derive(Debug, Deserialize)]
+struct RawDependencies {
+    /// Open ones only; `total_blocked_by`, which is not read, counts closed ones too.
+    blocked_by: Option<u32>,
+}
+
 /// An issue, or a pull request dressed as one.
 #[derive(Debug, Deserialize)]
 pub(super) struct RawIssue {
@@ -73,6 +80,7 @@ pub(super) struct RawIssue {
     author_association: Option<String>,
     comments: Option<RawComments>,
     reactions: Option<RawReactions>,
+    issue_dependencies_summary: Option<RawDependencies>,
     created_at: Timestamp,
     updated_at: Option<Timestamp>,
     html_url: Option<String>,
@@ -150,6 +158,7 @@ impl RawIssue {
             author_association: self.author_association.unwrap_or_default(),
             comment_count,
             reaction_count,
+            open_blocker_count: self.issue_dependencies_summary.and_then(|summary| summary.blocked_by),
         })
     }
 }

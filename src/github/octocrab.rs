@@ -1,24 +1,33 @@
 //! GitHub through octocrab: its transport and authentication, our own lenient models and paging.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use serde_json::json;
 use tracing::{debug, info, warn};
 
+use super::label_models::{LAST_EDIT, RawEvent, RawLastEdit};
 use super::models::{self, RawComment, RawIssue};
 use super::pull_models::{RawFeedback, RawPull};
 use super::readings::{self, Readings};
 use super::repos::Ways;
 use super::transport::{Answer, Ask, Transport};
-use super::{Credentials, FileReading, IssuePage, IssueSource, PageToken, PullPage, RepoList, SourceError};
+use super::{
+    Credentials, FileReading, IssuePage, IssueSource, LabelEvent, PageToken, PullPage, RepoList, SourceError,
+    TaggedList,
+};
 use crate::config::GithubConfig;
-use crate::domain::{Comment, Feedback, FeedbackKind, Issue, IssueRef, PullRequest, PullSigns, RepoName, Timestamp};
+use crate::domain::{
+    Blocker, Comment, Feedback, FeedbackKind, Issue, IssueRef, PullRequest, PullSigns, RepoName, Timestamp,
+};
 use crate::store::SyncCursor;
 
 /// Most pages of comments, or of reviews, read below one issue: the first 1,000.
 const COMMENT_PAGE_COUNT_MAX: usize = 10;
+/// Most further pages of what happened to one issue: 3,000 events in all. One with more is left as it is.
+const EVENT_PAGE_COUNT_MAX: usize = 29;
 /// The issues of all repositories that a token's account belongs to: one fixed address, so that its tag
 /// tells at no cost that nothing changed anywhere.
 const CHANGES: &str = "/issues?filter=all&state=all&sort=updated&direction=desc&per_page=100";
@@ -55,8 +64,13 @@ impl GithubSource {
         Ok(Self { ways, description, has_no_changes: AtomicBool::new(false), readings: Readings::default() })
     }
 
+    /// The way to one repository.
+    pub(super) async fn way_to(&self, repo: &RepoName) -> Result<Arc<Transport>, SourceError> {
+        self.ways.to(repo).await
+    }
+
     /// Every row of a paged list, up to `page_count_max` pages.
-    async fn rows<T: serde::de::DeserializeOwned>(
+    pub(super) async fn rows<T: serde::de::DeserializeOwned>(
         transport: &Transport,
         ask: &Ask,
         first: &str,
@@ -163,6 +177,51 @@ impl IssueSource for GithubSource {
         let transport = self.ways.to(&issue.repo).await?;
         let rows: Vec<RawComment> = Self::rows(&transport, &ask, &first, COMMENT_PAGE_COUNT_MAX).await?;
         Ok(rows.into_iter().map(RawComment::into_comment).collect())
+    }
+
+    async fn blocker_list(&self, issue: &IssueRef, etag: Option<&str>) -> Result<TaggedList<Blocker>, SourceError> {
+        let ask = Ask::to("list what blocks", issue);
+        // GitHub lets fifty block one issue, so there is no second page.
+        let path = format!("{}/dependencies/blocked_by?per_page=100", issue_path(issue));
+        let answer = self.ways.to(&issue.repo).await?.get(&ask, &path, etag).await?;
+        if answer.unchanged {
+            return Ok(TaggedList { rows: None, etag: etag.map(str::to_owned) });
+        }
+        let rows: Vec<RawIssue> = models::rows(&answer.body, &ask.to_string()).map_err(|why| ask.unavailable(why))?;
+        let blockers = rows.into_iter().filter_map(|row| {
+            let repo = row.named_repo().unwrap_or_else(|| issue.repo.clone());
+            told(row.into_issue(&repo), &issue.repo, "a dependency").map(|blocker| blocker.as_blocker())
+        });
+        Ok(TaggedList { rows: Some(blockers.collect()), etag: answer.etag })
+    }
+
+    async fn label_history(&self, issue: &IssueRef, etag: Option<&str>) -> Result<TaggedList<LabelEvent>, SourceError> {
+        let ask = Ask::to("list what happened to", issue);
+        let first = format!("{}/events?per_page=100", issue_path(issue));
+        let transport = self.ways.to(&issue.repo).await?;
+        let answer = transport.get(&ask, &first, etag).await?;
+        if answer.unchanged {
+            return Ok(TaggedList { rows: None, etag: etag.map(str::to_owned) });
+        }
+        let read = |body: &[u8]| models::rows::<RawEvent>(body, &ask.to_string()).map_err(|why| ask.unavailable(why));
+        let mut events = read(&answer.body)?;
+        // The tag of a full page would hide that another began behind it: the newest is on the last.
+        let etag = answer.etag.filter(|_| answer.next.is_none() && events.len() < 100);
+        if let Some(next) = answer.next {
+            events.append(&mut Self::rows(&transport, &ask, &next, EVENT_PAGE_COUNT_MAX).await?);
+        }
+        Ok(TaggedList { rows: Some(events.into_iter().filter_map(RawEvent::into_event).collect()), etag })
+    }
+
+    async fn text_edited_at(&self, issue: &IssueRef) -> Result<Option<Timestamp>, SourceError> {
+        let ask = Ask::to("find out when somebody edited", issue);
+        let variables = json!({ "owner": issue.repo.owner(), "name": issue.repo.name(), "number": issue.number });
+        let body = json!({ "query": LAST_EDIT, "variables": variables });
+        let answer = self.ways.to(&issue.repo).await?.post(&ask, "/graphql", &body).await?;
+        let edit: RawLastEdit = models::single(&answer.body).map_err(|why| ask.unavailable(why))?;
+        // GitHub tells of failures in an answer that is otherwise well.
+        let edit = edit.into_edited_at().ok_or_else(|| ask.unavailable("the answer holds no issue"))?;
+        Ok(edit)
     }
 
     async fn pull_get(&self, pull: &IssueRef) -> Result<Option<PullRequest>, SourceError> {

@@ -3,11 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::AUTHORIZATION;
-use axum::http::{Extensions, HeaderMap};
+use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 
+use super::explained;
 use super::origin::stranger;
 use super::state::HttpState;
 use crate::api::{Answer, Failure, Identity};
@@ -20,6 +23,9 @@ const GUARDED: [&str; 3] = ["/api", "/sse", "/mcp"];
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ClientAddress(pub(super) IpAddr);
 
+/// Has a browser ask for the key, or a token, as the password of any name.
+const ASK_FOR_KEY: &str = "Basic realm=\"IssueCommand: the key or a token as password\"";
+
 /// Lets a request through to its route, or answers it.
 pub(super) async fn gate(State(state): State<HttpState>, mut request: Request, next: Next) -> Response {
     let address = client_address(request.headers(), request.extensions(), state.server.trust_proxy);
@@ -29,7 +35,13 @@ pub(super) async fn gate(State(state): State<HttpState>, mut request: Request, n
         match admit(&state, address, &request) {
             // Every door behind asks it how much the caller may.
             Ok(identity) => _ = request.extensions_mut().insert(identity),
-            Err(failure) => return Answer::from(failure).into_response(),
+            Err(failure) => {
+                let mut answer = Answer::from(failure).into_response();
+                if answer.status() == StatusCode::UNAUTHORIZED && is_page(request.uri().path()) {
+                    answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(ASK_FOR_KEY));
+                }
+                return answer;
+            }
         }
     }
     next.run(request).await
@@ -49,9 +61,16 @@ pub(super) fn has_key(state: &HttpState, headers: &HeaderMap) -> bool {
 }
 
 fn is_guarded(path: &str) -> bool {
-    GUARDED
-        .iter()
-        .any(|guarded| path.strip_prefix(guarded).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    is_below(&GUARDED, path) || is_page(path)
+}
+
+/// Whether a person looks at it in a browser, which can be asked for the key.
+fn is_page(path: &str) -> bool {
+    is_below(&explained::PATHS, path)
+}
+
+fn is_below(paths: &[&str], path: &str) -> bool {
+    paths.iter().any(|guarded| path.strip_prefix(guarded).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
 /// Failed authentications are counted by address, so that a key cannot be guessed at speed and a
@@ -71,7 +90,9 @@ fn admit(state: &HttpState, address: IpAddr, request: &Request) -> Result<Identi
 }
 
 fn identify(state: &HttpState, request: &Request) -> Result<Identity, Failure> {
-    let (key, sent) = (&state.server.api_key, bearer(request.headers()));
+    // Browsers know no other way to show a key; where programs ask, only theirs counts.
+    let typed = is_page(request.uri().path()).then(|| password(request.headers())).flatten();
+    let (key, sent) = (&state.server.api_key, typed.as_deref().or_else(|| bearer(request.headers())));
     let of_token = |sent: &str| Identity::of_token(state.api.manager(), sent)?.ok_or(Failure::Unauthorized);
     if key.is_empty() {
         if let Some(who) = stranger(request.uri(), request.headers(), &state.server) {
@@ -90,6 +111,16 @@ fn identify(state: &HttpState, request: &Request) -> Result<Identity, Failure> {
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The password of basic authentication, by whatever name.
+fn password(headers: &HeaderMap) -> Option<String> {
+    let (scheme, encoded) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let pair = String::from_utf8(BASE64_STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    pair.split_once(':').map(|(_, password)| password.to_owned())
 }
 
 /// Behind a proxy that is trusted, the last entry of `X-Forwarded-For`: the one that proxy wrote.

@@ -4,6 +4,7 @@
 //! limit), then its route; [`serve()`] bounds what a connection may cost.
 
 mod answer;
+mod explained;
 mod gate;
 mod openapi;
 mod operator_client;

@@ -98,14 +98,43 @@ fn route(call: Call, fields: &mut Fields) -> (Method, String) {
     match call {
         Call::OperatorRelease => (Method::POST, format!("/api/admin/claims/{}/release", part("claim_id"))),
         Call::OperatorReassign => (Method::POST, format!("/api/admin/claims/{}/reassign", part("claim_id"))),
+        Call::OperatorApprove => {
+            (Method::POST, format!("/api/admin/issues/{}/{}/approve", part("repo"), part("issue_number")))
+        }
         Call::TokenCreate => (Method::POST, "/api/admin/tokens".into()),
         Call::TokenList => (Method::GET, "/api/admin/tokens".into()),
         Call::TokenRevoke => (Method::DELETE, format!("/api/admin/tokens/{}", part("token_id"))),
         Call::Export => (Method::GET, "/api/admin/export".into()),
         Call::Import => (Method::POST, "/api/admin/import".into()),
+        Call::Explain => (Method::GET, "/api/explain".into()),
+        Call::Decisions => (Method::GET, "/api/decisions".into()),
+        Call::Decision => (Method::GET, format!("/api/decisions/{}", part("decision_id"))),
         Call::Claims => (Method::GET, format!("/api/claims?repo={}", part("repo"))),
+        Call::PolicyEffective => (Method::GET, format!("/api/policies/effective{}", query(fields))),
+        Call::PolicyCandidate => (Method::GET, "/api/policies/candidate".into()),
+        Call::PolicyHistory => (Method::GET, "/api/policies/history".into()),
+        Call::PolicyComponent => (Method::GET, format!("/api/admin/policies/component{}", query(fields))),
+        Call::PolicyAudit => (Method::POST, "/api/admin/policies/audit".into()),
         other => unreachable!("{other:?} is no call of an operator's command"),
     }
+}
+
+/// All fields as a query, which takes them.
+fn query(fields: &mut Fields) -> String {
+    let mut query = String::new();
+    for (name, value) in std::mem::take(fields) {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        query.push(if query.is_empty() { '?' } else { '&' });
+        query.push_str(&name);
+        query.push('=');
+        for byte in value.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => query.push(byte.into()),
+                _ => query.push_str(&format!("%{byte:02X}")),
+            }
+        }
+    }
+    query
 }
 
 #[cfg(test)]

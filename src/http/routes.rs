@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::answer::body_failure;
 use super::state::HttpState;
 use super::table::{ROUTES, Route};
-use super::{gate, openapi, sse, webhook};
+use super::{explained, gate, openapi, sse, webhook};
 use crate::api::{Answer, Call, Caller, Failure, FieldError, Fields, Identity, fields_from_json};
 use crate::domain::{AgentId, Skills};
 use crate::mcp::{self, McpDoor};
@@ -30,6 +30,7 @@ pub fn router(state: &HttpState) -> Router {
         routes = routes.route(&state.webhooks.path, webhook::route(state.webhooks.body_bytes_max));
     }
     routes
+        .merge(explained::pages())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_path)
         .with_state(state.clone())

@@ -43,7 +43,11 @@ pub(super) const ROUTES: &[Route] = routes! {
         GET "/api/claims/history" ClaimHistory "Claims that ended, newest end first, a page at a time"
         PATCH "/api/claims/{claim_id}" Update "Report how far a claim has come; the present status renews it"
         DELETE "/api/claims/{claim_id}" Release "Give a claim back"
-        GET "/api/decisions/{decision_id}" Decision "The recorded reasons of one pick"
+    }
+    "Reasons" {
+        GET "/api/explain" Explain "Why an issue was given out, or was not, and what it would take"
+        GET "/api/decisions" Decisions "Recorded decisions in short, newest first"
+        GET "/api/decisions/{decision_id}" Decision "One recorded decision: every candidate, and what the policy saw"
     }
     "Follow-ups" {
         GET "/api/followups" FollowUps "Active follow-ups, most urgent first"
@@ -54,12 +58,20 @@ pub(super) const ROUTES: &[Route] = routes! {
         GET "/api/repos/{owner}/{repo}/issues" OpenIssues "Open issues that nobody holds"
         GET "/api/issues/{owner}/{repo}/{number}" IssueDetails "One issue with its comments"
     }
+    "Policies" {
+        GET "/api/policies/effective" PolicyEffective "What decides for a repository and an agent"
+        GET "/api/policies/candidate" PolicyCandidate "How the trial of the candidate goes"
+        GET "/api/policies/history" PolicyHistory "The sets of policies that were in force, newest first"
+    }
     "Operators" {
         POST "/api/admin/claims/{claim_id}/release" OperatorRelease "Take any claim back"
         POST "/api/admin/claims/{claim_id}/reassign" OperatorReassign "Give any claim to another agent"
+        POST "/api/admin/issues/{owner}/{repo}/{number}/approve" OperatorApprove "Approve an issue as it reads now, or take that back"
         GET "/api/admin/tokens" TokenList "Access tokens, without the tokens themselves"
         POST "/api/admin/tokens" TokenCreate "Make an access token; the only answer that ever holds it"
         DELETE "/api/admin/tokens/{token_id}" TokenRevoke "End an access token at once"
+        GET "/api/admin/policies/component" PolicyComponent "A component that was in force, piece by piece"
+        POST "/api/admin/policies/audit" PolicyAudit "Note who promoted a candidate, or put the ranker before back"
         GET "/api/admin/export" Export "Every claim, as an import takes them"
         POST "/api/admin/import" Import "Take in an export; what is here is never changed"
     }

@@ -36,6 +36,8 @@ const WORK_ITEM: &[&str] = &[
     "actionable_comments",
     "status",
 ];
+/// Fields of a candidate of a decision.
+const DECISION_ROW: &[&str] = &["repo", "number", "score", "passed_over", "reasons"];
 const WORK_ITEM_MOVED: &[&str] = &["work_item_id", "status"];
 
 /// Longest word on why there is no work, in bytes. Ours: how many issues there are, and why not one of them.
@@ -81,13 +83,28 @@ pub(super) fn compact(call: Call, mut body: Value) -> Value {
         }
         Call::Repos => keep_each(fields.get_mut("repos"), REPO),
         Call::OperatorRelease | Call::OperatorReassign => keep(fields.get_mut("claim"), CLAIM_LISTED),
+        Call::Explain => keep(fields.get_mut("explanation"), &["standing", "why", "held_by", "rank"]),
+        Call::Decision => {
+            // What the policy saw is for replaying it, not for reading.
+            let mut decision = fields.get_mut("decision");
+            keep_each(decision.as_mut().and_then(|decision| decision.get_mut("considered")), DECISION_ROW);
+            if let Some(decision) = decision.and_then(Value::as_object_mut) {
+                decision.remove("pages");
+            }
+        }
         Call::ClaimDetails
-        | Call::Decision
+        | Call::Decisions
         | Call::Health
+        | Call::OperatorApprove
         | Call::TokenCreate
         | Call::TokenList
         | Call::TokenRevoke
         | Call::Export
+        | Call::PolicyEffective
+        | Call::PolicyCandidate
+        | Call::PolicyHistory
+        | Call::PolicyComponent
+        | Call::PolicyAudit
         | Call::Import => {}
     }
     shorten_claim_ids(&mut body);

@@ -40,7 +40,7 @@ use ToolProfile::{Full, Minimal, Standard};
 
 /// Every tool, in the order in which an agent is likely to need it. Their words are paid for in every
 /// conversation: tests/doors/tokens.rs holds each profile to its budget.
-const TOOLS: [ToolSpec; 18] = [
+const TOOLS: [ToolSpec; 19] = [
     tool(
         "next_work",
         Call::NextWork,
@@ -70,6 +70,7 @@ const TOOLS: [ToolSpec; 18] = [
     tool("system_health", Call::Health, Standard, "How the server is doing.").reads(),
     tool("release_any_claim", Call::OperatorRelease, Full, "As operator: take any claim back."),
     tool("reassign_claim", Call::OperatorReassign, Full, "As operator: give any claim to another agent."),
+    tool("explain_issue", Call::Explain, Full, "Why an issue was given out or not, and what it would take.").reads(),
     tool("explain_decision", Call::Decision, Full, "Why a claim's issue was picked: every candidate's score.").reads(),
 ];
 

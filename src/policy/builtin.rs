@@ -9,9 +9,11 @@ pub struct Builtin {
     pub bytes: &'static [u8],
 }
 
-/// Every policy that comes with the server: a ranker, a stale rule and a repository filter.
-pub const BUILTINS: [Builtin; 3] = [
+/// Every policy that comes with the server: a ranker and a stage to go behind it, a stale rule, and a
+/// repository filter.
+pub const BUILTINS: [Builtin; 4] = [
     Builtin { name: "rules", bytes: include_bytes!(concat!(env!("OUT_DIR"), "/rules.wasm")) },
+    Builtin { name: "conflict-aware", bytes: include_bytes!(concat!(env!("OUT_DIR"), "/conflict-aware.wasm")) },
     Builtin { name: "lease-timeouts", bytes: include_bytes!(concat!(env!("OUT_DIR"), "/lease-timeouts.wasm")) },
     Builtin { name: "allow-list", bytes: include_bytes!(concat!(env!("OUT_DIR"), "/allow-list.wasm")) },
 ];
@@ -19,6 +21,11 @@ pub const BUILTINS: [Builtin; 3] = [
 /// The policy that comes with the server under this name.
 pub fn builtin(name: &str) -> Option<&'static Builtin> {
     BUILTINS.iter().find(|builtin| builtin.name == name)
+}
+
+/// The component of the policy that comes with the server under this name.
+pub fn builtin_component(name: &str) -> Option<&'static [u8]> {
+    builtin(name).map(|builtin| builtin.bytes)
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ const CORE_MODULE_HEAD: [u8; 8] = [0x00, b'a', b's', b'm', 0x01, 0x00, 0x00, 0x0
 ///
 /// # Errors
 /// Says what the file is instead, and how to make a component of it.
-pub(super) fn is_component(bytes: &[u8]) -> Result<(), String> {
+pub fn is_component(bytes: &[u8]) -> Result<(), String> {
     if bytes.is_empty() {
         return Err("the file is empty; a build that was interrupted? Build the policy again".into());
     }
@@ -35,8 +35,8 @@ pub(super) fn is_component(bytes: &[u8]) -> Result<(), String> {
         return Ok(());
     }
     if bytes.starts_with(&CORE_MODULE_HEAD) {
-        return Err("it is a core WebAssembly module, not yet a component: \
-                    run `wasm-tools component new policy.wasm -o policy.component.wasm`"
+        return Err("it is a core WebAssembly module, not yet a component: build it with \
+                    `issuecommand policy build`, or run `wasm-tools component new policy.wasm -o policy.component.wasm`"
             .into());
     }
     if bytes.starts_with(b"\0asm") {
@@ -55,13 +55,17 @@ pub(super) fn is_component(bytes: &[u8]) -> Result<(), String> {
 pub(super) fn is_policy<K: Kind>(component: &Component) -> Result<(), String> {
     let component_type = component.component_type();
     let exports: Vec<&str> = component_type.exports(component.engine()).map(|(name, _)| name).collect();
-    has_kind::<K>(&exports)?;
+    exports_policy(K::INTERFACE, &exports)?;
     let imports: Vec<&str> = component_type.imports(component.engine()).map(|(name, _)| name).collect();
     imports_are_ours(&imports)
 }
 
-fn has_kind<K: Kind>(exports: &[&str]) -> Result<(), String> {
-    let wanted = K::INTERFACE;
+/// Whether a component with these exports is a policy of the kind that exports the interface `wanted`.
+///
+/// # Errors
+/// What it is instead, and what to do.
+pub fn exports_policy(wanted: &str, exports: &[&str]) -> Result<(), String> {
+    let wanted_noun = KINDS.iter().find(|(interface, ..)| *interface == wanted).map_or("a policy", |(_, noun, _)| noun);
     let ours: Vec<(&str, &str)> = exports.iter().filter_map(|name| our_interface(name)).collect();
     if ours.iter().any(|(interface, version)| *interface == wanted && version.starts_with(VERSION_PREFIX)) {
         return Ok(());
@@ -74,7 +78,7 @@ fn has_kind<K: Kind>(exports: &[&str]) -> Result<(), String> {
     }
     let other = KINDS.iter().find(|(interface, ..)| ours.iter().any(|(exported, _)| exported == interface));
     if let Some((_, noun, key)) = other {
-        return Err(format!("it is {noun}, not {}: name it under [policies.{key}]", K::NOUN));
+        return Err(format!("it is {noun}, not {wanted_noun}: name it under [policies.{key}]"));
     }
     match exports {
         [] => Err(format!("it exports nothing: {build}")),
@@ -82,7 +86,11 @@ fn has_kind<K: Kind>(exports: &[&str]) -> Result<(), String> {
     }
 }
 
-fn imports_are_ours(imports: &[&str]) -> Result<(), String> {
+/// Whether a component with these imports asks only for what policies may have.
+///
+/// # Errors
+/// Which imports it may not have, and how to build it without.
+pub fn imports_are_ours(imports: &[&str]) -> Result<(), String> {
     let (ours, foreign): (Vec<&str>, Vec<&str>) = imports.iter().partition(|name| our_interface(name).is_some());
     if !foreign.is_empty() {
         return Err(format!(
@@ -146,7 +154,6 @@ pub(super) fn linker_for<K: Kind>(component: &Component) -> wasmtime::Result<Lin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::ranker::RankerKind;
 
     #[test]
     fn a_file_that_is_no_component_is_told_what_it_is() {
@@ -161,7 +168,7 @@ mod tests {
 
     #[test]
     fn the_kind_is_read_from_the_exports() {
-        let kind = |exports: &[&str]| has_kind::<RankerKind>(exports);
+        let kind = |exports: &[&str]| exports_policy("ranker", exports);
         assert_eq!(kind(&["issuecommand:policy/ranker@0.1.0"]), Ok(()));
         assert_eq!(kind(&["issuecommand:policy/ranker@0.1.7", "a:b/c@1.0.0"]), Ok(()));
         assert!(kind(&["issuecommand:policy/ranker@0.2.0"]).unwrap_err().contains("speaks 0.1.x"));

@@ -14,6 +14,7 @@ use super::facts::BodySource;
 use super::instance::{Kind, Limits, Machine, Policy};
 use super::ranker::Ranker;
 use super::repo_filter::RepoFilter;
+use super::set::{Loading, PolicySet};
 use super::source;
 use super::stale_rule::StaleRule;
 use super::ticker::Ticker;
@@ -22,24 +23,6 @@ use crate::domain::PolicyStamp;
 
 /// Stack of a guest, in bytes: well below the 2 MiB of the threads that call it.
 const STACK_BYTES_MAX: usize = 512 << 10;
-
-/// One accepted configuration of policies: immutable, shared, and callable from any thread.
-#[derive(Debug)]
-pub struct PolicySet {
-    /// Orders work.
-    pub ranker: Ranker,
-    /// Says when a claim has lapsed.
-    pub stale_rule: StaleRule,
-    /// Says which repositories take part.
-    pub repo_filter: RepoFilter,
-}
-
-impl PolicySet {
-    /// Which policies these are, with which settings: ranker, stale rule, repository filter.
-    pub fn stamps(&self) -> [&PolicyStamp; 3] {
-        [self.ranker.stamp(), self.stale_rule.stamp(), self.repo_filter.stamp()]
-    }
-}
 
 /// Loads policies. One for the life of the server; sets that it loaded may outlive it.
 pub struct PolicyHost {
@@ -75,24 +58,50 @@ impl PolicyHost {
         self
     }
 
-    /// Loads the three policies: reads, checks, compiles, configures and tries each. Blocks for as long
+    /// Loads every policy: reads, checks, compiles, configures and tries each. Blocks for as long
     /// as compiling takes; call it off the async threads. `base_dir` is what relative sources are relative to.
     ///
     /// # Errors
     /// [`PolicyRejected`] names the policy, its source and what is wrong with it. Nothing is left behind.
     pub fn load(&self, config: &PoliciesConfig, base_dir: &Path) -> Result<PolicySet, PolicyRejected> {
         thread::scope(|scope| {
-            let stale_rule = scope.spawn(|| self.load_one(&config.stale_rule, config, base_dir, StaleRule::accept));
-            let repo_filter = scope.spawn(|| self.load_one(&config.repo_filter, config, base_dir, RepoFilter::accept));
-            let ranker = self.load_one(&config.ranker, config, base_dir, Ranker::accept);
-            let mut ranker = ranker?;
-            ranker.read_bodies_from(self.bodies.clone());
-            Ok(PolicySet { ranker, stale_rule: joined(stale_rule)?, repo_filter: joined(repo_filter)? })
+            let loading = Loading { host: self, config, base_dir };
+            let stale_rules = scope.spawn(move || loading.stale_rules());
+            let repo_filter = scope
+                .spawn(move || self.load_one("repo_filter", &config.repo_filter, config, base_dir, RepoFilter::accept));
+            let rankings = loading.rankings();
+            rankings.and_then(|rankings| {
+                let (stale_rule, repo_filter) = (joined(stale_rules)?, joined(repo_filter)?);
+                Ok(PolicySet::new(rankings, stale_rule, repo_filter))
+            })
         })
     }
 
-    fn load_one<K: Kind, P>(
+    pub(super) fn load_ranker(
         &self,
+        key: &'static str,
+        policy: &PolicyConfig,
+        all: &PoliciesConfig,
+        base_dir: &Path,
+    ) -> Result<Ranker, PolicyRejected> {
+        let mut ranker = self.load_one(key, policy, all, base_dir, Ranker::accept)?;
+        ranker.read_bodies_from(self.bodies.clone());
+        Ok(ranker)
+    }
+
+    pub(super) fn load_stale_rule(
+        &self,
+        key: &'static str,
+        policy: &PolicyConfig,
+        all: &PoliciesConfig,
+        base_dir: &Path,
+    ) -> Result<StaleRule, PolicyRejected> {
+        self.load_one(key, policy, all, base_dir, StaleRule::accept)
+    }
+
+    pub(super) fn load_one<K: Kind, P>(
+        &self,
+        key: &'static str,
         policy: &PolicyConfig,
         all: &PoliciesConfig,
         base_dir: &Path,
@@ -106,7 +115,7 @@ impl PolicyHost {
         };
         self.prepare::<K>(policy, file.as_deref(), limits)
             .and_then(|ready| accept(ready).map_err(|error| error.to_string()))
-            .map_err(|reason| PolicyRejected { policy: K::KEY, source: policy.source.clone(), file, reason })
+            .map_err(|reason| PolicyRejected { policy: key, source: policy.source.clone(), file, reason })
     }
 
     fn prepare<K: Kind>(

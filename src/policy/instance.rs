@@ -2,6 +2,7 @@
 //! a fault.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wasmtime::component::{Component, InstancePre, Linker};
@@ -34,8 +35,6 @@ pub(super) struct Machine {
 
 /// What differs between the three kinds of policies.
 pub(super) trait Kind: Sized + 'static {
-    /// The key below `[policies]`.
-    const KEY: &'static str;
     /// In prose.
     const NOUN: &'static str;
     /// The interface that it exports, and the world to build it against without `-policy`.
@@ -51,6 +50,8 @@ pub(super) trait Kind: Sized + 'static {
     fn prepare(pre: InstancePre<CallState>) -> wasmtime::Result<Self::Pre>;
     /// Starts one.
     fn instantiate(pre: &Self::Pre, store: &mut Store<CallState>) -> wasmtime::Result<Self::Guest>;
+    /// Calls `settings-schema`.
+    fn settings_schema(guest: &Self::Guest, store: &mut Store<CallState>) -> wasmtime::Result<String>;
     /// Calls `configure`.
     fn configure(guest: &Self::Guest, store: &mut Store<CallState>, settings: &str) -> Answer<()>;
 }
@@ -87,6 +88,7 @@ pub(super) struct Policy<K: Kind> {
     settings: String,
     limits: Limits,
     ready: Mutex<Vec<Instance<K>>>,
+    memory_bytes_peak: AtomicUsize,
 }
 
 struct Instance<K: Kind> {
@@ -115,7 +117,21 @@ impl<K: Kind> Policy<K> {
     ) -> wasmtime::Result<Self> {
         let pre = K::prepare(linker.instantiate_pre(component)?)?;
         let source = stamp.source.as_str().into();
-        Ok(Self { stamp, machine, pre, source, settings, limits, ready: Mutex::default() })
+        Ok(Self {
+            stamp,
+            machine,
+            pre,
+            source,
+            settings,
+            limits,
+            ready: Mutex::default(),
+            memory_bytes_peak: AtomicUsize::new(0),
+        })
+    }
+
+    /// What the policy is told, in its one canonical form.
+    pub(super) fn settings(&self) -> &str {
+        &self.settings
     }
 
     /// The component with its imports resolved and its exports found.
@@ -130,13 +146,26 @@ impl<K: Kind> Policy<K> {
         facts: Facts,
         run: impl FnOnce(&K::Guest, &mut Store<CallState>) -> Answer<R>,
     ) -> Result<R, PolicyError> {
+        self.call_within(u64::MAX, function, facts, run)
+    }
+
+    /// As [`Policy::call`], within `ms` milliseconds where that is less than the function may take.
+    pub(super) fn call_within<R>(
+        &self,
+        ms: u64,
+        function: Function,
+        facts: Facts,
+        run: impl FnOnce(&K::Guest, &mut Store<CallState>) -> Answer<R>,
+    ) -> Result<R, PolicyError> {
         let ready = self.ready().pop();
         let mut instance = match ready {
             Some(instance) => instance,
             None => self.start()?,
         };
         let guest = &instance.guest;
-        let answer = self.guarded(&mut instance.store, function, facts, |store| run(guest, store));
+        let bounds = self.bounds(function, facts.row_count(), ms);
+        let answer = self.guarded(&mut instance.store, bounds, facts, |store| run(guest, store));
+        self.memory_bytes_peak.fetch_max(instance.store.data().memory_bytes(), Ordering::Relaxed);
         // A policy that says no is in order; one that failed is in an unknown state.
         if matches!(answer, Ok(_) | Err(PolicyError::Refused { .. })) {
             self.keep(instance);
@@ -159,11 +188,37 @@ impl<K: Kind> Policy<K> {
         }
     }
 
-    fn start(&self) -> Result<Instance<K>, PolicyError> {
+    /// Calls `function` on a fresh instance that was given no settings, and is thrown away.
+    pub(super) fn call_unconfigured<R>(
+        &self,
+        function: Function,
+        facts: Facts,
+        run: impl FnOnce(&K::Guest, &mut Store<CallState>) -> Answer<R>,
+    ) -> Result<R, PolicyError> {
+        let mut store = self.store();
+        let bounds = self.bounds(function, facts.row_count(), u64::MAX);
+        self.guarded(&mut store, bounds, facts, |store| {
+            let guest = K::instantiate(&self.pre, store)?;
+            run(&guest, store)
+        })
+    }
+
+    /// The most memory that an instance held after a call, in bytes.
+    pub(super) fn memory_bytes_peak(&self) -> usize {
+        self.memory_bytes_peak.load(Ordering::Relaxed)
+    }
+
+    fn store(&self) -> Store<CallState> {
         let state = CallState::new(Arc::clone(&self.source), self.limits.memory_bytes_max);
         let mut store = Store::new(&self.machine.engine, state);
         store.limiter(|state| state);
-        let guest = self.guarded(&mut store, CONFIGURE, Facts::None, |store| {
+        store
+    }
+
+    fn start(&self) -> Result<Instance<K>, PolicyError> {
+        let mut store = self.store();
+        let bounds = self.bounds(CONFIGURE, 0, u64::MAX);
+        let guest = self.guarded(&mut store, bounds, Facts::None, |store| {
             let guest = K::instantiate(&self.pre, store)?;
             Ok(K::configure(&guest, store, &self.settings)?.map(|()| guest))
         })?;
@@ -173,11 +228,10 @@ impl<K: Kind> Policy<K> {
     fn guarded<R>(
         &self,
         store: &mut Store<CallState>,
-        function: Function,
+        bounds: Bounds,
         facts: Facts,
         run: impl FnOnce(&mut Store<CallState>) -> Answer<R>,
     ) -> Result<R, PolicyError> {
-        let bounds = self.bounds(function, facts.row_count());
         store.data_mut().begin(facts);
         store.set_hostcall_fuel(bounds.output_bytes);
         let running = self.machine.ticker.run();
@@ -188,18 +242,18 @@ impl<K: Kind> Policy<K> {
         match answer {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(message)) => {
-                Err(PolicyError::Refused { call: function.name, message: line(&message, MESSAGE_BYTES_MAX) })
+                Err(PolicyError::Refused { call: bounds.call, message: line(&message, MESSAGE_BYTES_MAX) })
             }
             Err(error) => Err(bounds.explain(&error, last_error)),
         }
     }
 
-    fn bounds(&self, function: Function, row_count: usize) -> Bounds {
+    fn bounds(&self, function: Function, row_count: usize, ms_left: u64) -> Bounds {
         let Limits { call_ms_max, choose_ms_max, .. } = self.limits;
         let (ms, setting) =
             if function.waited_for { (choose_ms_max, "choose_ms_max") } else { (call_ms_max, "call_ms_max") };
         let output_bytes = OUTPUT_BYTES_BASE + function.output_bytes_per_row * row_count;
-        Bounds { call: function.name, ms, setting, output_bytes }
+        Bounds { call: function.name, ms: ms.min(ms_left), setting, output_bytes }
     }
 }
 

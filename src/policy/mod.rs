@@ -6,33 +6,52 @@
 //! exports, `instance` configures it, and `ranker` (with its optional
 //! `work_order`), `stale_rule` and `repo_filter` try it on a `sample`.
 //!
+//! A set is put together in `set`: components become a `chain`, chains become the `ranking` of a view, and
+//! `views` says which agent has which. Stale rules go by claim (`stale_rules`).
+//!
 //! The way of a call: `instance` takes a warm instance and arms its bounds (`ticker` for time, `state`
 //! for memory, facts and log), the guest pulls `facts` as `columns`, and its `output` is checked. After
 //! any fault but the policy's own refusal the instance is thrown away.
 
 mod bindings;
+mod breaker;
 mod builtin;
 mod cache;
+mod chain;
 mod check;
 mod columns;
+mod effective;
 mod error;
+mod examine;
 mod facts;
 mod host;
 mod instance;
 mod output;
 mod ranker;
+mod ranking;
 mod repo_filter;
 mod sample;
+mod set;
 mod source;
 mod stale_rule;
+mod stale_rules;
 mod state;
 mod ticker;
+mod views;
 mod work_order;
 
+pub use builtin::builtin_component;
+pub use chain::StageFault;
+pub use check::{exports_policy, imports_are_ours, is_component};
+pub use effective::{Effective, OnTrial, Overridden};
 pub use error::{PolicyError, PolicyRejected};
 pub use facts::BodySource;
-pub use host::{PolicyHost, PolicySet};
+pub use host::PolicyHost;
 pub use ranker::{Choice, ChooseRequest, LiveWork, Ranker, Scored, Shortlisted};
+pub use ranking::{Part, Ranking};
 pub use repo_filter::RepoFilter;
+pub use set::PolicySet;
 pub use stale_rule::{LiveClaim, StaleRule, Verdict};
+pub use stale_rules::StaleRules;
+pub use views::{Candidate, View, ViewName};
 pub use work_order::WorkChoice;

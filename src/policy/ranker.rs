@@ -23,6 +23,9 @@ use crate::domain::{
 
 /// Rows of one `score` call. More are scored in several: it bounds what a guest needs of memory and time.
 const SCORE_ROW_COUNT_MAX: usize = 16 * 1024;
+/// A `score` call about more rows than this that runs into a bound is made again in halves: a policy that is
+/// slow, or reads long texts, is no faulty one.
+const SCORE_ROW_COUNT_HALVED: usize = 512;
 /// A score holds for this long at least, in milliseconds: one that has lapsed already would be asked for
 /// again and again.
 const SCORE_VALID_MS_MIN: u64 = 1000;
@@ -128,7 +131,7 @@ impl Choice {
     }
 }
 
-/// The policy that orders work.
+/// One component that orders work: alone, or a stage of a [`Ranking`](super::Ranking).
 #[derive(Debug)]
 pub struct Ranker {
     policy: Policy<RankerKind>,
@@ -139,6 +142,11 @@ impl Ranker {
     /// Which component, with which settings.
     pub fn stamp(&self) -> &PolicyStamp {
         &self.policy.stamp
+    }
+
+    /// What it is told, as canonical JSON.
+    pub(super) fn settings(&self) -> &str {
+        self.policy.settings()
     }
 
     /// Whether it has a say in when review feedback comes.
@@ -157,7 +165,7 @@ impl Ranker {
     pub fn score(&self, rows: &[Arc<IssueFacts>], now: Timestamp) -> Result<Vec<Scored>, PolicyError> {
         let mut scored = Vec::with_capacity(rows.len());
         for chunk in rows.chunks(SCORE_ROW_COUNT_MAX) {
-            scored.append(&mut self.score_chunk(chunk.to_vec(), now)?);
+            scored.append(&mut self.score_chunk(chunk, now)?);
         }
         Ok(scored)
     }
@@ -167,6 +175,17 @@ impl Ranker {
     /// # Errors
     /// [`PolicyError`] when the policy fails, or names rows that are not there.
     pub fn choose(&self, request: &ChooseRequest, rows: &[Shortlisted], now: Timestamp) -> Result<Choice, PolicyError> {
+        self.choose_within(u64::MAX, request, rows, now)
+    }
+
+    /// As [`Ranker::choose`], within `ms` milliseconds at most.
+    pub(super) fn choose_within(
+        &self,
+        ms: u64,
+        request: &ChooseRequest,
+        rows: &[Shortlisted],
+        now: Timestamp,
+    ) -> Result<Choice, PolicyError> {
         let view = IssueView {
             repo_claim_counts: rows.iter().map(|row| row.repo_claim_count).collect(),
             repo_review_counts: rows.iter().map(|row| row.repo_review_count).collect(),
@@ -174,7 +193,7 @@ impl Ranker {
             request: Some(request.clone()),
             ..short_view(rows)
         };
-        let (choice, retry_after_ms) = self.policy.call(CHOOSE, Facts::Issues(view), |guest, store| {
+        let (choice, retry_after_ms) = self.policy.call_within(ms, CHOOSE, Facts::Issues(view), |guest, store| {
             let choice = guest.ranker.issuecommand_policy_ranker().call_choose(&mut *store, unix_ms(now))?;
             Ok(choice.map(|choice| (choice, store.data().retry_after_ms())))
         })?;
@@ -187,8 +206,18 @@ impl Ranker {
     /// # Errors
     /// [`PolicyError`] when the policy fails, or does not explain every row.
     pub fn explain(&self, rows: &[Shortlisted], now: Timestamp) -> Result<Vec<Vec<Reason>>, PolicyError> {
+        self.explain_within(u64::MAX, rows, now)
+    }
+
+    /// As [`Ranker::explain`], within `ms` milliseconds at most.
+    pub(super) fn explain_within(
+        &self,
+        ms: u64,
+        rows: &[Shortlisted],
+        now: Timestamp,
+    ) -> Result<Vec<Vec<Reason>>, PolicyError> {
         let view = IssueView { bodies: self.bodies.clone(), ..short_view(rows) };
-        let reasons = self.policy.call(EXPLAIN, Facts::Issues(view), |guest, store| {
+        let reasons = self.policy.call_within(ms, EXPLAIN, Facts::Issues(view), |guest, store| {
             guest.ranker.issuecommand_policy_ranker().call_explain(store, unix_ms(now))
         })?;
         checked_reasons(reasons, rows.len()).map_err(|why| PolicyError::BadOutput { call: EXPLAIN.name, why })
@@ -204,7 +233,7 @@ impl Ranker {
         let ranker = Self { policy, bodies: None };
         let (now, request, shortlist) = (sample::now(), sample::request(), sample::shortlist());
         for issues in [Vec::new(), sample::issues()] {
-            ranker.score_chunk(issues, now)?;
+            ranker.score_chunk(&issues, now)?;
         }
         for rows in [&[], &shortlist[..]] {
             ranker.choose(&request, rows, now)?;
@@ -216,9 +245,23 @@ impl Ranker {
         Ok(ranker)
     }
 
-    fn score_chunk(&self, rows: Vec<Arc<IssueFacts>>, now: Timestamp) -> Result<Vec<Scored>, PolicyError> {
+    fn score_chunk(&self, rows: &[Arc<IssueFacts>], now: Timestamp) -> Result<Vec<Scored>, PolicyError> {
+        match self.score_at_once(rows, now) {
+            Err(PolicyError::DeadlineExceeded { .. } | PolicyError::BudgetExceeded { .. })
+                if rows.len() > SCORE_ROW_COUNT_HALVED =>
+            {
+                let (first, rest) = rows.split_at(rows.len() / 2);
+                let mut scored = self.score_chunk(first, now)?;
+                scored.append(&mut self.score_chunk(rest, now)?);
+                Ok(scored)
+            }
+            answer => answer,
+        }
+    }
+
+    fn score_at_once(&self, rows: &[Arc<IssueFacts>], now: Timestamp) -> Result<Vec<Scored>, PolicyError> {
         let count = rows.len();
-        let view = IssueView { rows, bodies: self.bodies.clone(), ..IssueView::default() };
+        let view = IssueView { rows: rows.to_vec(), bodies: self.bodies.clone(), ..IssueView::default() };
         let scores = self.policy.call(SCORE, Facts::Issues(view), |guest, store| {
             guest.ranker.issuecommand_policy_ranker().call_score(store, unix_ms(now))
         })?;
@@ -304,7 +347,6 @@ pub(super) struct RankerPre {
 pub(super) struct RankerKind;
 
 impl Kind for RankerKind {
-    const KEY: &'static str = "ranker";
     const NOUN: &'static str = "a ranker";
     const INTERFACE: &'static str = "ranker";
     type Pre = RankerPre;
@@ -324,6 +366,10 @@ impl Kind for RankerKind {
         let instance = pre.instance.instantiate(&mut *store)?;
         let work_order = pre.work_order.as_ref().map(|it| it.load(&mut *store, &instance)).transpose()?;
         Ok(RankerGuest { ranker: pre.ranker.load(store, &instance)?, work_order })
+    }
+
+    fn settings_schema(guest: &Self::Guest, store: &mut Store<CallState>) -> wasmtime::Result<String> {
+        guest.ranker.issuecommand_policy_ranker().call_settings_schema(store)
     }
 
     fn configure(guest: &Self::Guest, store: &mut Store<CallState>, settings: &str) -> Answer<()> {

@@ -59,7 +59,6 @@ impl RepoFilter {
 pub(super) struct RepoFilterKind;
 
 impl Kind for RepoFilterKind {
-    const KEY: &'static str = "repo_filter";
     const NOUN: &'static str = "a repository filter";
     const INTERFACE: &'static str = "repo-filter";
     type Pre = RepoFilterPolicyPre<CallState>;
@@ -75,6 +74,10 @@ impl Kind for RepoFilterKind {
 
     fn instantiate(pre: &Self::Pre, store: &mut Store<CallState>) -> wasmtime::Result<Self::Guest> {
         pre.instantiate(store)
+    }
+
+    fn settings_schema(guest: &Self::Guest, store: &mut Store<CallState>) -> wasmtime::Result<String> {
+        guest.issuecommand_policy_repo_filter().call_settings_schema(store)
     }
 
     fn configure(guest: &Self::Guest, store: &mut Store<CallState>, settings: &str) -> Answer<()> {

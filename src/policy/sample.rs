@@ -47,6 +47,7 @@ fn issue(number: u64, title: &str, labels: &[&str], days: u64) -> Issue {
         author_association: if rich { "MEMBER".into() } else { "NONE".into() },
         comment_count: u32::from(rich) * 12,
         reaction_count: u32::from(rich) * 3,
+        open_blocker_count: None,
     }
 }
 

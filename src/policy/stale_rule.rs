@@ -95,7 +95,6 @@ impl From<wit::Verdict> for Verdict {
 pub(super) struct StaleRuleKind;
 
 impl Kind for StaleRuleKind {
-    const KEY: &'static str = "stale_rule";
     const NOUN: &'static str = "a stale rule";
     const INTERFACE: &'static str = "stale-rule";
     type Pre = StaleRulePolicyPre<CallState>;
@@ -111,6 +110,10 @@ impl Kind for StaleRuleKind {
 
     fn instantiate(pre: &Self::Pre, store: &mut Store<CallState>) -> wasmtime::Result<Self::Guest> {
         pre.instantiate(store)
+    }
+
+    fn settings_schema(guest: &Self::Guest, store: &mut Store<CallState>) -> wasmtime::Result<String> {
+        guest.issuecommand_policy_stale_rule().call_settings_schema(store)
     }
 
     fn configure(guest: &Self::Guest, store: &mut Store<CallState>, settings: &str) -> Answer<()> {

@@ -4,12 +4,15 @@
 //! look before an insert. A claim, its event and its decision commit together or not at all, and
 //! nothing is acknowledged or announced before the commit.
 
+mod approvals;
+mod blockers;
 mod decisions;
 mod follow_ups;
 mod imports;
 mod operator;
 mod past;
 mod places;
+mod policies;
 mod signals;
 mod sqlite;
 mod tokens;
@@ -21,11 +24,13 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Advance, AgentId, Claim, ClaimId, ClaimStatus, Decision, DecisionId, Event, EventDraft, EventSeq, FollowUp, Issue,
-    IssueFacts, IssueNumber, IssueRef, PullRequest, Repo, RepoName, RequestId, Step, Timestamp, TokenId,
-    TransitionError, WorkItemId,
+    Advance, AgentId, Blocker, Claim, ClaimId, ClaimStatus, Decision, DecisionId, Event, EventDraft, EventSeq,
+    FollowUp, Issue, IssueFacts, IssueNumber, IssueRef, PullRequest, Repo, RepoName, RequestId, Step, Timestamp,
+    TokenId, TransitionError, WorkItemId,
 };
 
+pub use approvals::{ApprovalKept, ApprovalOutcome, ApprovalWish, LabelDue, Pin};
+pub use blockers::{DependencyChange, DependencyDue, DependencyReading};
 pub use decisions::DecisionFilter;
 pub use follow_ups::{
     ClaimFollow, FollowUpChange, FollowUpFilter, FollowUpInserted, FollowUpLink, FollowUpMoved, FollowUpTake,
@@ -35,6 +40,7 @@ pub use imports::{ClaimImport, FollowUpImport, FollowUpImportOutcome, ImportOutc
 pub use operator::{ClaimOverrule, OverruleOutcome};
 pub use past::{ClaimHistoryFilter, ClaimHistoryPlace, PastClaims};
 pub use places::{IssuePlace, OwnersFile, PastPull, PastWorkList, PlaceSource, PlaceStore};
+pub use policies::{COMPONENT_PIECE_BYTES, PolicyAudit, PolicySetKept, PolicySetRecord, Trial, TrialBatch, TrialHour};
 pub use signals::{CiNews, KeptSignals, Notice, NoticeId, SignalNews, SignalStore};
 pub use sqlite::{FirstEditionError, FirstEditionRow, SqliteStore, first_edition_rows};
 pub use tokens::{KeptToken, TokenInsertOutcome, TokenRevokeOutcome};
@@ -123,6 +129,20 @@ pub trait Store: PlaceStore + SignalStore + Send + Sync + fmt::Debug + 'static {
     async fn issue_get(&self, issue: IssueRef) -> Result<Option<Issue>, StoreError>;
     /// The numbers of all open issues of a repository, claimed ones too, as last synced.
     async fn issue_number_list(&self, repo: RepoName) -> Result<Vec<IssueNumber>, StoreError>;
+    /// Issues that GitHub says are blocked, those whose dependencies were read longest ago first, at most `limit`.
+    async fn dependency_due_list(&self, limit: usize) -> Result<Vec<DependencyDue>, StoreError>;
+    /// Writes the dependencies of one open issue, as read.
+    async fn dependency_set(&self, reading: DependencyReading) -> Result<(), StoreError>;
+    /// Writes that one dependency of an open issue came or went.
+    async fn dependency_change(&self, change: DependencyChange) -> Result<(), StoreError>;
+    /// Keeps an approval of an open issue, unless a newer word is kept.
+    async fn approval_set(&self, wish: ApprovalWish) -> Result<ApprovalOutcome, StoreError>;
+    /// Forgets an approval, whoever gave it; whether there was one.
+    async fn approval_withdraw(&self, issue: IssueRef, by: String, now: Timestamp) -> Result<bool, StoreError>;
+    /// Of these issues, those that changed since it was last asked who labelled them.
+    async fn label_due_list(&self, labelled: Vec<IssueRef>) -> Result<Vec<LabelDue>, StoreError>;
+    /// Notes that it was asked who labelled an issue.
+    async fn label_read(&self, read: LabelDue) -> Result<(), StoreError>;
     /// How far each repository was synced.
     async fn cursor_list(&self) -> Result<Vec<(RepoName, SyncCursor)>, StoreError>;
     /// How far a list was read that is not one repository's issues; an empty cursor if never.
@@ -144,6 +164,23 @@ pub trait Store: PlaceStore + SignalStore + Send + Sync + fmt::Debug + 'static {
     async fn decision_get(&self, decision_id: DecisionId) -> Result<Option<Decision>, StoreError>;
     /// Recorded decisions, newest first, at most `limit`; without the issues as they were.
     async fn decision_list(&self, filter: DecisionFilter, limit: usize) -> Result<Vec<Decision>, StoreError>;
+    /// Notes a set of policies that came in force, and why; answers its place.
+    async fn policy_set_insert(&self, record: PolicySetRecord, why: String, now: Timestamp) -> Result<u64, StoreError>;
+    /// The last sets that were in force, newest first.
+    async fn policy_set_list(&self) -> Result<Vec<PolicySetKept>, StoreError>;
+    /// Notes who wished the ranker that is in force.
+    async fn policy_audit(&self, audit: PolicyAudit) -> Result<(), StoreError>;
+    /// Keeps a component, unless it is kept already.
+    async fn policy_component_keep(&self, digest: String, bytes: Vec<u8>) -> Result<(), StoreError>;
+    /// Of how many pieces a kept component is; `None` when it is not kept.
+    async fn policy_component_piece_count(&self, digest: String) -> Result<Option<u32>, StoreError>;
+    /// One piece of a kept component.
+    async fn policy_component_piece(&self, digest: String, piece: u32) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Adds what came of some requests to a candidate's trial.
+    async fn trial_add(&self, batch: TrialBatch) -> Result<(), StoreError>;
+    /// What is kept of a candidate's trial, with the newest disagreements, at most `limit`.
+    async fn trial_get(&self, candidate: String, limit: usize) -> Result<Trial, StoreError>;
+
     /// Notes when agents were last heard of.
     async fn agent_heard(&self, calls: Vec<(AgentId, Timestamp)>) -> Result<(), StoreError>;
 }
@@ -164,6 +201,10 @@ pub enum Change {
     FollowUpSet(Box<FollowUp>),
     /// An issue is open, with these facts.
     IssueOpen(Box<IssueFacts>),
+    /// An issue has these blockers and no others, be they open or not.
+    BlockersSet(IssueRef, Vec<Blocker>),
+    /// An issue was approved so, or is approved no more.
+    ApprovalSet(IssueRef, Option<ApprovalKept>),
     /// An issue is no longer open, or no longer there.
     IssueGone(IssueRef),
     /// Another guess at where an issue goes.
@@ -187,6 +228,10 @@ pub struct Snapshot {
     pub repos: Vec<Repo>,
     /// Every open issue; equal texts shared.
     pub issues: Vec<IssueFacts>,
+    /// What is to be closed first, of every open issue that has blockers.
+    pub blockers: Vec<(IssueRef, Vec<Blocker>)>,
+    /// Approvals of open issues.
+    pub approvals: Vec<(IssueRef, ApprovalKept)>,
     /// Open issues whose last claim ended as closed: finished here, still open on GitHub.
     pub finished: Vec<IssueRef>,
     /// Every active claim.

@@ -5,6 +5,8 @@
 //! from a list; it is read by itself first.
 
 mod changes;
+mod dependencies;
+mod labels;
 mod pulls;
 mod reconcile;
 mod report;

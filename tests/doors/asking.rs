@@ -13,10 +13,21 @@ use crate::workshop::{self, Variant};
 /// 90.5 seconds.
 const TELLING: Variant = Variant {
     name: "faulty_telling",
+    guest: "faulty",
     replacements: &[(
         "    fn choose(now: u64) -> Result<ranker::Choice, String> {\n",
         "    fn choose(now: u64) -> Result<ranker::Choice, String> {
         use issuecommand::policy::live_claims;
+        if setting(\"telling\") == \"facts\" && request::agent() != \"worker\" {
+            let (numbers, blockers, approvals) = (candidates::numbers(), candidates::open_blockers(), candidates::approvals());
+            let told = |row: usize| {
+                let ids = &blockers.ids[blockers.starts[row] as usize..blockers.starts[row + 1] as usize];
+                let open: Vec<&str> = ids.iter().map(|id| blockers.names[*id as usize].as_str()).collect();
+                let approval = &approvals.names[approvals.ids[row] as usize];
+                skip(row as u32, format!(\"#{} {open:?} {approval}\", numbers[row]))
+            };
+            return Ok(ranker::Choice { order: Vec::new(), skipped: (0..numbers.len()).map(told).collect() });
+        }
         if !setting(\"telling\").is_empty() && request::agent() != \"worker\" {
             request::retry_after(3_600_000);
             request::retry_after(90_500);
@@ -39,6 +50,23 @@ const TELLING: Variant = Variant {
 ",
     )],
 };
+
+/// What the ranker is told of each open issue that nobody holds: `#1 [open blockers] approval`, by number.
+pub async fn facts_shown(server: &Server) -> Vec<String> {
+    let (_, nothing) = server.post("/api/next", json!({ "agent_id": "looker" })).await;
+    let reasons = nothing["counts"]["skip_reasons"].as_array().cloned().unwrap_or_default();
+    let mut shown: Vec<_> = reasons.iter().map(|reason| reason[0].as_str().unwrap().to_owned()).collect();
+    shown.sort();
+    shown
+}
+
+/// A ranker that tells the facts of every issue to everybody but `worker`, who gets any.
+pub fn telling_facts(mut config: Config) -> (Config, TempDir) {
+    let (telling, dir) = telling();
+    config.policies = telling.policies;
+    config.policies.ranker.settings = json!({ "telling": "facts" }).as_object().unwrap().clone();
+    (config, dir)
+}
 
 fn telling() -> (Config, TempDir) {
     let dir = tempfile::tempdir().unwrap();

@@ -5,9 +5,11 @@
 mod accounts;
 mod against_standin;
 mod apps;
+mod dependencies;
 mod earlier_feedback;
 mod files;
 mod hand_made;
+mod labels;
 mod limits;
 mod listing;
 mod logs;

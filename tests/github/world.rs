@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use issuecommand::config::{StoreConfig, SyncConfig};
-use issuecommand::domain::{Claim, EventSeq, Issue, IssueRef, IssueState, ManualClock, RepoName};
+use issuecommand::domain::{Blocker, Claim, EventSeq, Issue, IssueRef, IssueState, ManualClock, RepoName};
 use issuecommand::github::IssueSource;
 use issuecommand::store::{
     Change, ClaimFilter, ClaimWish, CommitObserver, InsertOutcome, IssueBatch, SqliteStore, Store, SyncCursor, Wanted,
 };
-use issuecommand::sync::{Sync, SyncReport};
+use issuecommand::sync::{Sync, SyncError, SyncReport};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -48,6 +48,37 @@ impl World {
         tokio::spawn(async move { sync.run_once(&SyncConfig::default(), |_| true).await }).await.unwrap()
     }
 
+    /// Reads the dependencies of issues that GitHub says are blocked.
+    pub async fn read_dependencies(&self) -> Result<(), SyncError> {
+        self.sync.read_dependencies(|repo| repo.owner() == "acme").await
+    }
+
+    /// Asks who put `agent-ok` on some issues.
+    pub async fn read_labels(&self, labelled: Vec<IssueRef>) -> Result<(), SyncError> {
+        self.sync.read_labels(labelled, |label| label == "agent-ok").await
+    }
+
+    /// Who approved issues, and whether it is as they read now.
+    pub async fn approvals(&self) -> Vec<(String, bool)> {
+        let kept = self.store.snapshot_load().await.unwrap().approvals;
+        kept.into_iter().map(|(_, kept)| (kept.record.by, kept.covers_present)).collect()
+    }
+
+    /// Notes a change of a known issue that leaves its text alone.
+    pub async fn changed(&self, text: &str, minute: u32) {
+        let known = self.store.issue_get(issue(text)).await.unwrap().unwrap();
+        let changed = Issue { updated_at: at(minute), ..known };
+        let batch = IssueBatch { repo: changed.repo.clone(), issues: vec![changed], cursor: None, now: at(minute) };
+        self.store.issue_apply(batch).await.unwrap();
+    }
+
+    /// What is to be closed first, by issue.
+    pub async fn blockers(&self) -> Vec<(String, Vec<(String, bool)>)> {
+        let kept = self.store.snapshot_load().await.unwrap().blockers;
+        let told = |blocker: Blocker| (blocker.issue.to_string(), blocker.stated_open);
+        kept.into_iter().map(|(issue, all)| (issue.to_string(), all.into_iter().map(told).collect())).collect()
+    }
+
     /// Lets hours pass, and syncs.
     pub async fn sync_after(&self, hours: i64) -> SyncReport {
         self.clock.advance(TimeDelta::hours(hours));
@@ -80,6 +111,7 @@ impl World {
             author_association: blank(),
             comment_count: 0,
             reaction_count: 0,
+            open_blocker_count: None,
             repo: issue.repo.clone(),
             number: issue.number,
         };

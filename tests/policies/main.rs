@@ -4,8 +4,11 @@
 
 mod answers;
 mod cache;
+mod chain;
+mod evolution;
 mod faults;
 mod refusals;
+mod rules;
 mod stage;
 mod work_order;
 mod workshop;

@@ -44,13 +44,14 @@ pub fn config(variant: &Variant) -> PoliciesConfig {
     let source = file_of(variant).display().to_string();
     let policy = PolicyConfig { source, sha256: None, settings: serde_json::Map::new() };
     PoliciesConfig {
-        ranker: policy.clone(),
+        ranker: policy.clone().into(),
         stale_rule: policy.clone(),
         repo_filter: policy,
         // A machine that is busy with other tests is slow, and an honest call must not fail for it.
         call_ms_max: 500,
         choose_ms_max: 100,
         memory_bytes_max: 16 << 20,
+        ..PoliciesConfig::default()
     }
 }
 
@@ -77,7 +78,7 @@ pub fn refusal(at: &str, what: &str) -> String {
 
 fn config_of(at: &str, what: &str, from_ms: u64) -> PoliciesConfig {
     let mut config = config(&PLAIN);
-    for policy in [&mut config.ranker, &mut config.stale_rule, &mut config.repo_filter] {
+    for policy in [&mut config.ranker.base, &mut config.stale_rule, &mut config.repo_filter] {
         policy.settings = fault(at, what, from_ms);
     }
     config
@@ -102,6 +103,7 @@ pub fn issue(number: u64, comment_count: u32) -> Issue {
         author_association: "OWNER".into(),
         comment_count,
         reaction_count: 5,
+        open_blocker_count: None,
     }
 }
 

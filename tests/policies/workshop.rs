@@ -1,5 +1,5 @@
-//! Where the tests' own guest is built: a nested cargo, in a target directory of its own, from a copy of
-//! tests/guests/faulty in which some words may be replaced.
+//! Where the tests' own guests are built: a nested cargo, in a target directory of its own, from a copy of a
+//! folder of tests/guests in which some words may be replaced.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,19 +9,22 @@ use std::sync::{Mutex, OnceLock};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// A build of the faulty guest.
+/// A build of one of the guests.
 pub struct Variant {
     /// The package's name.
     pub name: &'static str,
+    /// Its folder in tests/guests, and the name in it.
+    pub guest: &'static str,
     /// What to replace in every file, its WIT included; each text must occur somewhere.
     pub replacements: &'static [(&'static str, &'static str)],
 }
 
 /// The guest as it is.
-pub const PLAIN: Variant = Variant { name: "faulty", replacements: &[] };
+pub const PLAIN: Variant = Variant { name: "faulty", guest: "faulty", replacements: &[] };
 /// The guest built against a later 0.1.x, which has a function that this server does not know.
 pub const NEWER: Variant = Variant {
     name: "faulty_newer",
+    guest: "faulty",
     replacements: &[
         ("@0.1.0", "@0.1.7"),
         (
@@ -34,6 +37,7 @@ pub const NEWER: Variant = Variant {
 /// The guest as it was built before rankers could have a say in review feedback.
 pub const WITHOUT_WORK_ORDER: Variant = Variant {
     name: "faulty_without_work_order",
+    guest: "faulty",
     replacements: &[
         ("policy/ranker-with-work-order@", "policy/ranker-policy@"),
         ("#[cfg(all())]\nmod work_order", "#[cfg(any())]\nmod work_order"),
@@ -42,16 +46,19 @@ pub const WITHOUT_WORK_ORDER: Variant = Variant {
 /// The guest with a work order that lacks its function.
 pub const OTHER_WORK_ORDER: Variant = Variant {
     name: "faulty_other_work_order",
+    guest: "faulty",
     replacements: &[
         ("choose-work: func(now: instant)", "order-work: func(now: instant)"),
         ("fn choose_work(now: u64)", "fn order_work(now: u64)"),
     ],
 };
 /// The guest built against a version of another year.
-pub const OTHER_VERSION: Variant = Variant { name: "faulty_other_version", replacements: &[("@0.1.0", "@0.2.0")] };
+pub const OTHER_VERSION: Variant =
+    Variant { name: "faulty_other_version", guest: "faulty", replacements: &[("@0.1.0", "@0.2.0")] };
 /// The guest with an import that policies may not have.
 pub const WASI: Variant = Variant {
     name: "faulty_wasi",
+    guest: "faulty",
     replacements: &[
         (
             "package stranger:faulty;",
@@ -60,6 +67,15 @@ pub const WASI: Variant = Variant {
         ("world everything {", "world everything { import wasi:clocks/wall-clock@0.2.6; "),
         ("fn probe() {}", "fn probe() { black_box(wasi::clocks::wall_clock::now()); }"),
     ],
+};
+
+/// A guest built against the WIT package as it was before policies were offered further facts.
+pub const FROZEN: Variant = Variant { name: "frozen", guest: "frozen", replacements: &[] };
+/// A ranker of few lines, built with the SDK.
+pub const WEIGHTS: Variant = Variant {
+    name: "weights",
+    guest: "weights",
+    replacements: &[("../../../policies/sdk", concat!(env!("CARGO_MANIFEST_DIR"), "/policies/sdk"))],
 };
 
 /// The core module of a variant; built once for each run of the tests.
@@ -78,14 +94,16 @@ pub fn component(variant: &Variant) -> Vec<u8> {
 
 fn build(variant: &Variant) -> Vec<u8> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let guest = root.join("tests/guests/faulty");
+    let guest = root.join("tests/guests").join(variant.guest);
     let workshop = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
     let dir = workshop.join(variant.name);
     let mut texts: Vec<(PathBuf, String)> = ["Cargo.toml", "src/lib.rs", "wit/package.wit"]
+        .into_iter()
+        .filter(|file| guest.join(file).exists())
         .map(|file| (dir.join(file), fs::read_to_string(guest.join(file)).unwrap()))
-        .into();
-    let name = format!("name = \"{}\"", variant.name);
-    for (from, to) in [&("name = \"faulty\"", name.as_str())].into_iter().chain(variant.replacements) {
+        .collect();
+    let (own_name, name) = (format!("name = \"{}\"", variant.guest), format!("name = \"{}\"", variant.name));
+    for (from, to) in [&(own_name.as_str(), name.as_str())].into_iter().chain(variant.replacements) {
         assert!(texts.iter().any(|(_, text)| text.contains(from)), "nothing to replace: {from}");
         texts.iter_mut().for_each(|(_, text)| *text = text.replace(from, to));
     }

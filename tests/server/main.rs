@@ -15,6 +15,7 @@ mod drain;
 mod ending;
 mod harness;
 mod kill;
+mod policies;
 mod profile;
 mod reload;
 mod state;

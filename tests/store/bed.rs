@@ -211,6 +211,7 @@ pub fn issue(number: u64) -> Issue {
         author_association: "MEMBER".into(),
         comment_count: 0,
         reaction_count: 0,
+        open_blocker_count: None,
     }
 }
 

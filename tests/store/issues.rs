@@ -125,6 +125,7 @@ pub async fn every_field_of_an_issue_is_kept(bed: Bed) {
         author_association: "NONE".into(),
         comment_count: u32::MAX,
         reaction_count: 3,
+        open_blocker_count: None,
         ..issue((1 << 53) - 1)
     };
     bed.sync(vec![full.clone()]).await;

@@ -5,7 +5,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod approvals;
 mod bed;
+mod blockers;
 mod claims;
 mod decisions;
 mod events;
@@ -71,6 +73,17 @@ macro_rules! conformance {
             issues::lists_hold_open_unclaimed_issues_by_number,
             issues::labels_and_milestones_are_compared_trimmed_and_without_case,
             issues::every_field_of_an_issue_is_kept,
+            approvals::an_approval_covers_its_text_until_that_is_edited_and_again_when_it_is_put_back,
+            approvals::the_event_says_who_approved_and_who_took_it_back,
+            approvals::a_later_word_takes_the_place_of_an_earlier_and_the_same_one_is_kept_once,
+            approvals::a_text_that_changed_while_it_was_looked_at_is_not_approved,
+            approvals::an_approval_outlives_a_closing_and_not_the_issue,
+            approvals::a_labelled_issue_is_asked_about_again_when_it_changed,
+            blockers::what_a_text_names_is_announced_when_it_changes_and_kept_over_a_restart,
+            blockers::a_closed_issue_waits_for_nothing_until_it_is_open_again,
+            blockers::githubs_dependencies_are_due_when_it_says_so_longest_waiting_first,
+            blockers::what_github_said_of_a_blocker_holds_until_that_is_closed_or_forgotten,
+            blockers::a_dependency_comes_and_goes_by_itself_and_is_read_again,
             repos::repositories_are_kept_and_differences_announced,
             repos::a_removed_repository_takes_its_issues_along,
             repos::cursors_are_kept_with_their_batch,

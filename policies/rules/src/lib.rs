@@ -1,25 +1,43 @@
-//! The built-in ranker: a table in issuecommand.toml (tiers of labels, rules, skips, aging, caps),
-//! compiled once and interpreted here, so that most teams never need a toolchain.
+//! The built-in ranker: a table in issuecommand.toml (tiers of labels, rules, skips, aging, gates, caps,
+//! needs), compiled once and interpreted here, so that most teams never need a toolchain.
 //!
 //! Without settings it ranks as IssueCommand always did: two tiers of labels, then the rest, and the
 //! oldest first among equals. A tier is worth more points than all rules together can make up for:
 //! the smallest power of ten above the sum of their sizes.
+//!
+//! A table has two parts. [`table`] makes scores, ahead of any request and from issues alone: `row` puts one
+//! issue to its `condition`s and `expression`s, and `points` come of it. [`door`] is looked at while an agent
+//! waits: caps, `needs`, shares.
 
 mod condition;
+mod door;
+mod expression;
+mod needs;
+mod points;
+mod row;
 mod settings;
 mod table;
+mod words;
 
 use issuecommand_policy::{
     Candidate, Candidates, Choice, FollowUps, Instant, Ranker, Request, Score, WorkChoice, WorkOrder,
 };
 
-use condition::Row;
-use settings::{Field, Settings, Turn};
-use table::{CompiledRule, Points, Table, Tiers};
+use door::Door;
+use row::Row;
+use settings::{Approval, Settings, Turn};
+use table::{Table, Tiers};
+
+/// GitHub's words for authors who belong to the repository.
+const INSIDERS: [&str; 3] = ["OWNER", "MEMBER", "COLLABORATOR"];
 
 /// The ranker that interprets a table.
 #[derive(Debug)]
-pub struct Rules(Table);
+pub struct Rules {
+    table: Table,
+    door: Door,
+    follow_ups: Turn,
+}
 
 issuecommand_policy::export_ranker!(Rules, work_order);
 
@@ -27,32 +45,30 @@ impl Ranker for Rules {
     type Settings = Settings;
 
     fn new(settings: Settings) -> Result<Self, String> {
-        Table::compile(settings).map(Self)
+        let (table, door) = (Table::compile(&settings)?, Door::compile(&settings)?);
+        Ok(Self { table, door, follow_ups: settings.follow_ups })
     }
 
     fn score(&self, candidate: &Candidate<'_>, now: Instant, score: &mut Score<'_>) {
-        let row = Row::new(candidate, &self.0.names, now);
-        for skip in &self.0.skips {
+        if let Some(reason) = self.table.waits_for(candidate) {
+            return score.skip(&reason);
+        }
+        let row = Row::new(candidate, &self.table.facts, now);
+        for skip in &self.table.skips {
             if row.satisfies(&skip.conditions, score) {
                 return score.skip(&skip.reason);
             }
         }
-        add_tier(&self.0.tiers, candidate, score);
-        for rule in &self.0.rules {
+        self.table.tiers.add(candidate, now, score);
+        for rule in &self.table.rules {
             if row.satisfies(&rule.conditions, score) {
-                add_rule(rule, &row, score);
+                rule.points.add(&rule.name, rule.field, &row, score);
             }
         }
     }
 
     fn choose(&self, request: &Request, shortlist: &Candidates) -> Choice {
-        let mut choice = Choice::keep();
-        for candidate in shortlist.iter() {
-            if let Some(reason) = self.refusal(request, &candidate) {
-                choice.skip(&candidate, reason);
-            }
-        }
-        choice
+        self.door.choose(&self.table.tiers, request, shortlist)
     }
 
     fn settings_schema() -> String {
@@ -64,7 +80,7 @@ impl WorkOrder for Rules {
     fn choose_work(&self, _request: &Request, follow_ups: &FollowUps) -> WorkChoice {
         let mut choice = WorkChoice::keep();
         for follow_up in follow_ups.iter() {
-            match self.0.follow_ups {
+            match self.follow_ups {
                 // All is as it should be: no fact needs to be read.
                 Turn::First => break,
                 Turn::UrgentFirst if follow_up.requests_changes() => {}
@@ -76,51 +92,57 @@ impl WorkOrder for Rules {
     }
 }
 
-impl Rules {
-    /// Why a cap keeps `candidate` from the asking agent.
-    fn refusal(&self, request: &Request, candidate: &Candidate<'_>) -> Option<String> {
-        if let Some(most) = self.0.max_claims_per_agent
-            && request.claim_count() >= most.get()
-        {
-            return Some(format!("agent holds {} of at most {most} claims", request.claim_count()));
+impl Table {
+    /// What a gate makes `candidate` wait for, in a sentence.
+    fn waits_for(&self, candidate: &Candidate<'_>) -> Option<String> {
+        if self.needs_approval(candidate) {
+            match candidate.approval() {
+                "approved" => {}
+                "edited" => return Some("edited after approval: waits for a maintainer to approve it again".into()),
+                _ => return Some("waits for a maintainer's approval".into()),
+            }
         }
-        let most = self.0.max_claims_per_repo?;
-        let held = candidate.repo_claim_count();
-        (held >= most.get()).then(|| format!("{} has {held} of at most {most} claims", candidate.repo()))
+        if self.skip_blocked {
+            let blockers: Vec<_> = candidate.open_blockers().collect();
+            return (!blockers.is_empty()).then(|| format!("blocked by {}", blockers.join(" and ")));
+        }
+        None
+    }
+
+    fn needs_approval(&self, candidate: &Candidate<'_>) -> bool {
+        match self.require_approval {
+            Approval::None => false,
+            Approval::Outsiders => !INSIDERS.contains(&candidate.author_association()),
+            Approval::All => true,
+        }
     }
 }
 
-fn add_tier(tiers: &Tiers, candidate: &Candidate<'_>, score: &mut Score<'_>) {
-    let none = tiers.count;
-    let labelled = candidate.fold_labels(&tiers.of_label, none, usize::min);
-    let tier = if labelled == none { tiers.otherwise } else { labelled };
-    if tier < tiers.count {
-        score.add("tier", (tiers.count - tier) as f64 * tiers.points);
-        score.note(|| match candidate.labels().find(|label| tiers.of_label.get(label) == Some(labelled)) {
-            Some(label) => format!("tier {tier}: label {label}"),
-            None => format!("tier {tier}: no label of any tier"),
-        });
+impl Tiers {
+    /// Adds what the tier of `candidate` is worth, and what it gained by waiting.
+    fn add(&self, candidate: &Candidate<'_>, now: Instant, score: &mut Score<'_>) {
+        let none = self.count;
+        let labelled = candidate.fold_labels(&self.of_label, none, usize::min);
+        let tier = if labelled == none { self.otherwise } else { labelled };
+        if tier < self.count {
+            score.add("tier", (self.count - tier) as f64 * self.points);
+            score.note(|| match candidate.labels().find(|label| self.of_label.get(label) == Some(labelled)) {
+                Some(label) => format!("tier {tier}: label {label}"),
+                None => format!("tier {tier}: no label of any tier"),
+            });
+        }
+        if let Some(days_per_tier) = self.days_per_tier {
+            let opened = candidate.created_at();
+            let tiers = now.whole_days_since(opened) / days_per_tier;
+            score.add("waiting", tiers as f64 * self.points);
+            score.note(|| format!("tiers gained: {tiers}, one for each {days_per_tier} days"));
+            score.valid_until(opened.plus_days((tiers + 1) * days_per_tier));
+        }
     }
-}
 
-fn add_rule(rule: &CompiledRule, row: &Row<'_>, score: &mut Score<'_>) {
-    match rule.points {
-        Points::Flat(weight) => {
-            score.add(&rule.name, weight);
-            if matches!(rule.field, Field::Comments | Field::Reactions | Field::AgeDays | Field::IdleDays) {
-                score.note(|| format!("{} {}", rule.field.as_str(), row.amount(rule.field).0));
-            }
-        }
-        Points::Each { weight, most } => {
-            let (amount, until) = row.amount(rule.field);
-            let points = weight * amount;
-            score.add(&rule.name, points.clamp(-most, most));
-            score.note(|| format!("{} {amount}", rule.field.as_str()));
-            // At the most it stays there: time only adds.
-            if points.abs() < most && weight != 0.0 {
-                score.valid_until(until);
-            }
-        }
+    /// The tier that a score stands for, counted from below: rules never move a score out of its own.
+    fn of_score(&self, score: f64) -> i64 {
+        ((score + self.most_taken) / self.points).floor() as i64
     }
 }
 

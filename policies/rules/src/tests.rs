@@ -1,16 +1,19 @@
 //! The table's rules, over facts made by hand.
 #![allow(clippy::unwrap_used)]
 
+mod door;
+mod expressions;
+mod gates;
+mod refusals;
+mod schema;
+mod waiting;
+
 use issuecommand_policy::settings::parse;
-use issuecommand_policy::testing::{
-    CandidateFacts, NOW, Offered, OfferedWork, Scored, candidate, candidates, choose, choose_work, explain, follow_up,
-    follow_ups, request, score,
-};
+use issuecommand_policy::testing::{CandidateFacts, NOW, Scored, candidate, candidates, explain, score};
 use issuecommand_policy::{Instant, Ranker};
 use serde_json::{Value, json};
 
 use crate::Rules;
-use crate::settings::{Field, Op, Settings};
 
 fn rules(settings: Value) -> Rules {
     Rules::new(parse(&settings.to_string()).unwrap()).unwrap()
@@ -306,204 +309,4 @@ fn a_skip_explains_itself() {
     let ranker = rules(json!({ "skip": [{ "field": "label", "op": "is", "value": "x", "reason": "no x" }] }));
     let reasons = explain(&ranker, &candidates([candidate().label("x")]), NOW).remove(0);
     assert_eq!((reasons[0].rule.as_str(), reasons[0].amount, reasons[0].text.as_str()), ("skip", 0.0, "no x"));
-}
-
-fn offered(settings: Value, claims: &[&str], facts: &[CandidateFacts]) -> Offered {
-    choose(&rules(settings), &request("ada", claims), &candidates(facts.iter().cloned()))
-}
-
-#[test]
-fn without_caps_the_short_list_stays_as_it_is() {
-    let facts = [candidate().scored(2.0).repo_claims(9), candidate().scored(1.0)];
-    let offered = offered(json!({}), &["acme/app", "acme/app"], &facts);
-    assert_eq!(offered, Offered { rows: vec![0, 1], skipped: vec![] });
-}
-
-#[test]
-fn an_agent_at_its_cap_is_told_so_and_below_it_gets_work() {
-    let settings = || json!({ "max_claims_per_agent": 3 });
-    assert_eq!(offered(settings(), &["a/a", "a/b"], &[candidate()]).rows, [0]);
-    let full = offered(settings(), &["a/a", "a/b", "a/a"], &[candidate(), candidate()]);
-    assert!(full.rows.is_empty());
-    assert_eq!(full.skipped[1], (1, "agent holds 3 of at most 3 claims".into()));
-}
-
-#[test]
-fn a_repository_at_its_cap_is_passed_over_and_others_are_not() {
-    let facts = [candidate().repo_claims(2), candidate().repo("acme/web").repo_claims(1)];
-    let offered = offered(json!({ "max_claims_per_repo": 2 }), &[], &facts);
-    assert_eq!(offered.rows, [1]);
-    assert_eq!(offered.skipped, [(0, "acme/app has 2 of at most 2 claims".into())]);
-}
-
-/// What comes before issues and what after, of one row of each kind in the host's order.
-fn turns(settings: Value) -> OfferedWork {
-    let kinds = ["review_changes_requested", "review_comment", "pr_comment"];
-    let rows = follow_ups(kinds.map(|kind| follow_up().kind(kind)));
-    choose_work(&rules(settings), &request("a1", &[]), &rows)
-}
-
-#[test]
-fn feedback_comes_first_unless_the_table_says_otherwise() {
-    for settings in [json!({}), json!({ "follow_ups": "first" })] {
-        let offered = turns(settings);
-        assert_eq!((offered.before_issues, offered.after_issues), (vec![0, 1, 2], vec![]));
-        assert_eq!(offered.skipped, []);
-    }
-}
-
-#[test]
-fn only_requested_changes_come_first_when_the_urgent_come_first() {
-    let offered = turns(json!({ "follow_ups": "urgent_first" }));
-    assert_eq!((offered.before_issues, offered.after_issues), (vec![0], vec![1, 2]));
-    assert_eq!(offered.skipped, []);
-}
-
-#[test]
-fn feedback_that_comes_last_waits_in_its_order() {
-    let offered = turns(json!({ "follow_ups": "last" }));
-    assert_eq!((offered.before_issues, offered.after_issues), (vec![], vec![0, 1, 2]));
-    assert_eq!(offered.skipped, []);
-}
-
-#[test]
-fn feedback_that_never_comes_says_why() {
-    let offered = turns(json!({ "follow_ups": "never" }));
-    assert_eq!((offered.before_issues, offered.after_issues), (vec![], vec![]));
-    let reason = "follow_ups = \"never\"".to_owned();
-    assert_eq!(offered.skipped, [(0, reason.clone()), (1, reason.clone()), (2, reason)]);
-}
-
-#[test]
-fn wrong_settings_are_refused_by_their_key_with_what_is_allowed() {
-    let rule = |field: &str, op: &str, value: Value| json!({ "rules": [{ "field": field, "op": op, "value": value, "weight": 1 }] });
-    for (settings, expected) in [
-        (rule("label", "equal", json!("x")), "rules[0].op: unknown variant `equal`, expected one of `is`, `is_not`"),
-        (
-            rule("labels", "is", json!("x")),
-            "rules[0].field: unknown variant `labels`, expected one of `label`, `title`",
-        ),
-        (
-            rule("label", "at_least", json!(1)),
-            "rules[0].op: \"at_least\" does not suit the field label, which takes is, is_not, contains, glob, present, absent",
-        ),
-        (rule("title", "present", json!(null)), "rules[0].op: \"present\" does not suit the field title"),
-        (
-            rule("comments", "is", json!(1)),
-            "rules[0].op: \"is\" does not suit the field comments, which takes at_least, at_most",
-        ),
-        (rule("label", "is", json!(7)), "rules[0].value: \"is\" takes a text, or a list of texts"),
-        (rule("label", "is", json!([])), "rules[0].value: \"is\" takes a text, or a list of texts"),
-        (rule("label", "is", json!(["x", " "])), "rules[0].value: \"is\" takes a text, or a list of texts"),
-        (rule("label", "present", json!("x")), "rules[0].value: \"present\" takes none"),
-        (rule("age_days", "at_least", json!("3")), "rules[0].value: \"at_least\" takes a number, 0 or more"),
-        (rule("age_days", "at_least", json!(-3)), "rules[0].value: \"at_least\" takes a number, 0 or more"),
-        (
-            json!({ "rules": [{ "field": "label", "op": "each", "weight": 1, "max_points": 1 }] }),
-            "rules[0].op: \"each\" suits comments",
-        ),
-        (
-            json!({ "rules": [{ "field": "comments", "op": "each", "weight": 1 }] }),
-            "rules[0].max_points: \"each\" needs",
-        ),
-        (
-            json!({ "rules": [{ "field": "comments", "op": "each", "weight": 1, "max_points": -1 }] }),
-            "rules[0].max_points: -1 is not between 0 and 1000000",
-        ),
-        (
-            json!({ "rules": [{ "field": "label", "op": "present", "weight": 1, "max_points": 1 }] }),
-            "rules[0].max_points: goes with \"each\" only",
-        ),
-        (
-            json!({ "rules": [{ "field": "label", "op": "present", "weight": 1e7 }] }),
-            "rules[0].weight: 10000000 is not between",
-        ),
-        (json!({ "rules": [{ "field": "label", "op": "present" }] }), "rules[0]: missing field `weight`"),
-        (
-            json!({ "rules": [{ "field": "label", "op": "present", "weight": 1, "colour": 1 }] }),
-            "rules[0].colour: unknown field `colour`",
-        ),
-        (
-            json!({ "skip": [{ "field": "label", "op": "present" }, { "field": "comments", "op": "each" }] }),
-            "skip[1].op: \"each\" does not suit the field comments",
-        ),
-        (
-            json!({ "skip": [{ "field": "label", "op": "present", "and": [{ "field": "title", "op": "absent" }] }] }),
-            "skip[0].and[0].op: \"absent\" does not suit",
-        ),
-        (json!({ "skip": [{ "field": "label", "op": "present", "reason": "" }] }), "skip[0].reason: say why"),
-        (json!({ "tiers": [["p0"], ["p1", " "]] }), "tiers[1][1]: a label has a name"),
-        (json!({ "tiers": vec![["x"]; 33] }), "tiers: 33 entries, at most 32 are allowed"),
-        (json!({ "tiers": [["p0"]], "default_tier": 1 }), "default_tier: 1 is none of the 1 tiers"),
-        (json!({ "aging": { "points_per_day": 1 } }), "aging: missing field `max_points`"),
-        (json!({ "aging": { "points_per_day": 1, "max_points": -1 } }), "aging.max_points: -1 is not between"),
-        (json!({ "max_claims_per_agent": 0 }), "max_claims_per_agent: invalid value: integer `0`"),
-        (json!({ "rulez": [] }), "rulez: unknown field `rulez`, expected one of `tiers`"),
-    ] {
-        let refusal = refusal(settings.clone());
-        assert!(refusal.starts_with(expected), "{settings}\n  gave     {refusal}\n  expected {expected}");
-    }
-}
-
-#[test]
-fn a_table_holds_as_many_conditions_on_names_as_it_says_and_no_more() {
-    let table = |count| {
-        let texts =
-            (0..count).map(|at| json!({ "field": "label", "op": "is", "value": format!("l{at}"), "weight": 1 }));
-        json!({ "tiers": [], "rules": texts.collect::<Vec<_>>() })
-    };
-    let full = score_one(table(64), candidate().label("l0").label("l63"), NOW);
-    assert_eq!(full.value, 2.0);
-    assert_eq!(refusal(table(65)), "rules[64]: a table may hold at most 64 conditions on names");
-}
-
-#[test]
-fn the_schema_names_every_setting_field_and_op() {
-    let schema: Value = serde_json::from_str(&Rules::settings_schema()).unwrap();
-    let keys: Vec<_> = schema["properties"].as_object().unwrap().keys().collect();
-    let expected = [
-        "aging",
-        "default_tier",
-        "follow_ups",
-        "max_claims_per_agent",
-        "max_claims_per_repo",
-        "rules",
-        "skip",
-        "tiers",
-    ];
-    assert_eq!(keys, expected);
-    for key in keys {
-        let refusal = refusal(json!({ key: "?" }));
-        let wrong = if key == "follow_ups" { "unknown variant" } else { "invalid type" };
-        assert!(refusal.starts_with(&format!("{key}: {wrong}")), "{refusal}");
-    }
-    for word in schema["properties"]["follow_ups"]["enum"].as_array().unwrap() {
-        rules(json!({ "follow_ups": word }));
-    }
-    for (word, known) in [("field", 11), ("op", 8)] {
-        assert_eq!(schema["$defs"][word]["enum"].as_array().unwrap().len(), known);
-    }
-    for word in schema["$defs"]["field"]["enum"].as_array().unwrap() {
-        let field: Field = serde_json::from_value(word.clone()).unwrap();
-        assert_eq!(field.as_str(), word.as_str().unwrap());
-    }
-    for word in schema["$defs"]["op"]["enum"].as_array().unwrap().iter().chain([&json!("each")]) {
-        let op: Op = serde_json::from_value(word.clone()).unwrap();
-        assert_eq!(op.as_str(), word.as_str().unwrap());
-    }
-    let default: Vec<Vec<String>> = serde_json::from_value(schema["properties"]["tiers"]["default"].clone()).unwrap();
-    assert_eq!(default, Settings::default().tiers);
-}
-
-#[test]
-fn the_examples_of_the_schema_work() {
-    let schema: Value = serde_json::from_str(&Rules::settings_schema()).unwrap();
-    let example = |key: &str| schema["properties"][key]["examples"][0].clone();
-    let settings = json!({ "rules": example("rules"), "skip": example("skip"), "aging": example("aging") });
-    let ranker = rules(settings);
-    let outside = candidate().title("Crash at start").label("bug").reactions(2);
-    let facts = candidates([outside.clone(), outside.label("Approved")]);
-    let scored = score(&ranker, &facts, NOW);
-    assert_eq!(scored[0].skipped.as_deref(), Some("from outside, not approved yet"));
-    assert_eq!((scored[1].skipped.as_deref(), scored[1].value), (None, 16.0));
 }

@@ -1,6 +1,7 @@
 //! Where issues go, as far as the board knows it.
 
 use super::Board;
+use super::known::Known;
 use crate::claims::order::Slot;
 use crate::domain::{IssueFacts, IssueRef, RepoName};
 use crate::store::IssuePlace;
@@ -38,11 +39,11 @@ impl Board {
             return;
         }
         let facts = IssueFacts { areas: place.areas, reviewers: place.reviewers, ..IssueFacts::clone(&row.facts) };
-        self.touch(slot);
-        self.unscored.insert(slot);
         if let Some(row) = self.rows[slot as usize].as_mut() {
-            row.learn(facts);
+            row.facts = Known::new(facts);
+            self.views.iter_mut().for_each(|view| view.wants_score(slot));
         }
+        self.place(slot);
         if let Some(claim) = self.claim_on(&place.issue).cloned() {
             self.note_review(&claim);
         }

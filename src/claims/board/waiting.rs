@@ -6,11 +6,13 @@ use std::sync::Arc;
 use super::{Board, slot_of};
 use crate::claims::order::Slot;
 use crate::domain::{IssueFacts, Repo, RepoName, Timestamp};
-use crate::policy::Scored;
+use crate::policy::{Scored, ViewName};
 
 /// Issues to be scored, as they were when they were taken.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::claims) struct Batch {
+    /// The view that needs the scores.
+    pub(in crate::claims) view: ViewName,
     slots: Vec<Slot>,
     pub(in crate::claims) facts: Vec<Arc<IssueFacts>>,
     generation: u64,
@@ -19,32 +21,28 @@ pub(in crate::claims) struct Batch {
 impl Board {
     /// Whether anything waits for a policy: issues for a score, repositories for the filter.
     pub(in crate::claims) fn has_work(&self, now: Timestamp) -> bool {
-        !self.unscored.is_empty() || !self.unjudged.is_empty() || self.next_expiry().is_some_and(|at| at <= now)
+        self.views.iter().any(|view| !view.unscored.is_empty())
+            || !self.unjudged.is_empty()
+            || self.next_expiry().is_some_and(|at| at <= now)
     }
 
     /// When the next score runs out.
     pub(in crate::claims) fn next_expiry(&self) -> Option<Timestamp> {
-        self.expiries.first().map(|(at, _)| *at)
+        self.views.iter().filter_map(|view| view.expiries.first()).map(|(at, _)| *at).min()
     }
 
-    /// Takes up to `limit` issues that need a score at `now`.
-    pub(in crate::claims) fn take_unscored(&mut self, limit: usize, now: Timestamp) -> Batch {
-        while let Some(&(at, slot)) = self.expiries.first()
-            && at <= now
-        {
-            self.expiries.pop_first();
-            self.unscored.insert(slot);
-        }
-        let slots: Vec<Slot> = self.unscored.iter().copied().take(limit).collect();
-        let mut batch = Batch { generation: self.generation, ..Batch::default() };
-        for slot in slots {
-            self.unscored.remove(&slot);
-            if let Some(row) = self.row(slot) {
-                batch.facts.push(row.facts.shared());
-                batch.slots.push(slot);
+    /// Takes up to `limit` issues that need a score at `now` in one view; `None` when no view needs any.
+    pub(in crate::claims) fn take_unscored(&mut self, limit: usize, now: Timestamp) -> Option<Batch> {
+        for view in &mut self.views {
+            let slots = view.take_unscored(limit, now);
+            if slots.is_empty() {
+                continue;
             }
+            let known = slots.into_iter().filter_map(|slot| Some((slot, self.rows.get(slot as usize)?.as_ref()?)));
+            let (slots, facts) = known.map(|(slot, row)| (slot, row.facts.shared())).unzip();
+            return Some(Batch { view: view.name.clone(), slots, facts, generation: self.generation });
         }
-        batch
+        None
     }
 
     /// Notes scores, except of issues that changed meanwhile: those wait for a score already. A batch
@@ -54,9 +52,12 @@ impl Board {
             return;
         }
         for ((slot, facts), scored) in batch.slots.into_iter().zip(batch.facts).zip(scores) {
-            if self.row(slot).is_some_and(|row| row.facts.is(&facts)) {
-                self.set_score(slot, Some(scored));
-                self.place(slot);
+            let Some(row) = self.row(slot).filter(|row| row.facts.is(&facts)) else { continue };
+            let fixed = self.fixed_standing(row);
+            self.touch(slot);
+            if let Some(view) = self.views.iter_mut().find(|view| view.name == batch.view) {
+                view.set_score(slot, Some(scored));
+                view.place(slot, &facts, fixed.as_ref());
             }
         }
     }

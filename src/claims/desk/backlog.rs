@@ -4,27 +4,52 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use chrono::TimeDelta;
-use tracing::error;
+use tracing::{error, warn};
 
-use super::{Desk, FAILURE_COUNT_MAX, InForce};
+use super::{Desk, FAILURE_COUNT_MAX, InForce, TakenInForce, Unfit, part_of};
 use crate::domain::{IssueFacts, Timestamp};
-use crate::policy::Scored;
+use crate::policy::{PolicyError, Ranking, Scored, ViewName};
 
 /// Issues scored by one call of a ranker off the request path.
 const SCORE_BATCH_COUNT: usize = 256;
-/// How long a score holds that a stand-in gave: then the ranker itself is asked again.
-const STAND_IN_SCORE: TimeDelta = TimeDelta::seconds(60);
 /// The repository filter, in faults and events.
 const FILTER: &str = "repo_filter";
 
 impl Desk {
-    /// Judges, scores and orders the whole backlog by `next`, then swaps order and set at once.
-    pub(super) fn put_in_force(&self, next: &Arc<InForce>) -> Result<(), String> {
+    /// Judges, scores and orders the whole backlog by `next`, then swaps order and set at once. Everything in
+    /// the set must work on it.
+    pub(super) fn put_in_force(&self, next: &Arc<InForce>, why: &str) -> Result<(), Unfit> {
+        self.swap(next, |ranking, _, facts, now| ranking.score(facts, now))?;
+        let taken = TakenInForce { policies: Arc::clone(next), why: why.to_owned(), at: self.clock.now() };
+        if self.taken.try_send(taken).is_err() {
+            warn!("a set of policies came in force that will not be in the history: too many came at once");
+        }
+        Ok(())
+    }
+
+    /// The same for a set without an alternative: what fails is stood in for, and tried again later.
+    pub(super) fn put_in_force_as_can(&self, next: &Arc<InForce>) -> Result<(), Unfit> {
+        self.swap(next, |_, view, facts, now| Ok(self.score(next, view, facts, now)))
+    }
+
+    fn swap(
+        &self,
+        next: &Arc<InForce>,
+        score: impl Fn(&Ranking, &ViewName, &[Arc<IssueFacts>], Timestamp) -> Result<Vec<Scored>, PolicyError>,
+    ) -> Result<(), Unfit> {
         let _one_at_a_time = self.judging.lock();
         let backlog = self.index.board.write().take_backlog();
+        let now = self.clock.now();
         let judged = next.set.repo_filter.exclude(&backlog.repos);
-        let scored = next.set.ranker.score(&backlog.facts, self.clock.now());
+        let judged = judged.map_err(|fault| Unfit { view: None, why: fault.to_string() });
+        let scored: Result<Vec<_>, Unfit> = next
+            .set
+            .rankings()
+            .map(|(view, ranking)| match score(ranking, &view, &backlog.facts, now) {
+                Ok(scores) => Ok((view, scores)),
+                Err(fault) => Err(Unfit { view: Some(view), why: fault.to_string() }),
+            })
+            .collect();
         match (judged, scored) {
             (Ok(exclusions), Ok(scores)) => {
                 let plan = backlog.plan(scores, exclusions);
@@ -37,9 +62,9 @@ impl Desk {
                 self.index.work.notify_one();
                 Ok(())
             }
-            (Err(fault), _) | (_, Err(fault)) => {
+            (Err(unfit), _) | (_, Err(unfit)) => {
                 self.index.board.write().drop_backlog();
-                Err(fault.to_string())
+                Err(unfit)
             }
         }
     }
@@ -50,11 +75,8 @@ impl Desk {
             self.judge_pending();
             let policies = self.current();
             let now = self.clock.now();
-            let batch = self.index.board.write().take_unscored(SCORE_BATCH_COUNT, now);
-            if batch.facts.is_empty() {
-                return;
-            }
-            let scores = self.score(&policies, &batch.facts, now);
+            let Some(batch) = self.index.board.write().take_unscored(SCORE_BATCH_COUNT, now) else { return };
+            let scores = self.score(&policies, &batch.view, &batch.facts, now);
             self.index.board.write().note_scores(batch, scores);
         }
     }
@@ -82,47 +104,52 @@ impl Desk {
         }
     }
 
-    fn score(&self, policies: &InForce, facts: &[Arc<IssueFacts>], now: Timestamp) -> Vec<Scored> {
-        match policies.set.ranker.score(facts, now) {
-            Ok(scores) => {
-                if policies.score_failures.swap(0, Ordering::Relaxed) > 0 {
-                    policies.clear_fault("ranker");
-                }
-                scores
-            }
-            Err(fault) => {
-                self.note_failure(policies, "ranker", &fault, "the built-in order stands in");
-                if policies.score_failures.fetch_add(1, Ordering::Relaxed) + 1 == FAILURE_COUNT_MAX {
-                    self.step_back(policies);
-                }
-                let mut scores = self.builtin.ranker.score(facts, now).unwrap_or_else(|fault| {
-                    error!("the built-in ranker failed: {fault}");
-                    facts
-                        .iter()
-                        .map(|_| Scored { value: 0.0, valid_until: None, skip: None, scored_at: None })
-                        .collect()
-                });
-                for scored in &mut scores {
-                    (scored.valid_until, scored.scored_at) = (Some(now + STAND_IN_SCORE), None);
-                }
-                scores
-            }
+    /// Scores issues in a view; there is always an answer.
+    fn score(&self, policies: &InForce, view: &ViewName, facts: &[Arc<IssueFacts>], now: Timestamp) -> Vec<Scored> {
+        let is_candidate = *view == ViewName::candidate();
+        let stand_in = |facts: &[Arc<IssueFacts>]| {
+            let (instead, name) = match is_candidate {
+                true => (&policies.set.ranker, "ranker in force"),
+                false => (&self.builtin.ranker, "built-in ranker"),
+            };
+            instead.score(facts, now).unwrap_or_else(|fault| {
+                error!("the {name} failed while it stood in: {fault}");
+                facts.iter().map(|_| Scored { value: 0.0, valid_until: None, skip: None, scored_at: None }).collect()
+            })
+        };
+        let (scores, faults) = policies.set.ranking_of(view).score_at_work(facts, now, &stand_in);
+        let part = part_of(view, "");
+        let failures = if is_candidate { &policies.candidate_failures } else { &policies.score_failures };
+        if faults.is_empty() {
+            failures.store(0, Ordering::Relaxed);
+            policies.clear_fault(&part);
+            return scores;
         }
+        self.note_stage_failures(policies, &part, &faults);
+        let base_failed = faults.iter().any(|fault| fault.is_base);
+        if (base_failed || is_candidate)
+            && failures.fetch_add(1, Ordering::Relaxed) + 1 == FAILURE_COUNT_MAX
+            && !is_candidate
+        {
+            self.step_back(policies);
+        }
+        scores
     }
 
-    /// Puts the set before this one back in force, if there is one that can score the backlog.
+    /// Puts the set before this one back in force, if there is one that can score the backlog. A set with a
+    /// stage that filters is kept: the one before may let pass what must not.
     fn step_back(&self, failing: &InForce) {
         // A newer edit is in force already: that is the better mend.
-        if !std::ptr::eq(Arc::as_ptr(&self.current()), failing) {
+        if !std::ptr::eq(Arc::as_ptr(&self.current()), failing)
+            || failing.set.rankings().any(|(_, ranking)| ranking.has_filter())
+        {
             return;
         }
         let Some(previous) = self.previous.lock().take() else { return };
-        if self.put_in_force(&previous).is_ok() {
-            let [ranker, ..] = failing.set.stamps();
-            let why = format!(
-                "{} failed {FAILURE_COUNT_MAX} times in a row; the set before it is back in force",
-                ranker.source
-            );
+        let [ranker, ..] = failing.set.stamps();
+        let why =
+            format!("{} failed {FAILURE_COUNT_MAX} times in a row; the set before it is back in force", ranker.source);
+        if self.put_in_force(&previous, &why).is_ok() {
             self.note_rejected(why);
         }
     }

@@ -3,27 +3,62 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{Desk, FAILURE_COUNT_MAX, InForce};
+use super::{Desk, FAILURE_COUNT_MAX, InForce, part_of};
 use crate::domain::{FollowUp, Reason, Timestamp};
-use crate::policy::{Choice, ChooseRequest, PolicyError, Shortlisted, WorkChoice};
+use crate::policy::{Choice, ChooseRequest, PolicyError, Shortlisted, ViewName, WorkChoice};
 
-/// What a ranker does while an agent waits, in faults and events.
-const CHOOSE: &str = "ranker.choose";
 /// What a ranker may do besides while an agent waits, in faults and events.
 const CHOOSE_WORK: &str = "ranker.choose-work";
 
 impl Desk {
-    /// Asks the ranker for the order of a short list. `None` when it fails, or failed too often: then the order
-    /// by score stands.
+    /// Asks the ranker of a view for the order of a short list. `None` when it fails, or failed too often, so that
+    /// the order by score stands; for a candidate the ranker in force is asked.
     pub(in crate::claims) fn choose(
+        &self,
+        policies: &InForce,
+        view: &ViewName,
+        request: &ChooseRequest,
+        rows: &[Shortlisted],
+        now: Timestamp,
+    ) -> Option<Choice> {
+        let ranking = policies.set.ranking_of(view);
+        let (choice, faults) = ranking.choose_at_work(request, rows, now);
+        let part = || part_of(view, ".choose");
+        let by_score = || choice == Choice::keep(rows.len());
+        if faults.is_empty() {
+            let is_left_alone = ranking.is_troubled();
+            if policies.is_faulty.load(Ordering::Relaxed) && !is_left_alone {
+                policies.clear_fault(&part());
+            }
+            return (!is_left_alone || !by_score()).then_some(choice);
+        }
+        self.note_stage_failures(policies, &part(), &faults);
+        if *view == ViewName::candidate() {
+            policies.candidate_failures.fetch_add(1, Ordering::Relaxed);
+            return self.choose(policies, &ViewName::main(), request, rows, now);
+        }
+        (!by_score()).then_some(choice)
+    }
+
+    /// What the candidate would put first, if anything; `None` when it fails. Nobody waits for it.
+    pub(in crate::claims) fn would_pick(
         &self,
         policies: &InForce,
         request: &ChooseRequest,
         rows: &[Shortlisted],
         now: Timestamp,
-    ) -> Option<Choice> {
-        let ask = || policies.set.ranker.choose(request, rows, now);
-        self.at_the_door(policies, CHOOSE, &policies.choose_failures, "the order by score stands", ask)
+    ) -> Option<Option<usize>> {
+        let candidate = policies.set.candidate.as_ref()?;
+        let (choice, faults) = candidate.ranking.choose_at_work(request, rows, now);
+        let part = part_of(&ViewName::candidate(), ".choose");
+        if !faults.is_empty() {
+            self.note_stage_failures(policies, &part, &faults);
+        }
+        if candidate.ranking.is_troubled() {
+            return None;
+        }
+        policies.clear_fault(&part);
+        Some(choice.order.first().copied())
     }
 
     /// Asks the ranker when the review feedback on offer comes. When it fails, or failed too often, or has
@@ -67,20 +102,21 @@ impl Desk {
         }
     }
 
-    /// Asks the ranker for the terms of some scores; none when it fails, or failed too often at the door.
+    /// Asks the ranker of a view for the terms of some scores; none when it fails, or failed too often.
     pub(in crate::claims) fn explain(
         &self,
         policies: &InForce,
+        view: &ViewName,
         rows: &[Shortlisted],
         now: Timestamp,
     ) -> Vec<Vec<Reason>> {
-        if policies.choose_failures.load(Ordering::Relaxed) >= FAILURE_COUNT_MAX {
-            return Vec::new();
+        match policies.set.ranking_of(view).explain_at_work(rows, now) {
+            Some(Ok(reasons)) => reasons,
+            None => Vec::new(),
+            Some(Err(fault)) => {
+                self.note_failure(policies, &part_of(view, ".explain"), &fault, "the pick has no reasons");
+                Vec::new()
+            }
         }
-        policies.set.ranker.explain(rows, now).unwrap_or_else(|fault| {
-            policies.choose_failures.fetch_add(1, Ordering::Relaxed);
-            self.note_failure(policies, CHOOSE, &fault, "the pick has no reasons");
-            Vec::new()
-        })
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Config;
+use super::composition::{CandidateConfig, OverrideConfig, RankerConfig};
 use crate::config::partial;
 
 /// `[policies]`: which policies decide. Hot, as a whole.
@@ -13,14 +14,21 @@ use crate::config::partial;
 #[serde(deny_unknown_fields, default)]
 pub struct PoliciesConfig {
     /// Orders work.
-    #[serde(deserialize_with = "partial::ranker")]
-    pub ranker: PolicyConfig,
+    pub ranker: RankerConfig,
     /// Says when a claim has lapsed.
     #[serde(deserialize_with = "partial::stale_rule")]
     pub stale_rule: PolicyConfig,
     /// Says which repositories take part. `ALLOWED_REPOS` sets `settings.allow`.
     #[serde(deserialize_with = "partial::repo_filter")]
     pub repo_filter: PolicyConfig,
+    /// `[[policies.override]]`: other policies for some repositories or agents; the first that fits holds.
+    #[serde(rename = "override")]
+    pub overrides: Vec<OverrideConfig>,
+    /// `[policies.candidate]`: a ranker on trial.
+    pub candidate: Option<CandidateConfig>,
+    /// `[agent_groups]`, for overrides that name groups.
+    #[serde(skip)]
+    pub agent_groups: super::AgentGroupsConfig,
     /// Longest time for one call off the request path, in milliseconds.
     pub call_ms_max: u64,
     /// Longest time for one `choose` or `explain`, while an agent waits, in milliseconds.
@@ -32,9 +40,12 @@ pub struct PoliciesConfig {
 impl Default for PoliciesConfig {
     fn default() -> Self {
         Self {
-            ranker: PolicyConfig::builtin(BUILTIN_RANKER),
+            ranker: RankerConfig::default(),
             stale_rule: PolicyConfig::builtin(BUILTIN_STALE_RULE),
             repo_filter: PolicyConfig::builtin(BUILTIN_REPO_FILTER),
+            overrides: Vec::new(),
+            candidate: None,
+            agent_groups: super::AgentGroupsConfig::default(),
             call_ms_max: 250,
             choose_ms_max: 20,
             memory_bytes_max: 256 * 1024 * 1024,
@@ -44,6 +55,8 @@ impl Default for PoliciesConfig {
 
 /// The built-in ranker: a table of rules.
 pub const BUILTIN_RANKER: &str = "rules";
+/// The built-in stage that avoids overlaps with live claims: a ranker without scores of its own.
+pub const BUILTIN_CONFLICT_AWARE: &str = "conflict-aware";
 /// The built-in stale rule: silence for too long.
 pub const BUILTIN_STALE_RULE: &str = "lease-timeouts";
 /// The built-in repo filter: names and patterns.
@@ -73,6 +86,13 @@ impl PolicyConfig {
         self.source.strip_prefix(BUILTIN_PREFIX)
     }
 
+    /// Its short name: `trust` of `policies/trust.wasm`, `rules` of `builtin:rules`.
+    pub fn stem(&self) -> &str {
+        let file = self.builtin_name().unwrap_or(&self.source);
+        let file = file.rsplit('/').next().unwrap_or(file);
+        file.strip_suffix(".wasm").unwrap_or(file)
+    }
+
     /// The component's file, `folder` being that of issuecommand.toml; `None` for a built-in policy.
     pub fn component_path(&self, folder: &Path) -> Option<PathBuf> {
         self.builtin_name().is_none().then(|| folder.join(&self.source))
@@ -80,14 +100,35 @@ impl PolicyConfig {
 }
 
 impl PoliciesConfig {
-    /// The three policies: ranker, stale rule, repo filter.
-    pub fn all(&self) -> [&PolicyConfig; 3] {
-        [&self.ranker, &self.stale_rule, &self.repo_filter]
+    /// Every policy there is: those of all rankers, stale rules and the repository filter.
+    pub fn all(&self) -> impl Iterator<Item = &PolicyConfig> {
+        let stale_rules = self.overrides.iter().filter_map(|it| it.stale_rule.as_ref());
+        self.rankers().flat_map(RankerConfig::parts).chain([&self.stale_rule, &self.repo_filter]).chain(stale_rules)
+    }
+
+    /// Every ranker: the one of `[policies.ranker]`, those of overrides, and the candidate's.
+    pub fn rankers(&self) -> impl Iterator<Item = &RankerConfig> {
+        let of_overrides = self.overrides.iter().filter_map(|it| it.ranker.as_ref());
+        [&self.ranker].into_iter().chain(of_overrides).chain(self.candidate.iter().map(|it| &it.ranker))
+    }
+
+    /// The same, to change them.
+    pub fn rankers_mut(&mut self) -> impl Iterator<Item = &mut RankerConfig> {
+        let of_overrides = self.overrides.iter_mut().filter_map(|it| it.ranker.as_mut());
+        [&mut self.ranker].into_iter().chain(of_overrides).chain(self.candidate.iter_mut().map(|it| &mut it.ranker))
+    }
+
+    /// Every stale rule: the one of `[policies.stale_rule]`, and those of overrides.
+    pub fn stale_rules_mut(&mut self) -> impl Iterator<Item = &mut PolicyConfig> {
+        [&mut self.stale_rule].into_iter().chain(self.overrides.iter_mut().filter_map(|it| it.stale_rule.as_mut()))
     }
 
     /// The files of all components that are not built in, `folder` being that of issuecommand.toml.
     pub fn component_paths(&self, folder: &Path) -> Vec<PathBuf> {
-        self.all().into_iter().filter_map(|policy| policy.component_path(folder)).collect()
+        let mut paths: Vec<_> = self.all().filter_map(|policy| policy.component_path(folder)).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        paths
     }
 }
 
@@ -95,15 +136,14 @@ impl Config {
     /// The policies with what they are told in fact: the built-in stale rule gets the times of
     /// `[leases]` where its own settings do not name them.
     pub fn effective_policies(&self) -> PoliciesConfig {
-        let mut policies = self.policies.clone();
-        if policies.stale_rule.builtin_name() == Some(BUILTIN_STALE_RULE) {
-            let settings = &mut policies.stale_rule.settings;
+        let mut policies = PoliciesConfig { agent_groups: self.agent_groups.clone(), ..self.policies.clone() };
+        for rule in policies.stale_rules_mut().filter(|rule| rule.builtin_name() == Some(BUILTIN_STALE_RULE)) {
             let times = [
                 ("claim_timeout_minutes", self.leases.timeout_minutes),
                 ("auto_release_minutes", self.leases.auto_release_minutes),
             ];
             for (name, minutes) in times {
-                settings.entry(name).or_insert_with(|| minutes.into());
+                rule.settings.entry(name).or_insert_with(|| minutes.into());
             }
         }
         policies

@@ -18,7 +18,11 @@ fn the_annotated_configuration_has_every_key_of_the_structs_and_no_other() {
     let mut shown = BTreeSet::new();
     for line in CONFIG.lines() {
         let line = line.strip_prefix("# ").unwrap_or(line);
-        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+        if let Some(name) = line.strip_prefix("[[").and_then(|line| line.strip_suffix("]]")) {
+            // The items of a list have keys of their own, of which the defaults know nothing.
+            shown.insert(name.to_owned());
+            table = format!("{name}.settings");
+        } else if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
             table = name.to_owned();
             shown.insert(table.clone());
         } else if let Some((key, _)) = line.split_once(" = ").filter(|(key, _)| is_bare(key)) {

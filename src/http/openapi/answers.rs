@@ -7,11 +7,14 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value};
 
 use crate::api::Call;
-use crate::claims::{Health, Verification};
+use crate::claims::{DecisionSummary, Explanation, Health, Verification};
 use crate::domain::{
-    AccessToken, AgentId, Claim, Decision, Empty, FeedbackKind, FollowUp, Issue, IssueNumber, RepoName, WorkItemId,
+    AccessToken, AgentId, Approval, Claim, Decision, Disagreement, Empty, FeedbackKind, FollowUp, Issue, IssueNumber,
+    PolicyStamp, RepoName, Timestamp, TrialCounts, WorkItemId,
 };
+use crate::policy::{Effective, OnTrial};
 use crate::state::{Envelope, ImportReport};
+use crate::store::TrialHour;
 
 /// A claim as it stands now.
 #[derive(JsonSchema)]
@@ -93,6 +96,18 @@ struct FollowUpAnswer {
     notice: Option<String>,
 }
 
+/// What an issue's approval is worth now.
+#[derive(JsonSchema)]
+struct ApprovalAnswer {
+    ok: bool,
+    /// Whether it stood so already.
+    idempotent: bool,
+    approval: Approval,
+    /// Who gave it.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    approved_by: Option<String>,
+}
+
 #[derive(JsonSchema)]
 struct Claims {
     claims: Vec<Claim>,
@@ -168,6 +183,16 @@ struct IssueDetails {
     /// Why this is the last synced state, without comments.
     #[schemars(skip_serializing_if = "Option::is_none")]
     stale_because: Option<String>,
+}
+
+#[derive(JsonSchema)]
+struct ExplanationAnswer {
+    explanation: Explanation,
+}
+
+#[derive(JsonSchema)]
+struct Decisions {
+    decisions: Vec<DecisionSummary>,
 }
 
 #[derive(JsonSchema)]
@@ -302,11 +327,82 @@ pub(super) struct Delivered {
     pr_number: Option<IssueNumber>,
 }
 
+/// What decides, and why the newest edit does not.
+#[derive(JsonSchema)]
+struct PolicyAnswer {
+    policy: Effective,
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    rejected: Option<String>,
+}
+
+/// The candidate's trial; left out when there is no candidate.
+#[derive(JsonSchema)]
+struct TrialAnswer {
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    trial: Option<TrialRecord>,
+}
+
+#[derive(JsonSchema)]
+struct TrialRecord {
+    candidate: OnTrial,
+    /// Whether it works: one that failed over and over is left alone until the next edit.
+    is_well: bool,
+    counts: TrialCounts,
+    /// Share of requests on which both rankers put the same issue first; left out before the first.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    agreement: Option<f64>,
+    /// Oldest first; hours without requests are left out.
+    hours: Vec<TrialHour>,
+    /// Newest first.
+    disagreements: Vec<Disagreement>,
+}
+
+#[derive(JsonSchema)]
+struct PolicySets {
+    sets: Vec<PolicySetShown>,
+}
+
+#[derive(JsonSchema)]
+struct PolicySetShown {
+    set_id: u64,
+    at: Timestamp,
+    /// Why it came in force.
+    why: String,
+    /// Who wished it, where that is known.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
+    /// `[policies.ranker]` as it was configured.
+    ranker: Value,
+    /// A digest over its components where there are several.
+    ranker_stamp: PolicyStamp,
+    /// Its components, the base first.
+    parts: Vec<PolicyStamp>,
+    /// The rankers of every view.
+    views: Vec<PolicyStamp>,
+    stale_rule: PolicyStamp,
+    repo_filter: PolicyStamp,
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    candidate: Option<PolicyStamp>,
+}
+
+#[derive(JsonSchema)]
+struct ComponentPiece {
+    /// Of how many pieces the component is.
+    piece_count: u32,
+    bytes_hex: String,
+}
+
+#[derive(JsonSchema)]
+struct Noted {
+    ok: bool,
+}
+
 /// The shape of the answer to `call` where it is what was asked for.
 pub(super) fn of(call: Call, schemas: &mut SchemaGenerator) -> Schema {
     match call {
         Call::Next => schemas.subschema_for::<IssueAnswer>(),
         Call::NextWork => schemas.subschema_for::<WorkAnswer>(),
+        Call::OperatorApprove => schemas.subschema_for::<ApprovalAnswer>(),
         Call::Claim | Call::Update | Call::Release | Call::OperatorRelease | Call::OperatorReassign => {
             schemas.subschema_for::<ClaimAnswer>()
         }
@@ -319,12 +415,19 @@ pub(super) fn of(call: Call, schemas: &mut SchemaGenerator) -> Schema {
         Call::Repos => schemas.subschema_for::<Repos>(),
         Call::OpenIssues => schemas.subschema_for::<Issues>(),
         Call::IssueDetails => schemas.subschema_for::<IssueDetails>(),
+        Call::Explain => schemas.subschema_for::<ExplanationAnswer>(),
+        Call::Decisions => schemas.subschema_for::<Decisions>(),
         Call::Decision => schemas.subschema_for::<DecisionAnswer>(),
         Call::Health => schemas.subschema_for::<HealthAnswer>(),
         Call::TokenCreate => schemas.subschema_for::<TokenMade>(),
         Call::TokenList => schemas.subschema_for::<Tokens>(),
         Call::TokenRevoke => schemas.subschema_for::<TokenEnded>(),
         Call::Export => schemas.subschema_for::<Envelope>(),
+        Call::PolicyEffective => schemas.subschema_for::<PolicyAnswer>(),
+        Call::PolicyCandidate => schemas.subschema_for::<TrialAnswer>(),
+        Call::PolicyHistory => schemas.subschema_for::<PolicySets>(),
+        Call::PolicyComponent => schemas.subschema_for::<ComponentPiece>(),
+        Call::PolicyAudit => schemas.subschema_for::<Noted>(),
         Call::Import => schemas.subschema_for::<Imported>(),
     }
 }

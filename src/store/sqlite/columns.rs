@@ -86,6 +86,7 @@ pub(super) fn issue(row: &Row<'_>) -> Result<Issue> {
         author_association: row.get(8)?,
         comment_count: row.get(9)?,
         reaction_count: row.get(10)?,
+        open_blocker_count: None,
     })
 }
 

@@ -2,10 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
-use super::claims;
 use super::columns::{self, ISSUE, ms, number, text, to_json};
 use super::repos;
 use super::writer::WriteTxn;
+use super::{approvals, blockers, claims};
 use crate::domain::{
     Actor, Advance, ClaimStatus, EventKind, Issue, IssueNumber, IssueRef, IssueState, RepoName, Step, Timestamp,
     label_key,
@@ -72,7 +72,9 @@ fn apply_one(txn: &mut WriteTxn<'_>, issue: &Issue, now: Timestamp, applied: &mu
         return Ok(());
     }
     let was_open = state(txn.connection, &issue_ref)? == Some(IssueState::Open);
-    let changed = upsert(txn.connection, issue)?;
+    let Written { changed, text_changed } = upsert(txn.connection, issue)?;
+    blockers::told_by(txn, issue, text_changed || !was_open)?;
+    approvals::told_by(txn, issue, text_changed || !was_open)?;
     if issue.state == IssueState::Open {
         if changed {
             applied.newly_opened += usize::from(!was_open);
@@ -81,6 +83,7 @@ fn apply_one(txn: &mut WriteTxn<'_>, issue: &Issue, now: Timestamp, applied: &mu
         }
         return Ok(());
     }
+    blockers::no_longer_open(txn, &issue_ref)?;
     let claim_closed = close_claim(txn, &issue_ref, now)?;
     claims::finished_set(txn.connection, &issue_ref, false)?;
     applied.claims_closed += usize::from(claim_closed);
@@ -105,8 +108,15 @@ fn close_claim(txn: &mut WriteTxn<'_>, issue: &IssueRef, now: Timestamp) -> Resu
     Ok(closed)
 }
 
-/// Whether anything but the body differs from what was known.
-fn upsert(connection: &Connection, issue: &Issue) -> Result<bool> {
+/// What of an issue differs from what was known.
+struct Written {
+    /// Anything but the body.
+    changed: bool,
+    /// Title or body; the title is not told apart from the rest.
+    text_changed: bool,
+}
+
+fn upsert(connection: &Connection, issue: &Issue) -> Result<Written> {
     let (repo, issue_number) = (issue.repo.as_str(), number(issue.number));
     let row = params![
         repo,
@@ -125,21 +135,22 @@ fn upsert(connection: &Connection, issue: &Issue) -> Result<bool> {
         issue.url,
     ];
     let changed = connection.prepare_cached(UPSERT)?.execute(row)? > 0;
-    connection.prepare_cached(BODY_UPSERT)?.execute(params![repo, issue_number, issue.body])?;
-    Ok(changed)
+    let body_changed = connection.prepare_cached(BODY_UPSERT)?.execute(params![repo, issue_number, issue.body])? > 0;
+    Ok(Written { changed, text_changed: changed || body_changed })
 }
 
 /// Forgets one issue. A claim on it stays.
 pub(super) fn remove(txn: &mut WriteTxn<'_>, issue: IssueRef) -> Result<()> {
     let row = params![issue.repo.as_str(), number(issue.number)];
     if txn.connection.prepare_cached(DELETE)?.execute(row)? > 0 {
+        blockers::no_longer_open(txn, &issue)?;
         txn.changes.push(Change::IssueGone(issue));
     }
     Ok(())
 }
 
 /// Open or closed, and when GitHub last saw a change; `None` when it is not known.
-fn known(connection: &Connection, issue: &IssueRef) -> Result<Option<(IssueState, Timestamp)>> {
+pub(super) fn known(connection: &Connection, issue: &IssueRef) -> Result<Option<(IssueState, Timestamp)>> {
     let mut statement = connection.prepare_cached(KNOWN)?;
     let row = params![issue.repo.as_str(), number(issue.number)];
     let known = statement.query_row(row, |row| Ok((row.get::<_, bool>(0)?, columns::time(row, 1)?))).optional()?;

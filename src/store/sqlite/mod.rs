@@ -5,6 +5,8 @@
 //! Reads run beside it on connections of their own ([`readers`]) and see every answered write.
 //! A lock file keeps a second server out.
 
+mod approvals;
+mod blockers;
 mod claims;
 mod columns;
 mod connect;
@@ -20,6 +22,7 @@ mod lists;
 mod operator;
 mod past;
 mod places;
+mod policies;
 mod pulls;
 mod readers;
 mod repos;
@@ -35,11 +38,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{
-    AdvanceOutcome, ClaimChange, ClaimFilter, ClaimFollow, ClaimHistoryFilter, ClaimHistoryPlace, ClaimImport,
-    ClaimOverrule, ClaimWish, CommitObserver, DecisionFilter, FollowUpChange, FollowUpFilter, FollowUpImport,
+    AdvanceOutcome, ApprovalOutcome, ApprovalWish, COMPONENT_PIECE_BYTES, ClaimChange, ClaimFilter, ClaimFollow,
+    ClaimHistoryFilter, ClaimHistoryPlace, ClaimImport, ClaimOverrule, ClaimWish, CommitObserver, DecisionFilter,
+    DependencyChange, DependencyDue, DependencyReading, FollowUpChange, FollowUpFilter, FollowUpImport,
     FollowUpImportOutcome, FollowUpInserted, FollowUpLink, FollowUpMoved, FollowUpTake, FollowUpTaken, ImportOutcome,
-    InsertOutcome, IssueApplied, IssueBatch, IssueFilter, KeptToken, ListName, OverruleOutcome, PastClaims,
-    PullApplied, RepoMark, Settlement, Snapshot, Store, StoreError, SyncCursor, TokenInsertOutcome, TokenRevokeOutcome,
+    InsertOutcome, IssueApplied, IssueBatch, IssueFilter, KeptToken, LabelDue, ListName, OverruleOutcome, PastClaims,
+    PolicyAudit, PolicySetKept, PolicySetRecord, PullApplied, RepoMark, Settlement, Snapshot, Store, StoreError,
+    SyncCursor, TokenInsertOutcome, TokenRevokeOutcome, Trial, TrialBatch,
 };
 use crate::config::StoreConfig;
 use crate::domain::{
@@ -65,6 +70,8 @@ impl SqliteStore {
     /// belongs to a newer version or another program, or does not take the settings that durability needs.
     pub fn open(config: &StoreConfig, observer: Arc<dyn CommitObserver>) -> Result<Self, StoreError> {
         let opened = connect::open(config)?;
+        blockers::read_unread_texts(&opened.connection)
+            .map_err(|source| StoreError::failed("read the texts of issues for blockers", source))?;
         let trim = history::Trim::new(config);
         let trimmed = events::last(&opened.connection).and_then(|last| trim.all(&opened.connection, last));
         trimmed.map_err(|source| StoreError::failed("trim the database's history", source))?;
@@ -242,6 +249,34 @@ impl Store for SqliteStore {
         self.readers.read("get an issue", move |connection| issues::get(connection, &issue)).await
     }
 
+    async fn dependency_due_list(&self, limit: usize) -> Result<Vec<DependencyDue>, StoreError> {
+        self.readers.read("list blocked issues", move |connection| blockers::due_list(connection, limit)).await
+    }
+
+    async fn dependency_set(&self, reading: DependencyReading) -> Result<(), StoreError> {
+        self.writer.write("write an issue's dependencies", |txn| blockers::reading_set(txn, reading)).await
+    }
+
+    async fn dependency_change(&self, change: DependencyChange) -> Result<(), StoreError> {
+        self.writer.write("write a dependency", |txn| blockers::dependency_change(txn, change)).await
+    }
+
+    async fn approval_set(&self, wish: ApprovalWish) -> Result<ApprovalOutcome, StoreError> {
+        self.writer.write("write an approval", |txn| approvals::set(txn, wish)).await
+    }
+
+    async fn approval_withdraw(&self, issue: IssueRef, by: String, now: Timestamp) -> Result<bool, StoreError> {
+        self.writer.write("withdraw an approval", move |txn| approvals::withdraw(txn, &issue, &by, now)).await
+    }
+
+    async fn label_due_list(&self, labelled: Vec<IssueRef>) -> Result<Vec<LabelDue>, StoreError> {
+        self.readers.read("list labelled issues", move |connection| approvals::label_due(connection, &labelled)).await
+    }
+
+    async fn label_read(&self, read: LabelDue) -> Result<(), StoreError> {
+        self.writer.write("note who labelled an issue", move |txn| approvals::label_read(txn, &read)).await
+    }
+
     async fn cursor_list(&self) -> Result<Vec<(RepoName, SyncCursor)>, StoreError> {
         self.readers.read("list sync cursors", repos::cursor_list).await
     }
@@ -287,6 +322,56 @@ impl Store for SqliteStore {
 
     async fn decision_list(&self, filter: DecisionFilter, limit: usize) -> Result<Vec<Decision>, StoreError> {
         self.readers.read("list decisions", move |connection| decisions::list(connection, &filter, limit)).await
+    }
+
+    async fn policy_set_insert(&self, record: PolicySetRecord, why: String, now: Timestamp) -> Result<u64, StoreError> {
+        self.writer.write("note a set of policies", move |txn| policies::set_insert(txn, &record, &why, now)).await
+    }
+
+    async fn policy_set_list(&self) -> Result<Vec<PolicySetKept>, StoreError> {
+        self.readers.read("list sets of policies", policies::set_list).await
+    }
+
+    async fn policy_audit(&self, audit: PolicyAudit) -> Result<(), StoreError> {
+        self.writer.write("note who changed a policy", |txn| policies::audit(txn, audit)).await
+    }
+
+    async fn policy_component_keep(&self, digest: String, bytes: Vec<u8>) -> Result<(), StoreError> {
+        if self.policy_component_piece_count(digest.clone()).await?.is_some() {
+            return Ok(());
+        }
+        // A write for each piece: claims get their turn in between.
+        let mut count = 0;
+        for (piece, bytes) in (0..).zip(bytes.chunks(COMPONENT_PIECE_BYTES)) {
+            let (digest, bytes) = (digest.clone(), bytes.to_vec());
+            let put = move |txn: &mut writer::WriteTxn<'_>| {
+                policies::component_piece_put(txn.connection, &digest, piece, &bytes)
+            };
+            self.writer.write("keep a piece of a component", put).await?;
+            count = piece + 1;
+        }
+        let complete =
+            move |txn: &mut writer::WriteTxn<'_>| policies::component_complete(txn.connection, &digest, count);
+        self.writer.write("keep a component", complete).await
+    }
+
+    async fn policy_component_piece_count(&self, digest: String) -> Result<Option<u32>, StoreError> {
+        let find = move |connection: &rusqlite::Connection| policies::component_piece_count(connection, &digest);
+        self.readers.read("look a component up", find).await
+    }
+
+    async fn policy_component_piece(&self, digest: String, piece: u32) -> Result<Option<Vec<u8>>, StoreError> {
+        let find = move |connection: &rusqlite::Connection| policies::component_piece_get(connection, &digest, piece);
+        self.readers.read("read a component", find).await
+    }
+
+    async fn trial_add(&self, batch: TrialBatch) -> Result<(), StoreError> {
+        self.writer.write("note a trial", move |txn| policies::trial_add(txn, &batch)).await
+    }
+
+    async fn trial_get(&self, candidate: String, limit: usize) -> Result<Trial, StoreError> {
+        let read = move |connection: &rusqlite::Connection| policies::trial_get(connection, &candidate, limit);
+        self.readers.read("read a trial", read).await
     }
 
     async fn agent_heard(&self, calls: Vec<(AgentId, Timestamp)>) -> Result<(), StoreError> {

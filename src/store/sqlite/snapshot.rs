@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, Result, Row};
 
 use super::columns::{ISSUE, Interner, issue_number, issue_ref, parsed, text, time};
-use super::{claims, events, follow_ups, places, repos, signals};
+use super::{approvals, blockers, claims, events, follow_ups, places, repos, signals};
 use crate::domain::{Approval, IssueFacts, IssueRef};
 use crate::store::{ClaimFilter, FollowUpFilter, Snapshot};
 
@@ -27,6 +27,8 @@ pub(super) fn load(connection: &Connection) -> Result<Snapshot> {
         issues,
         unplaced,
         notices: signals::notices(connection)?,
+        blockers: blockers::all(connection)?,
+        approvals: approvals::all(connection)?,
         finished: finished(connection)?,
         claims: claims::list(connection, &ClaimFilter::default())?,
         follow_ups: follow_ups::list(connection, &FollowUpFilter::default())?,

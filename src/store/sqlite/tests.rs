@@ -71,6 +71,7 @@ fn issue(number: u64) -> Issue {
         author_association: "MEMBER".into(),
         comment_count: 0,
         reaction_count: 0,
+        open_blocker_count: None,
     }
 }
 
@@ -330,6 +331,21 @@ fn no_hot_statement_scans_a_table() {
         (follow_ups::LIST_OF_PULL, "follow_ups_active_by_pull"),
         (follow_up_import::INSERT_AS_IS, ""),
         (past::BY_SHORT_ID, "claims_past_of_agent"),
+        (approvals::GET, "PRIMARY KEY"),
+        (approvals::SET, ""),
+        (approvals::DELETE, "PRIMARY KEY"),
+        (approvals::READING_GET, "PRIMARY KEY"),
+        (approvals::READING_SET, ""),
+        (blockers::LIST, "PRIMARY KEY"),
+        (blockers::LIST_BY, "PRIMARY KEY"),
+        (blockers::INSERT, ""),
+        (blockers::DELETE, "PRIMARY KEY"),
+        (blockers::DELETE_ONE, "PRIMARY KEY"),
+        (blockers::CLOSED, "blockers_by_blocker"),
+        (blockers::CLOSED_IN, "blockers_by_blocker"),
+        (blockers::DUE_MARK, ""),
+        (blockers::DUE_DELETE, "PRIMARY KEY"),
+        (blockers::DUE_NOTE, "PRIMARY KEY"),
         (pulls::UPSERT, ""),
         (pulls::GET, "PRIMARY KEY"),
         (pulls::DELIVERY_RECORD, ""),
@@ -363,6 +379,7 @@ fn no_hot_statement_scans_a_table() {
         (follow_ups::HISTORY, "follow_ups_past", "follow_ups_past"),
         (follow_up_import::PAST_HORIZON, "follow_ups_past", "follow_ups_past"),
         (follow_up_import::ACTIVE_COUNT, "follow_ups_active", "follow_ups_active"),
+        (blockers::DUE_LIST, "dependency_readings_by_age", "dependency_readings_by_age"),
         (pulls::DELIVERY_SEEN, "CONSTANT ROW", "CONSTANT ROW"),
     ];
     for (sql, one, other) in bounded {

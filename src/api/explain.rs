@@ -1,0 +1,32 @@
+//! Why an issue was given out, or was not; and the recorded decisions.
+
+use serde_json::json;
+
+use super::explain_requests::{DecisionFields, DecisionFilterFields, ExplainFields};
+use super::fields::read;
+use super::{Answer, Caller, Failure, Fields};
+use crate::claims::{ClaimManager, DecisionSummary, ManagerError};
+
+/// Why one issue was given out, or was not, and what it would take.
+pub(super) async fn issue(manager: &ClaimManager, caller: &Caller, fields: Fields) -> Result<Answer, Failure> {
+    let (issue, agent) = read::<ExplainFields>(fields)?.parse()?;
+    let explanation = manager.explain(issue, agent.or_else(|| caller.agent.clone())).await?;
+    Ok(Answer::found(json!({ "explanation": explanation })))
+}
+
+/// Recorded decisions in short, newest first.
+pub(super) async fn decisions(manager: &ClaimManager, fields: Fields) -> Result<Answer, Failure> {
+    let (filter, limit) = read::<DecisionFilterFields>(fields)?.parse()?;
+    let decisions = manager.decisions(filter, limit).await?;
+    let decisions: Vec<_> = decisions.iter().map(DecisionSummary::of).collect();
+    Ok(Answer::found(json!({ "decisions": decisions })))
+}
+
+/// The recorded reasons of one pick, or of an answer that there was nothing.
+pub(super) async fn decision(manager: &ClaimManager, fields: Fields) -> Result<Answer, Failure> {
+    let decision_id = read::<DecisionFields>(fields)?.parse()?;
+    match manager.decision(decision_id).await? {
+        Some(decision) => Ok(Answer::found(json!({ "decision": decision }))),
+        None => Err(ManagerError::NotFound { what: format!("decision {decision_id}") }.into()),
+    }
+}

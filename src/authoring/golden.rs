@@ -1,0 +1,94 @@
+//! Golden cases: given these issues, this agent and these settings, what a ranker must answer.
+
+mod case;
+mod facts;
+mod moment;
+mod stage;
+mod verdict;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::AuthoringError;
+use crate::domain::Timestamp;
+
+pub use stage::Stage;
+pub use verdict::{AnswerRow, CaseOutcome, Difference};
+
+use case::{Case, Cases};
+
+/// Cases in a file, ready to be run.
+#[derive(Debug)]
+pub struct GoldenFile {
+    file: PathBuf,
+    now: Timestamp,
+    settings: Option<Map<String, Value>>,
+    cases: Vec<Case>,
+}
+
+impl GoldenFile {
+    /// Reads the cases in `file`.
+    ///
+    /// # Errors
+    /// [`AuthoringError::Io`], or [`AuthoringError::Cases`] with the place of what is wrong.
+    pub fn read(file: &Path) -> Result<Self, AuthoringError> {
+        let text = fs::read_to_string(file).map_err(AuthoringError::io("read the cases in", file))?;
+        Self::parse(&text, file)
+    }
+
+    fn parse(text: &str, file: &Path) -> Result<Self, AuthoringError> {
+        let wrong = |why: String| AuthoringError::Cases(format!("{}: {why}", file.display()));
+        let Cases { now, settings, case: cases } = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        if cases.is_empty() {
+            return Err(wrong("there is no [[case]]: add one, as `issuecommand policy new` does".into()));
+        }
+        let now = now.map_or(Ok(super::backlog::now()), |now| now.at(super::backlog::now())).map_err(wrong)?;
+        if let Some(case) = cases.iter().find(|case| case.expect.is_empty()) {
+            return Err(wrong(format!(
+                "case {:?} expects nothing: add expect.order, expect.first, expect.skip.N, expect.reasons.N, \
+                 expect.retry_after_seconds or expect.refused",
+                case.name
+            )));
+        }
+        Ok(Self { file: file.to_path_buf(), now, settings, cases })
+    }
+
+    /// Runs all cases, in order.
+    ///
+    /// # Errors
+    /// [`AuthoringError`] when the policy cannot be loaded at all, or a case names what is not there. A policy
+    /// that answers otherwise, fails or refuses settings is an outcome.
+    pub fn run(&self, stage: &Stage) -> Result<Vec<CaseOutcome>, AuthoringError> {
+        let wrong = |case: &Case, why: String| {
+            AuthoringError::Cases(format!("{}: case {:?}: {why}", self.file.display(), case.name))
+        };
+        let run = |case: &Case| {
+            let scene = facts::scene(case, self.now).map_err(|why| wrong(case, why))?;
+            let settings = case.settings.as_ref().or(self.settings.as_ref());
+            let answer = stage.answer(&scene, settings)?;
+            verdict::judge(case, &scene, answer).map_err(|why| wrong(case, why))
+        };
+        self.cases.iter().map(run).collect()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        GoldenFile::parse(text, "golden.toml".as_ref()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn cases_that_cannot_be_meant_are_refused_with_their_place() {
+        assert!(refusal("").contains("no [[case]]"));
+        let text = "[[case]]\nname = \"a\"\nissues = [{ number = 1, lables = [\"bug\"] }]\nexpect.first = 1\n";
+        let error = refusal(text);
+        assert!(error.contains("golden.toml") && error.contains("lables") && error.contains("line 3"), "{error}");
+        assert!(refusal("[[case]]\nname = \"a\"\nissues = [{ number = 1 }]\n").contains("\"a\" expects nothing"));
+    }
+}

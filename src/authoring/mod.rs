@@ -1,0 +1,26 @@
+//! The way from an opinion to a policy in force, for its author: [`scaffold`] makes a folder, [`build`] a
+//! component of it, [`Specimen`] says what a component is, [`check`] whether a server would take it,
+//! [`GoldenFile`] what it must answer, [`Measurement`] what it costs, and [`Registry`] carries it to others.
+//!
+//! All of it runs a policy through [`PolicyHost`](crate::policy::PolicyHost), as a server does.
+
+mod backlog;
+mod building;
+mod error;
+mod golden;
+mod measure;
+mod project;
+
+mod scaffold;
+mod specimen;
+mod trial;
+
+pub use building::{Built, build, tools_folder};
+pub use error::AuthoringError;
+pub use golden::{AnswerRow, CaseOutcome, Difference, GoldenFile, Stage};
+pub use measure::{Measurement, measure};
+pub use project::{About, Language, PROJECT_FILE_NAME, Project};
+
+pub use scaffold::scaffold;
+pub use specimen::{PolicyKind, Specimen};
+pub use trial::{Finding, Trial, check, ranker_of, settings_schema};

@@ -1,0 +1,199 @@
+// What a policy in JavaScript is written with. It turns the columns of facts that the host offers into
+// issues with properties, and scores with reasons into what the host expects. A column is read from the host
+// when a policy first asks for it, and then once a call.
+
+import * as candidates from 'issuecommand:policy/candidates@0.1.0';
+import * as live from 'issuecommand:policy/live-claims@0.1.0';
+import * as log from 'issuecommand:policy/log@0.1.0';
+import * as request from 'issuecommand:policy/request@0.1.0';
+
+const texts = ({ names, ids }) => Array.from(ids, (id) => names[id]);
+const lists = ({ names, starts, ids }) => {
+  const named = Array.from(ids, (id) => names[id]);
+  return Array.from({ length: starts.length - 1 }, (_, row) => named.slice(starts[row], starts[row + 1]));
+};
+const numbers = (column) => Array.from(column, Number);
+
+// Property of an issue: how its column is read.
+const ISSUE = {
+  repo: () => texts(candidates.repos()),
+  number: () => numbers(candidates.numbers()),
+  title: () => candidates.titles(),
+  body: () => candidates.bodies(),
+  author: () => texts(candidates.authors()),
+  authorAssociation: () => texts(candidates.authorAssociations()),
+  labels: () => lists(candidates.labels()),
+  assignees: () => lists(candidates.assignees()),
+  milestone: () => texts(candidates.milestones()),
+  commentCount: () => candidates.commentCounts(),
+  reactionCount: () => candidates.reactionCounts(),
+  createdAt: () => numbers(candidates.createdAt()),
+  updatedAt: () => numbers(candidates.updatedAt()),
+  currentScore: () => candidates.scores(),
+  topics: () => lists(candidates.topics()),
+  openBlockers: () => lists(candidates.openBlockers()),
+  approval: () => texts(candidates.approvals()),
+  areas: () => lists(candidates.areas()),
+  reviewers: () => lists(candidates.reviewers()),
+  repoClaimCount: () => request.repoClaimCounts(),
+  repoReviewCount: () => request.repoReviewCounts(),
+  reviewerLoad: () => request.reviewerLoads(),
+};
+const LIVE_CLAIM = {
+  agent: () => texts(live.agents()),
+  repo: () => texts(live.repos()),
+  number: () => numbers(live.numbers()),
+  status: () => texts(live.statuses()),
+  areas: () => lists(live.areas()),
+  claimedAt: () => numbers(live.claimedAt()),
+};
+const REQUEST = {
+  agent: request.agent,
+  claimCount: request.agentClaimCount,
+  claimRepos: request.agentClaimRepos,
+  skills: request.skills,
+  groups: request.groups,
+  reviewCount: request.agentReviewCount,
+  liveClaims: () => rowsOf(LIVE_CLAIM, live.count()),
+};
+
+// An object whose properties are worked out when they are first read.
+function lazily(readers) {
+  const object = {};
+  for (const [name, read] of Object.entries(readers)) {
+    Object.defineProperty(object, name, {
+      configurable: true,
+      get() {
+        const value = read();
+        Object.defineProperty(object, name, { value });
+        return value;
+      },
+    });
+  }
+  return object;
+}
+
+// Rows whose properties read from columns that are pulled when they are first read.
+function rowsOf(readers, count) {
+  const columns = lazily(readers);
+  class Row {
+    constructor(row) {
+      this.row = row;
+    }
+  }
+  for (const name of Object.keys(readers)) {
+    Object.defineProperty(Row.prototype, name, {
+      get() {
+        return columns[name][this.row];
+      },
+    });
+  }
+  return Array.from({ length: count }, (_, row) => new Row(row));
+}
+
+class Score {
+  constructor(terms) {
+    this.value = 0;
+    this.end = undefined;
+    this.skipped = undefined;
+    this.terms = terms;
+  }
+
+  /** Adds `amount`, on the word of `rule`. `text` says what the rule saw; a function is called only if asked. */
+  add(rule, amount, text) {
+    this.value += amount;
+    if (this.terms !== undefined && (amount !== 0 || text)) {
+      this.terms.push({ rule, amount, text: typeof text === 'function' ? text() : (text ?? '') });
+    }
+  }
+
+  /** Leaves the issue out; the first reason counts. An agent reads it when there is no work. */
+  skip(reason) {
+    if (this.skipped !== undefined) return;
+    this.skipped = reason;
+    this.terms?.push({ rule: 'skip', amount: 0, text: reason });
+  }
+
+  /** Says that this holds until `end` only, in milliseconds since 1970. Without it: until a fact changes. */
+  validUntil(end) {
+    if (this.end === undefined || end < this.end) this.end = end;
+  }
+}
+
+const NEVER = 253_402_300_799_999n;
+
+function scoreAll(policy, now) {
+  const issues = rowsOf(ISSUE, candidates.count());
+  const values = new Float64Array(issues.length);
+  let validUntil = [];
+  const skipped = [];
+  for (const issue of issues) {
+    const score = new Score();
+    policy.score(issue, now, score);
+    values[issue.row] = score.value;
+    if (score.skipped !== undefined) skipped.push({ row: issue.row, reason: score.skipped });
+    if (score.end !== undefined) {
+      if (validUntil.length === 0) validUntil = new Array(issues.length).fill(NEVER);
+      validUntil[issue.row] = BigInt(Math.round(score.end));
+    }
+  }
+  return { values, validUntil, skipped };
+}
+
+function explainAll(policy, now) {
+  return rowsOf(ISSUE, candidates.count()).map((issue) => {
+    const terms = [];
+    policy.score(issue, now, new Score(terms));
+    return terms;
+  });
+}
+
+function chooseFrom(policy, now) {
+  if (!policy.choose) return { order: [], skipped: [] };
+  const asked = lazily(REQUEST);
+  asked.now = now;
+  asked.retryAfter = (ms) => request.retryAfter(BigInt(Math.round(ms)));
+  const order = [];
+  const skipped = [];
+  const choice = {
+    offer: (issue) => order.push(issue.row),
+    skip: (issue, reason) => skipped.push({ row: issue.row, reason }),
+  };
+  policy.choose(asked, rowsOf(ISSUE, candidates.count()), choice);
+  return { order, skipped };
+}
+
+// An error of the policy's own code, told to who runs it, before it stops the call.
+function telling(call) {
+  try {
+    return call();
+  } catch (error) {
+    const place = /([\w.-]+\.js):(\d+)/.exec(error?.stack ?? '');
+    log.write('error', `${error}${place ? ` (${place[1]}, line ${place[2]})` : ''}`);
+    throw error;
+  }
+}
+
+/**
+ * Makes the component's `ranker` of an object with
+ * - `schema`: a JSON Schema of the settings (optional);
+ * - `configure(settings)`: takes them, and throws what cannot work (optional);
+ * - `score(issue, now, score)`: scores one issue from its own facts; the same code explains;
+ * - `choose(request, issues, choice)`: has the last word when an agent asks (optional).
+ */
+export function ranker(policy) {
+  return {
+    settingsSchema: () => JSON.stringify(policy.schema ?? { type: 'object' }),
+    configure(text) {
+      try {
+        policy.configure?.(JSON.parse(text));
+      } catch (error) {
+        // A text that is thrown is the policy's refusal.
+        throw error instanceof Error ? error.message : String(error);
+      }
+    },
+    score: (now) => telling(() => scoreAll(policy, Number(now))),
+    choose: (now) => telling(() => chooseFrom(policy, Number(now))),
+    explain: (now) => telling(() => explainAll(policy, Number(now))),
+  };
+}

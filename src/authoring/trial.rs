@@ -1,0 +1,287 @@
+//! Whether a server would take a policy into service, step by step and with room to spare.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::measure::{Calls, backlog_of};
+use super::{AuthoringError, PolicyKind, Specimen};
+use crate::config::{PoliciesConfig, PolicyConfig};
+use crate::policy::{PolicyHost, PolicyRejected, PolicySet, Ranking};
+
+/// Issues that a ranker is tried on: as many as a server scores in one call.
+const ROW_COUNT: u32 = 16 * 1024;
+/// From this share of a bound on, in percent, a policy is told that it comes close.
+const CLOSE_PERCENT: u128 = 50;
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What: `imports`, `settings`, `time of score`, ...
+    pub what: String,
+    /// Whether it is as it must be.
+    pub ok: bool,
+    /// What was found, and what to do where it is wrong.
+    pub detail: String,
+}
+
+/// A component that was looked at, and what was found.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    /// What the component is.
+    pub specimen: Specimen,
+    /// What was looked at, in order. After the first thing that is wrong the rest may be missing.
+    pub findings: Vec<Finding>,
+}
+
+impl Trial {
+    /// Whether a server would take it.
+    pub fn passed(&self) -> bool {
+        self.findings.iter().all(|finding| finding.ok)
+    }
+
+    fn found(&mut self, what: &str, found: Result<String, String>) -> bool {
+        let (ok, detail) = match found {
+            Ok(detail) => (true, detail),
+            Err(detail) => (false, detail),
+        };
+        self.findings.push(Finding { what: what.to_owned(), ok, detail });
+        ok
+    }
+}
+
+/// Looks at the component in `file` as a server would that is configured with `limits` and `settings`.
+///
+/// # Errors
+/// [`AuthoringError`] only where nothing can be said of the file: it cannot be read, or is no component. What is
+/// wrong with the policy is a finding.
+pub fn check(
+    host: &PolicyHost,
+    file: &Path,
+    settings: &Map<String, Value>,
+    limits: &PoliciesConfig,
+) -> Result<Trial, AuthoringError> {
+    let specimen = Specimen::read(file)?;
+    let kinds = specimen.kinds();
+    let mut trial = Trial { specimen, findings: Vec::new() };
+    if !trial.found("imports and exports", trial.specimen.is_policy().map(|()| described(&trial.specimen))) {
+        return Ok(trial);
+    }
+    for kind in kinds {
+        let config = config_for(kind, file, settings, limits);
+        if settings_fit(&mut trial, host, kind, &config) && loads(&mut trial, host, kind, &config)? {
+            let set = host.load(&config, Path::new(""))?;
+            if kind == PolicyKind::Ranker {
+                costs(&mut trial, &set, limits)?;
+                trial.found("same input, same answer", same_answer(host, &set, &config)?);
+            }
+        }
+    }
+    Ok(trial)
+}
+
+/// The JSON Schema of the settings of the policy in `file`, as text.
+///
+/// # Errors
+/// [`AuthoringError::Rejected`] when it cannot be loaded so far.
+pub fn settings_schema(host: &PolicyHost, kind: PolicyKind, file: &Path) -> Result<String, AuthoringError> {
+    let config = config_for(kind, file, &Map::new(), &PoliciesConfig::default());
+    Ok(schema_of(kind, host.settings_schemas(&config, Path::new(""))?))
+}
+
+/// The ranker in `file`, in service.
+///
+/// # Errors
+/// [`AuthoringError::Rejected`] when it is not fit for service.
+pub fn ranker_of(
+    host: &PolicyHost,
+    file: &Path,
+    settings: &Map<String, Value>,
+    limits: &PoliciesConfig,
+) -> Result<Ranking, AuthoringError> {
+    Ok(host.load(&config_for(PolicyKind::Ranker, file, settings, limits), Path::new(""))?.ranker)
+}
+
+/// A configuration in which the policy of this kind is the one in `file`, and the others are built in.
+pub(super) fn config_for(
+    kind: PolicyKind,
+    file: &Path,
+    settings: &Map<String, Value>,
+    limits: &PoliciesConfig,
+) -> PoliciesConfig {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
+    let policy = PolicyConfig { source: file.display().to_string(), sha256: None, settings: settings.clone() };
+    let mut config = PoliciesConfig {
+        call_ms_max: limits.call_ms_max,
+        choose_ms_max: limits.choose_ms_max,
+        memory_bytes_max: limits.memory_bytes_max,
+        ..PoliciesConfig::default()
+    };
+    match kind {
+        PolicyKind::Ranker => config.ranker = policy.into(),
+        PolicyKind::StaleRule => config.stale_rule = policy,
+        PolicyKind::RepoFilter => config.repo_filter = policy,
+    }
+    config
+}
+
+fn described(specimen: &Specimen) -> String {
+    let kinds: Vec<_> = specimen.kinds().iter().map(ToString::to_string).collect();
+    let versions = specimen.package_versions().join(", ");
+    format!("a {} against issuecommand:policy@{versions}; no import of anything else", kinds.join(" and a "))
+}
+
+fn settings_fit(trial: &mut Trial, host: &PolicyHost, kind: PolicyKind, config: &PoliciesConfig) -> bool {
+    let schema = match host.settings_schemas(config, Path::new("")) {
+        Ok(schemas) => schema_of(kind, schemas),
+        Err(rejected) => return trial.found("settings schema", Err(rejected.reason)),
+    };
+    let compiled = match compile_schema(&schema) {
+        Ok(compiled) => compiled,
+        Err(why) => return trial.found("settings schema", Err(why)),
+    };
+    trial.found("settings schema", Ok(format!("a JSON Schema of {} bytes", schema.len())));
+    let settings = Value::Object(settings_of(kind, config).clone());
+    let errors: Vec<String> = compiled
+        .iter_errors(&settings)
+        .map(|error| format!("{}: {error}", place(&error.instance_path().to_string())))
+        .collect();
+    let found = if errors.is_empty() { Ok("they fit the schema".into()) } else { Err(errors.join("; ")) };
+    trial.found("settings", found)
+}
+
+/// A JSON pointer as a dotted path, as the settings are written in TOML.
+fn place(pointer: &str) -> String {
+    if pointer.is_empty() { "settings".into() } else { format!("settings{}", pointer.replace('/', ".")) }
+}
+
+fn compile_schema(text: &str) -> Result<jsonschema::Validator, String> {
+    let schema: Value =
+        serde_json::from_str(text).map_err(|error| format!("what `settings-schema` returns is no JSON: {error}"))?;
+    jsonschema::meta::validate(&schema)
+        .map_err(|error| format!("what `settings-schema` returns is no JSON Schema: {error}"))?;
+    jsonschema::validator_for(&schema).map_err(|error| format!("the settings schema cannot be used: {error}"))
+}
+
+fn schema_of(kind: PolicyKind, [ranker, stale_rule, repo_filter]: [String; 3]) -> String {
+    match kind {
+        PolicyKind::Ranker => ranker,
+        PolicyKind::StaleRule => stale_rule,
+        PolicyKind::RepoFilter => repo_filter,
+    }
+}
+
+fn settings_of(kind: PolicyKind, config: &PoliciesConfig) -> &Map<String, Value> {
+    match kind {
+        PolicyKind::Ranker => &config.ranker.settings,
+        PolicyKind::StaleRule => &config.stale_rule.settings,
+        PolicyKind::RepoFilter => &config.repo_filter.settings,
+    }
+}
+
+/// Whether the server's own trial passes: settings taken, and a call of each function on a few rows and on none.
+fn loads(
+    trial: &mut Trial,
+    host: &PolicyHost,
+    kind: PolicyKind,
+    config: &PoliciesConfig,
+) -> Result<bool, AuthoringError> {
+    match host.load(config, Path::new("")) {
+        Ok(_) => {
+            Ok(trial.found("the server's own trial", Ok("every function answers on a sample and on nothing".into())))
+        }
+        Err(PolicyRejected { policy, reason, .. }) if policy == kind.key() => {
+            Ok(trial.found("the server's own trial", Err(reason)))
+        }
+        Err(rejected) => Err(rejected.into()),
+    }
+}
+
+fn costs(trial: &mut Trial, set: &PolicySet, limits: &PoliciesConfig) -> Result<(), AuthoringError> {
+    let (issues, now) = backlog_of(ROW_COUNT);
+    let calls = match Calls::time(&set.ranker, &issues, now) {
+        Ok(calls) => calls,
+        Err(error) => {
+            trial.found("a large backlog", Err(error.to_string()));
+            return Ok(());
+        }
+    };
+    let (call_max, choose_max) =
+        (Duration::from_millis(limits.call_ms_max), Duration::from_millis(limits.choose_ms_max));
+    let what = format!("time of score, {ROW_COUNT} issues");
+    trial.found(&what, Ok(share(calls.score, call_max, "call_ms_max")));
+    trial.found("time of choose", Ok(share(calls.choose, choose_max, "choose_ms_max")));
+    trial.found("time of explain", Ok(share(calls.explain, choose_max, "choose_ms_max")));
+    let (used, max) = (set.ranker.memory_bytes_peak() as u128, limits.memory_bytes_max as u128);
+    let close = if used * 100 > max * CLOSE_PERCENT { ": close; the bound is memory_bytes_max" } else { "" };
+    trial.found("memory", Ok(format!("{} of {} MiB{close}", used >> 20, max >> 20)));
+    Ok(())
+}
+
+fn share(took: Duration, max: Duration, setting: &str) -> String {
+    let ms = took.as_secs_f64() * 1000.0;
+    let percent = took.as_micros() * 100 / max.as_micros().max(1);
+    let close = if percent > CLOSE_PERCENT { format!(": close; the bound is {setting}") } else { String::new() };
+    format!("{ms:.2} of {} ms ({percent}%){close}", max.as_millis())
+}
+
+/// Scores the same issues twice, and by a second set of instances.
+fn same_answer(
+    host: &PolicyHost,
+    set: &PolicySet,
+    config: &PoliciesConfig,
+) -> Result<Result<String, String>, AuthoringError> {
+    let (issues, now) = backlog_of(1024);
+    let started = Instant::now();
+    let first = set.ranker.score(&issues, now)?;
+    let other = host.load(config, Path::new(""))?;
+    let differs = |again: &[crate::policy::Scored]| first.iter().zip(again).position(|(a, b)| a != b);
+    for again in [set.ranker.score(&issues, now)?, other.ranker.score(&issues, now)?] {
+        if let Some(row) = differs(&again) {
+            return Ok(Err(format!(
+                "{} scored {} first and {} when asked again: what earlier calls left behind must not count",
+                issues[row].issue, first[row].value, again[row].value
+            )));
+        }
+    }
+    Ok(Ok(format!("three times over {} issues, in {} ms", issues.len(), started.elapsed().as_millis())))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::policy::builtin_component;
+
+    fn trial_of(settings: Value) -> Trial {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), builtin_component("rules").unwrap()).unwrap();
+        let Value::Object(settings) = settings else { panic!("settings are an object") };
+        let limits = PoliciesConfig { call_ms_max: 5000, choose_ms_max: 1000, ..PoliciesConfig::default() };
+        check(&PolicyHost::new(None).unwrap(), file.path(), &settings, &limits).unwrap()
+    }
+
+    #[test]
+    fn a_sound_policy_passes_in_every_point() {
+        let trial = trial_of(serde_json::json!({}));
+        assert!(trial.passed(), "{:#?}", trial.findings);
+        let what: Vec<&str> = trial.findings.iter().map(|finding| finding.what.as_str()).collect();
+        assert!(what.contains(&"settings") && what.contains(&"memory"), "{what:?}");
+        assert!(what.contains(&"same input, same answer"), "{what:?}");
+    }
+
+    #[test]
+    fn settings_that_do_not_fit_are_named_by_their_key() {
+        let trial = trial_of(serde_json::json!({"rules": "many"}));
+        let last = trial.findings.last().unwrap();
+        assert!(!trial.passed() && last.detail.contains("rules"), "{last:?}");
+    }
+
+    #[test]
+    fn what_is_no_json_schema_is_told_so() {
+        assert!(compile_schema("{").unwrap_err().contains("no JSON:"));
+        assert!(compile_schema(r#"{"type":"objekt"}"#).unwrap_err().contains("no JSON Schema"));
+    }
+}

@@ -1,0 +1,189 @@
+//! Why an issue was given out, or was not: asked of the board, of the policies in force, and of what is recorded.
+
+use super::asking::chooser;
+use super::board::Position;
+use super::desk::InForce;
+use super::explanation::{DecisionSummary, Explanation, Holder, IssueStanding, NotChosen, Rival};
+use super::order::Standing;
+use super::{ClaimManager, ManagerError, NextRequest};
+use crate::domain::{AgentId, Claim, Decision, DecisionId, IssueRef, IssueState, Skills, Timestamp};
+use crate::policy::{Shortlisted, ViewName};
+use crate::store::DecisionFilter;
+
+/// The first issues on offer whose scores are explained beside the issue asked about: a page of bars.
+const FIRST_COUNT: usize = 5;
+/// The best issues on offer that a ranker is shown with the issue, to learn whether it keeps it from an agent.
+const SHOWN_COUNT: usize = 31;
+/// Decisions told in which the issue was considered and not given out.
+const NOT_CHOSEN_COUNT: usize = 5;
+
+impl ClaimManager {
+    /// Why an issue was given out, or was not, and what it would take; for `agent`, where one is named.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn explain(&self, issue: IssueRef, agent: Option<AgentId>) -> Result<Explanation, ManagerError> {
+        let (policies, now) = (self.desk.current(), self.clock.now());
+        let view = agent.as_ref().map_or_else(ViewName::main, |agent| policies.view_of(agent));
+        let (position, exclusion, holder) = {
+            let board = self.index.board.read();
+            let holder = board.claim_on(&issue).map(|claim| holder(claim));
+            (board.position(&view, &issue, SHOWN_COUNT), board.exclusion(&issue.repo), holder)
+        };
+        let mut explanation = self.begun(&policies, &view, issue.clone(), agent, now);
+        explanation.held_by = holder;
+        match position {
+            // Nothing is told of a repository that takes no part, but that it does not.
+            _ if exclusion.is_some() => explanation.standing = IssueStanding::NotAdmitted,
+            Some(position) => self.place(&policies, &view, &mut explanation, position, now),
+            None => {
+                if let Some(known) = self.store.issue_get(issue.clone()).await? {
+                    explanation.title = Some(known.title);
+                    if known.state == IssueState::Closed {
+                        explanation.standing = IssueStanding::Closed;
+                    }
+                }
+            }
+        }
+        let chosen = DecisionFilter { chosen: Some(issue.clone()), ..DecisionFilter::default() };
+        let given_out = self.store.decision_list(chosen, 1).await?;
+        explanation.given_out = given_out.first().map(DecisionSummary::of);
+        let considered = DecisionFilter { considered: Some(issue.clone()), ..DecisionFilter::default() };
+        let considered = self.store.decision_list(considered, NOT_CHOSEN_COUNT + 1).await?;
+        let not_chosen = considered.iter().filter_map(|decision| NotChosen::of(decision, &issue));
+        explanation.not_chosen = not_chosen.take(NOT_CHOSEN_COUNT).collect();
+        Ok(explanation.summed_up(exclusion.as_deref()))
+    }
+
+    fn begun(
+        &self,
+        policies: &InForce,
+        view: &ViewName,
+        issue: IssueRef,
+        agent: Option<AgentId>,
+        now: Timestamp,
+    ) -> Explanation {
+        Explanation {
+            repo: issue.repo,
+            number: issue.number,
+            title: None,
+            agent_id: agent,
+            explained_at: now,
+            standing: IssueStanding::Unknown,
+            why: String::new(),
+            ranker: policies.set.ranking_of(view).stamp().clone(),
+            score: None,
+            reasons: Vec::new(),
+            rank: None,
+            ready_count: 0,
+            points_missing: None,
+            kept_back_because: None,
+            open_blockers: Vec::new(),
+            held_by: None,
+            first: Vec::new(),
+            given_out: None,
+            not_chosen: Vec::new(),
+        }
+    }
+
+    /// Tells where an open issue stands.
+    fn place(
+        &self,
+        policies: &InForce,
+        view: &ViewName,
+        explanation: &mut Explanation,
+        position: Position,
+        now: Timestamp,
+    ) {
+        let Position { own, is_scored, standing, rank, ready_count, best } = position;
+        let first: Vec<_> = best.rows.iter().take(FIRST_COUNT).cloned().collect();
+        explanation.title = Some(own.facts.title.to_string());
+        explanation.open_blockers = own.facts.open_blockers.iter().map(ToString::to_string).collect();
+        explanation.score = is_scored.then_some(own.score);
+        (explanation.rank, explanation.ready_count) = (rank, ready_count);
+        explanation.points_missing = first.first().filter(|_| rank.is_some()).map(|best| best.score - own.score);
+        explanation.standing = match standing {
+            Standing::Ready(_) => IssueStanding::OnOffer,
+            Standing::Unscored => IssueStanding::Unscored,
+            Standing::Skipped(reason) => {
+                explanation.kept_back_because = Some(reason.to_string());
+                IssueStanding::Skipped
+            }
+            Standing::Claimed => IssueStanding::Held,
+            Standing::Finished => IssueStanding::Finished,
+            Standing::NotAdmitted => IssueStanding::NotAdmitted,
+        };
+        if let (IssueStanding::OnOffer, Some(agent)) = (explanation.standing, &explanation.agent_id)
+            && let Some(reason) = self.kept_from(policies, view, agent, &best.rows, &own, now)
+        {
+            explanation.standing = IssueStanding::PassedOver;
+            explanation.kept_back_because = Some(reason);
+        }
+        let rows: Vec<_> = std::iter::once(own).filter(|_| is_scored).chain(first).collect();
+        let mut reasons = self.desk.explain(policies, view, &rows, now).into_iter();
+        if is_scored {
+            explanation.reasons = reasons.next().unwrap_or_default();
+        }
+        let rival = |row: &Shortlisted| Rival {
+            repo: row.facts.issue.repo.clone(),
+            number: row.facts.issue.number,
+            title: row.facts.title.to_string(),
+            score: row.score,
+            reasons: reasons.next().unwrap_or_default(),
+        };
+        explanation.first = rows[usize::from(is_scored)..].iter().map(rival).collect();
+    }
+
+    /// Why the ranker keeps an issue on offer from an agent, if it does.
+    fn kept_from(
+        &self,
+        policies: &InForce,
+        view: &ViewName,
+        agent: &AgentId,
+        best: &[Shortlisted],
+        own: &Shortlisted,
+        now: Timestamp,
+    ) -> Option<String> {
+        let mut rows = best.to_vec();
+        let place = rows.iter().position(|row| row.facts.issue == own.facts.issue).unwrap_or_else(|| {
+            rows.push(own.clone());
+            rows.len() - 1
+        });
+        let request = NextRequest {
+            agent: agent.clone(),
+            repo: None,
+            label: None,
+            milestone: None,
+            request_id: None,
+            skills: Skills::default(),
+        };
+        let asked = chooser(&self.index.board.read(), &self.groups.load().of(agent), &request, &rows);
+        let choice = self.desk.choose(policies, view, &asked, &rows, now)?;
+        choice.skipped.into_iter().find(|(row, _)| *row == place).map(|(_, reason)| reason)
+    }
+
+    /// Recorded decisions, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn decisions(&self, filter: DecisionFilter, limit: usize) -> Result<Vec<Decision>, ManagerError> {
+        Ok(self.store.decision_list(filter, limit).await?)
+    }
+
+    /// One recorded decision, with the issues as they were where those are still kept.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn decision(&self, decision_id: DecisionId) -> Result<Option<Decision>, ManagerError> {
+        Ok(self.store.decision_get(decision_id).await?)
+    }
+}
+
+fn holder(claim: &Claim) -> Holder {
+    Holder {
+        agent_id: claim.agent_id.clone(),
+        claim_id: claim.claim_id,
+        status: claim.status(),
+        since: claim.claimed_at,
+    }
+}

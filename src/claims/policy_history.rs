@@ -1,0 +1,150 @@
+//! The sets of policies that were in force, kept so that each can be put back.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use super::desk::{InForce, TakenInForce};
+use super::{ClaimManager, Operations};
+use crate::domain::{AgentId, EventDraft, EventKind, PolicyStamp, RepoName};
+use crate::policy::Effective;
+use crate::store::{PolicyAudit, PolicySetKept, PolicySetRecord, StoreError};
+
+/// What was done to the ranker, by somebody's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolicyAction {
+    /// The candidate became the ranker.
+    Promoted,
+    /// A ranker that was in force before is so again.
+    RolledBack,
+}
+
+impl PolicyAction {
+    fn event(self) -> (EventKind, &'static str) {
+        match self {
+            Self::Promoted => (EventKind::PolicyPromoted, "promoted"),
+            Self::RolledBack => (EventKind::PolicyRolledBack, "rolled back"),
+        }
+    }
+}
+
+impl ClaimManager {
+    /// Writes down every set that comes in force, for ever.
+    pub(super) async fn keep_sets_continually(self: Arc<Self>, mut taken: mpsc::Receiver<TakenInForce>) {
+        while let Some(set) = taken.recv().await {
+            if let Err(error) = self.keep_set(&set).await {
+                warn!("a set of policies that came in force was not written down: {error}");
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
+    async fn keep_set(&self, taken: &TakenInForce) -> Result<(), StoreError> {
+        let record = record_of(&taken.policies);
+        // A start with the policies of the last one changes nothing.
+        if self.store.policy_set_list().await?.first().is_some_and(|newest| newest.record == record) {
+            return Ok(());
+        }
+        for (source, digest) in record.parts.iter().map(|part| (&part.source, &part.digest)).collect::<BTreeSet<_>>() {
+            if source.starts_with(crate::config::BUILTIN_PREFIX)
+                || self.store.policy_component_piece_count(digest.clone()).await?.is_some()
+            {
+                continue;
+            }
+            match read_component(&taken.policies.folder.join(source), digest).await {
+                Some(bytes) => self.store.policy_component_keep(digest.clone(), bytes).await?,
+                None => warn!("{source} is another file already: it cannot be put back from the history"),
+            }
+        }
+        self.store.policy_set_insert(record, taken.why.clone(), taken.at).await.map(drop)
+    }
+
+    /// What decides for a repository and an agent.
+    pub fn effective_policy(&self, repo: Option<&RepoName>, agent: Option<&AgentId>) -> Effective {
+        let policies = self.desk.current();
+        policies.set.effective(&policies.config, repo, agent)
+    }
+
+    /// Why the newest edit of the policies was refused, until one is accepted.
+    pub fn policy_rejected(&self) -> Option<String> {
+        self.desk.rejected()
+    }
+}
+
+impl Operations {
+    /// The last sets of policies that were in force, newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn policy_sets(&self) -> Result<Vec<PolicySetKept>, StoreError> {
+        self.store().policy_set_list().await
+    }
+
+    /// One piece of a component that was in force, and of how many it is; `None` when it is not kept.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn policy_component_piece(
+        &self,
+        digest: String,
+        piece: u32,
+    ) -> Result<Option<(Vec<u8>, u32)>, StoreError> {
+        let Some(count) = self.store().policy_component_piece_count(digest.clone()).await? else { return Ok(None) };
+        Ok(self.store().policy_component_piece(digest, piece).await?.map(|bytes| (bytes, count)))
+    }
+
+    /// Notes who wished the ranker that is in force, and tells everybody.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn policy_audit(
+        &self,
+        action: PolicyAction,
+        ranker: PolicyStamp,
+        by: String,
+        note: Option<String>,
+    ) -> Result<(), StoreError> {
+        let (kind, done) = action.event();
+        let why = match &note {
+            Some(note) => format!("{done}: {note}"),
+            None => done.to_owned(),
+        };
+        let mut details = serde_json::json!({ "by": by, "ranker": ranker });
+        if let Some(note) = note {
+            details["note"] = note.into();
+        }
+        let event = EventDraft::new(kind, self.now(), details);
+        let digest = ranker.digest.get(..12).unwrap_or(&ranker.digest).to_owned();
+        let source = ranker.source.clone();
+        self.store().policy_audit(PolicyAudit { by: by.clone(), why, ranker, event }).await?;
+        info!(policy.digest = %digest, "{done} by {by}: the ranker is {source}");
+        Ok(())
+    }
+}
+
+fn record_of(policies: &InForce) -> PolicySetRecord {
+    let set = &policies.set;
+    PolicySetRecord {
+        ranker: policies.config.ranker.clone(),
+        ranker_stamp: set.ranker.main_stamp().clone(),
+        parts: set.ranker.main_parts().into_iter().map(|part| part.stamp).collect(),
+        views: set.rankings().map(|(_, ranking)| ranking.stamp().clone()).collect(),
+        stale_rule: set.stale_rule.stamp().clone(),
+        repo_filter: set.repo_filter.stamp().clone(),
+        candidate: set.candidate.as_ref().map(|it| it.ranking.main_stamp().clone()),
+    }
+}
+
+/// A component's bytes, if the file still holds what was loaded from it.
+async fn read_component(file: &Path, digest: &str) -> Option<Vec<u8>> {
+    let (file, digest) = (file.to_owned(), digest.to_owned());
+    let read = tokio::task::spawn_blocking(move || {
+        let bytes = std::fs::read(file).ok()?;
+        (hex::encode(Sha256::digest(&bytes)) == digest).then_some(bytes)
+    });
+    read.await.ok().flatten()
+}

@@ -1,0 +1,143 @@
+//! The board without a server: the same order, short lists and questions to the ranker, driven by somebody
+//! else's clock and writes. What a replay runs on.
+
+use std::sync::Arc;
+
+use super::NextRequest;
+use super::asking::chooser;
+use super::board::Board;
+use super::next::{PAGE_COUNT_MAX, PAGE_GROWTH, SHORTLIST_COUNT, question};
+use super::order::OrderKey;
+use crate::domain::{Claim, DecisionRow, Empty, IssueFacts, IssueRef, Repo, Timestamp};
+use crate::policy::{PolicyError, PolicySet, Ranker, Shortlisted, ViewName};
+use crate::store::{Change, Snapshot};
+
+/// A board, and the policies that order it. Its answers are those of a server that was told the same.
+#[derive(Debug)]
+pub(crate) struct Rehearsal {
+    board: Board,
+    policies: Arc<PolicySet>,
+    skipped: Vec<(IssueRef, Arc<str>)>,
+}
+
+/// What an agent would get.
+#[derive(Debug, Default)]
+pub(crate) struct Rehearsed {
+    /// The short list in the ranker's order; empty when there is nothing for the agent.
+    pub(crate) ordered: Vec<Shortlisted>,
+    /// What the ranker passed over at the door, and why.
+    pub(crate) passed_over: Vec<(IssueRef, String)>,
+    /// When asking again makes sense, in milliseconds, if the policy says so.
+    pub(crate) retry_after_ms: Option<u64>,
+}
+
+impl Rehearsal {
+    /// A board on which nothing is open yet.
+    ///
+    /// # Errors
+    /// [`PolicyError`] when the repository filter fails.
+    pub(crate) fn new(policies: Arc<PolicySet>, repos: Vec<Repo>) -> Result<Self, PolicyError> {
+        let mut board = Board::load(Snapshot { repos, ..Snapshot::default() });
+        let unjudged = board.take_unjudged();
+        let exclusions = policies.repo_filter.exclude(&unjudged)?;
+        let names = unjudged.into_iter().map(|repo| repo.full_name);
+        board.note_exclusions(names.zip(exclusions.into_iter().map(|why| why.map(Arc::from))));
+        Ok(Self { board, policies, skipped: Vec::new() })
+    }
+
+    /// Orders the work on it.
+    pub(crate) fn ranker(&self) -> &Ranker {
+        &self.policies.ranker
+    }
+
+    /// An issue is open, with these facts.
+    pub(crate) fn set_issue(&mut self, facts: IssueFacts) {
+        self.board.apply(Change::IssueOpen(Box::new(facts)));
+    }
+
+    /// An issue is no longer open.
+    pub(crate) fn remove_issue(&mut self, issue: IssueRef) {
+        self.board.apply(Change::IssueGone(issue));
+    }
+
+    /// A claim was granted or moved.
+    pub(crate) fn set_claim(&mut self, claim: Claim) {
+        self.board.apply(Change::ClaimSet(Box::new(claim)));
+    }
+
+    /// When the next score runs out.
+    pub(crate) fn next_expiry(&self) -> Option<Timestamp> {
+        self.board.next_expiry()
+    }
+
+    /// Why there is nothing for anyone, or what there is.
+    pub(crate) fn tally(&self) -> Empty {
+        self.board.tally(&ViewName::main(), &super::order::Question::default())
+    }
+
+    /// What the ranker said must not be given out, since this was last asked.
+    pub(crate) fn take_skipped(&mut self) -> Vec<(IssueRef, Arc<str>)> {
+        std::mem::take(&mut self.skipped)
+    }
+
+    /// Scores what is new, changed or run out at `now`.
+    pub(crate) fn work_off(&mut self, now: Timestamp) -> Result<(), PolicyError> {
+        while let Some(batch) = self.board.take_unscored(usize::MAX, now) {
+            let scores = self.policies.ranker.score(&batch.facts, now)?;
+            let skips = batch.facts.iter().zip(&scores).filter_map(|(facts, scored)| {
+                scored.skip.as_ref().map(|reason| (facts.issue.clone(), Arc::clone(reason)))
+            });
+            self.skipped.extend(skips);
+            self.board.note_scores(batch, scores);
+        }
+        Ok(())
+    }
+
+    /// What `request` would get at `now`, by the steps of [`super::ClaimManager::next_issue`].
+    pub(crate) fn pick(&mut self, request: &NextRequest, now: Timestamp) -> Result<Rehearsed, PolicyError> {
+        self.work_off(now)?;
+        let question = question(request);
+        let mut rehearsed = Rehearsed::default();
+        let mut after: Option<OrderKey> = None;
+        let mut page_count = SHORTLIST_COUNT;
+        loop {
+            let page = self.board.shortlist(&ViewName::main(), &question, after, page_count, |_| false);
+            if page.rows.is_empty() {
+                return Ok(rehearsed);
+            }
+            let mut chooser = chooser(&self.board, &[], request, &page.rows);
+            // The board keeps them in no order, and a rehearsal must come out the same each time.
+            chooser.claim_repos.sort();
+            let choice = self.policies.ranker.choose(&chooser, &page.rows, now)?;
+            let passed_over = choice.skipped.into_iter().map(|(row, why)| (page.rows[row].facts.issue.clone(), why));
+            rehearsed.passed_over.extend(passed_over);
+            let soonest = [rehearsed.retry_after_ms, choice.retry_after_ms].into_iter().flatten().min();
+            rehearsed.retry_after_ms = soonest;
+            if !choice.order.is_empty() {
+                let best = choice.order.iter().take(SHORTLIST_COUNT);
+                rehearsed.ordered = best.map(|&row| page.rows[row].clone()).collect();
+                return Ok(rehearsed);
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(rehearsed);
+            }
+            page_count = (page_count * PAGE_GROWTH).min(PAGE_COUNT_MAX);
+        }
+    }
+}
+
+/// Why `ranker` would give `picked` out, or that there was nothing, in one line.
+pub(crate) fn why(ranker: &Ranker, picked: Option<&Shortlisted>, now: Timestamp) -> Result<String, PolicyError> {
+    let Some(picked) = picked else { return Ok("nothing for this agent".into()) };
+    let mut reasons = ranker.explain(std::slice::from_ref(picked), now)?;
+    let row = DecisionRow {
+        repo: picked.facts.issue.repo.clone(),
+        number: picked.facts.issue.number,
+        score: picked.score,
+        passed_over: None,
+        reasons: reasons.pop().unwrap_or_default(),
+        seen: None,
+    };
+    Ok(row.why())
+}

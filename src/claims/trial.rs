@@ -1,0 +1,185 @@
+//! A candidate in shadow: asked, behind the answers, what it would have picked.
+//!
+//! What it needs is copied where the pick is made, under the same lock, so that both rankers see one state.
+//! All else happens here, after the agent has its answer. Requests wait in a bounded queue; those that find it
+//! full are counted and let go.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::mpsc;
+use tracing::{error, warn};
+
+use super::ClaimManager;
+use super::board::Shortlist;
+use super::desk::InForce;
+use crate::config::CandidateMode;
+use crate::domain::{Decision, Disagreement, PolicyStamp, Preference, Timestamp, TrialCounts};
+use crate::policy::{ChooseRequest, Effective, OnTrial, Shortlisted, ViewName};
+use crate::store::{StoreError, TrialBatch, TrialHour};
+
+/// Requests that wait to be looked at; more are counted only.
+const QUEUE_COUNT_MAX: usize = 256;
+/// Requests that are looked at before their outcome is written.
+const BATCH_COUNT_MAX: usize = 64;
+/// Terms of a score that a disagreement keeps.
+const REASON_COUNT_MAX: usize = 4;
+/// Disagreements that one answer tells at most.
+const DISAGREEMENT_COUNT_MAX: usize = 50;
+
+/// One request: what the candidate is to choose from, and what the ranker in force put first.
+#[derive(Debug)]
+pub(super) struct Case {
+    policies: Arc<InForce>,
+    pub(super) request: ChooseRequest,
+    rows: Vec<Shortlisted>,
+    /// Whether there was nothing beyond these rows.
+    is_whole: bool,
+    pub(super) picked: Option<Preference>,
+    at: Timestamp,
+}
+
+impl Case {
+    /// A case on the first page of the candidate's own view.
+    pub(super) fn new(policies: &Arc<InForce>, request: ChooseRequest, page: Shortlist, at: Timestamp) -> Self {
+        let is_whole = page.next.is_none();
+        Self { policies: Arc::clone(policies), request, rows: page.rows, is_whole, picked: None, at }
+    }
+}
+
+/// Whether requests under these policies, in this view, are shown to a candidate in shadow.
+pub(super) fn wants(policies: &InForce, view: &ViewName) -> bool {
+    let is_shadow = policies.set.candidate.as_ref().is_some_and(|it| it.mode == CandidateMode::Shadow);
+    is_shadow && *view == ViewName::main() && policies.candidate_is_well()
+}
+
+/// What a decision puts first.
+pub(super) fn preference(decision: &Decision) -> Option<Preference> {
+    let row = decision.considered.iter().find(|row| row.passed_over.is_none())?;
+    let reasons = row.reasons.iter().take(REASON_COUNT_MAX).cloned().collect();
+    Some(Preference { repo: row.repo.clone(), number: row.number, score: row.score, reasons })
+}
+
+/// The way to whoever looks at cases.
+#[derive(Debug)]
+pub(super) struct Trials {
+    queue: mpsc::Sender<Case>,
+    dropped: AtomicU64,
+}
+
+impl Trials {
+    pub(super) fn new() -> (Self, mpsc::Receiver<Case>) {
+        let (queue, cases) = mpsc::channel(QUEUE_COUNT_MAX);
+        (Self { queue, dropped: AtomicU64::new(0) }, cases)
+    }
+
+    /// Hands a case over, or counts that there was one. Never waits.
+    pub(super) fn hand_over(&self, case: Case) {
+        if self.queue.try_send(case).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What is told of the candidate.
+#[derive(Debug)]
+pub struct TrialReport {
+    /// The candidate; `None` when none is configured.
+    pub on_trial: Option<OnTrial>,
+    /// Whether it works: one that failed over and over is left alone until the next edit.
+    pub is_well: bool,
+    /// All that was counted.
+    pub counts: TrialCounts,
+    /// The same by hour, oldest first.
+    pub hours: Vec<TrialHour>,
+    /// The newest disagreements, newest first.
+    pub disagreements: Vec<Disagreement>,
+}
+
+impl ClaimManager {
+    /// Looks at what is handed over, for ever.
+    pub(super) async fn try_continually(self: Arc<Self>, mut queue: mpsc::Receiver<Case>) {
+        let mut cases = Vec::with_capacity(BATCH_COUNT_MAX);
+        while queue.recv_many(&mut cases, BATCH_COUNT_MAX).await > 0 {
+            let (batch, manager) = (std::mem::take(&mut cases), Arc::clone(&self));
+            let judged = tokio::task::spawn_blocking(move || manager.judge(batch)).await;
+            let batches = judged.unwrap_or_else(|panic| {
+                error!("a candidate's trial failed: {panic}");
+                Vec::new()
+            });
+            for batch in batches {
+                if let Err(error) = self.store.trial_add(batch).await {
+                    warn!("what came of a candidate's trial was not written down: {error}");
+                }
+            }
+        }
+    }
+
+    /// What came of some cases, by candidate. Blocking.
+    fn judge(&self, cases: Vec<Case>) -> Vec<TrialBatch> {
+        let mut outcomes: HashMap<String, (TrialCounts, Vec<Disagreement>)> = HashMap::new();
+        let now = self.clock.now();
+        for case in cases {
+            let Some(candidate) = &case.policies.set.candidate else { continue };
+            let (counts, disagreements) = outcomes.entry(key_of(candidate.ranking.main_stamp())).or_default();
+            match self.desk.would_pick(&case.policies, &case.request, &case.rows, case.at) {
+                None => counts.failed += 1,
+                Some(None) if !case.is_whole => counts.undecided += 1,
+                Some(first) => {
+                    let place = |it: &Preference| (it.repo.clone(), it.number);
+                    let would = first.map(|row| &case.rows[row]);
+                    let would_place = would.map(|row| (row.facts.issue.repo.clone(), row.facts.issue.number));
+                    if would_place == case.picked.as_ref().map(place) {
+                        counts.agreed += 1;
+                        continue;
+                    }
+                    counts.disagreed += 1;
+                    let would_have_picked = would.map(|row| {
+                        let explained = self.desk.explain(
+                            &case.policies,
+                            &ViewName::candidate(),
+                            std::slice::from_ref(row),
+                            case.at,
+                        );
+                        let reasons = explained.into_iter().flatten().take(REASON_COUNT_MAX).collect();
+                        let issue = &row.facts.issue;
+                        Preference { repo: issue.repo.clone(), number: issue.number, score: row.score, reasons }
+                    });
+                    let (agent_id, picked) = (case.request.agent, case.picked);
+                    disagreements.push(Disagreement { at: case.at, agent_id, picked, would_have_picked });
+                }
+            }
+        }
+        let mut dropped = self.trials.dropped.swap(0, Ordering::Relaxed);
+        let batch = |(candidate, (mut counts, disagreements)): (String, (TrialCounts, Vec<Disagreement>))| {
+            counts.dropped += std::mem::take(&mut dropped);
+            TrialBatch { candidate, counts, disagreements, now }
+        };
+        outcomes.into_iter().map(batch).collect()
+    }
+
+    /// How the candidate's trial goes.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn trial(&self) -> Result<TrialReport, StoreError> {
+        let policies = self.desk.current();
+        let Effective { candidate, .. } = policies.set.effective(&policies.config, None, None);
+        let is_well = policies.candidate_is_well();
+        let Some(on_trial) = candidate else {
+            let (counts, hours, disagreements) = Default::default();
+            return Ok(TrialReport { on_trial: None, is_well, counts, hours, disagreements });
+        };
+        let kept = self.store.trial_get(key_of(&on_trial.ranker), DISAGREEMENT_COUNT_MAX).await?;
+        let mut counts = TrialCounts::default();
+        kept.hours.iter().for_each(|hour| counts.add(&hour.counts));
+        let on_trial = Some(on_trial);
+        Ok(TrialReport { on_trial, is_well, counts, hours: kept.hours, disagreements: kept.disagreements })
+    }
+}
+
+/// What a candidate's trial is kept under: its components and settings, wherever they came from.
+fn key_of(stamp: &PolicyStamp) -> String {
+    format!("{}.{}", stamp.digest, stamp.settings_digest)
+}

@@ -1,0 +1,53 @@
+//! `issuecommand approve`: a maintainer's word on an issue, without a label.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use issuecommand::api::Call;
+use issuecommand::domain::{AgentId, IssueRef};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::door::DoorArgs;
+use super::runtime;
+
+#[derive(Debug, Args)]
+pub struct ApproveArgs {
+    #[command(flatten)]
+    door: DoorArgs,
+    /// Which issue, as in owner/repo#7
+    #[arg(value_name = "ISSUE")]
+    issue: IssueRef,
+    /// Who approves it, for the record
+    #[arg(long, value_name = "NAME")]
+    by: Option<AgentId>,
+    /// Take the approval back, whoever gave it
+    #[arg(long)]
+    withdraw: bool,
+}
+
+/// What became of the word.
+#[derive(Debug, Deserialize)]
+struct Approved {
+    idempotent: bool,
+    #[serde(default)]
+    approved_by: Option<String>,
+}
+
+pub fn run(args: &ApproveArgs) -> anyhow::Result<ExitCode> {
+    runtime()?.block_on(async {
+        let door = args.door.open().await?;
+        let issue = &args.issue;
+        let fields = json!({
+            "repo": issue.repo, "issue_number": issue.number, "by": args.by,
+            "withdraw": args.withdraw.then_some(true),
+        });
+        let Approved { idempotent, approved_by } = door.ask_for(Call::OperatorApprove, fields).await?;
+        match approved_by {
+            Some(by) => anstream::println!("{issue} is approved as it reads now, by {by}; an edit asks for a new word"),
+            None if idempotent => anstream::println!("{issue} was not approved"),
+            None => anstream::println!("{issue} is approved no more"),
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}

@@ -1,0 +1,78 @@
+//! `issuecommand history`: records what happened in a repository, for replays.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use issuecommand::config::{ConfigSource, load};
+use issuecommand::domain::RepoName;
+use issuecommand::github::{Credentials, GithubSource};
+use issuecommand::replay::{Recorded, record};
+
+use super::{ConfigFile, runtime};
+
+#[derive(Debug, Subcommand)]
+pub enum HistoryCommand {
+    /// Record a repository's issues and pull requests, and what happened to them, from GitHub
+    Pull(PullArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct PullArgs {
+    /// The repository: OWNER/REPO
+    repo: RepoName,
+    /// The file to write: JSON lines. It appears whole; a recording that was cut off goes on when run again
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Also read the files of every merged pull request, one request each: for the true overlap of work
+    #[arg(long)]
+    files: bool,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+pub fn run(command: HistoryCommand) -> anyhow::Result<ExitCode> {
+    let HistoryCommand::Pull(args) = command;
+    let source = ConfigSource::from_process(args.config.config.clone());
+    let Ok(loaded) = load(&source).map_err(|report| report.print()) else { return Ok(ExitCode::FAILURE) };
+    let credentials = Credentials::of(&loaded.config.github, &loaded.folder)?;
+    runtime()?
+        .block_on(async {
+            let github = GithubSource::new(&loaded.config.github, credentials)?;
+            let bar = progress_bar();
+            let recorded = record(&github, &args.repo, &args.out, args.files, &|so_far| tell(&bar, so_far)).await;
+            bar.finish_and_clear();
+            let recorded = recorded?;
+            let Recorded { issues, pulls, happenings, .. } = recorded;
+            let file = args.out.display();
+            anstream::eprintln!("{issues} issues, {pulls} pull requests and {happenings} events are in {file}");
+            if recorded.without_events {
+                anstream::eprintln!("GitHub told no events here: labels are those of today for all times");
+            }
+            anstream::eprintln!("Replay it: issuecommand policy replay --history {file}");
+            Ok(ExitCode::SUCCESS)
+        })
+        .with_context(|| format!("nothing was written to {}", args.out.display()))
+}
+
+/// On a terminal only; nothing of it is left behind.
+fn progress_bar() -> ProgressBar {
+    let target = match std::io::stderr().is_terminal() {
+        true => ProgressDrawTarget::stderr(),
+        false => ProgressDrawTarget::hidden(),
+    };
+    let style = ProgressStyle::with_template("  {spinner} {msg}").expect("the template is well-formed");
+    ProgressBar::with_draw_target(None, target).with_style(style)
+}
+
+fn tell(bar: &ProgressBar, so_far: Recorded) {
+    let Recorded { issues, pulls, happenings, pulls_with_files, pulls_wanted, .. } = so_far;
+    let files =
+        if pulls_wanted > 0 { format!(", files of {pulls_with_files} of {pulls_wanted}") } else { String::new() };
+    let pause = so_far.pause_seconds.map_or_else(String::new, |seconds| format!("; GitHub asks to wait {seconds} s"));
+    bar.set_message(format!("{issues} issues, {pulls} pull requests, {happenings} events{files}{pause}"));
+    bar.tick();
+}

@@ -1,0 +1,116 @@
+//! `issuecommand policy candidate`: how its trial goes.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use issuecommand::api::Call;
+use issuecommand::domain::{Disagreement, Preference, TrialCounts};
+use issuecommand::policy::OnTrial;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::super::door::{Door, DoorArgs, UNKNOWN_FORM};
+use super::super::runtime;
+
+/// Disagreements that are printed unless somebody asks for more.
+const SHOWN_COUNT: usize = 10;
+
+#[derive(Debug, Args)]
+pub struct CandidateArgs {
+    #[command(flatten)]
+    door: DoorArgs,
+    /// How many disagreements to print, newest first
+    #[arg(long, value_name = "COUNT", default_value_t = SHOWN_COUNT)]
+    limit: usize,
+    /// Print JSON, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Trial {
+    candidate: OnTrial,
+    is_well: bool,
+    counts: TrialCounts,
+    disagreements: Vec<Disagreement>,
+}
+
+pub fn run(args: &CandidateArgs) -> anyhow::Result<ExitCode> {
+    let answer = runtime()?.block_on(async {
+        match args.door.open().await? {
+            door @ Door::Server(_) => door.ask(Call::PolicyCandidate, Value::Null).await,
+            Door::Store(..) => bail!("no server runs, so nothing is on trial: start one with `issuecommand serve`"),
+        }
+    })?;
+    if args.json {
+        anstream::println!("{:#}", answer["trial"]);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if answer["trial"].is_null() {
+        anstream::println!("There is no candidate: set [policies.candidate] in issuecommand.toml.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let trial: Trial = serde_json::from_value(answer["trial"].clone()).context(UNKNOWN_FORM)?;
+    print(&trial, args.limit);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(trial: &Trial, limit: usize) {
+    let Trial { candidate, is_well, counts, disagreements } = trial;
+    let digest = candidate.ranker.digest.get(..12).unwrap_or(&candidate.ranker.digest);
+    let share = match candidate.mode.as_str() {
+        "canary" => format!(" for {:.0} % of agents", candidate.share * 100.0),
+        _ => String::new(),
+    };
+    anstream::println!("{}  {digest}  {}{share}", candidate.ranker.source, candidate.mode.as_str());
+    if !is_well {
+        anstream::println!(
+            "It failed over and over and is left alone until the next edit; `issuecommand policy show` and the log say why."
+        );
+    }
+    match counts.agreement() {
+        Some(agreement) => {
+            let compared = counts.agreed + counts.disagreed;
+            anstream::println!("agreed on {} of {compared} requests ({:.1} %)", counts.agreed, agreement * 100.0);
+        }
+        None => anstream::println!("No request has been compared yet."),
+    }
+    let others = [
+        (counts.undecided, "undecided: it passed over all that it was shown"),
+        (counts.failed, "failed"),
+        (counts.dropped, "not looked at: too many came at once"),
+    ];
+    for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
+        anstream::println!("{count} {what}");
+    }
+    let rows: Vec<[String; 4]> = disagreements
+        .iter()
+        .take(limit)
+        .map(|it| {
+            let at = it.at.format("%Y-%m-%d %H:%M:%S").to_string();
+            [at, it.agent_id.to_string(), told(it.picked.as_ref()), told(it.would_have_picked.as_ref())]
+        })
+        .collect();
+    if rows.is_empty() {
+        return;
+    }
+    let heads = ["when", "agent", "picked", "would have picked"].map(String::from);
+    let all: Vec<&[String; 4]> = [&heads].into_iter().chain(&rows).collect();
+    let width = |column: usize| all.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths = [width(0), width(1), width(2)];
+    for row in all {
+        let [at, agent, picked, would] = row;
+        anstream::println!("{at:0$}  {agent:1$}  {picked:2$}  {would}", widths[0], widths[1], widths[2]);
+    }
+}
+
+/// `acme/app#7 (12.5: tier +10)`
+fn told(preference: Option<&Preference>) -> String {
+    let Some(Preference { repo, number, score, reasons }) = preference else { return "nothing".to_owned() };
+    let number = number.get();
+    match reasons.first() {
+        Some(first) => format!("{repo}#{number} ({score}: {} {:+})", first.rule, first.amount),
+        None => format!("{repo}#{number} ({score})"),
+    }
+}

@@ -1,0 +1,134 @@
+//! `issuecommand policy inspect`: what a component is.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use issuecommand::authoring::{PolicyKind, Specimen, settings_schema};
+use serde_json::{Value, json};
+
+use super::table::Table;
+use super::{Target, host, short, size};
+
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    #[command(flatten)]
+    target: Target,
+    /// Print the result as JSON, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
+    let chosen = args.target.choose()?;
+    let specimen = Specimen::read(&chosen.file)?;
+    let fit = specimen.is_policy();
+    let mut schemas: Vec<(PolicyKind, Value)> = Vec::new();
+    if fit.is_ok() {
+        let host = host()?;
+        for kind in specimen.kinds() {
+            let text = settings_schema(&host, kind, &chosen.file)?;
+            schemas.push((kind, serde_json::from_str(&text).unwrap_or(Value::String(text))));
+        }
+    }
+    let told = told(&specimen, &chosen);
+    if args.json {
+        let schemas: serde_json::Map<_, _> =
+            schemas.into_iter().map(|(kind, it)| (kind.key().to_owned(), it)).collect();
+        let kinds: Vec<&str> = specimen.kinds().into_iter().map(PolicyKind::key).collect();
+        let all = json!({
+            "file": chosen.file, "kinds": kinds, "package_versions": specimen.package_versions(),
+            "sha256": specimen.sha256, "bytes": specimen.bytes, "imports": specimen.imports,
+            "exports": specimen.exports, "annotations": told, "settings_schemas": schemas,
+            "problem": fit.err(),
+        });
+        anstream::println!("{all}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    print(&specimen, &chosen, &told, &schemas, fit);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is told of the policy: in the component, and in its folder.
+fn told(specimen: &Specimen, chosen: &super::Chosen) -> std::collections::BTreeMap<String, String> {
+    let mut told = chosen.project.as_ref().map(|project| project.about.annotations()).unwrap_or_default();
+    let own = specimen.annotations.iter();
+    told.extend(own.map(|(name, text)| (format!("org.opencontainers.image.{name}"), text.clone())));
+    told
+}
+
+fn print(
+    specimen: &Specimen,
+    chosen: &super::Chosen,
+    told: &std::collections::BTreeMap<String, String>,
+    schemas: &[(PolicyKind, Value)],
+    fit: Result<(), String>,
+) {
+    let kinds: Vec<String> = specimen.kinds().iter().map(ToString::to_string).collect();
+    let mut facts = Table::of_texts(&["file", &short(&chosen.file)]);
+    facts.row(["kind".into(), if kinds.is_empty() { "none".into() } else { kinds.join(", ") }]);
+    facts.row(["package".into(), format!("issuecommand:policy@{}", specimen.package_versions().join(", "))]);
+    facts.row(["size".into(), size(specimen.bytes)]);
+    facts.row(["sha256".into(), specimen.sha256.clone()]);
+    for (name, text) in told {
+        facts.row([name.trim_start_matches("org.opencontainers.image.").to_owned(), text.clone()]);
+    }
+    for (interface, functions) in &specimen.imports {
+        facts.row(["imports".into(), format!("{interface} ({})", functions.join(", "))]);
+    }
+    for interface in &specimen.exports {
+        facts.row(["exports".into(), interface.clone()]);
+    }
+    anstream::print!("{facts}");
+    if let Err(why) = fit {
+        anstream::println!("A server would not take it: {why}");
+    }
+    for (kind, schema) in schemas {
+        anstream::println!("\nSettings, below [policies.{}.settings]:", kind.key());
+        let mut table = Table::of_texts(&["key", "type", "default", "what"]);
+        keys(schema, schema, "", &mut table);
+        anstream::print!("{table}");
+    }
+}
+
+/// The deepest place in a schema that is still listed.
+const DEPTH_MAX: usize = 4;
+
+/// One row for each key that a schema knows.
+fn keys(root: &Value, schema: &Value, path: &str, table: &mut Table) {
+    let schema = resolved(root, schema);
+    for (name, of_key) in schema["properties"].as_object().into_iter().flatten() {
+        let of_key = resolved(root, of_key);
+        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let default = of_key.get("default").map_or_else(String::new, Value::to_string);
+        let what = of_key.get("description").map_or_else(String::new, text);
+        table.row([path.clone(), type_of(root, of_key), default, what.lines().next().unwrap_or_default().to_owned()]);
+        if path.split('.').count() < DEPTH_MAX {
+            keys(root, of_key, &path, table);
+            if let Some(items) = of_key.get("items") {
+                keys(root, items, &format!("{path}[]"), table);
+            }
+        }
+    }
+}
+
+fn type_of(root: &Value, schema: &Value) -> String {
+    if let Some(words) = schema.get("enum").and_then(Value::as_array) {
+        return words.iter().map(Value::to_string).collect::<Vec<_>>().join(" | ");
+    }
+    let name = match &schema["type"] {
+        Value::Array(names) => names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" | "),
+        name => name.as_str().unwrap_or("any").to_owned(),
+    };
+    match (schema.get("items"), schema.get("additionalProperties")) {
+        (Some(items), _) => format!("{name} of {}", type_of(root, resolved(root, items))),
+        (_, Some(values @ Value::Object(_))) => format!("{name} of {}", type_of(root, resolved(root, values))),
+        _ => name,
+    }
+}
+
+/// What a reference within the schema stands for.
+fn resolved<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
+    let pointer = schema.get("$ref").and_then(Value::as_str).and_then(|text| text.strip_prefix('#'));
+    pointer.and_then(|pointer| root.pointer(pointer)).unwrap_or(schema)
+}

@@ -1,0 +1,45 @@
+//! `issuecommand policy new`: a folder with a policy that builds as it is.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use issuecommand::authoring::{Language, scaffold};
+
+use super::short;
+
+#[derive(Debug, Args)]
+pub struct NewArgs {
+    /// The policy's name, or the folder to make, whose last part is the name
+    #[arg(value_name = "NAME")]
+    folder: PathBuf,
+    /// What it is written in
+    #[arg(long, value_enum, default_value = "rust")]
+    lang: Lang,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Lang {
+    /// Rust: fast and small; unit tests run on this machine
+    Rust,
+    /// JavaScript, on Node.js's ComponentizeJS
+    Js,
+    /// Python, on componentize-py
+    Python,
+    /// C, on bindings to the WIT package
+    C,
+}
+
+pub fn run(args: &NewArgs) -> anyhow::Result<ExitCode> {
+    let language = match args.lang {
+        Lang::Rust => Language::Rust,
+        Lang::Js => Language::Js,
+        Lang::Python => Language::Python,
+        Lang::C => Language::C,
+    };
+    let project = scaffold(&std::path::absolute(&args.folder)?, language)?;
+    let folder = short(&project.folder);
+    anstream::println!("made {folder}, a ranker in {language}; its README.md says what is where");
+    anstream::println!("next: cd {folder} && issuecommand policy build && issuecommand policy test");
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,148 @@
+//! `issuecommand policy rollback`: a ranker that was in force before is so again.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use issuecommand::api::Call;
+use issuecommand::config::{Loaded, PolicyConfig, RankerConfig, with_ranker};
+use issuecommand::domain::PolicyStamp;
+use issuecommand::store::PolicySetKept;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::super::door::{Door, DoorArgs};
+use super::super::runtime;
+use super::in_force::{Change, file_of, is_same, stamp_of};
+
+/// Where components are put that the configuration's folder has no more, relative to it.
+const FOLDER: &str = "policies";
+
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    #[command(flatten)]
+    door: DoorArgs,
+    /// Put the ranker of this set back, instead of the last one that was another than the present one
+    #[arg(long, value_name = "ID")]
+    to: Option<u64>,
+    /// Print the sets that were in force, and change nothing
+    #[arg(long)]
+    list: bool,
+    /// Why, for the history
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct History {
+    sets: Vec<PolicySetKept>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Piece {
+    piece_count: u32,
+    bytes_hex: String,
+}
+
+pub fn run(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
+    let loaded = args.door.load()?;
+    runtime()?.block_on(async {
+        let door = args.door.open().await?;
+        let History { sets } = door.ask_for(Call::PolicyHistory, Value::Null).await?;
+        if args.list {
+            sets.iter().for_each(print);
+            return Ok(ExitCode::SUCCESS);
+        }
+        let target = chosen(&sets, args.to)?;
+        let ranker = with_components(&door, &loaded, &target.record.ranker, &target.record.parts).await?;
+        let stamp = stamp_of(&loaded, &ranker)?;
+        if !is_same(&stamp, &target.record.ranker_stamp) {
+            bail!(
+                "a built-in policy is another in this version of the server: set {} cannot be put back",
+                target.set_id
+            );
+        }
+        let file = file_of(&loaded)?;
+        let text = std::fs::read_to_string(file).with_context(|| format!("failed to read {}", file.display()))?;
+        let text = with_ranker(&text, &ranker)?;
+        let told = format!("{} ({})", stamp.source, stamp.digest.get(..12).unwrap_or(&stamp.digest));
+        let note = args.note.clone().or_else(|| Some(format!("to set {}", target.set_id)));
+        let change = Change { loaded: &loaded, text, ranker: stamp, action: "rolled_back", note };
+        let outcome = change.make(&door).await?;
+        anstream::println!("rolled back to {told} of {}: {}", target.at.format("%Y-%m-%d %H:%M"), outcome.told());
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// The set to put back: a second rollback undoes the first.
+fn chosen(sets: &[PolicySetKept], to: Option<u64>) -> anyhow::Result<&PolicySetKept> {
+    if let Some(set_id) = to {
+        let found = sets.iter().find(|set| set.set_id == set_id);
+        return found.with_context(|| format!("there is no set {set_id} in the history; --list prints it"));
+    }
+    let (present, before) = sets.split_first().context("no policy has been in force yet")?;
+    let other = before.iter().find(|set| !is_same(&set.record.ranker_stamp, &present.record.ranker_stamp));
+    other.context("no other ranker has been in force, as far back as the history goes")
+}
+
+/// The ranker with components that are there: one whose file is another now is put beside the configuration.
+async fn with_components(
+    door: &Door,
+    loaded: &Loaded,
+    ranker: &RankerConfig,
+    stamps: &[PolicyStamp],
+) -> anyhow::Result<RankerConfig> {
+    let mut ranker = ranker.clone();
+    let RankerConfig { base, stage } = &mut ranker;
+    let parts = [base].into_iter().chain(stage.iter_mut().map(|stage| &mut stage.policy));
+    for (policy, stamp) in parts.zip(stamps) {
+        let Some(file) = policy.component_path(&loaded.folder) else { continue };
+        let is_there = std::fs::read(&file).is_ok_and(|bytes| hex::encode(Sha256::digest(&bytes)) == stamp.digest);
+        if !is_there {
+            let short = stamp.digest.get(..12).unwrap_or(&stamp.digest);
+            let source = format!("{FOLDER}/{short}.wasm");
+            let bytes = component(door, &stamp.digest).await?;
+            write(&loaded.folder.join(&source), &bytes)?;
+            anstream::println!("{} is another file now; the one of then is {source}", policy.source);
+            *policy = PolicyConfig { source, sha256: Some(stamp.digest.clone()), settings: policy.settings.clone() };
+        }
+    }
+    Ok(ranker)
+}
+
+/// A component out of the history.
+async fn component(door: &Door, digest: &str) -> anyhow::Result<Vec<u8>> {
+    let (mut bytes, mut piece, mut piece_count) = (Vec::new(), 0, 1);
+    while piece < piece_count {
+        let part: Piece = door.ask_for(Call::PolicyComponent, json!({ "digest": digest, "piece": piece })).await?;
+        bytes.extend(hex::decode(&part.bytes_hex).context("the server sent something else than a component")?);
+        (piece, piece_count) = (piece + 1, part.piece_count);
+    }
+    if hex::encode(Sha256::digest(&bytes)) != digest {
+        bail!("the component {digest} came out of the history damaged");
+    }
+    Ok(bytes)
+}
+
+fn write(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let attempt = || -> std::io::Result<()> {
+        std::fs::create_dir_all(folder)?;
+        let mut part = tempfile::NamedTempFile::new_in(folder)?;
+        part.write_all(bytes)?;
+        part.persist(file)?;
+        Ok(())
+    };
+    attempt().with_context(|| format!("failed to write {}", file.display()))
+}
+
+fn print(set: &PolicySetKept) {
+    let PolicySetKept { set_id, at, why, by, record } = set;
+    let stamp = &record.ranker_stamp;
+    let digest = stamp.digest.get(..12).unwrap_or(&stamp.digest);
+    let by = by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
+    anstream::println!("{set_id:5}  {}  {digest}  {}  {why}{by}", at.format("%Y-%m-%d %H:%M:%S"), stamp.source);
+}

@@ -1,0 +1,109 @@
+//! `issuecommand policy test`: does the policy answer as its cases say?
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use anyhow::{Context, bail};
+use clap::Args;
+use issuecommand::authoring::{AnswerRow, CaseOutcome, GoldenFile, Project, Stage};
+use issuecommand::config::{ConfigSource, PoliciesConfig, load};
+use serde_json::json;
+
+use super::progress::Step;
+use super::{chosen, host};
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default();
+const DIM: Style = Style::new().dimmed();
+
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// A file of cases, or a policy's folder with its golden.toml
+    #[arg(value_name = "CASES|FOLDER", default_value = ".")]
+    cases: PathBuf,
+    /// Test this component instead of that of the cases' folder
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    wasm: Option<PathBuf>,
+    /// Test the policy of this configuration with its settings, the built-in ones too
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print the result as JSON, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
+    let file = cases_file(&args.cases)?;
+    let golden = GoldenFile::read(&file)?;
+    let outcomes = {
+        let _step = Step::begin("running cases");
+        golden.run(&stage(args, &file)?)?
+    };
+    let failed = outcomes.iter().filter(|outcome| !outcome.passed()).count();
+    if args.json {
+        anstream::println!("{}", json!({ "ok": failed == 0, "file": file, "cases": outcomes }));
+    } else {
+        outcomes.iter().for_each(print);
+        let style = if failed == 0 { GOOD } else { BAD };
+        anstream::println!("{style}{} passed, {failed} failed{style:#}", outcomes.len() - failed);
+    }
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn cases_file(path: &Path) -> anyhow::Result<PathBuf> {
+    if !path.is_dir() {
+        return Ok(path.to_path_buf());
+    }
+    let file = Project::open(path).map_or_else(|_| path.join("golden.toml"), |project| project.golden());
+    if !file.is_file() {
+        bail!("there are no cases in {}: write them to {}", path.display(), file.display());
+    }
+    Ok(file)
+}
+
+fn stage(args: &TestArgs, cases: &Path) -> anyhow::Result<Stage> {
+    // A policy that is slow for once, on a busy machine, is no wrong answer: `check` is there for time.
+    let patient = |policies: PoliciesConfig| PoliciesConfig {
+        call_ms_max: policies.call_ms_max.max(5_000),
+        choose_ms_max: policies.choose_ms_max.max(1_000),
+        ..policies
+    };
+    if let Some(config) = &args.config {
+        let loaded = match load(&ConfigSource::from_process(Some(config.clone()))) {
+            Ok(loaded) => loaded,
+            Err(report) => {
+                report.print();
+                bail!("{} cannot be used", config.display());
+            }
+        };
+        return Ok(Stage::of_config(host()?, patient(loaded.config.effective_policies()), loaded.folder));
+    }
+    let folder = cases.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let chosen = chosen(folder, args.wasm.as_deref()).context("no policy to test")?;
+    let limits = patient(PoliciesConfig::default());
+    Ok(Stage::of_component(host()?, &chosen.file, &chosen.settings, &limits)?)
+}
+
+fn print(outcome: &CaseOutcome) {
+    if outcome.passed() {
+        anstream::println!("  {GOOD}ok{GOOD:#}    {}", outcome.name);
+        return;
+    }
+    anstream::println!("  {BAD}FAIL{BAD:#}  {}", outcome.name);
+    for difference in &outcome.differences {
+        anstream::println!("        {}", difference.what);
+        anstream::println!("          {GOOD}expected{GOOD:#}  {}", difference.expected);
+        anstream::println!("          {BAD}got{BAD:#}       {}", difference.got);
+    }
+    if !outcome.answer.is_empty() {
+        anstream::println!("        {DIM}what the policy said:{DIM:#}");
+        outcome.answer.iter().for_each(print_row);
+    }
+}
+
+fn print_row(row: &AnswerRow) {
+    let score = row.score.map_or_else(|| "-".to_owned(), |score| format!("{score}"));
+    let skipped = row.skipped.as_ref().map_or_else(String::new, |reason| format!("left out: {reason}; "));
+    anstream::println!("          {DIM}{}  {score}  {skipped}{}{DIM:#}", row.issue, row.reasons.join(", "));
+}

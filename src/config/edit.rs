@@ -1,0 +1,227 @@
+//! Edits of issuecommand.toml by a command: the ranker is another one then, and all else stays as it was written.
+
+use std::io::Write;
+use std::path::Path;
+
+use serde_json::Value;
+use toml_edit::{DocumentMut, Item, Table, TableLike};
+
+use super::RankerConfig;
+
+const POLICIES: &str = "policies";
+const RANKER: &str = "ranker";
+const CANDIDATE: &str = "candidate";
+
+/// Why a configuration was not edited.
+#[derive(Debug, thiserror::Error)]
+pub enum EditError {
+    /// It is no TOML.
+    #[error("the configuration is not valid TOML: {0}")]
+    Syntax(#[from] toml_edit::TomlError),
+    /// There is nothing to promote.
+    #[error("there is no candidate: set [policies.candidate]")]
+    NoCandidate,
+    /// A section is something else than a table.
+    #[error("[{0}] is no table")]
+    NoTable(&'static str),
+    /// The ranker has no form in TOML.
+    #[error("the ranker cannot be written as TOML: {0}")]
+    Form(#[from] toml::ser::Error),
+}
+
+/// The configuration with the candidate's ranker as the ranker, and without the candidate.
+///
+/// # Errors
+/// [`EditError::NoCandidate`] when there is none; others when the text is no configuration.
+pub fn with_candidate_promoted(text: &str) -> Result<String, EditError> {
+    let mut document: DocumentMut = text.parse()?;
+    let policies = document.get_mut(POLICIES).ok_or(EditError::NoCandidate)?;
+    let policies = policies.as_table_like_mut().ok_or(EditError::NoTable(POLICIES))?;
+    let mut candidate = policies.remove(CANDIDATE).ok_or(EditError::NoCandidate)?;
+    let candidate = candidate.as_table_like_mut().ok_or(EditError::NoTable("policies.candidate"))?;
+    let ranker = candidate.remove(RANKER).ok_or(EditError::NoCandidate)?;
+    put_ranker(policies, ranker);
+    Ok(document.to_string())
+}
+
+/// The configuration with this ranker.
+///
+/// # Errors
+/// [`EditError`] when the text is no configuration, or the ranker's settings have no form in TOML.
+pub fn with_ranker(text: &str, ranker: &RankerConfig) -> Result<String, EditError> {
+    let mut document: DocumentMut = text.parse()?;
+    let mut value = serde_json::to_value(ranker).expect("a configuration that was read from text has a JSON form");
+    without_nothing(&mut value);
+    let section = serde_json::json!({ POLICIES: { RANKER: value } });
+    let mut section: DocumentMut = toml::to_string(&section)?.parse()?;
+    let ranker = section[POLICIES].as_table_mut().and_then(|policies| policies.remove(RANKER));
+    let mut ranker = ranker.unwrap_or_else(|| Item::Table(Table::new()));
+    forget_places(&mut ranker);
+    let policies = document.entry(POLICIES).or_insert_with(|| {
+        let mut policies = Table::new();
+        policies.set_implicit(true);
+        Item::Table(policies)
+    });
+    put_ranker(policies.as_table_like_mut().ok_or(EditError::NoTable(POLICIES))?, ranker);
+    Ok(document.to_string())
+}
+
+/// Puts a ranker in the place of the one before, under the comments that stood over it.
+fn put_ranker(policies: &mut dyn TableLike, ranker: Item) {
+    let before = policies.remove(RANKER);
+    let mut ranker = match ranker {
+        Item::Value(toml_edit::Value::InlineTable(table)) => Item::Table(table.into_table()),
+        other => other,
+    };
+    if let (Some(table), Some(Item::Table(before))) = (ranker.as_table_mut(), before) {
+        table.set_position(before.position());
+        *table.decor_mut() = before.decor().clone();
+    }
+    policies.insert(RANKER, ranker);
+}
+
+/// Takes out what says nothing: TOML has no null, and nobody writes empty lists of stages. What a policy is
+/// told stays as it is, to the last empty list.
+fn without_nothing(ranker: &mut Value) {
+    let Value::Object(fields) = ranker else { return };
+    if let Some(Value::Array(stages)) = fields.get_mut("stage") {
+        stages.iter_mut().for_each(without_nothing);
+    }
+    fields.retain(|name, value| match name.as_str() {
+        "stage" => *value != serde_json::json!([]),
+        "settings" => *value != serde_json::json!({}),
+        _ => !value.is_null(),
+    });
+}
+
+/// Tables of another document stand where their parents do.
+fn forget_places(item: &mut Item) {
+    match item {
+        Item::Table(table) => {
+            table.set_position(None);
+            table.iter_mut().for_each(|(_, item)| forget_places(item));
+        }
+        Item::ArrayOfTables(tables) => {
+            for table in tables.iter_mut() {
+                table.set_position(None);
+                table.iter_mut().for_each(|(_, item)| forget_places(item));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Puts a text in the place of a file at once: who reads the file sees the old text or the new one. A link
+/// stays one.
+///
+/// # Errors
+/// When the folder or the file cannot be written.
+pub fn replace_file(file: &Path, text: &str) -> std::io::Result<()> {
+    let file = std::fs::canonicalize(file)?;
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let mut part = tempfile::NamedTempFile::new_in(folder)?;
+    part.write_all(text.as_bytes())?;
+    part.as_file().set_permissions(std::fs::metadata(&file)?.permissions())?;
+    part.as_file().sync_all()?;
+    part.persist(&file)?;
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, StageRole};
+
+    const TEXT: &str = r#"# Ours.
+[server]
+port = 0 # any
+
+# What comes first.
+[policies.ranker]
+source = "builtin:rules" # for years
+[policies.ranker.settings]
+max_claims_per_agent = 3
+
+[policies.candidate] # since Monday
+mode = "shadow"
+
+[policies.candidate.ranker]
+source = "new.wasm"
+# Its own table.
+[policies.candidate.ranker.settings]
+calm = true
+[[policies.candidate.ranker.stage]]
+role = "filter"
+source = "trust.wasm"
+
+# Who takes part.
+[policies.repo_filter.settings]
+allow = ["acme/*"]
+"#;
+
+    fn read(text: &str) -> Config {
+        toml::from_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    }
+
+    #[test]
+    fn a_promoted_candidate_is_the_ranker_and_all_other_comments_stay() {
+        let edited = with_candidate_promoted(TEXT).unwrap();
+        let (before, after) = (read(TEXT), read(&edited));
+        assert_eq!(after.policies.ranker, before.policies.candidate.unwrap().ranker);
+        assert_eq!(after.policies.candidate, None);
+        assert_eq!(after.policies.repo_filter, before.policies.repo_filter);
+        for kept in [
+            "# Ours.",
+            "port = 0 # any",
+            "# What comes first.\n[policies.ranker]",
+            "# Its own table.",
+            "# Who takes part.",
+        ] {
+            assert!(edited.contains(kept), "{kept:?} is gone:\n{edited}");
+        }
+        for gone in ["for years", "max_claims_per_agent", "candidate"] {
+            assert!(!edited.contains(gone), "{gone:?} is still there:\n{edited}");
+        }
+        assert!(matches!(with_candidate_promoted(&edited), Err(EditError::NoCandidate)));
+    }
+
+    #[test]
+    fn a_candidate_in_one_line_is_promoted_too_and_where_there_was_no_ranker() {
+        let text = "[policies]\ncall_ms_max = 9\ncandidate = { mode = \"canary\", ranker = { source = \"a.wasm\", settings = { x = 1 } } }\n";
+        let edited = with_candidate_promoted(text).unwrap();
+        let after = read(&edited).policies;
+        assert_eq!(
+            (after.ranker.source.as_str(), after.ranker.settings["x"].as_i64()),
+            ("a.wasm", Some(1)),
+            "{edited}"
+        );
+        assert_eq!((after.call_ms_max, after.candidate), (9, None));
+    }
+
+    #[test]
+    fn a_ranker_that_was_put_back_reads_as_it_was() {
+        for text in [TEXT, "", "[policies]\ncall_ms_max = 9\n"] {
+            let mut ranker = read(TEXT).policies.candidate.unwrap().ranker;
+            ranker.base.sha256 = Some("a".repeat(64));
+            ranker.base.settings.insert("nested".into(), serde_json::json!({ "list": [[1, 2.5], ["x"]], "none": {} }));
+            assert_eq!(ranker.stage[0].role, StageRole::Filter);
+            let edited = with_ranker(text, &ranker).unwrap();
+            assert_eq!(read(&edited).policies.ranker, ranker, "{edited}");
+        }
+        let edited = with_ranker(TEXT, &read(TEXT).policies.ranker).unwrap();
+        assert!(edited.contains("# What comes first.\n[policies.ranker]"), "{edited}");
+        assert_eq!(read(&edited), read(TEXT));
+    }
+
+    #[test]
+    fn a_file_is_replaced_at_once_and_a_link_to_it_stays_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("real.toml"), folder.path().join("link.toml"));
+        std::fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        replace_file(&link, "new").unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "new");
+        assert!(link.is_symlink());
+    }
+}

@@ -1,0 +1,103 @@
+//! Pages for people: why an issue was given out, or was not, as a table and as bars. Plain HTML without
+//! scripts; whatever comes from GitHub or a policy is text, never markup.
+
+mod bars;
+mod page;
+
+use axum::Router;
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware::map_response;
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use maud::Markup;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::state::HttpState;
+use crate::api::{Answer, Call, Caller, Fields, Identity};
+use crate::claims::Explanation;
+use crate::domain::{Decision, Skills};
+
+/// The first parts of the pages' paths: the gate guards them as it guards the API.
+pub(super) const PATHS: [&str; 2] = ["/explain", "/decisions"];
+
+/// The pages. The gate stands before them.
+pub(super) fn pages() -> Router<HttpState> {
+    Router::new()
+        .route("/explain/{owner}/{repo}/{number}", get(issue))
+        .route("/decisions/{decision_id}", get(decision))
+        .layer(map_response(async |mut response: Response| {
+            for (name, value) in [(CACHE_CONTROL, "no-store"), (REFERRER_POLICY, "no-referrer")] {
+                response.headers_mut().insert(name, HeaderValue::from_static(value));
+            }
+            response
+                .headers_mut()
+                .insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+            response
+        }))
+}
+
+/// Whom a page is about, besides the issue.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ForAgent {
+    agent_id: Option<String>,
+}
+
+/// One issue.
+async fn issue(
+    State(state): State<HttpState>,
+    Extension(identity): Extension<Identity>,
+    Path((owner, repo, number)): Path<(String, String, String)>,
+    Query(ForAgent { agent_id }): Query<ForAgent>,
+) -> Response {
+    let mut fields = json!({ "repo": format!("{owner}/{repo}"), "issue_number": number });
+    if let Some(agent) = agent_id {
+        fields["agent_id"] = agent.into();
+    }
+    let answer = ask(&state, identity, Call::Explain, fields).await;
+    shown(answer, "explanation", |explanation: &Explanation| page::issue(explanation))
+}
+
+/// One recorded decision.
+async fn decision(
+    State(state): State<HttpState>,
+    Extension(identity): Extension<Identity>,
+    Path(decision_id): Path<String>,
+) -> Response {
+    let answer = ask(&state, identity, Call::Decision, json!({ "decision_id": decision_id })).await;
+    shown(answer, "decision", |decision: &Decision| page::decision(decision))
+}
+
+async fn ask(state: &HttpState, identity: Identity, call: Call, fields: Value) -> Answer {
+    let caller = Caller { identity, agent: None, skills: Skills::default(), list_count_default: None };
+    let fields = if let Value::Object(fields) = fields { fields } else { Fields::new() };
+    state.api.answer(call, &caller, fields).await
+}
+
+/// Shows what was found in the field of this name, or why nothing was.
+fn shown<T: DeserializeOwned>(mut answer: Answer, field: &str, show: impl Fn(&T) -> Markup) -> Response {
+    let found = serde_json::from_value(answer.body[field].take());
+    let body = match (answer.status, found) {
+        (200, Ok(found)) => show(&found),
+        _ => {
+            let told = ["message", "error"].iter().find_map(|field| answer.body[field].as_str());
+            page::trouble(told.unwrap_or("the server could not answer"))
+        }
+    };
+    // Only this page's own style applies, and nothing is loaded or run.
+    let nonce = Uuid::new_v4().simple().to_string();
+    let policy = format!(
+        "default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, Html(page::document(&nonce, &body).into_string())).into_response();
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    response
+}

@@ -1,0 +1,73 @@
+//! Keeps agents from waiting for a policy that fails over and over.
+
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+
+use super::error::PolicyError;
+use crate::domain::Timestamp;
+
+/// Failures in a row after which a policy is left alone for a while.
+const FAILURE_COUNT_MAX: u32 = 3;
+/// For how long, in milliseconds. Then it is asked once, and left alone again unless it answers.
+const REST_MS: i64 = 60_000;
+
+/// Counts the failures of one policy at the door.
+#[derive(Debug, Default)]
+pub(super) struct Breaker {
+    failures: AtomicU32,
+    rests_until_ms: AtomicI64,
+}
+
+impl Breaker {
+    /// Asks; `None` while the policy is left alone.
+    pub(super) fn ask<A>(
+        &self,
+        now: Timestamp,
+        ask: impl FnOnce() -> Result<A, PolicyError>,
+    ) -> Option<Result<A, PolicyError>> {
+        let now_ms = now.timestamp_millis();
+        let is_resting = self.failures.load(Ordering::Relaxed) >= FAILURE_COUNT_MAX
+            && now_ms < self.rests_until_ms.load(Ordering::Relaxed);
+        if is_resting {
+            return None;
+        }
+        let answer = ask();
+        match &answer {
+            Ok(_) => self.failures.store(0, Ordering::Relaxed),
+            Err(_) => {
+                self.failures.fetch_add(1, Ordering::Relaxed);
+                self.rests_until_ms.store(now_ms + REST_MS, Ordering::Relaxed);
+            }
+        }
+        Some(answer)
+    }
+
+    /// Whether its last answer was a failure.
+    pub(super) fn is_troubled(&self) -> bool {
+        self.failures.load(Ordering::Relaxed) > 0
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::domain::from_unix_ms;
+
+    fn fail() -> Result<(), PolicyError> {
+        Err(PolicyError::Refused { call: "choose", message: "no".into() })
+    }
+
+    #[test]
+    fn after_three_failures_it_is_left_alone_for_a_minute_and_then_asked_once() {
+        let breaker = Breaker::default();
+        for _ in 0..3 {
+            assert!(breaker.ask(from_unix_ms(0), fail).unwrap().is_err());
+        }
+        assert!(breaker.ask(from_unix_ms(59_999), || -> Result<(), _> { unreachable!() }).is_none());
+        assert!(breaker.ask(from_unix_ms(60_000), fail).unwrap().is_err());
+        assert!(breaker.ask(from_unix_ms(60_001), fail).is_none(), "it failed again");
+        assert!(breaker.ask(from_unix_ms(120_000), || Ok(())).unwrap().is_ok());
+        assert!(!breaker.is_troubled());
+        assert!(breaker.ask(from_unix_ms(120_001), fail).unwrap().is_err(), "one failure is no row of them");
+    }
+}

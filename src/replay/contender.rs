@@ -1,0 +1,110 @@
+//! A policy that takes part in a replay.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::config::{ConfigSource, PoliciesConfig, PolicyConfig, load};
+use crate::policy::{BodySource, PolicyError, PolicyHost, PolicyRejected, PolicySet};
+
+/// Longest time for one call in a replay, in milliseconds: the most that a configuration may allow. A busy
+/// machine must not change what a replay finds.
+const CALL_MS_MAX: u64 = 60_000;
+/// The same for a call that an agent waits for.
+const CHOOSE_MS_MAX: u64 = 5_000;
+
+/// A policy that takes part in a replay, loaded.
+#[derive(Debug)]
+pub struct Contender {
+    /// What it is called in reports.
+    pub name: String,
+    pub(super) policies: Arc<PolicySet>,
+}
+
+/// Why a policy cannot take part.
+#[derive(Debug, thiserror::Error)]
+pub enum ContenderError {
+    /// The settings cannot be read.
+    #[error("failed to read the settings {}: {why}", file.display())]
+    Settings {
+        /// Which file.
+        file: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The configuration is wrong.
+    #[error("the configuration {} is not fit for use: {why}", file.display())]
+    Config {
+        /// Which file.
+        file: PathBuf,
+        /// The first problem.
+        why: String,
+    },
+    /// A configuration says what its policies are told: further settings have no place.
+    #[error("{} is a whole configuration and has its own settings: write these into it", file.display())]
+    SettingsOfConfig {
+        /// Which file.
+        file: PathBuf,
+    },
+    /// The policy was refused.
+    #[error(transparent)]
+    Rejected(#[from] PolicyRejected),
+    /// No policy can run here.
+    #[error(transparent)]
+    Engine(#[from] PolicyError),
+}
+
+impl Contender {
+    /// Loads what `policy` names: a configuration (`issuecommand.toml`), a component (`ranker.wasm`), or a
+    /// built-in ranker (`builtin:rules`); the latter two with the settings in the file `settings`, a table of
+    /// TOML. Issues' texts are read from `texts`. Blocking.
+    ///
+    /// # Errors
+    /// [`ContenderError`] says what cannot be read, or why the policy was refused.
+    pub fn load(policy: &str, settings: Option<&Path>, texts: Arc<dyn BodySource>) -> Result<Self, ContenderError> {
+        let is_config = Path::new(policy).extension().is_some_and(|extension| extension == "toml");
+        let (config, folder) = match (is_config, settings) {
+            (true, Some(_)) => return Err(ContenderError::SettingsOfConfig { file: policy.into() }),
+            (true, None) => from_config(Path::new(policy))?,
+            (false, settings) => {
+                let settings = settings.map(settings_in).transpose()?.unwrap_or_default();
+                let ranker = PolicyConfig { source: policy.to_owned(), sha256: None, settings }.into();
+                (PoliciesConfig { ranker, ..PoliciesConfig::default() }, PathBuf::from("."))
+            }
+        };
+        let name = match settings {
+            Some(file) => format!("{policy} with {}", file.display()),
+            None => policy.to_owned(),
+        };
+        Self::new(name, config, &folder, texts)
+    }
+
+    /// The policies of a configuration under a name of their own. `folder` is what relative sources are
+    /// relative to. Blocking.
+    ///
+    /// # Errors
+    /// [`ContenderError`] when a policy is refused.
+    pub fn new(
+        name: String,
+        config: PoliciesConfig,
+        folder: &Path,
+        texts: Arc<dyn BodySource>,
+    ) -> Result<Self, ContenderError> {
+        let config = PoliciesConfig { call_ms_max: CALL_MS_MAX, choose_ms_max: CHOOSE_MS_MAX, ..config };
+        let host = PolicyHost::new(None)?.reading_bodies_from(texts);
+        Ok(Self { name, policies: Arc::new(host.load(&config, folder)?) })
+    }
+}
+
+fn from_config(file: &Path) -> Result<(PoliciesConfig, PathBuf), ContenderError> {
+    let wrong = |why: String| ContenderError::Config { file: file.to_owned(), why };
+    let loaded = load(&ConfigSource::from_process(Some(file.to_owned()))).map_err(|report| wrong(report.first()))?;
+    Ok((loaded.config.effective_policies(), loaded.folder))
+}
+
+fn settings_in(file: &Path) -> Result<Map<String, Value>, ContenderError> {
+    let failed = |why: String| ContenderError::Settings { file: file.to_owned(), why };
+    let text = std::fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
+    toml::from_str(&text).map_err(|error| failed(error.to_string()))
+}

@@ -1,0 +1,92 @@
+//! What the store keeps of policies: the sets that were in force, their components, and trials of candidates.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::RankerConfig;
+use crate::domain::{Disagreement, EventDraft, PolicyStamp, Timestamp, TrialCounts};
+
+/// Bytes of a component that are written and read at a time.
+pub const COMPONENT_PIECE_BYTES: usize = 512 << 10;
+
+/// A set of policies that came in force.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PolicySetRecord {
+    /// `[policies.ranker]`, as it was configured.
+    pub ranker: RankerConfig,
+    /// Which components the ranker of the default view is made of, overrides for repositories left out.
+    pub ranker_stamp: PolicyStamp,
+    /// Each of them: the base, then the stages.
+    pub parts: Vec<PolicyStamp>,
+    /// The rankers of every view, the default one first, overrides for repositories included.
+    pub views: Vec<PolicyStamp>,
+    /// The stale rule.
+    pub stale_rule: PolicyStamp,
+    /// The repository filter.
+    pub repo_filter: PolicyStamp,
+    /// The ranker on trial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<PolicyStamp>,
+}
+
+/// The same, in its place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PolicySetKept {
+    /// Its place: newer ones have higher ones.
+    pub set_id: u64,
+    /// When it came in force.
+    pub at: Timestamp,
+    /// Why.
+    pub why: String,
+    /// Who wished it, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// What it was.
+    #[serde(flatten)]
+    pub record: PolicySetRecord,
+}
+
+/// Somebody's word on which ranker is in force.
+#[derive(Debug, Clone)]
+pub struct PolicyAudit {
+    /// Who.
+    pub by: String,
+    /// What was done, for the set that came in force by it.
+    pub why: String,
+    /// The ranker that is in force now; the newest set with it is marked.
+    pub ranker: PolicyStamp,
+    /// What everybody is told.
+    pub event: EventDraft,
+}
+
+/// What came of some requests that a candidate was asked about.
+#[derive(Debug, Clone)]
+pub struct TrialBatch {
+    /// The candidate, by the digests of its components and settings.
+    pub candidate: String,
+    /// How many, by outcome.
+    pub counts: TrialCounts,
+    /// Where it did not agree.
+    pub disagreements: Vec<Disagreement>,
+    /// The present.
+    pub now: Timestamp,
+}
+
+/// One hour of a trial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TrialHour {
+    /// When it began.
+    pub hour: Timestamp,
+    /// How many requests, by outcome.
+    #[serde(flatten)]
+    pub counts: TrialCounts,
+}
+
+/// What is kept of a candidate's trial.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Trial {
+    /// Hour by hour, oldest first; hours without requests are left out.
+    pub hours: Vec<TrialHour>,
+    /// Where it did not agree, newest first.
+    pub disagreements: Vec<Disagreement>,
+}

@@ -1,0 +1,289 @@
+//! Rankers of several stages, other rankers for some repositories and agents, and what happens when one of
+//! them fails.
+
+use std::sync::Arc;
+
+use issuecommand::config::{
+    CandidateConfig, CandidateMode, OverrideConfig, PoliciesConfig, PolicyConfig, RankerConfig, StageConfig, StageRole,
+};
+use issuecommand::domain::{AgentId, ClaimSignals, IssueFacts};
+use issuecommand::policy::{Choice, LiveClaim, PolicySet, Scored, Verdict, ViewName};
+use serde_json::{Map, Value, json};
+
+use crate::stage::{LATER_MS, claim, config, fault, file_of, issue, later, load, request, rows, shortlist};
+use crate::workshop::PLAIN;
+
+fn settings(value: Value) -> Map<String, Value> {
+    let Value::Object(settings) = value else { unreachable!() };
+    settings
+}
+
+/// The built-in ranker with this table.
+fn rules(table: Value) -> PolicyConfig {
+    PolicyConfig { settings: settings(table), ..PolicyConfig::builtin("rules") }
+}
+
+/// The test's own guest, which scores by comments and turns lists round, misbehaving so at work.
+fn guest(at: &str, what: &str) -> PolicyConfig {
+    PolicyConfig { source: file_of(&PLAIN).display().to_string(), sha256: None, settings: fault(at, what, LATER_MS) }
+}
+
+fn stage(name: &str, role: StageRole, weight: f64, policy: PolicyConfig) -> StageConfig {
+    StageConfig { name: name.into(), role, weight, policy }
+}
+
+fn with_ranker(base: PolicyConfig, stages: Vec<StageConfig>) -> PoliciesConfig {
+    PoliciesConfig { ranker: RankerConfig { base, stage: stages }, ..config(&PLAIN) }
+}
+
+/// A bug is worth ten points.
+fn bugs_first() -> PolicyConfig {
+    rules(json!({ "rules": [{ "field": "label", "op": "is", "value": "bug", "weight": 10 }] }))
+}
+
+fn values(scored: &[Scored]) -> Vec<f64> {
+    scored.iter().map(|scored| scored.value).collect()
+}
+
+fn skips(scored: &[Scored]) -> Vec<Option<&str>> {
+    scored.iter().map(|scored| scored.skip.as_deref()).collect()
+}
+
+/// Scores that stand in, to be told from all others.
+fn stand_in(rows: &[Arc<IssueFacts>]) -> Vec<Scored> {
+    rows.iter().map(|_| Scored { value: -1.0, valid_until: None, skip: None, scored_at: None }).collect()
+}
+
+fn choose(set: &PolicySet) -> Choice {
+    set.ranker.choose(&request(), &shortlist(6), later()).unwrap()
+}
+
+#[test]
+fn scores_of_stages_add_up_by_weight_and_so_do_their_reasons() {
+    let comments = stage("comments", StageRole::Score, 0.5, guest("", ""));
+    let alone = load(&with_ranker(bugs_first(), Vec::new())).unwrap();
+    let set = load(&with_ranker(bugs_first(), vec![comments])).unwrap();
+    let base = values(&alone.ranker.score(&rows(4), later()).unwrap());
+    let scored = set.ranker.score(&rows(4), later()).unwrap();
+    let expected: Vec<f64> = base.iter().zip([0.0, 0.5, 1.0, 1.5]).map(|(base, more)| base + more).collect();
+    assert_eq!(values(&scored), expected);
+    assert_eq!(scored[0].valid_until, Some(later() + chrono::TimeDelta::hours(1)), "the soonest end holds");
+
+    let mut list = shortlist(4);
+    list.iter_mut().zip(&scored).for_each(|(row, scored)| row.score = scored.value);
+    let terms = set.ranker.explain(&list, later()).unwrap();
+    assert!(terms[3][0].rule.starts_with("rules: "), "{terms:?}");
+    let last = terms[3].last().unwrap();
+    // The guest explains with the score that it is shown, which is the whole one.
+    assert_eq!((last.rule.as_str(), last.amount), ("comments: acme/app#4", 0.5 * scored[3].value));
+    assert!(!alone.ranker.explain(&list, later()).unwrap()[3][0].rule.contains(": "), "alone it needs no name");
+}
+
+#[test]
+fn a_filter_only_keeps_back_and_says_so_with_its_name() {
+    let filter = stage("trust", StageRole::Filter, 1.0, guest("score", "skip_last"));
+    let set = load(&with_ranker(bugs_first(), vec![filter])).unwrap();
+    let scored = set.ranker.score(&rows(3), later()).unwrap();
+    let alone = load(&with_ranker(bugs_first(), Vec::new())).unwrap().ranker.score(&rows(3), later()).unwrap();
+    assert_eq!(values(&scored), values(&alone), "its scores do not count");
+    assert_eq!(skips(&scored), [None, None, Some("trust: not this one")]);
+    assert_eq!(choose(&set).order, [0, 1, 2, 3, 4, 5], "nor does the order that it gives at the door");
+
+    let filter = stage("trust", StageRole::Filter, 1.0, guest("choose", "skip_last"));
+    let choice = choose(&load(&with_ranker(bugs_first(), vec![filter])).unwrap());
+    assert_eq!(choice.order, [0, 1, 2, 3, 4]);
+    assert_eq!(choice.skipped, [(5, "trust: not this one".to_owned())]);
+}
+
+#[test]
+fn choosing_stages_go_on_from_the_order_so_far() {
+    let turn = |name| stage(name, StageRole::Choose, 1.0, guest("", ""));
+    let once = choose(&load(&with_ranker(bugs_first(), vec![turn("one")])).unwrap());
+    assert_eq!(once.order, [5, 4, 3, 0, 1, 2]);
+    let twice = choose(&load(&with_ranker(bugs_first(), vec![turn("one"), turn("two")])).unwrap());
+    assert_eq!(twice.order, [2, 1, 0, 5, 4, 3]);
+    let set = load(&with_ranker(bugs_first(), vec![turn("one")])).unwrap();
+    assert!(values(&set.ranker.score(&rows(3), later()).unwrap()).iter().all(|value| value.abs() < 1e9), "not asked");
+    assert_eq!(
+        set.ranker.explain(&shortlist(1), later()).unwrap()[0].iter().filter(|it| it.rule.starts_with("one")).count(),
+        0
+    );
+}
+
+#[test]
+fn a_score_stage_that_fails_at_work_is_left_out_and_asked_again_within_a_minute() {
+    let comments = stage("comments", StageRole::Score, 100.0, guest("score", "panic"));
+    let set = load(&with_ranker(bugs_first(), vec![comments])).unwrap();
+    assert!(set.ranker.score(&rows(2), later()).unwrap_err().to_string().contains("full of bees"), "no edit may fail");
+    let (scored, faults) = set.ranker.score_at_work(&rows(2), later(), &stand_in);
+    let alone = load(&with_ranker(bugs_first(), Vec::new())).unwrap().ranker.score(&rows(2), later()).unwrap();
+    assert_eq!(values(&scored), values(&alone));
+    assert_eq!(scored[0].valid_until, Some(later() + chrono::TimeDelta::minutes(1)));
+    assert_eq!((faults.len(), faults[0].stage.as_deref(), faults[0].is_base), (1, Some("comments"), false));
+}
+
+#[test]
+fn while_a_filter_fails_nothing_passes_even_where_the_base_is_stood_in_for() {
+    for (at, what) in [("score", "panic"), ("score", "loop"), ("score", "nan")] {
+        let filter = stage("trust", StageRole::Filter, 1.0, guest(at, what));
+        let set = load(&with_ranker(guest("score", "trap"), vec![filter])).unwrap();
+        let (scored, faults) = set.ranker.score_at_work(&rows(2), later(), &stand_in);
+        assert_eq!(values(&scored), [-1.0, -1.0], "{what}: the stand-in's");
+        let why = "trust: this filter fails, so nothing passes until it answers";
+        assert_eq!(skips(&scored), [Some(why), Some(why)], "{what}");
+        assert_eq!(faults.iter().map(|fault| fault.is_base).collect::<Vec<_>>(), [true, false], "{what}");
+    }
+    let filter = stage("trust", StageRole::Filter, 1.0, guest("choose", "panic"));
+    let set = load(&with_ranker(bugs_first(), vec![filter])).unwrap();
+    for _ in 0..5 {
+        let (choice, _) = set.ranker.choose_at_work(&request(), &shortlist(2), later());
+        assert_eq!((choice.order.len(), choice.skipped.len()), (0, 2), "also once it is not asked any more");
+    }
+}
+
+#[test]
+fn a_slow_stage_has_what_is_left_of_the_time_and_takes_none_from_the_filters() {
+    let stages = vec![
+        stage("slow", StageRole::Choose, 1.0, guest("choose", "loop")),
+        stage("trust", StageRole::Filter, 1.0, guest("choose", "skip_last")),
+    ];
+    let set = load(&with_ranker(guest("choose", "loop"), stages)).unwrap();
+    let (choice, faults) = set.ranker.choose_at_work(&request(), &shortlist(3), later());
+    assert_eq!(choice.order, [0, 1], "the filter was heard");
+    let told: Vec<String> = faults.iter().map(|fault| fault.error.to_string()).collect();
+    assert_eq!(faults.len(), 2, "{told:?}");
+    assert!(told[1].contains("took longer than 1 ms"), "the base had used up the time: {told:?}");
+}
+
+#[test]
+fn a_stage_that_fails_over_and_over_is_left_alone_for_a_minute() {
+    let set = load(&with_ranker(guest("choose", "panic"), Vec::new())).unwrap();
+    let failures = |at| (0..5).map(|_| set.ranker.choose_at_work(&request(), &shortlist(3), at).1.len()).sum::<usize>();
+    assert_eq!(failures(later()), 3);
+    assert!(set.ranker.is_troubled());
+    assert_eq!(failures(later() + chrono::TimeDelta::minutes(2)), 1, "asked once, and left alone again");
+}
+
+/// Overrides: other rankers for a repository, for a group, and for the group in that repository.
+fn overridden() -> PoliciesConfig {
+    let ten =
+        |value: i64| rules(json!({ "rules": [{ "field": "label", "op": "is", "value": "bug", "weight": value }] }));
+    let it = |repos: &[&str], groups: &[&str], weight| OverrideConfig {
+        repos: repos.iter().map(ToString::to_string).collect(),
+        groups: groups.iter().map(ToString::to_string).collect(),
+        ranker: Some(ten(weight).into()),
+        stale_rule: None,
+    };
+    let mut config = with_ranker(ten(1), Vec::new());
+    config.agent_groups.0.insert("night".into(), vec!["night-*".into()]);
+    config.agent_groups.0.insert("owls".into(), vec!["*-owl".into()]);
+    config.overrides =
+        vec![it(&["acme/app"], &["night"], 3), it(&["acme/*"], &[], 2), it(&[], &["night"], 4), it(&[], &["owls"], 5)];
+    config
+}
+
+fn in_repo(name: &str) -> Arc<IssueFacts> {
+    let mut issue = issue(1, 0);
+    issue.repo = name.parse().unwrap();
+    Arc::new(issue.facts(|text| text.into()))
+}
+
+/// How much a bug is worth to an agent in three repositories.
+fn worth(set: &PolicySet, agent: &str) -> [i64; 3] {
+    let rows = ["acme/app", "acme/web", "other/web"].map(in_repo);
+    let ranking = set.ranking_of(&set.view_of(&agent.parse().unwrap()));
+    let scored = ranking.score(&rows, later()).unwrap();
+    // The last row's repository has no ranker of its own, and by default a bug is worth one there.
+    let base = load(&overridden()).unwrap().ranker.score(&rows, later()).unwrap()[2].value - 1.0;
+    [0, 1, 2].map(|row: usize| (scored[row].value - base).round() as i64)
+}
+
+#[test]
+fn the_first_override_that_fits_repository_and_agent_holds() {
+    let set = load(&overridden()).unwrap();
+    assert_eq!(worth(&set, "day-1"), [2, 2, 1]);
+    assert_eq!(worth(&set, "night-1"), [3, 2, 4]);
+    assert_eq!(worth(&set, "day-owl"), [2, 2, 5]);
+    assert_eq!(worth(&set, "night-owl"), [3, 2, 4], "the first list of groups that names one of its own");
+    let names: Vec<_> = set.rankings().map(|(name, _)| name.to_string()).collect();
+    assert_eq!(names, ["default", "groups night", "groups owls"]);
+    let parts = set.ranker.parts_for(Some(&"acme/web".parse().unwrap()));
+    assert_eq!((parts.len(), parts[0].repos.as_slice()), (1, &["acme/*".to_owned()][..]));
+}
+
+#[test]
+fn rankers_that_share_a_short_list_reorder_their_own_rows_within_their_places() {
+    let mut config = with_ranker(guest("", ""), Vec::new());
+    config.overrides = vec![OverrideConfig {
+        repos: vec!["other/*".into()],
+        ranker: Some(bugs_first().into()),
+        ..OverrideConfig::default()
+    }];
+    let set = load(&config).unwrap();
+    let mut list = shortlist(5);
+    for row in [1, 3] {
+        list[row].facts = in_repo("other/web");
+    }
+    let choice = set.ranker.choose(&request(), &list, later()).unwrap();
+    // The guest turns its three round, from the second half on: 2 and 4 before 0.
+    assert_eq!(choice.order, [4, 1, 2, 3, 0]);
+}
+
+#[test]
+fn a_stale_rule_of_an_override_judges_its_own_claims() {
+    let mut config = with_ranker(bugs_first(), Vec::new());
+    let minutes = |minutes: u64| PolicyConfig {
+        settings: settings(json!({ "claim_timeout_minutes": minutes, "auto_release_minutes": 0 })),
+        ..PolicyConfig::builtin("lease-timeouts")
+    };
+    config.stale_rule = minutes(10);
+    config.agent_groups.0.insert("night".into(), vec!["night-*".into()]);
+    config.overrides = vec![OverrideConfig {
+        groups: vec!["night".into()],
+        stale_rule: Some(minutes(600)),
+        ..OverrideConfig::default()
+    }];
+    let set = load(&config).unwrap();
+    let claims = [claim("day"), claim("night-1")];
+    let row = |claim| LiveClaim { claim, last_call_at: later(), signals: ClaimSignals::default() };
+    let verdicts =
+        set.stale_rule.assess(&[row(&claims[0]), row(&claims[1])], later() + chrono::TimeDelta::hours(1)).unwrap();
+    assert_eq!(verdicts, [Verdict::Stale, Verdict::Healthy]);
+}
+
+#[test]
+fn a_canary_serves_its_share_and_a_shadow_serves_nobody() {
+    let mut config = with_ranker(bugs_first(), Vec::new());
+    let on_trial = |mode, share| Some(CandidateConfig { mode, share, ranker: guest("", "").into() });
+    let served = |config: &PoliciesConfig| {
+        let set = load(config).unwrap();
+        let agents = (0..200).map(|n| format!("agent-{n}").parse::<AgentId>().unwrap());
+        agents.filter(|agent| set.view_of(agent) == ViewName::candidate()).count()
+    };
+    config.candidate = on_trial(CandidateMode::Canary, 0.25);
+    assert!((30..70).contains(&served(&config)), "{}", served(&config));
+    config.candidate = on_trial(CandidateMode::Shadow, 0.25);
+    assert_eq!(served(&config), 0);
+}
+
+#[test]
+fn the_digest_of_a_ranker_changes_with_any_of_its_parts_and_names_them() {
+    let stamp = |config: &PoliciesConfig| load(config).unwrap().ranker.stamp().clone();
+    let alone = with_ranker(bugs_first(), Vec::new());
+    let two = |weight, at: &str| {
+        with_ranker(bugs_first(), vec![stage("more", StageRole::Score, weight, guest(at, "silent"))])
+    };
+    let all = [stamp(&alone), stamp(&two(1.0, "")), stamp(&two(2.0, "")), stamp(&two(1.0, "score"))];
+    for (place, one) in all.iter().enumerate() {
+        assert!(
+            all[..place]
+                .iter()
+                .all(|other| (&other.digest, &other.settings_digest) != (&one.digest, &one.settings_digest))
+        );
+    }
+    assert!(all[1].source.starts_with("builtin:rules + "), "{}", all[1].source);
+    assert_eq!(all[1], stamp(&two(1.0, "")), "the same parts have the same digest");
+    let parts = load(&two(1.5, "")).unwrap().ranker.parts();
+    let told: Vec<_> = parts.iter().map(|part| (part.name.as_str(), part.role, part.weight)).collect();
+    assert_eq!(told, [("rules", "base", 1.0), ("more", "score", 1.5)]);
+}

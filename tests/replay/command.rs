@@ -1,0 +1,88 @@
+//! `issuecommand policy replay`, as people and programs run it.
+
+use std::fs;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::invented::{file_of, issue};
+
+fn run(folder: &TempDir, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_issuecommand"));
+    command.args(["policy", "replay", "--history", "history.jsonl"]).args(arguments).current_dir(folder.path());
+    command.env_clear().env("HOME", folder.path()).output().unwrap()
+}
+
+fn backlog() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let issues: Vec<Value> = (1..=30).map(|n| issue(n.into(), n, &["bug"][..usize::from(n % 3 == 0)])).collect();
+    file_of(&folder, &issues);
+    let bugs = r#"rules = [{ field = "label", op = "is", value = "bug", weight = 9 }]"#;
+    fs::write(folder.path().join("bugs.toml"), bugs).unwrap();
+    folder
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn programs_get_json_and_nothing_else() {
+    let folder = backlog();
+    let run = || run(&folder, &["--agents", "2", "--seed", "7", "--speed", "0.1", "--json"]);
+    let (first, second) = (run(), run());
+    assert!(first.status.success() && first.stderr.is_empty(), "{}", text(&first.stderr));
+    assert_eq!(first.stdout, second.stdout);
+    let report: Value = serde_json::from_slice(&first.stdout).unwrap();
+    assert_eq!((&report["setting"]["agents"], &report["history"]["issues"]), (&json!(2), &json!(30)));
+    assert_eq!(report["outcomes"][0]["starved"], json!([]));
+}
+
+#[test]
+fn people_get_a_table_with_a_column_for_each_policy_and_a_page() {
+    let folder = backlog();
+    let arguments = ["--agents", "1", "--speed", "0.1", "--against-settings", "bugs.toml", "--html", "page.html"];
+    let output = run(&folder, &arguments);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let table = text(&output.stdout);
+    for line in ["A  builtin:rules  ", "B  builtin:rules with bugs.toml  ", "issues that starved", "Changed picks"] {
+        assert!(table.contains(line), "{line} in {table}");
+    }
+    assert!(!table.contains('\u{1b}'), "no colours where no terminal is");
+    assert_eq!(text(&output.stderr).trim(), "The page is in page.html");
+    assert!(fs::read_to_string(folder.path().join("page.html")).unwrap().starts_with("<!DOCTYPE html>"));
+}
+
+#[test]
+fn a_whole_configuration_can_be_replayed() {
+    let folder = backlog();
+    let config = "[policies.repo_filter.settings]\nallow = [\"other/*\"]\n";
+    fs::write(folder.path().join("issuecommand.toml"), config).unwrap();
+    let output = run(&folder, &["--policy", "issuecommand.toml", "--json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["outcomes"][0]["picked"], json!(0), "the repository is not admitted");
+}
+
+#[test]
+fn what_cannot_be_replayed_is_said_and_nothing_is_written() {
+    let folder = backlog();
+    let refused = |arguments: &[&str]| {
+        let output = run(&folder, arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        text(&output.stderr).trim().to_owned()
+    };
+    let why = refused(&["--policy", "builtin:nothing", "--html", "page.html"]);
+    assert!(why.contains("no built-in policy \"nothing\""), "{why}");
+    let why = refused(&["--settings", "absent.toml"]);
+    assert!(why.contains("failed to read the settings absent.toml"), "{why}");
+    let wrong = r#"{"repo":"acme/small","kind":"issue","number":0}"#;
+    fs::write(folder.path().join("history.jsonl"), wrong).unwrap();
+    let why = refused(&["--html", "page.html"]);
+    assert!(why.contains("line 1 of the history is out of form at number"), "{why}");
+    fs::write(folder.path().join("history.jsonl"), "\n").unwrap();
+    let why = refused(&[]);
+    assert!(why.contains("holds no issue") && why.contains("issuecommand history pull"), "{why}");
+    assert!(!folder.path().join("page.html").exists());
+}

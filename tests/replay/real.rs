@@ -1,0 +1,44 @@
+//! The recorded history of a real repository, where it is at hand beside this one.
+
+use std::path::{Path, PathBuf};
+
+use issuecommand::replay::{History, ReplayOptions};
+use serde_json::json;
+
+use crate::invented::{compared, replayed};
+
+/// The history; `None`, after a line that says so, where it is not at hand.
+fn recorded() -> Option<PathBuf> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/github-history-gui.jsonl");
+    if !file.exists() {
+        eprintln!("skipped: no recorded history at {}", file.display());
+        return None;
+    }
+    Some(file)
+}
+
+#[test]
+fn the_default_policy_starves_nothing_in_a_real_history() {
+    let Some(file) = recorded() else { return };
+    let history = History::read(&file).unwrap();
+    assert_eq!((history.issues.len(), history.pulls.len()), (341, 537));
+    for (agents, speed) in [(8, 1.0), (2, 1.0), (8, 0.25)] {
+        let options = ReplayOptions { agents, speed, ..ReplayOptions::default() };
+        let outcome = replayed(&history, json!({}), &options);
+        assert_eq!((outcome.starved.len(), outcome.overtaken_max), (0, 0), "{agents} agents at {speed}");
+    }
+}
+
+#[test]
+fn ageing_shortens_the_longest_wait_of_what_a_rule_puts_last() {
+    let Some(file) = recorded() else { return };
+    let history = History::read(&file).unwrap();
+    let bugs = json!([{ "field": "label", "op": "is", "value": "Bug", "weight": 100 }]);
+    let ageing = json!({ "rules": bugs, "aging": { "points_per_day": 1, "max_points": 400 } });
+    let report = compared(&history, [json!({ "rules": bugs }), ageing], &ReplayOptions::default());
+    let [without, with] = &report.outcomes[..] else { panic!("two outcomes") };
+    assert!(with.waiting.p95_days < without.waiting.p95_days, "{:?} {:?}", with.waiting, without.waiting);
+    assert!(with.waiting.max_days < without.waiting.max_days);
+    assert!(with.overtaken_max < without.overtaken_max);
+    assert!(report.changed.unwrap().differing > 0);
+}

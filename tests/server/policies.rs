@@ -1,0 +1,203 @@
+//! Policies on trial, promoted and put back, while a server runs and agents work.
+
+use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
+
+use super::commands::{complaint, told};
+use super::harness::{Home, Server, issue};
+use crate::workshop::{PLAIN, WITHOUT_WORK_ORDER, component};
+
+/// Issues 1 to 3 are the oldest, 4 to 6 are urgent.
+fn backlog() -> Vec<Value> {
+    (1..=6).map(|number| issue("acme/small", number, if number > 3 { &["urgent"] } else { &[] })).collect()
+}
+
+const URGENT_FIRST: &str = r#"ranker = { settings = { tiers = [["urgent"]] } }"#;
+
+fn candidate(mode: &str, ranker: &str) -> String {
+    format!(
+        "# Kept.\n[policies]\ncall_ms_max = 5000\nchoose_ms_max = 1000\ncandidate = {{ mode = \"{mode}\", share = 0.5, {ranker} }}\n"
+    )
+}
+
+/// The number that an agent gets; given back at once.
+async fn head(server: &Server, agent: &str) -> u64 {
+    let (status, body) = server.next(agent).await;
+    assert_eq!(status, 200, "{body}");
+    let path = format!("/api/claims/{}", body["claim"]["claim_id"].as_str().unwrap());
+    let (status, answer) = server.send("DELETE", &path, json!({ "agent_id": agent })).await;
+    assert_eq!(status, 200, "{answer}");
+    body["issue"]["number"].as_u64().unwrap()
+}
+
+async fn started(home: &Home) -> Server {
+    let server = home.serve();
+    server.wait_for_backlog(6).await;
+    server
+}
+
+/// Waits until so many requests were looked at.
+async fn tried(server: &Server, count: u64) -> Value {
+    let looked_at = |body: &Value| {
+        let counts = &body["trial"]["counts"];
+        ["agreed", "disagreed", "undecided", "failed"].iter().filter_map(|name| counts[name].as_u64()).sum::<u64>()
+            >= count
+    };
+    server.wait_until("/api/policies/candidate", looked_at).await["trial"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shadow_serves_nobody_and_its_disagreements_are_counted_and_listed() {
+    let home = Home::new(&backlog(), &candidate("shadow", URGENT_FIRST));
+    let server = started(&home).await;
+    assert_eq!(head(&server, "a").await, 1, "the ranker in force decides");
+    let trial = tried(&server, 1).await;
+    assert_eq!(trial["counts"]["disagreed"], 1, "{trial:#}");
+    let first = &trial["disagreements"][0];
+    assert_eq!(
+        (&first["picked"]["number"], &first["would_have_picked"]["number"]),
+        (&json!(1), &json!(4)),
+        "{trial:#}"
+    );
+    assert_eq!(first["agent_id"], "a");
+    assert!(first["would_have_picked"]["reasons"][0]["rule"].is_string(), "{trial:#}");
+    assert_eq!(trial["hours"][0]["disagreed"], 1);
+
+    // Where only urgent ones are asked for both agree.
+    let (_, body) = server.send("POST", "/api/next", json!({ "agent_id": "a", "label": "urgent" })).await;
+    assert_eq!(body["issue"]["number"], 4);
+    let trial = tried(&server, 2).await;
+    assert_eq!((&trial["counts"]["agreed"], &trial["agreement"]), (&json!(1), &json!(0.5)), "{trial:#}");
+
+    let printed = told(&home, &["policy", "candidate"], &[]);
+    assert!(printed.contains("shadow\nagreed on 1 of 2 requests (50.0 %)"), "{printed}");
+    assert!(printed.contains("acme/small#1") && printed.contains("acme/small#4"), "{printed}");
+    let again = started_again(server, &home).await;
+    assert_eq!(tried(&again, 2).await["counts"]["disagreed"], 1, "the counts outlive the server");
+}
+
+async fn started_again(server: Server, home: &Home) -> Server {
+    assert!(server.stop());
+    started(home).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_candidate_that_fails_touches_nobody() {
+    let bytes = spawn_blocking(|| component(&PLAIN)).await.unwrap();
+    let fault =
+        r#"ranker = { source = "faulty.wasm", settings = { at = "choose", do = "panic", from = "1767225600000" } }"#;
+    let home = Home::new(&backlog(), "");
+    std::fs::write(home.path("faulty.wasm"), bytes).unwrap();
+    home.configure(&candidate("shadow", fault));
+    let server = started(&home).await;
+    for _ in 0..4 {
+        assert_eq!(head(&server, "a").await, 1);
+    }
+    let trial = tried(&server, 4).await;
+    assert_eq!((&trial["counts"]["failed"], &trial["counts"]["disagreed"]), (&json!(4), &json!(0)), "{trial:#}");
+    let health = server.get("/api/health").await;
+    assert!(health["health"]["degraded"][0].as_str().unwrap().starts_with("candidate.choose: "), "{health}");
+
+    home.configure(&candidate("canary", fault));
+    server.wait_until("/api/policies/effective", |body| body["policy"]["candidate"]["mode"] == "canary").await;
+    for n in 0..8 {
+        // The guest scores by comments, of which there are none: its order is by age too.
+        assert_eq!(head(&server, &format!("agent-{n}")).await, 1, "the ranker in force stands in");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_canary_serves_the_same_agents_every_time_and_decisions_name_it() {
+    let home = Home::new(&backlog(), &candidate("canary", URGENT_FIRST));
+    let server = started(&home).await;
+    let mut served = 0;
+    for n in 0..12 {
+        let agent = format!("agent-{n}");
+        let policy = server.get(&format!("/api/policies/effective?agent_id={agent}")).await["policy"].clone();
+        let is_canary = policy["view"] == "candidate";
+        served += usize::from(is_canary);
+        for _ in 0..2 {
+            assert_eq!(head(&server, &agent).await, if is_canary { 4 } else { 1 }, "{agent}");
+        }
+        let past = server.get(&format!("/api/claims/history?agent_id={agent}&limit=1")).await;
+        let decision = format!("/api/decisions/{}", past["items"][0]["decision_id"].as_str().unwrap());
+        let decision = server.get(&decision).await["decision"].clone();
+        assert_eq!(decision["ranker"]["settings_digest"], policy["ranker"]["settings_digest"], "{decision:#}");
+    }
+    assert!((1..12).contains(&served), "{served} of 12");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn promote_and_rollback_are_one_command_each_and_say_who_did_it() {
+    let home = Home::new(&backlog(), &candidate("shadow", URGENT_FIRST));
+    let server = started(&home).await;
+    let who = [("USER", "ann")];
+    assert_eq!(head(&server, "a").await, 1);
+    let shown = told(&home, &["policy", "show", "--agent", "a", "--repo", "acme/small"], &[]);
+    assert!(shown.starts_with("for repository acme/small, agent a\nview         default\nranker\n  base "), "{shown}");
+    assert!(shown.contains("\ncandidate    builtin:rules"), "{shown}");
+
+    let promoted = told(&home, &["policy", "promote", "--note", "it agreed with us"], &who);
+    assert!(promoted.starts_with("promoted builtin:rules (") && promoted.ends_with("): in force now\n"), "{promoted}");
+    assert_eq!(head(&server, "a").await, 4, "in force when the command ends");
+    let text = std::fs::read_to_string(home.path("issuecommand.toml")).unwrap();
+    assert!(text.contains("# Kept.") && !text.contains("candidate"), "{text}");
+    let sets = server.get("/api/policies/history").await["sets"].clone();
+    assert_eq!(
+        (&sets[0]["why"], &sets[0]["by"]),
+        (&json!("promoted: it agreed with us"), &json!("ann (local)")),
+        "{sets:#}"
+    );
+    assert!(complaint(&home, &["policy", "promote"], &[]).contains("there is no candidate"));
+
+    let back = told(&home, &["policy", "rollback"], &who);
+    assert!(back.starts_with("rolled back to builtin:rules (") && back.ends_with(": in force now\n"), "{back}");
+    assert_eq!(head(&server, "a").await, 1);
+    told(&home, &["policy", "rollback"], &who);
+    assert_eq!(head(&server, "a").await, 4, "a second one undoes the first");
+    let list = told(&home, &["policy", "rollback", "--list"], &[]);
+    assert_eq!(list.lines().count(), 4, "{list}");
+    assert!(list.lines().next().unwrap().contains("rolled back: to set 2, by ann (local)"), "{list}");
+
+    assert!(server.stop());
+    let back = told(&home, &["policy", "rollback"], &who);
+    assert!(back.ends_with("no server runs, so it is in force at the next start\n"), "{back}");
+    let server = started(&home).await;
+    assert_eq!(head(&server, "a").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ranker_whose_file_is_another_now_is_put_back_from_the_history_and_pinned() {
+    let (one, other) = spawn_blocking(|| (component(&PLAIN), component(&WITHOUT_WORK_ORDER))).await.unwrap();
+    let home = Home::new(&backlog(), "");
+    std::fs::write(home.path("mine.wasm"), &one).unwrap();
+    home.configure("[policies]\ncall_ms_max = 5000\n[policies.ranker]\nsource = \"mine.wasm\"\n");
+    let server = started(&home).await;
+    let digest = |body: &Value| body["sets"][0]["ranker_stamp"]["digest"].clone();
+    let first = server.wait_until("/api/policies/history", |body| digest(body).is_string()).await;
+    std::fs::write(home.path("mine.wasm"), &other).unwrap();
+    server.wait_until("/api/policies/history", |body| digest(body) != digest(&first)).await;
+
+    let back = told(&home, &["policy", "rollback"], &[]);
+    let name = format!("policies/{}.wasm", &digest(&first).as_str().unwrap()[..12]);
+    assert!(back.contains(&format!("mine.wasm is another file now; the one of then is {name}")), "{back}");
+    assert_eq!(std::fs::read(home.path(&name)).unwrap(), one);
+    let policy = server.get("/api/policies/effective").await["policy"].clone();
+    assert_eq!((&policy["ranker"]["source"], &policy["ranker"]["digest"]), (&json!(name), &digest(&first)));
+    let text = std::fs::read_to_string(home.path("issuecommand.toml")).unwrap();
+    assert!(text.contains(&format!("sha256 = {}", digest(&first))), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promotion_that_the_server_refuses_leaves_the_file_as_it_was() {
+    let home = Home::new(&backlog(), &candidate("shadow", URGENT_FIRST));
+    let server = started(&home).await;
+    let before = std::fs::read_to_string(home.path("issuecommand.toml")).unwrap();
+    // The server reads its environment once: with it the file is refused, and the command does not see it.
+    std::fs::write(home.path(".env"), "SYNC_INTERVAL_MINUTES=never\n").unwrap();
+    server.wait_until("/api/health", |body| body["health"]["policies"]["rejected"].is_string()).await;
+    let why = complaint(&home, &["policy", "promote"], &[]);
+    assert!(why.contains("not valid") || why.contains("as it was"), "{why}");
+    assert_eq!(std::fs::read_to_string(home.path("issuecommand.toml")).unwrap(), before);
+    assert_eq!(head(&server, "a").await, 1);
+}
