@@ -9,7 +9,7 @@ use super::board::Board;
 use super::next::{PAGE_COUNT_MAX, PAGE_GROWTH, SHORTLIST_COUNT, question};
 use super::order::OrderKey;
 use crate::domain::{Claim, DecisionRow, Empty, IssueFacts, IssueRef, Repo, Timestamp};
-use crate::policy::{PolicyError, PolicySet, Ranker, Shortlisted, ViewName};
+use crate::policy::{PolicyError, PolicySet, Ranking, Shortlisted, ViewName};
 use crate::store::{Change, Snapshot};
 
 /// A board, and the policies that order it. Its answers are those of a server that was told the same.
@@ -46,7 +46,7 @@ impl Rehearsal {
     }
 
     /// Orders the work on it.
-    pub(crate) fn ranker(&self) -> &Ranker {
+    pub(crate) fn ranker(&self) -> &Ranking {
         &self.policies.ranker
     }
 
@@ -128,7 +128,7 @@ impl Rehearsal {
 }
 
 /// Why `ranker` would give `picked` out, or that there was nothing, in one line.
-pub(crate) fn why(ranker: &Ranker, picked: Option<&Shortlisted>, now: Timestamp) -> Result<String, PolicyError> {
+pub(crate) fn why(ranker: &Ranking, picked: Option<&Shortlisted>, now: Timestamp) -> Result<String, PolicyError> {
     let Some(picked) = picked else { return Ok("nothing for this agent".into()) };
     let mut reasons = ranker.explain(std::slice::from_ref(picked), now)?;
     let row = DecisionRow {

@@ -53,7 +53,7 @@ pub fn run(command: HistoryCommand) -> anyhow::Result<ExitCode> {
                 anstream::eprintln!("GitHub told no events here: labels are those of today for all times");
             }
             anstream::eprintln!("Replay it: issuecommand policy replay --history {file}");
-            Ok(ExitCode::SUCCESS)
+            anyhow::Ok(ExitCode::SUCCESS)
         })
         .with_context(|| format!("nothing was written to {}", args.out.display()))
 }

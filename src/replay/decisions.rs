@@ -13,7 +13,7 @@ use super::{Contender, ReplayError};
 use crate::claims::rehearsal::why;
 use crate::claims::{Answers, Recorded, RecordedBodies};
 use crate::domain::{Decision, DecisionRow, IssueRef, PolicyStamp};
-use crate::policy::{BodySource, PolicyError, Ranker, Shortlisted};
+use crate::policy::{BodySource, PolicyError, Ranking, Shortlisted};
 
 /// Differing picks that a report lists.
 const LISTED_COUNT: usize = 50;
@@ -110,7 +110,7 @@ pub fn replay_decisions(
 }
 
 impl DecisionsOutcome {
-    fn take_in(&mut self, decision: &Decision, recorded: &Recorded, ranker: &Ranker) -> Result<(), PolicyError> {
+    fn take_in(&mut self, decision: &Decision, recorded: &Recorded, ranker: &Ranking) -> Result<(), PolicyError> {
         let picked = decision.considered.iter().find(|row| row.passed_over.is_none());
         let other = if recorded.ranker == *ranker.stamp() {
             let answers = recorded.asked_of(ranker)?;
@@ -146,7 +146,7 @@ fn bytes_of(answers: &Answers) -> String {
 }
 
 /// What a policy picks out of the rows that were recorded, when it scores them itself.
-fn picked_anew(recorded: &Recorded, ranker: &Ranker) -> Result<Option<Shortlisted>, PolicyError> {
+fn picked_anew(recorded: &Recorded, ranker: &Ranking) -> Result<Option<Shortlisted>, PolicyError> {
     let Some(page) = recorded.pages.first() else { return Ok(None) };
     let facts: Vec<_> = recorded.rows().map(|row| Arc::clone(&row.facts)).collect();
     let scored = ranker.score(&facts, recorded.now)?;

@@ -10,7 +10,7 @@ use crate::workshop::PLAIN;
 /// A set whose ranker is `rules` with these settings.
 fn ruled_by(settings: Value) -> Result<PolicySet, String> {
     let mut config = config(&PLAIN);
-    config.ranker = PolicyConfig::builtin("rules");
+    config.ranker = PolicyConfig::builtin("rules").into();
     let Value::Object(settings) = settings else { panic!("settings are an object") };
     config.ranker.settings = settings;
     load(&config).map_err(|rejected| rejected.to_string())
@@ -81,7 +81,7 @@ fn an_issues_skill_is_matched_with_what_the_agent_states() {
 #[test]
 fn the_stage_that_avoids_overlaps_runs_alone_too() {
     let mut config = config(&PLAIN);
-    config.ranker = PolicyConfig::builtin("conflict-aware");
+    config.ranker = PolicyConfig::builtin("conflict-aware").into();
     let set = load(&config).unwrap();
     let mut list = shortlist(2);
     for (row, area) in list.iter_mut().zip(["src/net/", "src/ui/"]) {

@@ -47,7 +47,7 @@ pub fn file_of(folder: &tempfile::TempDir, records: &[Value]) -> PathBuf {
 pub fn contender(name: &str, settings: Value, history: &History) -> Contender {
     let Value::Object(settings) = settings else { panic!("settings are an object") };
     let ranker = PolicyConfig { settings, ..PolicyConfig::builtin(name) };
-    let config = PoliciesConfig { ranker, ..PoliciesConfig::default() };
+    let config = PoliciesConfig { ranker: ranker.into(), ..PoliciesConfig::default() };
     Contender::new(name.into(), config, Path::new("."), texts_of(history)).unwrap()
 }
 

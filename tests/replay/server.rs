@@ -44,7 +44,7 @@ async fn served(backlog: &[Value]) -> (Vec<String>, Vec<Decision>) {
     let mut loaded = load(&ConfigSource { file: None, env: BTreeMap::new(), dotenv: None }).unwrap();
     loaded.config.store.path = dir.path().join("claims.db");
     let Value::Object(settings) = settings() else { unreachable!() };
-    loaded.config.policies.ranker = PolicyConfig { settings, ..PolicyConfig::builtin("rules") };
+    loaded.config.policies.ranker = PolicyConfig { settings, ..PolicyConfig::builtin("rules") }.into();
     let index = Index::empty();
     let store = SqliteStore::open(&loaded.config.store, Arc::clone(&index) as _).unwrap();
     let repo: RepoName = "acme/small".parse().unwrap();
@@ -102,6 +102,7 @@ fn described(record: &Value) -> Issue {
         author_association: String::new(),
         comment_count: 0,
         reaction_count: 0,
+        open_blocker_count: None,
     }
 }
 
@@ -134,7 +135,7 @@ async fn a_replay_gives_out_what_a_server_gives_out() {
 fn asked_again(decisions: &[Decision], settings: Value) -> DecisionsReport {
     let Value::Object(settings) = settings else { unreachable!() };
     let ranker = PolicyConfig { settings, ..PolicyConfig::builtin("rules") };
-    let config = PoliciesConfig { ranker, ..PoliciesConfig::default() };
+    let config = PoliciesConfig { ranker: ranker.into(), ..PoliciesConfig::default() };
     let texts = Arc::new(DecisionTexts::default());
     let bodies = Arc::clone(&texts) as Arc<dyn BodySource>;
     let contender = Contender::new("again".into(), config, std::path::Path::new("."), bodies).unwrap();

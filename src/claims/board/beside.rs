@@ -274,7 +274,7 @@ mod tests {
             Change::ApprovalSet(issue.clone(), Some(ApprovalKept { record, covers_present }))
         };
         let approval = |board: &Board| board.row(board.by_issue[&issue]).unwrap().facts.approval;
-        let is_scored = |board: &Board| board.row(board.by_issue[&issue]).unwrap().score.is_some();
+        let is_scored = |board: &Board| board.views[0].at(board.by_issue[&issue]).unwrap().score.is_some();
         board.apply(kept(true));
         assert_eq!((approval(&board), is_scored(&board)), (Approval::Approved, true), "better news can wait");
         assert_eq!(rescored(&mut board), ["a/a#1"]);
