@@ -1,6 +1,5 @@
 //! From a policy's folder to its component, whatever it is written in.
 
-mod c;
 mod js;
 mod python;
 mod rust;
@@ -39,7 +38,6 @@ pub fn build(project: &Project, progress: &(dyn Fn(&str) + Sync)) -> Result<Buil
         Language::Rust => rust::build(project, progress),
         Language::Js => js::build(project, progress),
         Language::Python => python::build(project, progress),
-        Language::C => c::build(project, progress),
     }?;
     // A component that could not be a policy is told so now, not at its first use.
     Specimen::of(&component)?.is_policy().map_err(AuthoringError::Component)?;

@@ -1,7 +1,9 @@
 //! What a ranker costs, at the sizes that backlogs have.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use cpu_time::ThreadTime;
 
 use super::{AuthoringError, backlog};
 use crate::domain::{IssueFacts, Timestamp};
@@ -10,7 +12,7 @@ use crate::policy::{PolicyError, Ranking, Scored};
 /// How often the calls of a request are repeated; the middle one counts.
 const REPEAT_COUNT: usize = 15;
 
-/// What one size of backlog costs.
+/// What one size of backlog costs, in time of the processor.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Measurement {
     /// How many issues.
@@ -64,11 +66,12 @@ impl Calls {
     }
 }
 
-/// The middle one of several times.
+/// The middle one of several times, of the processor: a policy runs on the thread that calls it, and what else
+/// the machine does is not its doing.
 fn timed(count: usize, mut act: impl FnMut() -> Result<(), PolicyError>) -> Result<Duration, PolicyError> {
     let mut times = Vec::with_capacity(count);
     for _ in 0..count {
-        let started = Instant::now();
+        let started = ThreadTime::now();
         act()?;
         times.push(started.elapsed());
     }

@@ -10,6 +10,7 @@ mod error;
 mod golden;
 mod measure;
 mod project;
+mod registry;
 
 mod scaffold;
 mod specimen;
@@ -21,6 +22,7 @@ pub use golden::{AnswerRow, CaseOutcome, Difference, GoldenFile, Stage};
 pub use measure::{Measurement, measure};
 pub use project::{About, Language, PROJECT_FILE_NAME, Project};
 
+pub use registry::{Pulled, Pushed, Registry};
 pub use scaffold::scaffold;
 pub use specimen::{PolicyKind, Specimen};
 pub use trial::{Finding, Trial, check, ranker_of, settings_schema};

@@ -27,8 +27,6 @@ pub enum Language {
     Js,
     /// Python, made a component by componentize-py.
     Python,
-    /// C, by bindings to the WIT package.
-    C,
 }
 
 impl fmt::Display for Language {
@@ -37,7 +35,6 @@ impl fmt::Display for Language {
             Self::Rust => "rust",
             Self::Js => "js",
             Self::Python => "python",
-            Self::C => "c",
         })
     }
 }

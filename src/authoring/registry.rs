@@ -1,1 +1,241 @@
-//! Policies in OCI registries.
+//! Policies in OCI registries, in the form that the WebAssembly ecosystem agreed on: one layer
+//! `application/wasm`, and a config that names what the component imports and exports.
+
+use std::net::IpAddr;
+
+use docker_credential::{CredentialRetrievalError, DockerCredential};
+use oci_client::client::{ClientConfig, ClientProtocol, Config, ImageLayer};
+use oci_client::errors::OciDistributionError;
+use oci_client::manifest::{OciDescriptor, OciImageManifest};
+use oci_client::secrets::RegistryAuth;
+use oci_client::{Client, Reference};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::{About, AuthoringError, Specimen};
+use crate::config::OCI_PREFIX;
+use crate::policy::COMPONENT_BYTES_MAX;
+
+/// The media type of the config, by the "Wasm OCI Artifact" layout that `wkg` writes and reads.
+const CONFIG_MEDIA_TYPE: &str = "application/vnd.wasm.config.v0+json";
+/// The media type of the component, by the same.
+const LAYER_MEDIA_TYPE: &str = "application/wasm";
+/// The longest wait for a registry to be reached, and for it to send on, in seconds.
+const WAIT_SECONDS_MAX: u64 = 30;
+
+/// How registries are spoken to.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Registry {
+    /// Without TLS; only to a registry on this machine.
+    pub insecure_http: bool,
+}
+
+/// A policy that is in a registry now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pushed {
+    /// Where: `host/name:tag`.
+    pub reference: String,
+    /// The digest of its manifest: `sha256:` and hex. A name with this digest never means anything else.
+    pub manifest_digest: String,
+    /// SHA-256 of the component, in hex: what `sha256 = ` pins.
+    pub sha256: String,
+}
+
+/// A policy that came from a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pulled {
+    /// Where from: `host/name:tag`.
+    pub reference: String,
+    /// The digest of its manifest.
+    pub manifest_digest: String,
+    /// The component; its SHA-256 is the one that the manifest names.
+    pub component: Vec<u8>,
+    /// SHA-256 of the component, in hex.
+    pub sha256: String,
+}
+
+impl Registry {
+    /// Puts a component into a registry, under `reference` (`host/name:tag`, with `oci://` or without).
+    ///
+    /// # Errors
+    /// [`AuthoringError::Component`] when it is no policy, [`AuthoringError::Registry`] when the registry does not
+    /// take it, with what to do.
+    pub async fn push(&self, reference: &str, component: &[u8], about: &About) -> Result<Pushed, AuthoringError> {
+        let specimen = Specimen::of(component)?;
+        specimen.is_policy().map_err(AuthoringError::Component)?;
+        let to = self.reference(reference)?;
+        let layers = [ImageLayer::new(component.to_vec(), LAYER_MEDIA_TYPE.to_owned(), None)];
+        let config = Config::new(config_of(&specimen, about), CONFIG_MEDIA_TYPE.to_owned(), None);
+        let manifest = OciImageManifest::build(&layers, &config, Some(about.annotations()));
+        let (client, auth) = (self.client(), credentials(to.resolve_registry())?);
+        let failed = |error| failure("push", &to, &error);
+        client.push(&to, &layers, config, &auth, Some(manifest)).await.map_err(failed)?;
+        let manifest_digest = client.fetch_manifest_digest(&to, &auth).await.map_err(failed)?;
+        Ok(Pushed { reference: to.whole(), manifest_digest, sha256: specimen.sha256 })
+    }
+
+    /// Gets a component from a registry. `pin` is the SHA-256 that it must have.
+    ///
+    /// # Errors
+    /// [`AuthoringError::Registry`] when there is none, it is no policy's artefact, or not the one that is pinned.
+    pub async fn pull(&self, reference: &str, pin: Option<&str>) -> Result<Pulled, AuthoringError> {
+        let from = self.reference(reference)?;
+        let (client, auth) = (self.client(), credentials(from.resolve_registry())?);
+        let failed = |error| failure("pull", &from, &error);
+        let (manifest, manifest_digest) = client.pull_image_manifest(&from, &auth).await.map_err(failed)?;
+        let layer = component_layer(&manifest).map_err(|why| AuthoringError::Registry(format!("{from}: {why}")))?;
+        let mut component = Vec::new();
+        client.pull_blob(&from, layer, &mut component).await.map_err(failed)?;
+        let sha256 = hex::encode(Sha256::digest(&component));
+        // The client checks too; that a policy is the one that is named must not hang on it.
+        if layer.digest.strip_prefix("sha256:") != Some(sha256.as_str()) {
+            let why = format!("{from}: the registry sent a component with SHA-256 {sha256} for {}", layer.digest);
+            return Err(AuthoringError::Registry(why));
+        }
+        if let Some(pin) = pin.filter(|pin| !pin.eq_ignore_ascii_case(&sha256)) {
+            let why = format!("{from} now holds SHA-256 {sha256}, but {pin} is pinned: if the change is meant, pin it");
+            return Err(AuthoringError::Registry(why));
+        }
+        Specimen::of(&component)?.is_policy().map_err(AuthoringError::Component)?;
+        Ok(Pulled { reference: from.whole(), manifest_digest, component, sha256 })
+    }
+
+    fn reference(&self, text: &str) -> Result<Reference, AuthoringError> {
+        let named = text.strip_prefix(OCI_PREFIX).unwrap_or(text);
+        let reference: Reference = named.parse().map_err(|error| {
+            AuthoringError::Registry(format!("{text:?} names no artefact ({error}): write HOST/NAME:TAG"))
+        })?;
+        if self.insecure_http && !is_loopback(reference.registry()) {
+            let why = format!("--insecure-http is for a registry on this machine, not for {}", reference.registry());
+            return Err(AuthoringError::Registry(why));
+        }
+        Ok(reference)
+    }
+
+    fn client(&self) -> Client {
+        // Another part of this program may have chosen already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let wait = std::time::Duration::from_secs(WAIT_SECONDS_MAX);
+        Client::new(ClientConfig {
+            protocol: if self.insecure_http { ClientProtocol::Http } else { ClientProtocol::Https },
+            connect_timeout: Some(wait),
+            read_timeout: Some(wait),
+            user_agent: concat!("issuecommand/", env!("CARGO_PKG_VERSION")),
+            ..ClientConfig::default()
+        })
+    }
+}
+
+/// What `wkg` and runtimes read of a component before they fetch it. Nothing in it changes from push to push.
+fn config_of(specimen: &Specimen, about: &About) -> Vec<u8> {
+    let imports: Vec<&String> = specimen.imports.keys().collect();
+    let mut config = json!({
+        "architecture": "wasm",
+        "os": "wasip2",
+        "layerDigests": [format!("sha256:{}", specimen.sha256)],
+        "component": { "imports": imports, "exports": specimen.exports, "target": null },
+    });
+    if let Some(authors) = &about.authors {
+        config["author"] = json!(authors);
+    }
+    config.to_string().into_bytes()
+}
+
+/// The one layer that a policy's artefact has.
+fn component_layer(manifest: &OciImageManifest) -> Result<&OciDescriptor, String> {
+    let [layer] = &manifest.layers[..] else {
+        return Err(format!("it has {} layers; a policy's artefact has one component", manifest.layers.len()));
+    };
+    if layer.media_type != LAYER_MEDIA_TYPE {
+        return Err(format!("it holds {}, not {LAYER_MEDIA_TYPE}: it is no policy", layer.media_type));
+    }
+    if u64::try_from(layer.size).is_ok_and(|bytes| bytes <= COMPONENT_BYTES_MAX) {
+        return Ok(layer);
+    }
+    Err(format!("it says that it has {} bytes; a policy has at most {COMPONENT_BYTES_MAX}", layer.size))
+}
+
+fn is_loopback(registry: &str) -> bool {
+    let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host).trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// What `docker login` keeps for a registry, if anything.
+fn credentials(registry: &str) -> Result<RegistryAuth, AuthoringError> {
+    match docker_credential::get_credential(registry) {
+        Ok(DockerCredential::UsernamePassword(name, password)) => Ok(RegistryAuth::Basic(name, password)),
+        Ok(DockerCredential::IdentityToken(token)) => Ok(RegistryAuth::Bearer(token)),
+        Err(
+            CredentialRetrievalError::NoCredentialConfigured
+            | CredentialRetrievalError::ConfigNotFound
+            | CredentialRetrievalError::ConfigReadError,
+        ) => Ok(RegistryAuth::Anonymous),
+        // A helper's own words may hold what it should have kept to itself.
+        Err(CredentialRetrievalError::HelperFailure { helper, .. }) => Err(AuthoringError::Registry(format!(
+            "the credential helper {helper} failed for {registry}: run `docker login {registry}` again"
+        ))),
+        Err(error) => Err(AuthoringError::Registry(format!("the credentials for {registry} cannot be read: {error}"))),
+    }
+}
+
+fn failure(verb: &str, reference: &Reference, error: &OciDistributionError) -> AuthoringError {
+    let registry = reference.resolve_registry();
+    let hint = match error {
+        OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_) => {
+            format!(": run `docker login {registry}` and try again")
+        }
+        OciDistributionError::ImageManifestNotFoundError(_) => ": look for the name and the tag".to_owned(),
+        OciDistributionError::RequestError(_) => {
+            format!(": is {registry} up and reachable? A registry on this machine without TLS needs --insecure-http")
+        }
+        _ => String::new(),
+    };
+    // A failed connection says only in its causes what failed.
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        if !text.contains(&next.to_string()) {
+            text = format!("{text}: {next}");
+        }
+        cause = next.source();
+    }
+    AuthoringError::Registry(format!("failed to {verb} {reference}: {text}{hint}"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_without_tls_stays_on_this_machine() {
+        let insecure = Registry { insecure_http: true };
+        for text in ["localhost:5000/p:1", "127.0.0.1:5000/p:1", "oci://127.0.0.1:5000/team/p:1"] {
+            insecure.reference(text).unwrap();
+        }
+        for text in ["ghcr.io/team/p:1", "localhost.example.org:5000/p:1", "10.0.0.1:5000/p:1"] {
+            let error = insecure.reference(text).unwrap_err().to_string();
+            assert!(error.contains("registry on this machine"), "{error}");
+            Registry::default().reference(text).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_told_how_to_write_it() {
+        let error = Registry::default().reference("oci://Upper/Case:1").unwrap_err().to_string();
+        assert!(error.contains("HOST/NAME:TAG"), "{error}");
+    }
+
+    #[test]
+    fn an_artefact_that_is_no_policy_is_refused_before_it_is_fetched() {
+        let layer =
+            |media_type: &str, size: i64| OciDescriptor { media_type: media_type.into(), size, ..Default::default() };
+        let manifest = |layers| OciImageManifest { layers, ..Default::default() };
+        let refusal = |layers| component_layer(&manifest(layers)).unwrap_err();
+        assert!(refusal(vec![]).contains("0 layers"));
+        assert!(refusal(vec![layer("application/vnd.oci.image.layer.v1.tar+gzip", 1)]).contains("no policy"));
+        assert!(refusal(vec![layer(LAYER_MEDIA_TYPE, i64::MAX)]).contains("at most"));
+        assert!(refusal(vec![layer(LAYER_MEDIA_TYPE, -1)]).contains("at most"));
+        component_layer(&manifest(vec![layer(LAYER_MEDIA_TYPE, 1000)])).unwrap();
+    }
+}

@@ -71,12 +71,13 @@ pub fn check(
     }
     for kind in kinds {
         let config = config_for(kind, file, settings, limits);
-        if settings_fit(&mut trial, host, kind, &config) && loads(&mut trial, host, kind, &config)? {
-            let set = host.load(&config, Path::new(""))?;
-            if kind == PolicyKind::Ranker {
-                costs(&mut trial, &set, limits)?;
-                trial.found("same input, same answer", same_answer(host, &set, &config)?);
-            }
+        if settings_fit(&mut trial, host, kind, &config)
+            && let Some(set) = loaded(&mut trial, host, kind, &config)?
+            && kind == PolicyKind::Ranker
+            && costs(&mut trial, &set, limits)
+        {
+            let same = same_answer(host, &set, &config).unwrap_or_else(|error| Err(error.to_string()));
+            trial.found("same input, same answer", same);
         }
     }
     Ok(trial)
@@ -181,32 +182,34 @@ fn settings_of(kind: PolicyKind, config: &PoliciesConfig) -> &Map<String, Value>
     }
 }
 
-/// Whether the server's own trial passes: settings taken, and a call of each function on a few rows and on none.
-fn loads(
+/// The policy in service, if it passes the server's own trial: settings taken, and a call of each function on a
+/// few rows and on none.
+fn loaded(
     trial: &mut Trial,
     host: &PolicyHost,
     kind: PolicyKind,
     config: &PoliciesConfig,
-) -> Result<bool, AuthoringError> {
+) -> Result<Option<PolicySet>, AuthoringError> {
+    let what = "the server's own trial";
     match host.load(config, Path::new("")) {
-        Ok(_) => {
-            Ok(trial.found("the server's own trial", Ok("every function answers on a sample and on nothing".into())))
+        Ok(set) => {
+            trial.found(what, Ok("every function answers on a sample and on nothing".into()));
+            Ok(Some(set))
         }
         Err(PolicyRejected { policy, reason, .. }) if policy == kind.key() => {
-            Ok(trial.found("the server's own trial", Err(reason)))
+            trial.found(what, Err(reason));
+            Ok(None)
         }
         Err(rejected) => Err(rejected.into()),
     }
 }
 
-fn costs(trial: &mut Trial, set: &PolicySet, limits: &PoliciesConfig) -> Result<(), AuthoringError> {
+/// Whether all calls about a large backlog succeed; what they cost is found either way.
+fn costs(trial: &mut Trial, set: &PolicySet, limits: &PoliciesConfig) -> bool {
     let (issues, now) = backlog_of(ROW_COUNT);
     let calls = match Calls::time(&set.ranker, &issues, now) {
         Ok(calls) => calls,
-        Err(error) => {
-            trial.found("a large backlog", Err(error.to_string()));
-            return Ok(());
-        }
+        Err(error) => return trial.found("a large backlog", Err(error.to_string())),
     };
     let (call_max, choose_max) =
         (Duration::from_millis(limits.call_ms_max), Duration::from_millis(limits.choose_ms_max));
@@ -216,8 +219,7 @@ fn costs(trial: &mut Trial, set: &PolicySet, limits: &PoliciesConfig) -> Result<
     trial.found("time of explain", Ok(share(calls.explain, choose_max, "choose_ms_max")));
     let (used, max) = (set.ranker.memory_bytes_peak() as u128, limits.memory_bytes_max as u128);
     let close = if used * 100 > max * CLOSE_PERCENT { ": close; the bound is memory_bytes_max" } else { "" };
-    trial.found("memory", Ok(format!("{} of {} MiB{close}", used >> 20, max >> 20)));
-    Ok(())
+    trial.found("memory", Ok(format!("{} of {} MiB{close}", used >> 20, max >> 20)))
 }
 
 fn share(took: Duration, max: Duration, setting: &str) -> String {

@@ -22,8 +22,8 @@ pub use follow_ups::{FollowUpConfig, FollowUpPulls, OnClosedPull, OnPush};
 pub use github::{GithubAppConfig, GithubConfig, SyncConfig, WebhookConfig};
 pub use groups::AgentGroupsConfig;
 pub use policies::{
-    BUILTIN_CONFLICT_AWARE, BUILTIN_PREFIX, BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE, PoliciesConfig,
-    PolicyConfig,
+    BUILTIN_CONFLICT_AWARE, BUILTIN_PREFIX, BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE, OCI_PREFIX,
+    PULLED_FOLDER_NAME, PoliciesConfig, PolicyConfig,
 };
 pub use trust::TrustConfig;
 

@@ -107,7 +107,7 @@ impl PolicyHost {
         base_dir: &Path,
         accept: impl FnOnce(Policy<K>) -> Result<P, PolicyError>,
     ) -> Result<P, PolicyRejected> {
-        let file = source::file_of(&policy.source, base_dir);
+        let file = policy.component_path(base_dir);
         let limits = Limits {
             call_ms_max: all.call_ms_max,
             choose_ms_max: all.choose_ms_max,

@@ -17,9 +17,10 @@ use crate::domain::PolicyStamp;
 
 /// Instances kept ready for the next call. More calls at once than this are served by fresh ones.
 const READY_INSTANCE_COUNT_MAX: usize = 8;
-/// An instance that holds more memory than this is not kept: a fresh one costs less than 100 µs, and its
-/// memory would stay taken for good. WebAssembly memory never shrinks.
-const READY_INSTANCE_BYTES_MAX: usize = 4 << 20;
+/// An instance that holds so much more memory than when it was new is not kept: a fresh one costs little, and
+/// its memory would stay taken for good, since WebAssembly memory never shrinks. What an interpreter begins
+/// with does not count: making a new one of those costs milliseconds.
+const READY_INSTANCE_GROWTH_BYTES_MAX: usize = 4 << 20;
 /// Bytes that a policy may send at once, whatever its rows.
 const OUTPUT_BYTES_BASE: usize = 64 << 10;
 /// Longest message of a policy that is passed on, in bytes.
@@ -92,6 +93,8 @@ pub(super) struct Policy<K: Kind> {
 }
 
 struct Instance<K: Kind> {
+    /// The memory that it held when it was configured, in bytes.
+    new_bytes: usize,
     store: Store<CallState>,
     guest: K::Guest,
 }
@@ -179,7 +182,8 @@ impl<K: Kind> Policy<K> {
     }
 
     fn keep(&self, instance: Instance<K>) {
-        if instance.store.data().memory_bytes() > READY_INSTANCE_BYTES_MAX {
+        let grown = instance.store.data().memory_bytes().saturating_sub(instance.new_bytes);
+        if grown > READY_INSTANCE_GROWTH_BYTES_MAX {
             return;
         }
         let mut ready = self.ready();
@@ -222,7 +226,7 @@ impl<K: Kind> Policy<K> {
             let guest = K::instantiate(&self.pre, store)?;
             Ok(K::configure(&guest, store, &self.settings)?.map(|()| guest))
         })?;
-        Ok(Instance { store, guest })
+        Ok(Instance { new_bytes: store.data().memory_bytes(), store, guest })
     }
 
     fn guarded<R>(

@@ -51,6 +51,7 @@ pub use ranker::{Choice, ChooseRequest, LiveWork, Ranker, Scored, Shortlisted};
 pub use ranking::{Part, Ranking};
 pub use repo_filter::RepoFilter;
 pub use set::PolicySet;
+pub use source::COMPONENT_BYTES_MAX;
 pub use stale_rule::{LiveClaim, StaleRule, Verdict};
 pub use stale_rules::StaleRules;
 pub use views::{Candidate, View, ViewName};

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -13,9 +13,7 @@ use super::check::is_component;
 use crate::config::PolicyConfig;
 
 /// Largest component that is read, in bytes. A Python guest is about 40 MB.
-const COMPONENT_BYTES_MAX: u64 = 96 << 20;
-/// What the source of a built-in policy begins with.
-const BUILTIN_PREFIX: &str = "builtin:";
+pub const COMPONENT_BYTES_MAX: u64 = 96 << 20;
 
 /// A component, read and named, but not yet compiled.
 pub(super) struct Source {
@@ -24,18 +22,15 @@ pub(super) struct Source {
     pub(super) digest: String,
 }
 
-/// The file that a source names, unless it is built in.
-pub(super) fn file_of(source: &str, base_dir: &Path) -> Option<PathBuf> {
-    (!source.starts_with(BUILTIN_PREFIX)).then(|| base_dir.join(source))
-}
-
 /// Reads what `config` names, and checks it against its pin.
 ///
 /// # Errors
 /// Says what could not be read, what the file is instead of a component, or which digest it has.
 pub(super) fn read(config: &PolicyConfig, file: Option<&Path>) -> Result<Source, String> {
     let bytes: Cow<'static, [u8]> = match file {
-        None => built_in(config.source.trim_start_matches(BUILTIN_PREFIX))?.into(),
+        None => built_in(config.builtin_name().unwrap_or_default())?.into(),
+        Some(_) if config.is_pulled() && config.sha256.is_none() => return Err(not_pinned(&config.source)),
+        Some(file) if config.is_pulled() && !file.is_file() => return Err(not_pulled(&config.source, file)),
         Some(file) => read_file(file)?.into(),
     };
     is_component(&bytes)?;
@@ -47,6 +42,14 @@ pub(super) fn read(config: &PolicyConfig, file: Option<&Path>) -> Result<Source,
         )),
         _ => Ok(Source { bytes, digest }),
     }
+}
+
+fn not_pinned(source: &str) -> String {
+    format!("a policy from a registry needs `sha256 = \"...\"`: `issuecommand policy pull {source}` prints it")
+}
+
+fn not_pulled(source: &str, file: &Path) -> String {
+    format!("there is no {}: run `issuecommand policy pull {source}` beside issuecommand.toml", file.display())
 }
 
 fn built_in(name: &str) -> Result<&'static [u8], String> {

@@ -13,6 +13,7 @@ mod workshop;
 mod commands;
 mod drain;
 mod ending;
+mod explain;
 mod harness;
 mod kill;
 mod policies;

@@ -51,6 +51,8 @@ impl Standin {
     }
 
     fn try_start() -> Result<Self, String> {
+        // reqwest is built with TLS that brings none of its own; another test may have chosen it already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let home = install(&shared().join("github-standin"))?;
         let (backend_port, port) = free_ports();
         let url = format!("http://127.0.0.1:{port}");

@@ -100,11 +100,11 @@ impl CompiledNeed {
             return None;
         }
         let wanted: Vec<_> = self.names.iter().map(|name| name.replace('*', self.starred(&key))).collect();
-        let has = match self.kind {
-            Kind::Skill => request.skills(),
-            Kind::Group => request.groups(),
+        let has = |wanted: &String| match self.kind {
+            Kind::Skill => request.has_skill(wanted),
+            Kind::Group => request.is_in_group(wanted),
         };
-        if wanted.iter().any(|wanted| has.iter().any(|has| name_key(has) == *wanted)) {
+        if wanted.iter().any(has) {
             return None;
         }
         let (wanted, on) = (wanted.join(" or "), self.on.as_str());

@@ -42,6 +42,20 @@
 //! assert_eq!(scored[1].value, 0.0);
 //! ```
 
+//! # What a policy sees
+//!
+//! | in | are | read from |
+//! |---|---|---|
+//! | [`Ranker::score`] | the facts of one issue: title, [text](Candidate::body), labels, author, assignees, milestone, times, counts, [topics](Candidate::topics), [open blockers](Candidate::open_blockers), [approval](Candidate::approval), likely [areas](Candidate::areas) and [reviewers](Candidate::reviewers) | [`Candidate`] |
+//! | [`Ranker::choose`] | the same of a short list (texts apart), its scores, live claims and waiting reviews in their repositories | [`Candidates`] |
+//! | | the agent: name, claims, [skills](Request::skills), [groups](Request::groups), waiting reviews; and [what others work on](Request::live_claims) | [`Request`] |
+//! | [`WorkOrder::choose_work`] | the review feedback on offer, and the agent | [`FollowUps`], [`Request`] |
+//! | [`StaleRule::assess`] | one live claim: status, times, and the signs of life on its branch, pull request, checks and container | [`Claim`] |
+//! | [`RepoFilter`] | one repository | [`Repository`] |
+//!
+//! Each fact is pulled from the server when it is first read, once a call: what a policy does not read costs
+//! nothing, and is not imported, so an older server that does not know it still loads the policy.
+
 mod candidate;
 mod column;
 mod follow_up;

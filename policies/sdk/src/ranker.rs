@@ -23,7 +23,50 @@ pub trait Ranker: Sized + 'static {
     /// scores are kept, and only candidates whose facts changed are asked about again.
     fn score(&self, candidate: &Candidate<'_>, now: Instant, score: &mut Score<'_>);
 
-    /// Orders a short list, best scores first, for one request. Runs while an agent waits.
+    /// Orders a short list, best scores first, for one request. Runs while an agent waits. Without it the order
+    /// of the scores stands.
+    ///
+    /// Scores know issues only. What depends on who asks, and on what else is going on, belongs here:
+    ///
+    /// ```
+    /// use issuecommand_policy::{Candidate, Candidates, Choice, Instant, Ranker, Request, Score};
+    ///
+    /// /// Rust is for those who say they know it, and whose reviews do not pile up.
+    /// struct Rustaceans;
+    ///
+    /// impl Ranker for Rustaceans {
+    ///     type Settings = std::collections::BTreeMap<String, String>;
+    ///
+    ///     fn new(_: Self::Settings) -> Result<Self, String> {
+    ///         Ok(Self)
+    ///     }
+    ///
+    ///     fn score(&self, issue: &Candidate<'_>, _now: Instant, score: &mut Score<'_>) {
+    ///         score.add("reactions", f64::from(issue.reaction_count()));
+    ///     }
+    ///
+    ///     fn choose(&self, request: &Request, shortlist: &Candidates) -> Choice {
+    ///         let mut choice = Choice::keep();
+    ///         for issue in shortlist.iter() {
+    ///             if request.review_count() >= 3 {
+    ///                 request.retry_after_minutes(30);
+    ///                 choice.skip(&issue, "three pull requests wait for a review: see to them first");
+    ///             } else if issue.topics().any(|topic| topic == "rust") && !request.has_skill("rust") {
+    ///                 choice.skip(&issue, "needs the skill rust");
+    ///             }
+    ///         }
+    ///         choice
+    ///     }
+    /// }
+    ///
+    /// use issuecommand_policy::testing::{candidate, candidates, choose, request};
+    /// let shortlist = candidates([candidate().topic("rust"), candidate()]);
+    /// assert_eq!(choose(&Rustaceans, &request("a1", &[]), &shortlist).rows, [1]);
+    /// assert_eq!(choose(&Rustaceans, &request("a1", &[]).skilled(&["rust"]), &shortlist).rows, [0, 1]);
+    /// let busy = request("a1", &[]).reviews(3);
+    /// assert!(choose(&Rustaceans, &busy, &shortlist).rows.is_empty());
+    /// assert_eq!(busy.retry_after_ms(), Some(30 * 60_000));
+    /// ```
     fn choose(&self, request: &Request, shortlist: &Candidates) -> Choice {
         let _ = (request, shortlist);
         Choice::keep()

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::cell::OnceCell;
 
 use crate::wit::request as facts;
-use crate::{Instant, LiveClaims};
+use crate::{Instant, LiveClaims, name_key};
 
 /// The request that [`Ranker::choose`](crate::Ranker::choose) and
 /// [`WorkOrder::choose_work`](crate::WorkOrder::choose_work) answer. Reads from the host only what a policy
@@ -64,6 +64,18 @@ impl Request {
     /// What the agent says it can do, in lower case: `rust`, `frontend`, ...
     pub fn skills(&self) -> &[String] {
         self.skills.get_or_init(facts::skills)
+    }
+
+    /// Whether the agent says it can do this, whatever the case of `skill`.
+    pub fn has_skill(&self, skill: &str) -> bool {
+        let skill = name_key(skill);
+        self.skills().iter().any(|known| name_key(known) == skill)
+    }
+
+    /// Whether the agent belongs to this group, whatever the case of `group`.
+    pub fn is_in_group(&self, group: &str) -> bool {
+        let group = name_key(group);
+        self.groups().iter().any(|known| name_key(known) == group)
     }
 
     /// The groups of `[agent_groups]` in issuecommand.toml that the agent belongs to.

@@ -1,5 +1,6 @@
 //! `issuecommand policy check`: would a server take this policy?
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anstyle::AnsiColor;
@@ -9,12 +10,15 @@ use issuecommand::config::PoliciesConfig;
 use serde_json::json;
 
 use super::progress::Step;
-use super::{Target, host, short, size};
+use super::{Target, configured, host, short, size};
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     #[command(flatten)]
     target: Target,
+    /// Take the bounds on time and memory from this configuration [default: the server's defaults]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Print the result as JSON, for scripts
     #[arg(long)]
     json: bool,
@@ -22,9 +26,13 @@ pub struct CheckArgs {
 
 pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let chosen = args.target.choose()?;
+    let limits = match &args.config {
+        Some(file) => configured(file)?.config.policies,
+        None => PoliciesConfig::default(),
+    };
     let trial = {
         let _step = Step::begin("trying the policy");
-        check(&host()?, &chosen.file, &chosen.settings, &PoliciesConfig::default())?
+        check(&host()?, &chosen.file, &chosen.settings, &limits)?
     };
     let passed = trial.passed();
     if args.json {

@@ -72,7 +72,7 @@ fn print(
     for (name, text) in told {
         facts.row([name.trim_start_matches("org.opencontainers.image.").to_owned(), text.clone()]);
     }
-    for (interface, functions) in &specimen.imports {
+    for (interface, functions) in specimen.imports.iter().filter(|(_, functions)| !functions.is_empty()) {
         facts.row(["imports".into(), format!("{interface} ({})", functions.join(", "))]);
     }
     for interface in &specimen.exports {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use issuecommand::authoring::{PROJECT_FILE_NAME, Project};
+use issuecommand::config::{ConfigSource, Loaded, PoliciesConfig, load};
 use issuecommand::policy::PolicyHost;
 use issuecommand::server::policy_cache_folder;
 use serde_json::{Map, Value};
@@ -20,6 +21,8 @@ mod inspect;
 mod new;
 mod progress;
 mod promote;
+mod pull;
+mod push;
 mod replay;
 mod rollback;
 mod show;
@@ -40,6 +43,10 @@ pub enum PolicyCommand {
     Bench(bench::BenchArgs),
     /// Say what a component is, and which settings it takes
     Inspect(inspect::InspectArgs),
+    /// Put a component into an OCI registry
+    Push(push::PushArgs),
+    /// Get a component from an OCI registry, to where the server looks for it
+    Pull(pull::PullArgs),
     /// Say why an issue was given out, or was not, and what it would take
     Explain(explain::ExplainArgs),
     /// Replay a repository's history under a policy, or under two side by side
@@ -66,10 +73,17 @@ pub fn run(command: PolicyCommand) -> anyhow::Result<ExitCode> {
         PolicyCommand::Test(args) => test::run(&args),
         PolicyCommand::Bench(args) => bench::run(&args),
         PolicyCommand::Inspect(args) => inspect::run(&args),
+        PolicyCommand::Push(args) => push::run(&args),
+        PolicyCommand::Pull(args) => pull::run(&args),
         PolicyCommand::Explain(args) => explain::run(&args),
         PolicyCommand::Replay(args) => replay::run(&args),
     }
 }
+
+/// Time for a call off the request path where time is not the question, in milliseconds.
+const PATIENT_CALL_MS: u64 = 10_000;
+/// The same for a call that an agent would wait for.
+const PATIENT_CHOOSE_MS: u64 = 2_000;
 
 /// Which component is meant.
 #[derive(Debug, Args)]
@@ -120,6 +134,24 @@ fn chosen(path: &Path, wasm: Option<&Path>) -> anyhow::Result<Chosen> {
 /// A host like the server's, with the same compiled policies at hand.
 fn host() -> anyhow::Result<PolicyHost> {
     PolicyHost::new(policy_cache_folder()).context("failed to make a place to run policies in")
+}
+
+/// The configuration in `file`.
+fn configured(file: &Path) -> anyhow::Result<Loaded> {
+    load(&ConfigSource::from_process(Some(file.to_path_buf()))).map_err(|report| {
+        report.print();
+        anyhow::anyhow!("{} cannot be used", file.display())
+    })
+}
+
+/// Bounds under which a policy that is slow for once, on a busy machine, still answers: for what is not about
+/// time.
+fn patient(policies: PoliciesConfig) -> PoliciesConfig {
+    PoliciesConfig {
+        call_ms_max: policies.call_ms_max.max(PATIENT_CALL_MS),
+        choose_ms_max: policies.choose_ms_max.max(PATIENT_CHOOSE_MS),
+        ..policies
+    }
 }
 
 /// A path as it is best typed here.

@@ -26,8 +26,6 @@ enum Lang {
     Js,
     /// Python, on componentize-py
     Python,
-    /// C, on bindings to the WIT package
-    C,
 }
 
 pub fn run(args: &NewArgs) -> anyhow::Result<ExitCode> {
@@ -35,7 +33,6 @@ pub fn run(args: &NewArgs) -> anyhow::Result<ExitCode> {
         Lang::Rust => Language::Rust,
         Lang::Js => Language::Js,
         Lang::Python => Language::Python,
-        Lang::C => Language::C,
     };
     let project = scaffold(&std::path::absolute(&args.folder)?, language)?;
     let folder = short(&project.folder);

@@ -7,11 +7,11 @@ use anstyle::{AnsiColor, Style};
 use anyhow::{Context, bail};
 use clap::Args;
 use issuecommand::authoring::{AnswerRow, CaseOutcome, GoldenFile, Project, Stage};
-use issuecommand::config::{ConfigSource, PoliciesConfig, load};
+use issuecommand::config::PoliciesConfig;
 use serde_json::json;
 
 use super::progress::Step;
-use super::{chosen, host};
+use super::{chosen, configured, host, patient};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
@@ -63,20 +63,8 @@ fn cases_file(path: &Path) -> anyhow::Result<PathBuf> {
 }
 
 fn stage(args: &TestArgs, cases: &Path) -> anyhow::Result<Stage> {
-    // A policy that is slow for once, on a busy machine, is no wrong answer: `check` is there for time.
-    let patient = |policies: PoliciesConfig| PoliciesConfig {
-        call_ms_max: policies.call_ms_max.max(5_000),
-        choose_ms_max: policies.choose_ms_max.max(1_000),
-        ..policies
-    };
     if let Some(config) = &args.config {
-        let loaded = match load(&ConfigSource::from_process(Some(config.clone()))) {
-            Ok(loaded) => loaded,
-            Err(report) => {
-                report.print();
-                bail!("{} cannot be used", config.display());
-            }
-        };
+        let loaded = configured(config)?;
         return Ok(Stage::of_config(host()?, patient(loaded.config.effective_policies()), loaded.folder));
     }
     let folder = cases.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

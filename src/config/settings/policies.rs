@@ -64,10 +64,17 @@ pub const BUILTIN_REPO_FILTER: &str = "allow-list";
 /// What the source of a built-in policy begins with; anything else is a path.
 pub const BUILTIN_PREFIX: &str = "builtin:";
 
+/// What the source of a policy from an OCI registry begins with. The server never pulls: it reads what
+/// `issuecommand policy pull` put beside issuecommand.toml, by the SHA-256 that must be pinned.
+pub const OCI_PREFIX: &str = "oci://";
+/// The folder of what was pulled, beside issuecommand.toml.
+pub const PULLED_FOLDER_NAME: &str = "policies";
+
 /// One policy: where its component is, and what it is told.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PolicyConfig {
-    /// `builtin:<name>`, or a path to a component, relative to issuecommand.toml.
+    /// `builtin:<name>`, a path to a component, relative to issuecommand.toml, or `oci://<reference>` of one
+    /// that was pulled.
     pub source: String,
     /// The component is refused unless its SHA-256, in hex, is this one.
     pub sha256: Option<String>,
@@ -95,7 +102,21 @@ impl PolicyConfig {
 
     /// The component's file, `folder` being that of issuecommand.toml; `None` for a built-in policy.
     pub fn component_path(&self, folder: &Path) -> Option<PathBuf> {
-        self.builtin_name().is_none().then(|| folder.join(&self.source))
+        if self.builtin_name().is_some() {
+            return None;
+        }
+        match &self.sha256 {
+            Some(pin) if self.is_pulled() => {
+                let name = pin.trim().to_lowercase();
+                Some(folder.join(PULLED_FOLDER_NAME).join(name).with_added_extension("wasm"))
+            }
+            _ => Some(folder.join(&self.source)),
+        }
+    }
+
+    /// Whether it comes from an OCI registry.
+    pub fn is_pulled(&self) -> bool {
+        self.source.starts_with(OCI_PREFIX)
     }
 }
 

@@ -174,9 +174,6 @@ fn candidates(decision: &Decision, chosen: impl Fn(&DecisionRow) -> bool) -> Mar
                         td .number { @if row.passed_over.is_none() { (place + 1) } @else { "–" } }
                         td {
                             a href=(format!("/explain/{}/{}", row.repo, row.number)) { (row.issue()) }
-                            @if let Some(snapshot) = row.seen.as_ref().and_then(|seen| seen.snapshot.as_ref()) {
-                                " " (snapshot.facts.title)
-                            }
                         }
                         td .number { (points(row.score)) }
                         td {

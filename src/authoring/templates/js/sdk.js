@@ -7,12 +7,29 @@ import * as live from 'issuecommand:policy/live-claims@0.1.0';
 import * as log from 'issuecommand:policy/log@0.1.0';
 import * as request from 'issuecommand:policy/request@0.1.0';
 
-const texts = ({ names, ids }) => Array.from(ids, (id) => names[id]);
-const lists = ({ names, starts, ids }) => {
-  const named = Array.from(ids, (id) => names[id]);
-  return Array.from({ length: starts.length - 1 }, (_, row) => named.slice(starts[row], starts[row + 1]));
-};
-const numbers = (column) => Array.from(column, Number);
+// Plain loops: these run for every issue, in an interpreter.
+function texts({ names, ids }) {
+  const rows = new Array(ids.length);
+  for (let row = 0; row < rows.length; row++) rows[row] = names[ids[row]];
+  return rows;
+}
+
+const NONE = Object.freeze([]);
+
+function lists({ names, starts, ids }) {
+  const rows = new Array(starts.length - 1);
+  for (let row = 0; row < rows.length; row++) {
+    const [start, end] = [starts[row], starts[row + 1]];
+    rows[row] = start === end ? NONE : texts({ names, ids: ids.slice(start, end) });
+  }
+  return rows;
+}
+
+function numbers(column) {
+  const rows = new Array(column.length);
+  for (let row = 0; row < rows.length; row++) rows[row] = Number(column[row]);
+  return rows;
+}
 
 // Property of an issue: how its column is read.
 const ISSUE = {
@@ -54,42 +71,54 @@ const REQUEST = {
   skills: request.skills,
   groups: request.groups,
   reviewCount: request.agentReviewCount,
-  liveClaims: () => rowsOf(LIVE_CLAIM, live.count()),
+  liveClaims: () => allRows(LiveClaim, LiveClaimColumns, live.count()),
 };
 
-// An object whose properties are worked out when they are first read.
-function lazily(readers) {
-  const object = {};
+// A class of objects whose properties are worked out when they are first read.
+function lazyClass(readers) {
+  class Lazy {}
   for (const [name, read] of Object.entries(readers)) {
-    Object.defineProperty(object, name, {
-      configurable: true,
+    Object.defineProperty(Lazy.prototype, name, {
       get() {
         const value = read();
-        Object.defineProperty(object, name, { value });
+        Object.defineProperty(this, name, { value });
         return value;
       },
     });
   }
-  return object;
+  return Lazy;
 }
 
-// Rows whose properties read from columns that are pulled when they are first read.
-function rowsOf(readers, count) {
-  const columns = lazily(readers);
+// A class of rows: each property reads from its column.
+function rowClass(readers) {
   class Row {
-    constructor(row) {
+    constructor(columns, row) {
+      this.columns = columns;
       this.row = row;
     }
   }
   for (const name of Object.keys(readers)) {
     Object.defineProperty(Row.prototype, name, {
       get() {
-        return columns[name][this.row];
+        return this.columns[name][this.row];
       },
     });
   }
-  return Array.from({ length: count }, (_, row) => new Row(row));
+  return Row;
 }
+
+const IssueColumns = lazyClass(ISSUE);
+const Issue = rowClass(ISSUE);
+const LiveClaimColumns = lazyClass(LIVE_CLAIM);
+const LiveClaim = rowClass(LIVE_CLAIM);
+const Request = lazyClass(REQUEST);
+
+function allRows(Row, Columns, count) {
+  const columns = new Columns();
+  return Array.from({ length: count }, (_, row) => new Row(columns, row));
+}
+
+const allIssues = () => allRows(Issue, IssueColumns, candidates.count());
 
 class Score {
   constructor(terms) {
@@ -123,25 +152,28 @@ class Score {
 const NEVER = 253_402_300_799_999n;
 
 function scoreAll(policy, now) {
-  const issues = rowsOf(ISSUE, candidates.count());
-  const values = new Float64Array(issues.length);
+  const count = candidates.count();
+  const values = new Float64Array(count);
   let validUntil = [];
   const skipped = [];
-  for (const issue of issues) {
+  // One object for all rows: a policy must not keep it, since scores do not depend on other issues.
+  const issue = new Issue(new IssueColumns(), 0);
+  for (let row = 0; row < count; row++) {
+    issue.row = row;
     const score = new Score();
     policy.score(issue, now, score);
-    values[issue.row] = score.value;
-    if (score.skipped !== undefined) skipped.push({ row: issue.row, reason: score.skipped });
+    values[row] = score.value;
+    if (score.skipped !== undefined) skipped.push({ row, reason: score.skipped });
     if (score.end !== undefined) {
-      if (validUntil.length === 0) validUntil = new Array(issues.length).fill(NEVER);
-      validUntil[issue.row] = BigInt(Math.round(score.end));
+      if (validUntil.length === 0) validUntil = new BigUint64Array(count).fill(NEVER);
+      validUntil[row] = BigInt(Math.round(score.end));
     }
   }
   return { values, validUntil, skipped };
 }
 
 function explainAll(policy, now) {
-  return rowsOf(ISSUE, candidates.count()).map((issue) => {
+  return allIssues().map((issue) => {
     const terms = [];
     policy.score(issue, now, new Score(terms));
     return terms;
@@ -150,7 +182,7 @@ function explainAll(policy, now) {
 
 function chooseFrom(policy, now) {
   if (!policy.choose) return { order: [], skipped: [] };
-  const asked = lazily(REQUEST);
+  const asked = new Request();
   asked.now = now;
   asked.retryAfter = (ms) => request.retryAfter(BigInt(Math.round(ms)));
   const order = [];
@@ -159,7 +191,7 @@ function chooseFrom(policy, now) {
     offer: (issue) => order.push(issue.row),
     skip: (issue, reason) => skipped.push({ row: issue.row, reason }),
   };
-  policy.choose(asked, rowsOf(ISSUE, candidates.count()), choice);
+  policy.choose(asked, allIssues(), choice);
   return { order, skipped };
 }
 

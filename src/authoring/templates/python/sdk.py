@@ -139,7 +139,8 @@ class Score:
 
     def valid_until(self, end):
         """Says that this holds until `end` only. Without it: until a fact changes."""
-        self.end = min(self.end, int(end))
+        if end < self.end:
+            self.end = int(end)
 
 
 class Choice:
@@ -219,14 +220,20 @@ class Ranker:
 
     def _score(self, now):
         values, ends, skipped = [], [], []
-        for issue in _issues():
+        rate, soonest = self.rate, NEVER
+        # One object for all rows: a policy must not keep it, since scores do not depend on other issues.
+        issue = Issue(_IssueColumns(), 0)
+        for row in range(candidates.count()):
+            issue.row = row
             score = Score()
-            self.rate(issue, now, score)
+            rate(issue, now, score)
             values.append(float(score.value))
             ends.append(score.end)
+            if score.end < soonest:
+                soonest = score.end
             if score.skipped is not None:
-                skipped.append(types.Exclusion(issue.row, score.skipped))
-        return wit.Scores(values, ends if any(end < NEVER for end in ends) else [], skipped)
+                skipped.append(types.Exclusion(row, score.skipped))
+        return wit.Scores(values, ends if soonest < NEVER else [], skipped)
 
     def _terms(self, issue, now):
         terms = []

@@ -1,0 +1,1 @@
+../../../src/authoring/templates/python/sdk.py

@@ -1,0 +1,173 @@
+//! A policy pushed to a private registry and pulled from it: Debian's docker-registry, run here. Without it these
+//! tests say so and do nothing; `.ci/run` fetches it.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::desk::{ROOT, command, failed, rules, succeeded};
+
+/// `author:secret`, as `htpasswd -B` writes it.
+const HTPASSWD: &str = "author:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
+/// `author:secret` as `docker login` keeps it.
+const CREDENTIALS: &str = "YXV0aG9yOnNlY3JldA==";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A registry of its own for one test.
+struct Registry {
+    child: Child,
+    address: String,
+    desk: tempfile::TempDir,
+}
+
+impl Registry {
+    /// Starts one that asks for a name and a password, if the program is to be had.
+    fn start() -> Option<Self> {
+        let Some(program) = program() else {
+            eprintln!("skipped: there is no docker-registry; `apt-get install docker-registry`, or see .ci/run");
+            return None;
+        };
+        let desk = tempfile::tempdir().unwrap();
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let path = |name: &str| desk.path().join(name);
+        fs::write(path("htpasswd"), HTPASSWD).unwrap();
+        let config = format!(
+            "version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '{address}'}}\n\
+             storage: {{filesystem: {{rootdirectory: '{}'}}}}\nauth: {{htpasswd: {{realm: r, path: '{}'}}}}\n",
+            path("store").display(),
+            path("htpasswd").display(),
+        );
+        fs::write(path("config.yml"), config).unwrap();
+        let mut command = Command::new(program);
+        command.arg("serve").arg(path("config.yml")).stdin(Stdio::null());
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let registry = Self { child, address, desk };
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(&registry.address).is_err() {
+            assert!(Instant::now() < deadline, "the registry does not answer");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Some(registry)
+    }
+
+    fn folder(&self) -> &Path {
+        self.desk.path()
+    }
+
+    fn reference(&self) -> String {
+        format!("{}/team/rules:1.0.0", self.address)
+    }
+
+    /// An author's command, logged in as `docker login` would have it or not at all.
+    fn policy(&self, logged_in: bool, arguments: &[&str]) -> Output {
+        let docker = self.folder().join(if logged_in { "docker" } else { "docker-without" });
+        fs::create_dir_all(&docker).unwrap();
+        let auths = format!(r#"{{"auths":{{"{}":{{"auth":"{CREDENTIALS}"}}}}}}"#, self.address);
+        fs::write(docker.join("config.json"), if logged_in { auths.as_str() } else { "{}" }).unwrap();
+        let mut command = command("issuecommand", self.folder());
+        command.env("DOCKER_CONFIG", docker).arg("policy").args(arguments).output().unwrap()
+    }
+
+    fn pushed(&self) -> Value {
+        let file = rules(self.folder());
+        let output =
+            self.policy(true, &["push", &self.reference(), file.to_str().unwrap(), "--insecure-http", "--json"]);
+        succeeded(&output);
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn program() -> Option<PathBuf> {
+    let fetched = Path::new(ROOT).join("target/tools/usr/bin/docker-registry");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let installed = std::env::split_paths(&path).map(|folder| folder.join("docker-registry"));
+    [fetched].into_iter().chain(installed).find(|file| file.is_file())
+}
+
+#[test]
+fn a_policy_comes_back_from_a_registry_as_it_was_pushed_and_is_put_in_force_by_its_pin() {
+    let Some(registry) = Registry::start() else { return };
+    let pushed = registry.pushed();
+    let (sha256, reference) = (pushed["sha256"].as_str().unwrap(), registry.reference());
+    let output = registry.policy(true, &["pull", &reference, "--insecure-http"]);
+    let text = succeeded(&output);
+    let file = registry.folder().join("policies").join(sha256).with_extension("wasm");
+    assert_eq!(fs::read(&file).unwrap(), fs::read(registry.folder().join("rules.wasm")).unwrap());
+    assert!(text.contains(pushed["manifest_digest"].as_str().unwrap()), "{text}");
+    // What it prints is what issuecommand.toml needs.
+    let lines = text.split_once("issuecommand.toml:").unwrap().1;
+    fs::write(registry.folder().join("issuecommand.toml"), lines).unwrap();
+    let check = || command("issuecommand", registry.folder()).args(["config", "check"]).output().unwrap();
+    let text = said_of(&check());
+    assert!(text.contains(&format!("oci://{reference}")) && text.contains(&sha256[..12]), "{text}");
+    // A server never asks a registry: what is not there is asked for by name.
+    fs::remove_file(&file).unwrap();
+    let text = said_of(&check());
+    assert!(text.contains(&format!("issuecommand policy pull oci://{reference}")), "{text}");
+    fs::write(registry.folder().join("issuecommand.toml"), lines.replace("sha256", "# sha256")).unwrap();
+    let text = said_of(&check());
+    assert!(text.contains("must be pinned"), "{text}");
+}
+
+fn said_of(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[tokio::test]
+async fn what_lies_in_the_registry_is_what_the_ecosystems_tools_expect() {
+    let Some(registry) = Registry::start() else { return };
+    let pushed = registry.pushed();
+    let client = reqwest::Client::new();
+    let get = async |path: &str| -> Value {
+        let request = client.get(format!("http://{}/v2/team/rules/{path}", registry.address));
+        let accept = "application/vnd.oci.image.manifest.v1+json";
+        let request = request.header("Accept", accept).basic_auth("author", Some("secret"));
+        serde_json::from_slice(&request.send().await.unwrap().bytes().await.unwrap()).unwrap()
+    };
+    let manifest = get("manifests/1.0.0").await;
+    assert_eq!(manifest["config"]["mediaType"], "application/vnd.wasm.config.v0+json");
+    assert_eq!(manifest["layers"].as_array().unwrap().len(), 1);
+    assert_eq!(manifest["layers"][0]["mediaType"], "application/wasm");
+    let digest = format!("sha256:{}", pushed["sha256"].as_str().unwrap());
+    assert_eq!(manifest["layers"][0]["digest"], digest.as_str());
+    let config = get(&format!("blobs/{}", manifest["config"]["digest"].as_str().unwrap())).await;
+    assert_eq!((&config["architecture"], &config["os"]), (&Value::from("wasm"), &Value::from("wasip2")));
+    assert_eq!(config["layerDigests"], serde_json::json!([digest]));
+    assert!(config["component"]["exports"].to_string().contains("issuecommand:policy/ranker@0.1.0"), "{config}");
+    assert!(config["component"]["imports"].to_string().contains("issuecommand:policy/candidates@0.1.0"), "{config}");
+}
+
+#[test]
+fn a_registry_that_does_not_give_or_take_is_told_with_what_to_do() {
+    let Some(registry) = Registry::start() else { return };
+    let pushed = registry.pushed();
+    let reference = registry.reference();
+    let pull = |reference: &str, more: &[&str]| {
+        registry.policy(true, &[&["pull", reference, "--insecure-http"], more].concat())
+    };
+    let text = failed(&registry.policy(false, &["pull", &reference, "--insecure-http"]));
+    assert!(text.contains(&format!("docker login {}", registry.address)), "{text}");
+    let text = failed(&pull(&reference.replace("1.0.0", "2.0.0"), &[]));
+    assert!(text.contains("failed to pull") && text.contains("2.0.0"), "{text}");
+    let text = failed(&pull(&reference, &["--sha256", &"00".repeat(32)]));
+    assert!(text.contains("is pinned") && text.contains(pushed["sha256"].as_str().unwrap()), "{text}");
+    assert!(!registry.folder().join("policies").exists(), "nothing is kept of a refused pull");
+    let text = failed(&registry.policy(true, &["pull", &reference]));
+    assert!(text.contains("--insecure-http"), "{text}");
+    let text = failed(&pull("registry.example.org/team/rules:1", &[]));
+    assert!(text.contains("registry on this machine"), "{text}");
+    fs::write(registry.folder().join("no.wasm"), "no").unwrap();
+    let text = failed(&registry.policy(true, &["push", &reference, "no.wasm", "--insecure-http"]));
+    assert!(text.contains("it is text"), "{text}");
+}

@@ -1,0 +1,63 @@
+//! `issuecommand policy explain`, while a server runs and while none does.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::commands::{complaint, told};
+use super::harness::{Home, issue};
+
+const SETTINGS: &str = r#"
+[policies.ranker.settings]
+tiers = []
+rules = [{ field = "label", op = "is", value = "bug", weight = 7.5 }]
+skip = [{ field = "label", op = "is", value = "wontfix" }]
+max_claims_per_agent = 1
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issue_and_the_last_decision_are_explained_with_and_without_a_server() {
+    let backlog = [
+        issue("acme/small", 1, &["bug"]),
+        issue("acme/small", 2, &["wontfix"]),
+        issue("acme/small", 3, &[]),
+        issue("acme/small", 4, &["bug"]),
+    ];
+    let home = Home::new(&backlog, SETTINGS);
+    let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cache");
+    let env = [("XDG_CACHE_HOME", cache.to_str().unwrap())];
+    let explain = |args: &[&str]| told(&home, &[&["policy", "explain"], args].concat(), &env);
+    let server = home.serve();
+    server.wait_for_backlog(4).await;
+    assert_eq!(server.next("a").await.0, 200);
+    assert_eq!(server.next("a").await.0, 409, "at its cap");
+    let questions: [&[&str]; 6] = [
+        &["acme/small#1"],
+        &["acme/small#2"],
+        &["acme/small#3", "--agent", "b"],
+        &["acme/small#3", "--agent", "a"],
+        &["--last"],
+        &["--last", "--agent", "a", "--json"],
+    ];
+    let served: Vec<_> = questions.iter().map(|question| explain(question)).collect();
+    assert!(served[0].starts_with("acme/small#1 Issue 1\nheld by a since "), "{}", served[0]);
+    assert!(served[1].contains("\nskipped by the policy: label is wontfix\nunder builtin:rules "), "{}", served[1]);
+    assert!(served[2].contains("2nd of 2 on offer; 7.5 points more would make it the next"), "{}", served[2]);
+    assert!(served[2].contains("  1.  acme/small#4  7.5  Issue 4\n"), "{}", served[2]);
+    assert!(served[3].contains("on offer, but not to a now: "), "{}", served[3]);
+    assert!(served[4].starts_with("a got nothing\n4 open, 1 claimed, 3 skipped by policy ("), "{}", served[4]);
+    assert!(served[4].contains("  -  acme/small#4  7.5  passed over: "), "{}", served[4]);
+    assert!(served.iter().all(|text| !text.contains('\u{1b}')), "no colours but on a terminal");
+    let last: Value = serde_json::from_str(&served[5]).unwrap();
+    assert_eq!((&last["agent_id"], last["considered"].as_array().unwrap().len()), (&"a".into(), 2));
+    assert!(server.stop());
+
+    for (question, before) in questions.iter().zip(&served) {
+        assert_eq!(explain(question), *before, "{question:?} asked of the database alone");
+    }
+    assert!(complaint(&home, &["policy", "explain", "--last", "--agent", "z"], &env).contains("no decision about z"));
+    assert!(
+        complaint(&home, &["policy", "explain", "--last", "--url", "http://127.0.0.1:1"], &env)
+            .contains("failed to reach")
+    );
+}
