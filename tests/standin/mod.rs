@@ -51,7 +51,7 @@ impl Standin {
     }
 
     fn try_start() -> Result<Self, String> {
-        // reqwest is built with TLS that brings none of its own; another test may have chosen it already.
+        // Clients of these tests are built without a provider of their own.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let home = install(&shared().join("github-standin"))?;
         let (backend_port, port) = free_ports();
