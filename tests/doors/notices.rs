@@ -84,8 +84,9 @@ async fn a_model_is_told_as_well() {
 #[tokio::test]
 async fn an_operator_who_takes_a_claim_is_named_and_several_losses_are_one_line() {
     let server = server().await;
-    for (number, note) in [(1, "stuck"), (2, "wrong branch")] {
-        let path = claim(&server, "a", number).await.replace("/api/claims", "/api/admin/claims");
+    let held = [claim(&server, "a", 1).await, claim(&server, "a", 2).await];
+    for (path, note) in held.iter().zip(["stuck", "wrong branch"]) {
+        let path = path.replace("/api/claims", "/api/admin/claims");
         let (status, body) = server.post(&format!("{path}/release"), json!({ "note": note })).await;
         assert_eq!(status, 200, "{body}");
     }
