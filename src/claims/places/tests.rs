@@ -16,7 +16,7 @@ use crate::claims::{Index, Parts, StoredBodies};
 use crate::config::{ConfigSource, LiveConfig, load};
 use crate::domain::{Actor, ClaimStatus, Clock, IssueRef, ManualClock, Step};
 use crate::github::{Credentials, GithubSource, IssueSource};
-use crate::policy::{BodySource, PolicyHost, Shortlisted};
+use crate::policy::{BodySource, PolicyHost, Shortlisted, ViewName};
 use crate::store::{ClaimChange, ClaimWish, InsertOutcome, SqliteStore, Store, Wanted};
 use crate::sync::Sync;
 
@@ -84,7 +84,7 @@ impl World {
 
     fn on_offer(&self) -> Vec<Shortlisted> {
         let board = self.placing.manager.index.board.read();
-        board.shortlist(&Question::default(), None, 32, |_| false).rows
+        board.shortlist(&ViewName::main(), &Question::default(), None, 32, |_| false).rows
     }
 
     fn place_of(&self, number: u64) -> (Vec<String>, Vec<String>) {
