@@ -357,7 +357,8 @@ fn do_without(config: &mut PoliciesConfig, rejected: &PolicyRejected) -> bool {
             mended.is_some_and(|mended| mended.contains(&true))
         }
         "stale_rule" | "override.stale_rule" => {
-            config.stale_rules_mut().fold(false, |mended, rule| builtin(rule, BUILTIN_STALE_RULE) || mended)
+            let mended: Vec<bool> = config.stale_rules_mut().map(|rule| builtin(rule, BUILTIN_STALE_RULE)).collect();
+            mended.contains(&true)
         }
         _ => false,
     }

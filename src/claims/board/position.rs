@@ -57,7 +57,7 @@ impl Board {
             score: view.score_at(slot),
             repo_claim_count: under_way.claims,
             repo_review_count: under_way.reviews,
-            reviewer_load: 0,
+            reviewer_load: self.review_loads.least(&row.facts.reviewers),
         }
     }
 }

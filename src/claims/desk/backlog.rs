@@ -127,10 +127,9 @@ impl Desk {
         }
         self.note_stage_failures(policies, &part, &faults);
         let base_failed = faults.iter().any(|fault| fault.is_base);
-        if (base_failed || is_candidate)
-            && failures.fetch_add(1, Ordering::Relaxed) + 1 == FAILURE_COUNT_MAX
-            && !is_candidate
-        {
+        if is_candidate {
+            failures.fetch_add(1, Ordering::Relaxed);
+        } else if base_failed && failures.fetch_add(1, Ordering::Relaxed) + 1 == FAILURE_COUNT_MAX {
             self.step_back(policies);
         }
         scores
