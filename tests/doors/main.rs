@@ -15,6 +15,7 @@ mod gate;
 mod identity;
 mod leases;
 mod operator;
+mod policies;
 mod reasons;
 mod replays;
 mod retries;
