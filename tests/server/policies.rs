@@ -128,6 +128,31 @@ async fn a_canary_serves_the_same_agents_every_time_and_decisions_name_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_starts_on_a_broken_override_does_without_that_and_nothing_else() {
+    let policies = r#"
+[policies.ranker.settings]
+tiers = [["urgent"]]
+[[policies.override]]
+repos = ["acme/other"]
+ranker = { settings = { tiers = 5 } }
+[[policies.override]]
+repos = ["acme/third"]
+ranker = { settings = { tiers = [["slow"]] } }
+"#;
+    let home = Home::new(&backlog(), policies);
+    let server = started(&home).await;
+    assert_eq!(head(&server, "a").await, 4, "the ranker of everything else is as it was configured");
+    let effective = async |repo: &str| {
+        let body = server.get(&format!("/api/policies/effective?repo={repo}")).await;
+        (body["policy"]["stages"][0]["settings"].clone(), body["rejected"].clone())
+    };
+    let (settings, rejected) = effective("acme/other").await;
+    assert_eq!(settings, json!({}), "the built-in as it comes");
+    assert!(rejected.as_str().unwrap().contains("override.ranker"), "{rejected}");
+    assert_eq!(effective("acme/third").await.0, json!({ "tiers": [["slow"]] }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn promote_and_rollback_are_one_command_each_and_say_who_did_it() {
     let home = Home::new(&backlog(), &candidate("shadow", URGENT_FIRST));
     let server = started(&home).await;
