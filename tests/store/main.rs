@@ -19,6 +19,7 @@ mod keeping;
 mod operator;
 mod past;
 mod places;
+mod policies;
 mod pulls;
 mod races;
 mod repos;
@@ -84,6 +85,12 @@ macro_rules! conformance {
             blockers::githubs_dependencies_are_due_when_it_says_so_longest_waiting_first,
             blockers::what_github_said_of_a_blocker_holds_until_that_is_closed_or_forgotten,
             blockers::a_dependency_comes_and_goes_by_itself_and_is_read_again,
+            policies::a_set_comes_back_as_it_was_the_newest_first,
+            policies::the_last_sets_are_kept_with_the_components_that_they_name,
+            policies::a_component_is_kept_in_pieces_and_read_back_whole,
+            policies::who_wished_a_ranker_is_noted_with_its_newest_set_and_told,
+            policies::a_trial_is_counted_by_the_hour_and_by_candidate,
+            policies::the_last_disagreements_and_hours_are_kept_however_many_there_were,
             repos::repositories_are_kept_and_differences_announced,
             repos::a_removed_repository_takes_its_issues_along,
             repos::cursors_are_kept_with_their_batch,
