@@ -10,7 +10,7 @@ use crate::claims::{ClaimManager, DecisionSummary, ManagerError};
 /// Why one issue was given out, or was not, and what it would take.
 pub(super) async fn issue(manager: &ClaimManager, caller: &Caller, fields: Fields) -> Result<Answer, Failure> {
     let (issue, agent) = read::<ExplainFields>(fields)?.parse()?;
-    let explanation = manager.explain(issue, agent.or_else(|| caller.agent.clone())).await?;
+    let explanation = manager.explain(issue, agent.or_else(|| caller.agent.clone()), caller.skills.clone()).await?;
     Ok(Answer::found(json!({ "explanation": explanation })))
 }
 

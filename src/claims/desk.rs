@@ -89,7 +89,7 @@ impl InForce {
     }
 
     /// All is well with a part again.
-    fn clear_fault(&self, part: &str) {
+    pub(super) fn clear_fault(&self, part: &str) {
         if !self.is_faulty.load(Ordering::Relaxed) {
             return;
         }

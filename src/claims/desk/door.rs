@@ -31,6 +31,10 @@ impl Desk {
             if is_candidate && !is_left_alone {
                 policies.candidate_choose_failures.store(0, Ordering::Relaxed);
             }
+            if is_candidate && is_left_alone {
+                // One that rests serves nobody: its caps would not hold, nor those of the ranker in force.
+                return self.choose(policies, &ViewName::main(), request, rows, now);
+            }
             if policies.is_faulty.load(Ordering::Relaxed) && !is_left_alone {
                 policies.clear_fault(&part());
             }
