@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::api::Api;
-use crate::claims::{Background, ClaimManager, Index, Operations, Parts, Reload};
+use crate::claims::{Background, ClaimManager, Index, Operations, Parts, Reload, StoredBodies};
 use crate::config::{ConfigReport, ConfigSource, ConfigWatch, GithubConfig, LiveConfig, Loaded, ServerConfig, follow};
 use crate::domain::{Clock, SystemClock};
 use crate::github::{Credentials, FileSource, GithubSource, IssueSource};
@@ -118,7 +118,9 @@ impl Server {
             self.tracker.spawn(door.serve(hosting, self.shutdown.clone()));
         }
         let router = crate::http::count_present(crate::http::router(&self.http), self.idle.clone());
-        self.tracker.spawn(crate::http::serve(listener, router, limits, self.shutdown.clone()));
+        let manager = Arc::clone(&self.manager);
+        let note_trouble = move |what: &'static str| manager.note_unwell(what);
+        self.tracker.spawn(crate::http::serve_noting(listener, router, limits, self.shutdown.clone(), note_trouble));
     }
 
     fn mirror_claims(&self) {
@@ -226,6 +228,7 @@ impl Ground {
         let host = spawn_blocking(move || PolicyHost::new(policy_cache_folder()));
         let (source, store, host) = tokio::try_join!(source, store, host)?;
         let (source, store, host) = (source?, Arc::new(store?), host?);
+        let host = host.reading_bodies_from(Arc::new(StoredBodies::of(Arc::clone(&store))));
         Ok(Self { store, source, index, host, clock: Arc::new(SystemClock), config: config.clone() })
     }
 

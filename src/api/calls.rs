@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use serde_json::Value;
 
 use super::{Answer, Failure, Fields, Identity, RateLimits, claims, explain, follow_ups, issues, operator, policies};
-use crate::claims::ClaimManager;
+use crate::claims::{ClaimManager, ManagerError};
 use crate::config::Config;
 use crate::domain::{AccessScope, AgentId, ClaimId, Skills};
 
@@ -80,10 +80,32 @@ pub enum Call {
 }
 
 impl Call {
+    /// Whether an agent makes it for itself: then it hears of its claims with the answer.
+    fn is_an_agents_own(self) -> bool {
+        matches!(
+            self,
+            Self::Next
+                | Self::NextWork
+                | Self::Claim
+                | Self::Update
+                | Self::Release
+                | Self::MyClaims
+                | Self::MyWork
+                | Self::UpdateFollowUp
+        )
+    }
+
     /// Whether it asks why, which takes the policies and all that is known, and changes nothing.
     pub fn is_of_reasons(self) -> bool {
         matches!(self, Self::Explain | Self::Decisions | Self::Decision)
     }
+}
+
+/// The agent that a call is of: the one it names, or the one it comes from. Only who may claim for an agent hears
+/// what is told to it.
+fn agent_of(caller: &Caller, fields: &Fields) -> Option<AgentId> {
+    let named = fields.get("agent_id").and_then(Value::as_str).and_then(|name| name.parse().ok());
+    named.or_else(|| caller.agent.clone()).filter(|_| caller.identity.scope >= AccessScope::Claim)
 }
 
 /// What is known of the one who asks, besides the fields.
@@ -134,11 +156,28 @@ impl Api {
         if let Err(no_such_claim) = self.write_out_claim_id(caller, &mut fields).await {
             return no_such_claim;
         }
-        let answer = match self.admit(call, caller, &fields) {
-            Ok(caller) => self.perform(call, &caller, fields).await,
-            Err(failure) => Err(failure),
+        let caller = match self.admit(call, caller, &fields) {
+            Ok(caller) => caller,
+            Err(failure) => return failure.told(),
         };
-        answer.unwrap_or_else(Failure::told)
+        let agent = call.is_an_agents_own().then(|| agent_of(&caller, &fields)).flatten();
+        match self.perform(call, &caller, fields).await {
+            Ok(answer) => self.with_notice(agent, answer).await,
+            Err(failure) => {
+                if matches!(failure, Failure::Manager(ManagerError::Store(_))) {
+                    self.manager.note_unwell("the store failed");
+                }
+                failure.told()
+            }
+        }
+    }
+
+    /// The same answer, with what the agent is to be told of its claims since its last call, if anything.
+    async fn with_notice(&self, agent: Option<AgentId>, answer: Answer) -> Answer {
+        let Some(told) = agent.and_then(|agent| self.manager.notice_for(&agent)) else { return answer };
+        let answer = answer.with("notice", told.line());
+        self.manager.told(told).await;
+        answer
     }
 
     /// Lets a call in, or says what forbids it. The caller goes on as the agent that it speaks for, which

@@ -7,7 +7,7 @@ use sha2::Sha256;
 use super::{Answer, Api, Failure};
 use crate::claims::{FeedbackOutcome, PullChange};
 use crate::config::Secret;
-use crate::domain::{EventKind, FollowUpStatus};
+use crate::domain::{EventKind, FeedbackKind, FollowUpStatus, ReviewSignal};
 use crate::github::{Delivery, read_delivery};
 
 /// Longest delivery id that is taken. GitHub's are GUIDs, 36 characters.
@@ -96,6 +96,9 @@ impl Api {
         Ok(match delivery {
             Delivery::Feedback { pull_is_open: false, .. } => ignored("pull_request_closed"),
             Delivery::Feedback { feedback, pull_author, .. } => {
+                if feedback.kind == FeedbackKind::ReviewChangesRequested {
+                    manager.take_in_review(&feedback.pull_url, ReviewSignal::ChangesRequested).await?;
+                }
                 let outcome = manager.take_in_feedback(&feedback, &pull_author, delivery_id).await?;
                 let (work_item_id, created) = match outcome {
                     FeedbackOutcome::Created(item) => (item.work_item_id, true),
@@ -124,6 +127,29 @@ impl Api {
                 }
                 settled(outcome.resolved_followups)
             }
+            Delivery::Review { pull, .. } if manager.exclusion(&pull.repo).is_some() => ignored("repo_not_allowed"),
+            Delivery::Review { pull, review } => {
+                let page = pull.url.clone();
+                let outcome = manager.take_in_pull(pull, PullChange::Seen).await?;
+                match manager.take_in_review(&page, review).await? {
+                    // The contract's word for a review that makes no follow-up.
+                    0 if event == "pull_request_review" => ignored("no_changes_requested"),
+                    _ => settled(outcome.resolved_followups),
+                }
+            }
+            Delivery::Pushed { repo, .. } | Delivery::Check { repo, .. } if manager.exclusion(&repo).is_some() => {
+                ignored("repo_not_allowed")
+            }
+            Delivery::Pushed { repo, branch, head_sha, committed_at } => {
+                match manager.take_in_push(&repo, &branch, head_sha, committed_at).await? {
+                    0 => ignored("no_claims_branch"),
+                    _ => settled(0),
+                }
+            }
+            Delivery::Check { repo, sha, signal } => match manager.take_in_check(&repo, &sha, signal).await? {
+                0 => ignored("no_claims_commit"),
+                _ => settled(0),
+            },
             Delivery::Issue(issue) if manager.exclusion(&issue.repo).is_some() => ignored("repo_not_allowed"),
             Delivery::Issue(issue) => match manager.take_in_issue(issue).await? {
                 true => settled(0),

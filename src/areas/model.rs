@@ -86,7 +86,7 @@ impl AreaModel {
 
     /// How many pieces of past work it knows.
     pub fn work_count(&self) -> usize {
-        self.works.len()
+        self.similar.len()
     }
 
     /// Takes in one more piece of past work; forgets the oldest when there are too many.

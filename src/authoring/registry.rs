@@ -113,8 +113,6 @@ impl Registry {
     }
 
     fn client(&self) -> Client {
-        // Another part of this program may have chosen already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let wait = std::time::Duration::from_secs(WAIT_SECONDS_MAX);
         Client::new(ClientConfig {
             protocol: if self.insecure_http { ClientProtocol::Http } else { ClientProtocol::Https },

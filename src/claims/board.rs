@@ -6,17 +6,23 @@
 mod beside;
 mod claims;
 mod known;
+mod notices;
+mod places;
 mod position;
+mod review_loads;
 mod view;
 mod waiting;
 mod work;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use self::beside::{Approvals, Blockers};
 use self::known::Known;
+use self::notices::Notices;
+pub(super) use self::notices::in_one_line;
 pub(super) use self::position::Position;
+use self::review_loads::ReviewLoads;
 use self::work::Workload;
 use super::order::{OrderKey, Question, Slot, Standing, answers, tally_of};
 use super::shelf::Shelf;
@@ -98,6 +104,12 @@ pub(super) struct Board {
     pub(super) work: Workload,
     /// Every active follow-up.
     pub(super) shelf: Shelf,
+    /// Open issues of which somebody is to look where they go.
+    pub(super) unplaced: BTreeSet<IssueRef>,
+    /// How much waits for each reviewer.
+    review_loads: ReviewLoads,
+    /// What agents are to be told at their next call.
+    pub(super) notices: Notices,
     granted_count: u64,
     /// Grows with every set of policies put in force.
     pub(super) generation: u64,
@@ -123,6 +135,9 @@ impl Default for Board {
             claims_by_agent,
             work,
             shelf,
+            unplaced: BTreeSet::new(),
+            review_loads: ReviewLoads::default(),
+            notices: Notices::default(),
             granted_count,
             generation,
         }
@@ -139,6 +154,8 @@ impl Board {
         snapshot.claims.into_iter().for_each(|claim| board.set_claim(claim));
         snapshot.follow_ups.into_iter().for_each(|item| board.shelf.set(item));
         snapshot.issues.into_iter().for_each(|facts| board.set_issue(facts));
+        board.unplaced = snapshot.unplaced.into_iter().collect();
+        snapshot.notices.into_iter().for_each(|notice| board.notices.add(notice));
         snapshot.blockers.into_iter().for_each(|(issue, blockers)| board.set_blockers(&issue, blockers));
         snapshot.approvals.into_iter().for_each(|(issue, kept)| board.set_approval(&issue, Some(kept)));
         snapshot.finished.iter().for_each(|issue| board.set_finished(issue, true));
@@ -153,6 +170,8 @@ impl Board {
             Change::BlockersSet(issue, blockers) => self.set_blockers(&issue, blockers),
             Change::ApprovalSet(issue, kept) => self.set_approval(&issue, kept),
             Change::IssueGone(issue) => self.remove_issue(&issue),
+            Change::IssuePlaced(place) => self.set_place(*place),
+            Change::Notice(notice) => self.notices.add(*notice),
             Change::RepoSet(repo) => self.set_repo(*repo),
             Change::RepoGone(repo) => self.remove_repo(&repo),
             Change::FollowUpSet(item) => self.shelf.set(*item),
@@ -264,6 +283,7 @@ impl Board {
     /// A new or changed issue.
     fn set_issue(&mut self, facts: IssueFacts) {
         let issue = facts.issue.clone();
+        self.unplaced.insert(issue.clone());
         let facts = Known::new(self.complete(facts));
         let (slot, before) = match self.by_issue.get(&issue) {
             Some(&slot) => {
@@ -285,6 +305,9 @@ impl Board {
         if before.is_none() {
             self.refresh_those_waiting_for(&issue);
         }
+        if let Some(claim) = self.claim_on(&issue).cloned() {
+            self.note_review(&claim);
+        }
     }
 
     fn occupy(&mut self, row: Row) -> Slot {
@@ -297,6 +320,7 @@ impl Board {
     }
 
     fn remove_issue(&mut self, issue: &IssueRef) {
+        self.unplaced.remove(issue);
         let slot = self.by_issue.remove(issue);
         self.no_longer_blocks(issue);
         self.approvals.forget(issue);

@@ -17,6 +17,8 @@ pub struct Index {
     pub(super) board: RwLock<Board>,
     pub(super) feed: Arc<EventFeed>,
     pub(super) tokens: RwLock<Tokens>,
+    /// Rings when somebody is to look where issues go.
+    pub(super) placing: Notify,
     /// Rings when something waits for a policy.
     pub(super) work: Notify,
     /// Commits that came before the index was filled.
@@ -30,6 +32,7 @@ impl Index {
             board: RwLock::default(),
             feed: Arc::new(EventFeed::new(crate::domain::EventSeq(0))),
             tokens: RwLock::default(),
+            placing: Notify::new(),
             work: Notify::new(),
             early: Mutex::new(Some(Vec::new())),
         })
@@ -59,6 +62,9 @@ impl Index {
         // Events come last: who reads one finds the board as the event says.
         events.into_iter().for_each(|event| self.feed.push(event));
         self.work.notify_one();
+        if !self.board.read().unplaced.is_empty() {
+            self.placing.notify_one();
+        }
     }
 }
 

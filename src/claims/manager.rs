@@ -34,6 +34,9 @@ pub struct ClaimManager {
     /// The groups of agents, by the configuration in force.
     pub(super) groups: ArcSwap<Groups>,
     pub(super) presence: Presence,
+    pub(super) wellness: super::wellness::Wellness,
+    /// The claim up to which signs of life were read last.
+    pub(super) signs_read_to: Mutex<Option<crate::domain::ClaimId>>,
     pub(super) status: super::health::Status,
     /// Issues at the head of a short list that is with the store now: others are offered the next
     /// ones, so that a crowd does not try the same issue. Only a hint; the store decides.

@@ -10,7 +10,9 @@
 mod absent;
 mod asking;
 mod board;
+mod bodies;
 mod desk;
+mod evidence;
 mod explain;
 mod explanation;
 mod feed;
@@ -26,6 +28,7 @@ mod next;
 mod nothings;
 mod operations;
 mod order;
+mod places;
 mod plan;
 mod policy_history;
 mod presence;
@@ -38,11 +41,14 @@ mod requests;
 mod service;
 mod shelf;
 mod sweep;
+mod telling;
 mod tokens;
 mod trial;
 mod trust;
 mod truth;
+mod wellness;
 
+pub use bodies::StoredBodies;
 pub use desk::Reload;
 pub use explanation::{DecisionSummary, Explanation, Holder, IssueStanding, NotChosen, Rival, nth, points};
 pub use feed::{EventCursor, EventStep};
@@ -60,4 +66,5 @@ pub use requests::{
 };
 pub use service::{Background, OpenError, Parts};
 pub use sweep::SweepReport;
+pub use telling::Told;
 pub use trial::TrialReport;

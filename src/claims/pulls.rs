@@ -78,6 +78,7 @@ impl ClaimManager {
                 .filter(|before| before.head_sha != pull.head_sha && !before.head_sha.is_empty())
                 .map(|before| before.updated_at),
         };
+        self.note_pull_signs(&claims, &pull, pushed_at).await?;
         let resolved_followups = self.settle_by(&pull, pushed_at).await?;
         Ok(PullOutcome { resolved_followups, claims, outdated: false })
     }
@@ -202,7 +203,7 @@ impl ClaimManager {
         let unread = self.read_earlier_feedback(&reading.news).await?;
         self.link_follow_ups().await?;
         let failure = reading.failures.first().map(|(repo, error)| format!("pull requests of {repo}: {error}"));
-        let failure = failure.or(unread);
+        let failure = failure.or(unread).or(self.read_signs().await?);
         if let Some(failure) = &failure {
             warn!("{failure}");
         }
@@ -289,7 +290,7 @@ pub(super) fn page_key(address: &str) -> String {
 
 /// Whether a branch is named for a claim: for its id (`agent/<claim id>`), or for its issue as people and
 /// GitHub itself do (`12-fix-it`, `issue-12`, `fix/12`, `gh-12-fix`).
-fn branch_names(branch: &str, claim: &Claim) -> bool {
+pub(super) fn branch_names(branch: &str, claim: &Claim) -> bool {
     if branch.contains(&claim.claim_id.to_string()) {
         return true;
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,6 +17,7 @@ use super::index::Index;
 use super::presence::Presence;
 use super::trial::{Case, Trials};
 use super::trust::Trust;
+use super::wellness::Wellness;
 use super::{ClaimManager, Groups, Reload};
 use crate::config::{Config, LiveConfig, Replaced};
 use crate::domain::{Clock, EventDraft, RepoName};
@@ -24,9 +26,6 @@ use crate::policy::{PolicyHost, PolicyRejected};
 use crate::store::{Store, StoreError};
 use crate::sync::{PullWatch, Sync, SyncError, SyncReport};
 
-/// How long after a start no claim is marked or taken back: while the server was away nobody could be
-/// heard, so owners get a chance to call first.
-const FIRST_SWEEP_DELAY: Duration = Duration::from_secs(120);
 /// How often calls of owners are written down: what a crash can forget of them.
 const CALLS_WRITTEN_EVERY: Duration = Duration::from_secs(10);
 /// Longest sleep of the scorer, so that a clock that was set is noticed.
@@ -85,7 +84,7 @@ impl ClaimManager {
         let desk = Arc::new(desk.await.expect("opening policies does not panic")?);
         let pulls = PullWatch::new(Arc::clone(&source), Arc::clone(&store));
         let sync = Sync::new(Arc::clone(&source), Arc::clone(&store), Arc::clone(&clock));
-        let status = Status::new(clock.now());
+        let (status, wellness) = (Status::new(clock.now()), Wellness::from_start(&*clock));
         let (trials, cases) = Trials::new();
         let offered = Default::default();
         let (nothings, absent, links, swept, sync_wished) = Default::default();
@@ -98,6 +97,8 @@ impl ClaimManager {
             config,
             groups: ArcSwap::from_pointee(groups),
             presence,
+            wellness,
+            signs_read_to: Mutex::default(),
             status,
             offered,
             nothings,
@@ -148,6 +149,7 @@ impl Background {
         spawn("keeping policies", Box::pin(Arc::clone(&manager).keep_sets_continually(sets)));
         spawn("trying a candidate", Box::pin(Arc::clone(&manager).try_continually(cases)));
         spawn("linking feedback", Box::pin(link_continually(Arc::clone(&manager))));
+        spawn("placing issues", Box::pin(super::places::place_continually(Arc::clone(&manager))));
         spawn("syncing", Box::pin(sync_continually(manager, sync, pulls)));
     }
 }
@@ -168,12 +170,13 @@ async fn score_continually(manager: Arc<ClaimManager>) {
 }
 
 async fn sweep_continually(manager: Arc<ClaimManager>) {
-    tokio::time::sleep(FIRST_SWEEP_DELAY).await;
     loop {
         let trouble = manager.sweep().await.err().map(|error| chain(&error));
         if let Some(trouble) = &trouble {
+            manager.note_unwell("the store failed");
             error!("sweep failed, no lease was checked: {trouble}");
         }
+        let trouble = trouble.or_else(|| manager.why_nothing_is_reclaimed());
         manager.status.report("sweep", trouble);
         tokio::time::sleep(Duration::from_secs(manager.config.current().leases.sweep_seconds.max(1))).await;
     }
@@ -181,8 +184,13 @@ async fn sweep_continually(manager: Arc<ClaimManager>) {
 
 async fn write_calls_continually(manager: Arc<ClaimManager>) {
     loop {
-        tokio::time::sleep(CALLS_WRITTEN_EVERY).await;
+        let due = tokio::time::Instant::now() + CALLS_WRITTEN_EVERY;
+        tokio::time::sleep_until(due).await;
+        manager.wellness.feel_pulse(due.elapsed(), &*manager.clock);
         let trouble = manager.write_down_calls().await.err().map(|error| chain(&error));
+        if trouble.is_some() {
+            manager.note_unwell("the store failed");
+        }
         manager.status.report("store", trouble);
     }
 }

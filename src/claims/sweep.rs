@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::ClaimManager;
-use crate::domain::{Actor, Claim, ClaimSignals, ClaimStatus, Step, Timestamp};
+use crate::domain::{Actor, Claim, ClaimStatus, Step, Timestamp};
 use crate::policy::{LiveClaim, Verdict};
 use crate::store::{AdvanceOutcome, ClaimChange, StoreError};
 
@@ -20,23 +20,32 @@ pub struct SweepReport {
 }
 
 impl ClaimManager {
-    /// Checks every live claim once.
+    /// Checks every live claim once; none while the server itself was unwell lately.
     ///
     /// # Errors
     /// When the store fails. A failing stale rule is no error: it touches no claim.
     pub async fn sweep(&self) -> Result<SweepReport, StoreError> {
         let now = self.clock.now();
         self.write_down_calls().await?;
+        if let Some(why) = self.wellness.unwell(&*self.clock) {
+            debug!("{why}");
+            return Ok(SweepReport::default());
+        }
         self.sweep_follow_ups(now).await?;
         let claims: Vec<Arc<Claim>> = self.index.board.read().claims().cloned().collect();
         let mut report = SweepReport::default();
         if claims.is_empty() {
             return Ok(report);
         }
+        let signals = self.signals().await?;
         let policies = self.desk.current();
         let rows: Vec<LiveClaim<'_>> = claims
             .iter()
-            .map(|claim| LiveClaim { claim, last_call_at: self.last_call(claim), signals: ClaimSignals::default() })
+            .map(|claim| LiveClaim {
+                claim,
+                last_call_at: self.last_call(claim),
+                signals: signals.get(&claim.claim_id).copied().unwrap_or_default(),
+            })
             .collect();
         let verdicts = match policies.set.stale_rule.assess(&rows, now) {
             Ok(verdicts) => verdicts,
@@ -55,7 +64,7 @@ impl ClaimManager {
             if row.claim.status() == to || self.last_call(row.claim) > row.last_call_at {
                 continue;
             }
-            if self.reclaim(row.claim, to, now).await? {
+            if self.reclaim(row, to, now).await? {
                 report.stale_marked += usize::from(to == ClaimStatus::Stale);
                 report.auto_released += usize::from(to == ClaimStatus::Released);
             }
@@ -69,10 +78,11 @@ impl ClaimManager {
         Ok(report)
     }
 
-    async fn reclaim(&self, claim: &Claim, to: ClaimStatus, now: Timestamp) -> Result<bool, StoreError> {
+    async fn reclaim(&self, row: &LiveClaim<'_>, to: ClaimStatus, now: Timestamp) -> Result<bool, StoreError> {
+        let claim = row.claim;
         let note = match to {
-            ClaimStatus::Stale => "no word from its owner within the lease",
-            _ => "taken back by the stale rule",
+            ClaimStatus::Stale => "no word from its owner within the lease".into(),
+            _ => format!("taken back by the stale rule, {}", last_signs(row)),
         };
         let change = ClaimChange {
             claim_id: claim.claim_id,
@@ -92,6 +102,17 @@ impl ClaimManager {
                 Ok(false)
             }
         }
+    }
+
+    /// Notes that something of the server's own failed, by which calls of agents may have been lost: no claim
+    /// is marked or taken back until agents had a chance to call again.
+    pub fn note_unwell(&self, what: &str) {
+        self.wellness.note_trouble(what, &*self.clock);
+    }
+
+    /// Why no claim is marked or taken back now, where that is more than a start.
+    pub(super) fn why_nothing_is_reclaimed(&self) -> Option<String> {
+        self.wellness.unwell(&*self.clock).filter(|_| self.wellness.is_more_than_a_start())
     }
 
     /// When the claim's owner was last heard of.
@@ -117,4 +138,12 @@ impl ClaimManager {
         }
         written
     }
+}
+
+/// When a claim last gave a sign of life, for its history and its owner.
+fn last_signs(row: &LiveClaim<'_>) -> String {
+    let at = |at: Timestamp| at.format("%Y-%m-%d %H:%M UTC");
+    let pushed = row.signals.last_push_at.max(row.signals.last_commit_at);
+    let pushed = pushed.map(|pushed| format!(", last commit or push {}", at(pushed))).unwrap_or_default();
+    format!("last call {}{pushed}", at(row.last_call_at))
 }

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::{Config, LogConfig};
 
 /// Sections and keys whose change takes effect at once. Every other key needs a restart.
-const HOT: [&str; 8] =
-    ["agent_groups", "follow_ups", "leases", "log.level", "policies", "rate_limits", "sync", "trust"];
+const HOT: [&str; 9] =
+    ["agent_groups", "areas", "follow_ups", "leases", "log.level", "policies", "rate_limits", "sync", "trust"];
 
 /// Keys whose value is never shown.
 pub(super) const SECRET_KEYS: [&str; 4] =
@@ -87,6 +87,7 @@ pub(super) fn with_hot_parts(old: &Config, new: Config) -> Config {
         rate_limits: new.rate_limits,
         policies: new.policies,
         agent_groups: new.agent_groups,
+        areas: new.areas,
         trust: new.trust,
         log: LogConfig { level: new.log.level, ..old.log.clone() },
         ..old.clone()
@@ -147,6 +148,7 @@ mod tests {
         hot.rate_limits.ip = RateLimit { per_minute: 1, burst: 1 };
         hot.policies.ranker.source = "mine.wasm".into();
         hot.agent_groups.0.insert("night".into(), vec!["nightly-*".into()]);
+        hot.areas.labels.insert("GUI".into(), vec!["src/qt/".into()]);
         hot.log.level = "debug".into();
         assert_eq!(changes_needing_restart(&old, &hot), Vec::<&str>::new());
         let mut all = hot.clone();

@@ -1,5 +1,6 @@
 //! The settings themselves: the shape of issuecommand.toml, with its defaults.
 
+mod areas;
 mod composition;
 mod follow_ups;
 mod github;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{McpConfig, Secret, partial};
 
+pub use areas::AreasConfig;
 pub use composition::{CandidateConfig, CandidateMode, OverrideConfig, RankerConfig, StageConfig, StageRole};
 pub use follow_ups::{FollowUpConfig, FollowUpPulls, OnClosedPull, OnPush};
 pub use github::{GithubAppConfig, GithubConfig, SyncConfig, WebhookConfig};
@@ -41,6 +43,8 @@ pub struct Config {
     pub webhooks: WebhookConfig,
     /// `[follow_ups]`
     pub follow_ups: FollowUpConfig,
+    /// `[areas]`
+    pub areas: AreasConfig,
     /// `[leases]`
     pub leases: LeaseConfig,
     /// `[rate_limits]`

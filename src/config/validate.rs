@@ -9,6 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::settings::{BUILTIN_CONFLICT_AWARE, BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE};
 use super::{Config, GithubAppConfig, PolicyConfig, Secret, keys};
+use crate::areas::AREA_COUNT_MAX;
 use crate::domain::RepoName;
 
 /// Most connections at once: each may hold a file handle and a buffer.
@@ -51,6 +52,9 @@ pub const POLICY_MEMORY_BYTES_MIN: usize = 1024 * 1024;
 /// Most memory of a policy's instance: what a 32-bit WebAssembly memory can address.
 pub const POLICY_MEMORY_BYTES_MAX: usize = 4 * 1024 * 1024 * 1024;
 
+/// Most labels that are said to name areas.
+pub const AREA_LABEL_COUNT_MAX: usize = 1_000;
+
 /// Most groups of agents: an agent is held against each when it asks for work.
 pub const AGENT_GROUP_COUNT_MAX: usize = 64;
 /// Most patterns of one group.
@@ -82,6 +86,7 @@ pub(super) fn validate(config: &Config) -> Vec<Finding> {
     check.intervals(config);
     check.rate_limits(config);
     check.log(config);
+    check.areas(config);
     check.agent_groups(config);
     check.trust(config);
     check.policies(config);
@@ -274,6 +279,24 @@ impl Check {
         }
         if config.log.file.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
             self.found("log.file", "the path is empty", Some("leave the key out to log to standard error only"));
+        }
+    }
+
+    fn areas(&mut self, config: &Config) {
+        let labels = &config.areas.labels;
+        if labels.len() > AREA_LABEL_COUNT_MAX {
+            let message = format!("{} labels are too many: at most {AREA_LABEL_COUNT_MAX}", labels.len());
+            self.found("areas.labels", message, None);
+        }
+        for (label, areas) in labels {
+            let key = keys::join("areas.labels", label);
+            if areas.len() > AREA_COUNT_MAX {
+                self.found(&key, format!("{} areas are too many: at most {AREA_COUNT_MAX}", areas.len()), None);
+            }
+            for area in areas.iter().filter(|area| area.trim().is_empty() || area.starts_with('/')) {
+                let hint = Some("relative to the repository, a folder with its slash, as in \"src/qt/\"");
+                self.found(&key, format!("{area:?} is no file or folder of a repository"), hint);
+            }
         }
     }
 

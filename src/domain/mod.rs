@@ -49,7 +49,7 @@ pub use names::{
 pub use pull::{Feedback, FeedbackKind, Merged, PullRequest, PullState};
 pub use record::{Happening, Record, RecordKind};
 pub use repo::Repo;
-pub use signals::{CiSignal, ClaimSignals, ContainerSignal, PullSignal, ReviewSignal};
+pub use signals::{CiSignal, ClaimSignals, ContainerSignal, PullSignal, PullSigns, ReviewSignal};
 pub use skills::{Skill, Skills};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp, from_unix_ms, unix_ms};
 pub(crate) use token::looks_like_token;

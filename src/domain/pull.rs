@@ -44,6 +44,18 @@ pub struct PullRequest {
     pub state: PullState,
     /// Whether it was merged.
     pub merged: Merged,
+    /// When it was merged, where GitHub said.
+    #[serde(default)]
+    pub merged_at: Option<Timestamp>,
+    /// Whether it is not ready for review.
+    #[serde(default)]
+    pub draft: bool,
+    /// Label names, as GitHub spells them.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// Logins and teams that were asked for a review and have not given it.
+    #[serde(default)]
+    pub awaits: Vec<String>,
     /// The branch it comes from.
     pub head_branch: String,
     /// The newest commit of that branch.

@@ -1,9 +1,12 @@
 //! What is known of a live claim besides its own record: the evidence that a stale rule judges by.
 
+use serde::{Deserialize, Serialize};
+
 use super::Timestamp;
 
 /// Signs of life of one claim, each on its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ClaimSignals {
     /// When the newest commit that is known on its branch was made.
     pub last_commit_at: Option<Timestamp>,
@@ -19,10 +22,22 @@ pub struct ClaimSignals {
     pub container: ContainerSignal,
 }
 
+/// What reviewers and checks say of an open pull request, as read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PullSigns {
+    /// What reviewers last said.
+    pub review: ReviewSignal,
+    /// What the checks of its newest commit say.
+    pub ci: CiSignal,
+    /// When its newest commit was made, where that is known.
+    pub committed_at: Option<Timestamp>,
+}
+
 macro_rules! signals {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident => $word:literal),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
         pub enum $name { $($(#[$variant_doc])* $variant),+ }
 
         impl $name {

@@ -1,7 +1,9 @@
 //! Time as an argument: a timestamp, and the one port that reads a clock.
 
 use std::fmt;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
@@ -22,6 +24,8 @@ pub fn from_unix_ms(ms: u64) -> Timestamp {
 pub trait Clock: Send + Sync + fmt::Debug + 'static {
     /// The present, cut to milliseconds.
     fn now(&self) -> Timestamp;
+    /// The time since some moment before: it never steps back, whatever people do to the clock on the wall.
+    fn steady(&self) -> Duration;
 }
 
 /// The system's clock.
@@ -32,26 +36,44 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         Utc::now().trunc_subsecs(3)
     }
+
+    fn steady(&self) -> Duration {
+        static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        BEGIN.elapsed()
+    }
 }
 
 /// A clock that stands still until it is told to move: for tests, simulation and replay.
 #[derive(Debug)]
-pub struct ManualClock(AtomicI64);
+pub struct ManualClock {
+    wall_ms: AtomicI64,
+    steady_ms: AtomicI64,
+}
 
 impl ManualClock {
     /// A clock that stands at `at`.
     pub fn at(at: Timestamp) -> Self {
-        Self(AtomicI64::new(at.timestamp_millis()))
+        Self { wall_ms: AtomicI64::new(at.timestamp_millis()), steady_ms: AtomicI64::new(0) }
     }
 
     /// Moves the clock by `by`, which may be negative: clocks of real machines step back too.
     pub fn advance(&self, by: TimeDelta) {
-        self.0.fetch_add(by.num_milliseconds(), Ordering::SeqCst);
+        self.steady_ms.fetch_add(by.num_milliseconds().max(0), Ordering::SeqCst);
+        self.jump(by);
+    }
+
+    /// Sets the clock on the wall by so much, while no time passes.
+    pub fn jump(&self, by: TimeDelta) {
+        self.wall_ms.fetch_add(by.num_milliseconds(), Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        from_unix_ms(u64::try_from(self.0.load(Ordering::SeqCst)).unwrap_or(0))
+        from_unix_ms(u64::try_from(self.wall_ms.load(Ordering::SeqCst)).unwrap_or(0))
+    }
+
+    fn steady(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.steady_ms.load(Ordering::SeqCst)).unwrap_or(0))
     }
 }

@@ -6,7 +6,11 @@ use serde_json::{Map, Value};
 
 use super::models::{self, Named, RawIssue};
 use super::pull_models::{RawFeedback, RawPull};
-use crate::domain::{Blocker, Feedback, FeedbackKind, Issue, IssueRef, PullRequest, PullState, RepoName};
+use super::readings::{ci_signal, review_state, status_signal};
+use crate::domain::{
+    Blocker, CiSignal, Feedback, FeedbackKind, Issue, IssueRef, PullRequest, PullState, RepoName, ReviewSignal,
+    Timestamp,
+};
 
 /// What a delivery tells.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +39,33 @@ pub enum Delivery {
         pull: PullRequest,
         /// Whether commits were pushed to it.
         pushed: bool,
+    },
+    /// A reviewer gave a verdict on a pull request, took it back, or was asked for one.
+    Review {
+        /// The pull request.
+        pull: PullRequest,
+        /// What was said.
+        review: ReviewSignal,
+    },
+    /// Commits were pushed to a branch.
+    Pushed {
+        /// The repository.
+        repo: RepoName,
+        /// The branch.
+        branch: String,
+        /// Its newest commit.
+        head_sha: String,
+        /// When that was made.
+        committed_at: Option<Timestamp>,
+    },
+    /// A check of a commit has something to say.
+    Check {
+        /// The repository.
+        repo: RepoName,
+        /// The commit.
+        sha: String,
+        /// What it says.
+        signal: CiSignal,
     },
     /// An issue was opened, changed or closed.
     Issue(Issue),
@@ -86,6 +117,29 @@ struct Payload {
     blocking_issue: Option<Value>,
     blocked_issue_repo: Option<RawRepository>,
     blocking_issue_repo: Option<RawRepository>,
+    check_suite: Option<RawCheck>,
+    check_run: Option<RawCheck>,
+    /// Of a push: `refs/heads/BRANCH`.
+    #[serde(rename = "ref")]
+    reference: Option<String>,
+    /// Of a push: the newest commit.
+    after: Option<String>,
+    head_commit: Option<RawHeadCommit>,
+    /// Of a status: the commit, and GitHub's word for it.
+    sha: Option<String>,
+    state: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RawCheck {
+    head_sha: Option<String>,
+    status: Option<String>,
+    conclusion: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RawHeadCommit {
+    timestamp: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -117,6 +171,9 @@ pub fn read_delivery(event: &str, body: &[u8]) -> Result<Delivery, DeliveryError
         "pull_request_review" => review,
         "pull_request_review_comment" => review_comment,
         "pull_request_review_thread" => review_thread,
+        "push" => push,
+        "check_suite" | "check_run" => check,
+        "status" => status,
         _ => {
             models::single::<Map<String, Value>>(body).map_err(DeliveryError)?;
             return Ok(match event {
@@ -214,8 +271,36 @@ fn review(payload: Payload, repo: &RepoName) -> Result<Delivery, DeliveryError> 
     Ok(match payload.action.as_str() {
         "submitted" if review.requests_changes() => feedback(kind, &pull, review),
         "dismissed" => taken_back(kind, &pull, &review),
+        "submitted" => match review.state().and_then(review_state) {
+            Some(review) => Delivery::Review { pull, review },
+            None => Delivery::Nothing("not_sent_yet"),
+        },
         _ => Delivery::Nothing("no_changes_requested"),
     })
+}
+
+fn push(payload: Payload, repo: &RepoName) -> Result<Delivery, DeliveryError> {
+    let reference = payload.reference.ok_or_else(|| missing("ref"))?;
+    let head_sha = payload.after.ok_or_else(|| missing("after"))?;
+    // A branch that was deleted has a commit of zeros.
+    let Some(branch) = reference.strip_prefix("refs/heads/").filter(|_| head_sha.bytes().any(|b| b != b'0')) else {
+        return Ok(Delivery::Nothing("no_branch"));
+    };
+    let committed_at = payload.head_commit.and_then(|commit| commit.timestamp);
+    Ok(Delivery::Pushed { repo: repo.clone(), branch: branch.to_owned(), head_sha, committed_at })
+}
+
+fn check(payload: Payload, repo: &RepoName) -> Result<Delivery, DeliveryError> {
+    let check = payload.check_suite.or(payload.check_run).ok_or_else(|| missing("check_suite"))?;
+    let signal = ci_signal(check.status.as_deref(), check.conclusion.as_deref());
+    let sha = check.head_sha.ok_or_else(|| missing("head_sha"))?;
+    Ok(Delivery::Check { repo: repo.clone(), sha, signal })
+}
+
+fn status(payload: Payload, repo: &RepoName) -> Result<Delivery, DeliveryError> {
+    let signal = status_signal(payload.state.as_deref().unwrap_or_default());
+    let sha = payload.sha.ok_or_else(|| missing("sha"))?;
+    Ok(Delivery::Check { repo: repo.clone(), sha, signal })
 }
 
 fn review_thread(payload: Payload, repo: &RepoName) -> Result<Delivery, DeliveryError> {
@@ -230,6 +315,9 @@ fn review_thread(payload: Payload, repo: &RepoName) -> Result<Delivery, Delivery
 
 fn pull_request(payload: Payload, repo: &RepoName) -> Result<Delivery, DeliveryError> {
     let pull = pull_of(payload.pull_request, repo)?;
+    if payload.action == "review_requested" {
+        return Ok(Delivery::Review { pull, review: ReviewSignal::Requested });
+    }
     Ok(Delivery::Pull { pull, pushed: payload.action == "synchronize" })
 }
 

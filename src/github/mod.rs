@@ -15,6 +15,7 @@ mod pace;
 mod paging;
 mod pause;
 mod pull_models;
+mod readings;
 mod repos;
 mod transport;
 
@@ -24,7 +25,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::domain::{Blocker, Comment, Feedback, Issue, IssueRef, PullRequest, Repo, RepoName, Timestamp};
+use crate::domain::{Blocker, Comment, Feedback, Issue, IssueRef, PullRequest, PullSigns, Repo, RepoName, Timestamp};
 use crate::store::SyncCursor;
 
 pub use self::credentials::{AppKey, Credentials};
@@ -77,8 +78,36 @@ pub trait IssueSource: Send + Sync + fmt::Debug + 'static {
     /// What was said on a pull request since `since`: reviews that ask for changes, comments on lines,
     /// comments below it. Oldest first; bounded.
     async fn feedback_list(&self, pull: &PullRequest, since: Option<Timestamp>) -> Result<Vec<Feedback>, SourceError>;
+    /// A file of a repository's default branch, unless it still has the tag `etag`.
+    async fn file_get(&self, _repo: &RepoName, _path: &str, _etag: Option<&str>) -> Result<FileReading, SourceError> {
+        Ok(FileReading::Absent)
+    }
+    /// The files that a pull request touches; bounded.
+    async fn pull_files(&self, _pull: &IssueRef) -> Result<Vec<String>, SourceError> {
+        Ok(Vec::new())
+    }
+    /// What reviewers and checks say of an open pull request; `None` where this source cannot tell.
+    async fn pull_signs(&self, _pull: &PullRequest) -> Result<Option<PullSigns>, SourceError> {
+        Ok(None)
+    }
     /// Closes an issue as completed.
     async fn issue_close(&self, issue: &IssueRef) -> Result<(), SourceError>;
+}
+
+/// A file that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileReading {
+    /// It is as it was.
+    Unchanged,
+    /// There is none, or none that can be read.
+    Absent,
+    /// It is this.
+    Found {
+        /// Its text; bytes that are no text are replaced.
+        text: String,
+        /// GitHub's tag of it.
+        etag: Option<String>,
+    },
 }
 
 /// The repositories a source reaches.

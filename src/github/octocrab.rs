@@ -11,11 +11,17 @@ use tracing::{debug, info, warn};
 use super::label_models::{LAST_EDIT, RawEvent, RawLastEdit};
 use super::models::{self, RawComment, RawIssue};
 use super::pull_models::{RawFeedback, RawPull};
+use super::readings::{self, Readings};
 use super::repos::Ways;
 use super::transport::{Answer, Ask, Transport};
-use super::{Credentials, IssuePage, IssueSource, LabelEvent, PageToken, PullPage, RepoList, SourceError, TaggedList};
+use super::{
+    Credentials, FileReading, IssuePage, IssueSource, LabelEvent, PageToken, PullPage, RepoList, SourceError,
+    TaggedList,
+};
 use crate::config::GithubConfig;
-use crate::domain::{Blocker, Comment, Feedback, FeedbackKind, Issue, IssueRef, PullRequest, RepoName, Timestamp};
+use crate::domain::{
+    Blocker, Comment, Feedback, FeedbackKind, Issue, IssueRef, PullRequest, PullSigns, RepoName, Timestamp,
+};
 use crate::store::SyncCursor;
 
 /// Most pages of comments, or of reviews, read below one issue: the first 1,000.
@@ -32,6 +38,7 @@ pub struct GithubSource {
     description: String,
     /// GitHub has no list across this account's repositories: found out once.
     has_no_changes: AtomicBool,
+    readings: Readings,
 }
 
 impl fmt::Debug for GithubSource {
@@ -54,7 +61,7 @@ impl GithubSource {
         let configured = config.repositories.iter().map(parse).collect::<Result<_, SourceError>>()?;
         let description = format!("GitHub at {}, {credentials}", config.api_url);
         let ways = Ways::new(config, credentials, configured)?;
-        Ok(Self { ways, description, has_no_changes: AtomicBool::new(false) })
+        Ok(Self { ways, description, has_no_changes: AtomicBool::new(false), readings: Readings::default() })
     }
 
     /// The way to one repository.
@@ -271,6 +278,18 @@ impl IssueSource for GithubSource {
         found.retain(|feedback| !is_review(feedback) || since.is_none_or(|since| feedback.created_at >= since));
         found.sort_by_key(|feedback| (feedback.created_at, feedback.id));
         Ok(found)
+    }
+
+    async fn file_get(&self, repo: &RepoName, path: &str, etag: Option<&str>) -> Result<FileReading, SourceError> {
+        readings::file(&*self.ways.to(repo).await?, repo, path, etag).await
+    }
+
+    async fn pull_files(&self, pull: &IssueRef) -> Result<Vec<String>, SourceError> {
+        readings::pull_files(&*self.ways.to(&pull.repo).await?, pull).await
+    }
+
+    async fn pull_signs(&self, pull: &PullRequest) -> Result<Option<PullSigns>, SourceError> {
+        self.readings.signs_of(&*self.ways.to(&pull.repo).await?, pull).await.map(Some)
     }
 
     async fn issue_close(&self, issue: &IssueRef) -> Result<(), SourceError> {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer};
 
-use super::models::{Named, author};
+use super::models::{Named, author, texts};
 use crate::domain::{Feedback, FeedbackKind, IssueNumber, Merged, PullRequest, PullState, RepoName, Timestamp};
 
 /// The end of the login of an app's account.
@@ -20,6 +20,10 @@ pub(super) struct RawPull {
     /// Lists tell when, or null; an answer without the field tells nothing.
     #[serde(default, deserialize_with = "told")]
     merged_at: Option<Option<Timestamp>>,
+    draft: Option<bool>,
+    labels: Option<Vec<Named>>,
+    requested_reviewers: Option<Vec<Named>>,
+    requested_teams: Option<Vec<Named>>,
     head: Option<RawHead>,
     user: Option<Named>,
     author_association: Option<String>,
@@ -72,7 +76,10 @@ impl RawPull {
             (Some(false), _) | (None, Some(None)) => Merged::No,
             (None, None) => Merged::Unknown,
         };
-        let updated_at = self.changed_at();
+        let merged_at = self.merged_at.flatten();
+        let mut awaits = texts(self.requested_reviewers);
+        awaits.extend(texts(self.requested_teams));
+        let updated_at = self.updated_at.unwrap_or(self.created_at);
         let is_member = self.author_association.as_deref().is_some_and(|word| TRUSTED_ASSOCIATIONS.contains(&word));
         let head_repo = |head: &RawHead| head.repo.as_ref().and_then(|repo| repo.full_name.clone());
         let is_from_here = self.head.as_ref().and_then(head_repo).is_some_and(|from| from == *repo);
@@ -85,6 +92,10 @@ impl RawPull {
             body: self.body.unwrap_or_default(),
             state,
             merged,
+            merged_at,
+            draft: self.draft.unwrap_or(false),
+            labels: texts(self.labels),
+            awaits,
             head_branch: head_branch.unwrap_or_default(),
             head_sha: head_sha.unwrap_or_default(),
             author: author(self.user),
@@ -124,6 +135,11 @@ impl RawFeedback {
     /// GitHub's id of it.
     pub(super) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// Of a review: GitHub's word for its state.
+    pub(super) fn state(&self) -> Option<&str> {
+        self.state.as_deref()
     }
 
     /// Whether this is a review that asks for changes.

@@ -21,5 +21,5 @@ mod write_timeout;
 pub use operator_client::{ClientError, OperatorClient};
 pub use presence::count_present;
 pub use routes::router;
-pub use serve::{ServeLimits, harden, serve};
+pub use serve::{ServeLimits, harden, serve, serve_noting};
 pub use state::HttpState;

@@ -68,6 +68,17 @@ impl From<&ServerConfig> for ServeLimits {
 /// Serves `router` on `listener` until `shutdown` is cancelled and every connection has ended, or the
 /// time for that is over: then those that are left are cut.
 pub async fn serve(listener: TcpListener, router: Router, limits: ServeLimits, shutdown: CancellationToken) {
+    serve_noting(listener, router, limits, shutdown, |_| {}).await;
+}
+
+/// The same; `note_trouble` is told whenever somebody who called could not be let in.
+pub async fn serve_noting(
+    listener: TcpListener,
+    router: Router,
+    limits: ServeLimits,
+    shutdown: CancellationToken,
+    note_trouble: impl Fn(&'static str) + Send,
+) {
     let router = harden(router, &limits);
     let mut open = JoinSet::new();
     loop {
@@ -77,8 +88,16 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ServeLimits, s
             accepted = listener.accept(), if open.len() < limits.connection_count_max => match accepted {
                 Ok((stream, peer)) => {
                     open.spawn(connection(stream, peer, router.clone(), limits, shutdown.clone()));
+                    if open.len() == limits.connection_count_max {
+                        note_trouble("every connection was in use");
+                    }
                 }
-                Err(error) => pause_after(&error).await,
+                Err(error) => {
+                    if !is_of_the_peer(&error) {
+                        note_trouble("no connection could be accepted");
+                    }
+                    pause_after(&error).await;
+                }
             },
         }
     }
@@ -137,11 +156,14 @@ async fn connection(
 /// Connections that died in the queue concern nobody; a lack of file descriptors passes only when
 /// others end, so the loop must not spin on it.
 async fn pause_after(error: &io::Error) {
-    let of_the_peer = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset];
-    if !of_the_peer.contains(&error.kind()) {
+    if !is_of_the_peer(error) {
         tracing::warn!("could not accept a connection: {error}");
         tokio::time::sleep(ACCEPT_PAUSE).await;
     }
+}
+
+fn is_of_the_peer(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "the layer's signature")]

@@ -112,6 +112,7 @@ impl LocalDoor {
                         });
                     }
                     Err(error) => {
+                        hosting.api.manager().note_unwell("no local client could be let in");
                         warn!("could not accept a local client: {error}");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }

@@ -11,7 +11,9 @@ mod follow_ups;
 mod imports;
 mod operator;
 mod past;
+mod places;
 mod policies;
+mod signals;
 mod sqlite;
 mod tokens;
 
@@ -37,13 +39,15 @@ pub use follow_ups::{
 pub use imports::{ClaimImport, FollowUpImport, FollowUpImportOutcome, ImportOutcome};
 pub use operator::{ClaimOverrule, OverruleOutcome};
 pub use past::{ClaimHistoryFilter, ClaimHistoryPlace, PastClaims};
+pub use places::{IssuePlace, OwnersFile, PastPull, PastWorkList, PlaceSource, PlaceStore};
 pub use policies::{COMPONENT_PIECE_BYTES, PolicyAudit, PolicySetKept, PolicySetRecord, Trial, TrialBatch, TrialHour};
+pub use signals::{CiNews, KeptSignals, Notice, NoticeId, SignalNews, SignalStore};
 pub use sqlite::{FirstEditionError, FirstEditionRow, SqliteStore, first_edition_rows};
 pub use tokens::{KeptToken, TokenInsertOutcome, TokenRevokeOutcome};
 
 /// The port. Methods are noun first; every write is durable when it returns.
 #[async_trait]
-pub trait Store: Send + Sync + fmt::Debug + 'static {
+pub trait Store: PlaceStore + SignalStore + Send + Sync + fmt::Debug + 'static {
     /// Everything that the in-memory index is rebuilt from.
     async fn snapshot_load(&self) -> Result<Snapshot, StoreError>;
 
@@ -203,6 +207,10 @@ pub enum Change {
     ApprovalSet(IssueRef, Option<ApprovalKept>),
     /// An issue is no longer open, or no longer there.
     IssueGone(IssueRef),
+    /// Another guess at where an issue goes.
+    IssuePlaced(Box<IssuePlace>),
+    /// An agent is to be told something at its next call.
+    Notice(Box<Notice>),
     /// A repository is known, with these facts.
     RepoSet(Box<Repo>),
     /// A repository is no longer there.
@@ -230,6 +238,10 @@ pub struct Snapshot {
     pub claims: Vec<Claim>,
     /// Every active follow-up.
     pub follow_ups: Vec<FollowUp>,
+    /// Open issues of which nobody looked yet where they go, as they are now.
+    pub unplaced: Vec<IssueRef>,
+    /// What agents are to be told at their next call, in its order.
+    pub notices: Vec<Notice>,
     /// When agents were last heard of.
     pub last_calls: Vec<(AgentId, Timestamp)>,
     /// The newest event.

@@ -27,8 +27,6 @@ fn a_sound_component_is_told_whole() {
 fn what_is_no_sound_component_is_told_in_a_sentence() {
     let desk = tempfile::tempdir().unwrap();
     let whole = builtin_component("rules").unwrap();
-    let mut flipped = whole.to_vec();
-    flipped[whole.len() / 3] ^= 0x40;
     for (bytes, words) in [
         (&whole[..whole.len() / 2], "cut short"),
         (b"fn main() {}", "it is text"),
@@ -40,8 +38,6 @@ fn what_is_no_sound_component_is_told_in_a_sentence() {
         let text = failed(&policy(desk.path(), &["check", "p.wasm"]));
         assert!(text.contains(words), "{text:?} does not say {words:?}");
     }
-    fs::write(desk.path().join("p.wasm"), flipped).unwrap();
-    failed(&policy(desk.path(), &["check", "p.wasm"]));
     let text = failed(&policy(desk.path(), &["check", "none.wasm"]));
     assert!(text.contains("there is no file none.wasm"), "{text}");
     let text = failed(&policy(desk.path(), &["build"]));

@@ -14,6 +14,7 @@ mod follow_ups;
 mod gate;
 mod identity;
 mod leases;
+mod notices;
 mod operator;
 mod policies;
 mod reasons;

@@ -62,8 +62,6 @@ pub struct Inside {
 impl Inside {
     /// With these settings, once this backlog is synced: what of it is not in repositories of `other`.
     pub async fn open(config: &Config, backlog: &[Value]) -> Self {
-        // Clients of these tests are built without a provider of their own.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("issuecommand.toml"), "").unwrap();
         let file = Some(dir.path().join("issuecommand.toml"));

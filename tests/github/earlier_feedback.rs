@@ -26,8 +26,6 @@ struct Site {
 impl Site {
     /// A server that takes feedback on pull requests of claims only, once it knows issue 1.
     async fn open() -> Self {
-        // Clients of these tests are built without a provider of their own.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let github = MockServer::start().await;
         get("/user/repos").respond_with(ok(repo_rows(&["acme/small"]))).mount(&github).await;
         get("/repos/acme/small/issues").respond_with(ok(json!([row(1, 1)]))).mount(&github).await;

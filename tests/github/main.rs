@@ -15,6 +15,7 @@ mod listing;
 mod logs;
 mod outage;
 mod pulls;
+mod readings;
 mod reconciling;
 #[path = "../standin/mod.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]

@@ -20,8 +20,6 @@ pub struct Home {
 impl Home {
     /// A folder with a backlog of `issues` and a configuration of the essentials and `extra`.
     pub fn new(issues: &[Value], extra: &str) -> Self {
-        // Clients of these tests are built without a provider of their own.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let home = Self { dir: tempfile::tempdir().unwrap() };
         let lines: String = issues.iter().map(|issue| format!("{issue}\n")).collect();
         std::fs::write(home.path("backlog.jsonl"), lines).unwrap();

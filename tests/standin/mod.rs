@@ -51,8 +51,6 @@ impl Standin {
     }
 
     fn try_start() -> Result<Self, String> {
-        // Clients of these tests are built without a provider of their own.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let home = install(&shared().join("github-standin"))?;
         let (backend_port, port) = free_ports();
         let url = format!("http://127.0.0.1:{port}");

@@ -18,10 +18,12 @@ mod issues;
 mod keeping;
 mod operator;
 mod past;
+mod places;
 mod policies;
 mod pulls;
 mod races;
 mod repos;
+mod signals;
 mod steps;
 mod tokens;
 
@@ -124,6 +126,12 @@ macro_rules! conformance {
             pulls::a_claim_follows_its_pull_request_step_by_step,
             pulls::a_claim_that_stands_further_stays_there,
             pulls::a_claim_is_released_with_its_pull_request,
+            places::where_an_issue_goes_is_kept_and_only_differences_are_announced,
+            places::an_issue_that_changed_since_is_to_be_looked_at_again,
+            places::what_is_learnt_of_a_repository_is_kept_and_goes_with_it,
+            places::issues_are_read_with_their_texts_and_unknown_ones_are_left_out,
+            signals::signs_of_life_are_kept_for_as_long_as_their_claim_is_active,
+            signals::who_loses_a_claim_to_others_is_told_and_who_gives_it_up_is_not,
             keeping::everything_is_there_after_reopening,
             keeping::past_claims_are_trimmed_and_their_decisions_by_a_bound_of_their_own,
             keeping::an_epoch_grows_even_when_its_past_is_trimmed,

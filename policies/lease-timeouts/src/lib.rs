@@ -1,5 +1,6 @@
 //! The built-in stale rule: a claim whose owner is silent for too long lapses, and after a further
-//! while, if so set, it is taken back.
+//! while, if so set, it is taken back. Silence is judged by evidence: a commit or a push is a sign of life, and an
+//! agent whose pull request waits for people is not silent, it waits.
 
 use std::num::NonZeroU64;
 
@@ -22,13 +23,23 @@ pub struct Settings {
     claim_timeout_minutes: NonZeroU64,
     /// Minutes from stale until the claim is taken back; 0: never.
     auto_release_minutes: u64,
+    /// Whether commits, pushes and the state of the pull request count, besides calls.
+    evidence: bool,
+    /// Minutes for which a stale claim is kept at least, however short `auto_release_minutes` is.
+    grace_minutes: u64,
     /// Statuses in which a claim waits for people and never lapses.
     waiting_statuses: Vec<String>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { claim_timeout_minutes: CLAIM_TIMEOUT_MINUTES, auto_release_minutes: 0, waiting_statuses: Vec::new() }
+        Self {
+            claim_timeout_minutes: CLAIM_TIMEOUT_MINUTES,
+            auto_release_minutes: 0,
+            evidence: true,
+            grace_minutes: 0,
+            waiting_statuses: Vec::new(),
+        }
     }
 }
 
@@ -51,6 +62,9 @@ impl StaleRule for LeaseTimeouts {
     }
 
     fn assess(&self, claim: &Claim<'_>, now: Instant) -> Verdict {
+        if self.0.evidence && waits_for_people(claim) {
+            return Verdict::Waiting;
+        }
         if claim.status() == STALE {
             return self.assess_stale(claim, now);
         }
@@ -59,6 +73,7 @@ impl StaleRule for LeaseTimeouts {
         }
         // A step to another status is a sign of life too, even where sync took it on the owner's pull request.
         let last_sign = claim.last_call_at().max(claim.status_since()).max(claim.claimed_at());
+        let last_sign = last_sign.max(self.last_evidence(claim));
         let lapses = last_sign.plus_minutes(self.0.claim_timeout_minutes.get());
         if now >= lapses { Verdict::Stale } else { Verdict::Healthy }
     }
@@ -69,11 +84,26 @@ impl StaleRule for LeaseTimeouts {
 }
 
 impl LeaseTimeouts {
-    /// Counts from when the claim went stale: only the owner's step back to work ends that.
+    /// Counts from when the claim went stale, or from the last commit or push since: only the owner's step back to
+    /// work ends that.
     fn assess_stale(&self, claim: &Claim<'_>, now: Instant) -> Verdict {
         let after = self.0.auto_release_minutes;
-        if after > 0 && now >= claim.status_since().plus_minutes(after) { Verdict::Release } else { Verdict::Stale }
+        let since = claim.status_since().max(self.last_evidence(claim));
+        let is_over = now >= since.plus_minutes(after.max(self.0.grace_minutes));
+        if after > 0 && is_over { Verdict::Release } else { Verdict::Stale }
     }
+
+    /// The last commit or push that is known, where those count.
+    fn last_evidence(&self, claim: &Claim<'_>) -> Instant {
+        let last = claim.last_commit_at().max(claim.last_push_at());
+        last.filter(|_| self.0.evidence).unwrap_or(Instant::from_ms(0))
+    }
+}
+
+/// Whether the claim's pull request lies with people: it is open and ready, no reviewer asked for changes and no
+/// check failed. Then the next step is not the agent's.
+fn waits_for_people(claim: &Claim<'_>) -> bool {
+    claim.pull_state() == "open" && claim.review_state() != "changes_requested" && claim.ci_state() != "failure"
 }
 
 #[cfg(test)]
@@ -162,6 +192,70 @@ mod tests {
     }
 
     #[test]
+    fn a_commit_or_a_push_is_a_sign_of_life() {
+        let rule = rule(r#"{"claim_timeout_minutes":10}"#);
+        let pushed = [claim().last_push_at(at(5)), claim().last_commit_at(at(5))];
+        assert_eq!(assess(&rule, pushed.clone(), at(14)), [Verdict::Healthy, Verdict::Healthy]);
+        assert_eq!(assess(&rule, pushed, at(15)), [Verdict::Stale, Verdict::Stale]);
+    }
+
+    #[test]
+    fn a_push_puts_off_the_release_of_a_stale_claim() {
+        let rule = rule(r#"{"claim_timeout_minutes":10,"auto_release_minutes":5}"#);
+        let marked = claim().status("stale", at(10)).last_push_at(at(14));
+        assert_eq!(assess(&rule, [marked.clone()], at(18)), [Verdict::Stale]);
+        assert_eq!(assess(&rule, [marked], at(19)), [Verdict::Release]);
+    }
+
+    #[test]
+    fn a_pull_request_that_waits_for_people_never_lapses() {
+        let rule = rule(r#"{"claim_timeout_minutes":10,"auto_release_minutes":5}"#);
+        let open = || claim().status("pr_submitted", NOW).pull_state("open");
+        for review in ["none", "requested", "commented", "approved"] {
+            for ci in ["unknown", "pending", "success"] {
+                let waits = open().review_state(review).ci_state(ci);
+                assert_eq!(assess(&rule, [waits], at(10_000)), [Verdict::Waiting], "{review} {ci}");
+            }
+        }
+        let marked = claim().status("stale", at(10)).pull_state("open");
+        assert_eq!(assess(&rule, [marked], at(10_000)), [Verdict::Waiting], "it was marked before it was pushed");
+    }
+
+    #[test]
+    fn a_pull_request_whose_next_step_is_the_agents_lapses_with_its_silence() {
+        let rule = rule(r#"{"claim_timeout_minutes":10}"#);
+        let submitted = || claim().status("pr_submitted", NOW);
+        let silent = [
+            submitted().pull_state("open").ci_state("failure"),
+            submitted().pull_state("open").review_state("changes_requested"),
+            submitted().pull_state("draft"),
+            submitted().pull_state("closed"),
+            submitted(),
+        ];
+        for claim in silent {
+            assert_eq!(assess(&rule, [claim.clone()], at(9)), [Verdict::Healthy], "{claim:?}");
+            assert_eq!(assess(&rule, [claim.clone()], at(10)), [Verdict::Stale], "{claim:?}");
+        }
+    }
+
+    #[test]
+    fn without_evidence_only_calls_count() {
+        let rule = rule(r#"{"claim_timeout_minutes":10,"evidence":false}"#);
+        let claims = [claim().last_push_at(at(9)), claim().status("pr_submitted", NOW).pull_state("open")];
+        assert_eq!(assess(&rule, claims, at(10)), [Verdict::Stale, Verdict::Stale]);
+    }
+
+    #[test]
+    fn a_stale_claim_is_kept_for_the_grace_however_short_the_release_is() {
+        let rule = rule(r#"{"claim_timeout_minutes":10,"auto_release_minutes":1,"grace_minutes":30}"#);
+        let marked = claim().status("stale", at(10));
+        assert_eq!(assess(&rule, [marked.clone()], at(39)), [Verdict::Stale]);
+        assert_eq!(assess(&rule, [marked.clone()], at(40)), [Verdict::Release]);
+        let never = self::rule(r#"{"grace_minutes":30}"#);
+        assert_eq!(assess(&never, [marked], at(10_000)), [Verdict::Stale], "0 is never");
+    }
+
+    #[test]
     fn times_beyond_all_reckoning_never_come() {
         let rule = rule(r#"{"claim_timeout_minutes":18446744073709551615}"#);
         assert_eq!(assess(&rule, [claim()], Instant::NEVER), [Verdict::Healthy]);
@@ -189,7 +283,7 @@ mod tests {
             .collect();
         let told: Settings = parse(&serde_json::Value::Object(defaults.clone()).to_string()).unwrap();
         assert_eq!(format!("{told:?}"), format!("{:?}", Settings::default()));
-        assert_eq!(defaults.len(), 3);
+        assert_eq!(defaults.len(), 5);
         assert_eq!(schema["additionalProperties"], false);
     }
 }

@@ -5,7 +5,6 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
 use std::thread;
 
 use crate::authoring::AuthoringError;
@@ -62,36 +61,41 @@ pub(super) fn run(
             _ => AuthoringError::Io { attempt: attempt.to_owned(), source: error },
         },
     )?;
-    let said = Mutex::new(VecDeque::new());
     let (out, err) = (child.stdout.take(), child.stderr.take());
-    thread::scope(|scope| {
-        scope.spawn(|| listen(out, &said, progress));
-        listen(err, &said, progress);
+    // Each pipe keeps its own end: a long report on one must not push out the error on the other.
+    let (said, complained) = thread::scope(|scope| {
+        let said = scope.spawn(|| listen(out, progress));
+        let complained = listen(err, progress);
+        (said.join().unwrap_or_default(), complained)
     });
     let status = child.wait().map_err(|source| AuthoringError::Io { attempt: attempt.to_owned(), source })?;
     if status.success() {
         return Ok(());
     }
-    let lines: Vec<String> = said.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).into();
+    let lines: Vec<String> = said.into_iter().chain(complained).collect();
     Err(AuthoringError::ToolFailed { attempt: attempt.to_owned(), how: status.to_string(), output: lines.join("\n") })
 }
 
-fn listen(pipe: Option<impl Read>, said: &Mutex<VecDeque<String>>, progress: &(dyn Fn(&str) + Sync)) {
-    let Some(pipe) = pipe else { return };
+/// Passes on each line of a pipe, and keeps the last ones.
+fn listen(pipe: Option<impl Read>, progress: &(dyn Fn(&str) + Sync)) -> VecDeque<String> {
+    let mut kept = VecDeque::new();
+    let Some(pipe) = pipe else { return kept };
     for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
         let line = String::from_utf8_lossy(&line).trim_end().to_owned();
         progress(&line);
-        let mut said = said.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if said.len() == OUTPUT_LINE_COUNT_MAX {
-            said.pop_front();
+        if kept.len() == OUTPUT_LINE_COUNT_MAX / 2 {
+            kept.pop_front();
         }
-        said.push_back(line);
+        kept.push_back(line);
     }
+    kept
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
 
     #[test]

@@ -67,7 +67,15 @@ impl Board {
         let is_open = |blocker: &&Blocker| blocker.stated_open || self.by_issue.contains_key(&blocker.issue);
         let open_blockers = blockers.filter(is_open).map(|blocker| blocker.issue.to_string().into()).collect();
         let approval = self.approvals.of(&facts);
-        IssueFacts { topics, open_blockers, approval, ..facts }
+        let facts = IssueFacts { topics, open_blockers, approval, ..facts };
+        // Until somebody looked again it goes where it went.
+        match self.by_issue.get(&facts.issue).and_then(|slot| self.row(*slot)) {
+            Some(row) if facts.areas.is_empty() => {
+                let (areas, reviewers) = (row.facts.areas.clone(), row.facts.reviewers.clone());
+                IssueFacts { areas, reviewers, ..facts }
+            }
+            _ => facts,
+        }
     }
 
     /// Notes what is to be closed before `issue` is worked on.

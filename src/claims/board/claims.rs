@@ -43,6 +43,7 @@ impl Board {
         let issue = claim.issue_ref();
         if claim.status().is_terminal() {
             self.remove_claim(&claim);
+            self.note_review(&claim);
             if claim.is_finished_work() {
                 self.set_finished(&issue, true);
             }
@@ -53,6 +54,7 @@ impl Board {
                 self.work.remove(before);
             }
             self.work.add(&claim);
+            self.note_review(&claim);
             match before {
                 None => {
                     self.granted_count += 1;

@@ -43,6 +43,12 @@ impl Board {
         })
     }
 
+    /// Whether an issue is there for agents to take.
+    pub(in crate::claims) fn is_on_offer(&self, name: &ViewName, issue: &IssueRef) -> bool {
+        let place = self.by_issue.get(issue).and_then(|slot| self.view(name).at(*slot));
+        place.is_some_and(|place| matches!(place.standing, Standing::Ready(_)))
+    }
+
     /// An issue as the ranker of a view is shown it at the door.
     pub(super) fn shortlisted(&self, view: &View, slot: Slot, row: &Row) -> Shortlisted {
         let under_way = self.work.counts_in(&row.facts.issue.repo);
@@ -51,7 +57,7 @@ impl Board {
             score: view.score_at(slot),
             repo_claim_count: under_way.claims,
             repo_review_count: under_way.reviews,
-            reviewer_load: 0,
+            reviewer_load: self.review_loads.least(&row.facts.reviewers),
         }
     }
 }

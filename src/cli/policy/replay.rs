@@ -135,8 +135,10 @@ async fn recorded(args: &ReplayArgs) -> anyhow::Result<Vec<Decision>> {
 }
 
 fn contenders(args: &ReplayArgs, texts: &Arc<dyn BodySource>) -> anyhow::Result<(Contender, Option<Contender>)> {
-    let load =
-        |policy: &str, settings: &Option<PathBuf>| Contender::load(policy, settings.as_deref(), Arc::clone(texts));
+    let load = |policy: &str, settings: &Option<PathBuf>| {
+        let host = super::host()?.reading_bodies_from(Arc::clone(texts));
+        anyhow::Ok(Contender::load(policy, settings.as_deref(), host)?)
+    };
     let other = args.against.as_deref().or(args.against_settings.as_ref().map(|_| args.policy.as_str()));
     let against = other.map(|other| load(other, &args.against_settings)).transpose()?;
     Ok((load(&args.policy, &args.settings)?, against))

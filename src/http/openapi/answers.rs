@@ -31,6 +31,9 @@ struct ClaimAnswer {
     /// For `pr_merged` and `closed`: what GitHub says of the merge.
     #[schemars(skip_serializing_if = "Option::is_none")]
     verified: Option<Verification>,
+    /// What happened to the agent's claims since its last call; told once.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    notice: Option<String>,
 }
 
 /// An issue, and the claim on it.
@@ -46,6 +49,9 @@ struct IssueAnswer {
     /// Why this one, in a line.
     #[schemars(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
+    /// What happened to the agent's claims since its last call; told once.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    notice: Option<String>,
 }
 
 /// An issue to begin, or feedback to answer: `kind` says which.
@@ -66,6 +72,9 @@ struct WorkAnswer {
     /// Why this one, in a line.
     #[schemars(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
+    /// What happened to the agent's claims since its last call; told once.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    notice: Option<String>,
 }
 
 #[derive(JsonSchema)]
@@ -81,6 +90,9 @@ struct FollowUpAnswer {
     /// Whether it stood so already.
     idempotent: bool,
     work_item: FollowUp,
+    /// What happened to the agent's claims since its last call; told once.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    notice: Option<String>,
 }
 
 /// What an issue's approval is worth now.
@@ -98,6 +110,9 @@ struct ApprovalAnswer {
 #[derive(JsonSchema)]
 struct Claims {
     claims: Vec<Claim>,
+    /// What happened to the agent's claims since its last call; told once.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    notice: Option<String>,
 }
 
 #[derive(JsonSchema)]
@@ -121,6 +136,9 @@ struct FollowUps {
 #[derive(JsonSchema)]
 struct MyWork {
     work: Work,
+    /// What happened to the agent's claims since its last call; told once.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    notice: Option<String>,
 }
 
 #[derive(JsonSchema)]
@@ -244,6 +262,9 @@ pub(super) struct Rejection {
     /// When there is no work: in how many seconds asking again makes sense, where the policy says so.
     #[schemars(skip_serializing_if = "Option::is_none")]
     retry_after_seconds: Option<u64>,
+    /// What happened to the agent's claims since its last call; told once.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    notice: Option<String>,
 }
 
 /// A request that could not be answered.

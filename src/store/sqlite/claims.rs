@@ -7,6 +7,7 @@ use super::decisions::{self, Prepared};
 use super::events;
 use super::follow_ups;
 use super::issues;
+use super::signals;
 use super::writer::WriteTxn;
 use crate::domain::{
     Actor, Advance, AgentId, Claim, ClaimId, ClaimStatus, EventDraft, EventKind, Issue, IssueRef, IssueState,
@@ -132,11 +133,19 @@ pub(super) fn advance(txn: &mut WriteTxn<'_>, change: ClaimChange) -> Result<Adv
     if other_epoch || other_update {
         return Ok(AdvanceOutcome::Superseded(Box::new(claim)));
     }
-    let kind = EventKind::of_step(&change.step);
+    let (kind, by, note) = (EventKind::of_step(&change.step), change.step.by, change.step.note.clone());
     match claim.advance(change.step, change.lease, change.now) {
         Ok(advance) => {
             let kind = (advance == Advance::Changed).then_some(kind);
             update(txn, &claim, kind, change.now)?;
+            if by == Actor::Sweep && claim.status() == ClaimStatus::Released {
+                signals::notify_lost(
+                    txn,
+                    &claim,
+                    note.as_deref().unwrap_or("the stale rule took it back"),
+                    change.now,
+                )?;
+            }
             Ok(AdvanceOutcome::Moved(Box::new(claim), advance))
         }
         Err(error) => Ok(AdvanceOutcome::Refused(Box::new(claim), error)),
@@ -170,6 +179,9 @@ pub(super) fn follow(txn: &mut WriteTxn<'_>, wish: ClaimFollow) -> Result<Option
             update(txn, &claim, Some(kind), wish.now)?;
             moved = true;
         }
+    }
+    if moved && claim.status() == ClaimStatus::Released {
+        signals::notify_lost(txn, &claim, &wish.note, wish.now)?;
     }
     if linked && !moved {
         update(txn, &claim, Some(EventKind::ClaimUpdated), wish.now)?;

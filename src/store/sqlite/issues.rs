@@ -196,7 +196,7 @@ pub(super) fn list(connection: &Connection, filter: &IssueFilter) -> Result<Vec<
         .collect()
 }
 
-fn with_body(connection: &Connection, issue: Issue) -> Result<Issue> {
+pub(super) fn with_body(connection: &Connection, issue: Issue) -> Result<Issue> {
     let mut statement = connection.prepare_cached(BODY)?;
     let row = params![issue.repo.as_str(), number(issue.number)];
     let body = statement.query_row(row, |row| Ok(text(row, 0)?.to_owned())).optional()?;

@@ -21,10 +21,12 @@ mod issues;
 mod lists;
 mod operator;
 mod past;
+mod places;
 mod policies;
 mod pulls;
 mod readers;
 mod repos;
+mod signals;
 mod snapshot;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::claims::{self, EPOCH_SET};
 use super::columns::{number, to_json};
 use super::events;
+use super::signals;
 use super::writer::WriteTxn;
 use crate::domain::{Actor, AgentId, Claim, ClaimStatus, EventDraft, EventKind, Step};
 use crate::store::{Change, ClaimOverrule, OverruleOutcome};
@@ -28,6 +29,11 @@ pub(super) fn overrule(txn: &mut WriteTxn<'_>, wish: ClaimOverrule) -> Result<Ov
             }
             claims::update(txn, &claim, None, wish.now)?;
             announce(txn, EventKind::ClaimReleased, &claim, &wish, &former)?;
+            let why = wish
+                .note
+                .as_ref()
+                .map_or("an operator took it back".into(), |note| format!("an operator took it back ({note})"));
+            signals::notify_lost(txn, &claim, &why, wish.now)?;
         }
         Some(to) if to == claim.agent_id => return Ok(OverruleOutcome::AlreadyTheirs(Box::new(claim))),
         Some(to) => {
@@ -38,6 +44,8 @@ pub(super) fn overrule(txn: &mut WriteTxn<'_>, wish: ClaimOverrule) -> Result<Ov
             };
             write_owner(txn, &claim)?;
             announce(txn, EventKind::ClaimUpdated, &claim, &wish, &former)?;
+            let told = signals::claim_lost_to(&claim, wish.note.as_deref(), wish.now);
+            signals::notify(txn, &former, told)?;
         }
     }
     Ok(OverruleOutcome::Done(Box::new(claim)))

@@ -54,6 +54,31 @@ impl Readers {
         result.map_err(|source| StoreError::failed(attempt, source))
     }
 
+    /// Runs `work` here and now, for a caller that must not wait for others: beside the most reads at once.
+    pub(super) fn read_now<T>(
+        &self,
+        attempt: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T>,
+    ) -> std::result::Result<T, StoreError> {
+        if self.permits.is_closed() {
+            return Err(StoreError::Closed);
+        }
+        let known = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match known {
+            Some(connection) => Ok(connection),
+            None => connect::reading_connection(&self.path, self.busy_timeout),
+        };
+        let result = connection.and_then(|connection| {
+            let result = work(&connection);
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            if idle.len() < READER_COUNT_MAX {
+                idle.push(connection);
+            }
+            result
+        });
+        result.map_err(|source| StoreError::failed(attempt, source))
+    }
+
     /// Refuses further reads and closes idle connections.
     pub(super) fn close(&self) {
         self.permits.close();

@@ -4,7 +4,7 @@ use rusqlite::{Connection, Result, params};
 
 use super::columns::{issue_ref, json, ms, parsed, time, to_json};
 use super::writer::WriteTxn;
-use super::{blockers, lists};
+use super::{blockers, lists, places};
 use crate::domain::{Repo, RepoName, Timestamp};
 use crate::store::{Change, SyncCursor};
 
@@ -40,6 +40,7 @@ pub(super) fn remove(txn: &mut WriteTxn<'_>, repo: RepoName) -> Result<()> {
     txn.connection.prepare_cached(CURSOR_DELETE)?.execute([repo.as_str()])?;
     txn.connection.prepare_cached(DELETE)?.execute([repo.as_str()])?;
     lists::forget(txn.connection, &repo)?;
+    places::forget(txn.connection, &repo)?;
     blockers::none_open_in(txn, &repo)?;
     txn.changes.push(Change::RepoGone(repo));
     Ok(())

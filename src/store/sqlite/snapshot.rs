@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, Result, Row};
 
 use super::columns::{ISSUE, Interner, issue_number, issue_ref, parsed, text, time};
-use super::{approvals, blockers, claims, events, follow_ups, repos};
+use super::{approvals, blockers, claims, events, follow_ups, places, repos, signals};
 use crate::domain::{Approval, IssueFacts, IssueRef};
 use crate::store::{ClaimFilter, FollowUpFilter, Snapshot};
 
@@ -20,9 +20,13 @@ const LAST_CALLS: &str = "SELECT agent_id, last_call_ms FROM agents";
 /// Reads everything as of one commit.
 pub(super) fn load(connection: &Connection) -> Result<Snapshot> {
     let as_of_one_commit = connection.unchecked_transaction()?;
+    let mut issues = open_issues(connection)?;
+    let unplaced = places::complete(connection, &mut issues)?;
     let snapshot = Snapshot {
         repos: repos::list(connection)?,
-        issues: open_issues(connection)?,
+        issues,
+        unplaced,
+        notices: signals::notices(connection)?,
         blockers: blockers::all(connection)?,
         approvals: approvals::all(connection)?,
         finished: finished(connection)?,

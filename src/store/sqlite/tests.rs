@@ -349,6 +349,17 @@ fn no_hot_statement_scans_a_table() {
         (pulls::UPSERT, ""),
         (pulls::GET, "PRIMARY KEY"),
         (pulls::DELIVERY_RECORD, ""),
+        (places::PLACE_GET, "PRIMARY KEY"),
+        (places::SOURCE_GET, "PRIMARY KEY"),
+        (places::SOURCE_SET, ""),
+        (places::PULL_UPSERT, ""),
+        (places::FORGET[0], "PRIMARY KEY"),
+        (places::FORGET[1], "PRIMARY KEY"),
+        (signals::SIGNALS_GET, "PRIMARY KEY"),
+        (signals::SIGNALS_SET, ""),
+        (signals::NOTICE_INSERT, ""),
+        (signals::NOTICE_DELETE, "INTEGER PRIMARY KEY"),
+        (signals::NOTICES_TRIM, "INTEGER PRIMARY KEY"),
     ];
     for (sql, through) in hot {
         let plan = plan(&connection, sql);

@@ -31,7 +31,7 @@ impl Ranker for QuickWins {
         if !(0.0..=10.0).contains(&settings.patience) {
             return Err(format!("patience: {} is not between 0 and 10 points a day", settings.patience));
         }
-        Ok(Self { small: NameSet::of(settings.small_labels), patience: settings.patience })
+        Ok(Self { small: NameSet::set(settings.small_labels), patience: settings.patience })
     }
 
     fn score(&self, issue: &Candidate<'_>, now: Instant, score: &mut Score<'_>) {

@@ -1,0 +1,170 @@
+//! Signs of life of claims: commits, pushes, and what becomes of their pull requests. Webhooks tell of them, and
+//! where none do they are read.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
+
+use super::pulls::branch_names;
+use super::truth::pull_of_page;
+use super::{ClaimManager, ManagerError};
+use crate::domain::{
+    CiSignal, Claim, ClaimId, ClaimSignals, IssueRef, Merged, PullRequest, PullSignal, PullState, RepoName,
+    ReviewSignal, Timestamp,
+};
+use crate::github::SourceError;
+use crate::store::{CiNews, KeptSignals, SignalNews, StoreError};
+
+/// Pull requests of live claims whose signs are read in one sync, up to four requests each, which cost nothing
+/// where nothing changed. With more of them, each waits for its turn.
+const READ_COUNT_MAX: usize = 100;
+/// Read at once.
+const READS_AT_ONCE_MAX: usize = 4;
+
+impl ClaimManager {
+    /// Notes what a description of a pull request says of the claims behind it; `pushed_at`: commits came then.
+    pub(super) async fn note_pull_signs(
+        &self,
+        claims: &[Claim],
+        pull: &PullRequest,
+        pushed_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let news = SignalNews {
+            head_sha: Some(pull.head_sha.clone()),
+            pushed_at,
+            pull: Some(pull_signal(pull)),
+            asked_for_review: !pull.awaits.is_empty(),
+            ..SignalNews::default()
+        };
+        for claim in claims.iter().filter(|claim| !claim.status().is_terminal()) {
+            self.store.claim_signal_note(claim.claim_id, news.clone()).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes in a reviewer's word on a pull request; answers of how many claims.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn take_in_review(&self, page: &str, review: ReviewSignal) -> Result<usize, ManagerError> {
+        let page = super::pulls::page_key(page);
+        let is_of_page = |claim: &Claim| claim.pr_url().is_some_and(|url| super::pulls::page_key(url) == page);
+        let news = SignalNews { review: Some(review), ..SignalNews::default() };
+        self.note_signs(is_of_page, &news).await
+    }
+
+    /// Takes in commits that were pushed to a branch; answers of how many claims.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn take_in_push(
+        &self,
+        repo: &RepoName,
+        branch: &str,
+        head_sha: String,
+        committed_at: Option<Timestamp>,
+    ) -> Result<usize, ManagerError> {
+        let is_named = |claim: &Claim| claim.repo == *repo && branch_names(branch, claim);
+        let pushed_at = Some(self.clock.now());
+        let news = SignalNews { head_sha: Some(head_sha), committed_at, pushed_at, ..SignalNews::default() };
+        self.note_signs(is_named, &news).await
+    }
+
+    /// Takes in what one check says of a commit; answers of how many claims.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn take_in_check(&self, repo: &RepoName, sha: &str, signal: CiSignal) -> Result<usize, ManagerError> {
+        let kept = self.store.claim_signal_list().await?;
+        let about: Vec<ClaimId> =
+            kept.into_iter().filter(|(_, kept)| kept.head_sha == sha).map(|(claim, _)| claim).collect();
+        let is_of_commit = |claim: &Claim| claim.repo == *repo && about.contains(&claim.claim_id);
+        let ci = Some(CiNews { sha: sha.to_owned(), signal, is_whole: false });
+        self.note_signs(is_of_commit, &SignalNews { ci, ..SignalNews::default() }).await
+    }
+
+    async fn note_signs(&self, is_meant: impl Fn(&Claim) -> bool, news: &SignalNews) -> Result<usize, ManagerError> {
+        let meant: Vec<ClaimId> = {
+            let board = self.index.board.read();
+            board.claims().filter(|claim| is_meant(claim)).map(|claim| claim.claim_id).collect()
+        };
+        for claim_id in &meant {
+            self.store.claim_signal_note(*claim_id, news.clone()).await?;
+        }
+        Ok(meant.len())
+    }
+
+    /// Reads the signs of the open pull requests of live claims, each in its turn. Answers what failed.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) async fn read_signs(&self) -> Result<Option<String>, StoreError> {
+        let turn = self.turn_of_signs();
+        let reads = turn.into_iter().map(|(claim_id, pull)| async move {
+            let Some(pull) = self.store.pull_get(pull).await? else { return Ok(None) };
+            if pull.state != PullState::Open {
+                return Ok(None);
+            }
+            let signs = match self.source.pull_signs(&pull).await {
+                Ok(Some(signs)) => signs,
+                Ok(None) => return Ok(None),
+                Err(error) => return Ok(Some(error)),
+            };
+            let news = SignalNews {
+                head_sha: Some(pull.head_sha.clone()),
+                committed_at: signs.committed_at,
+                pull: Some(pull_signal(&pull)),
+                review: Some(signs.review),
+                ci: Some(CiNews { sha: pull.head_sha.clone(), signal: signs.ci, is_whole: true }),
+                ..SignalNews::default()
+            };
+            self.store.claim_signal_note(claim_id, news).await?;
+            Ok::<_, StoreError>(None)
+        });
+        let mut reads = stream::iter(reads).buffered(READS_AT_ONCE_MAX);
+        let mut failure: Option<SourceError> = None;
+        while let Some(read) = reads.next().await {
+            failure = failure.or(read?);
+            // What is left waits until the pause is over.
+            if matches!(failure, Some(SourceError::Paused { .. })) {
+                break;
+            }
+        }
+        Ok(failure.map(|error| format!("signs of life of claims: {error}")))
+    }
+
+    /// The claims with a pull request whose turn it is: from where the last reading ended.
+    fn turn_of_signs(&self) -> Vec<(ClaimId, IssueRef)> {
+        let mut claims: Vec<(ClaimId, IssueRef)> = {
+            let board = self.index.board.read();
+            let admitted = board.claims().filter(|claim| board.exclusion(&claim.repo).is_none());
+            let with_pull = |claim: &Arc<Claim>| Some((claim.claim_id, claim.pr_url().and_then(pull_of_page)?));
+            admitted.filter_map(with_pull).collect()
+        };
+        claims.sort_unstable_by_key(|(claim_id, _)| *claim_id);
+        let mut last_read = self.signs_read_to.lock();
+        let begin = last_read.map_or(0, |last| claims.partition_point(|(claim_id, _)| *claim_id <= last));
+        let begin = if begin < claims.len() { begin } else { 0 };
+        claims.rotate_left(begin);
+        claims.truncate(READ_COUNT_MAX);
+        *last_read = claims.last().map(|(claim_id, _)| *claim_id);
+        claims
+    }
+
+    /// The signs of life that are known of live claims.
+    pub(super) async fn signals(&self) -> Result<HashMap<ClaimId, ClaimSignals>, StoreError> {
+        let kept = self.store.claim_signal_list().await?;
+        Ok(kept.into_iter().map(|(claim_id, KeptSignals { signals, .. })| (claim_id, signals)).collect())
+    }
+}
+
+/// How a pull request is, in the policies' words.
+fn pull_signal(pull: &PullRequest) -> PullSignal {
+    match (pull.state, pull.merged) {
+        (PullState::Open, _) if pull.draft => PullSignal::Draft,
+        (PullState::Open, _) => PullSignal::Open,
+        (PullState::Closed, Merged::Yes) => PullSignal::Merged,
+        (PullState::Closed, Merged::No | Merged::Unknown) => PullSignal::Closed,
+    }
+}
