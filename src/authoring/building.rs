@@ -1,5 +1,6 @@
 //! From a policy's folder to its component, whatever it is written in.
 
+mod c;
 mod js;
 mod python;
 mod rust;
@@ -9,6 +10,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
+use wit_component::ComponentEncoder;
 
 use super::{AuthoringError, Language, Project, Specimen};
 
@@ -38,10 +40,19 @@ pub fn build(project: &Project, progress: &(dyn Fn(&str) + Sync)) -> Result<Buil
         Language::Rust => rust::build(project, progress),
         Language::Js => js::build(project, progress),
         Language::Python => python::build(project, progress),
+        Language::C => c::build(project, progress),
     }?;
     // A component that could not be a policy is told so now, not at its first use.
     Specimen::of(&component)?.is_policy().map_err(AuthoringError::Component)?;
     let file = project.component();
     fs::write(&file, &component).map_err(AuthoringError::io("write", &file))?;
     Ok(Built { file, bytes: component.len(), sha256: hex::encode(Sha256::digest(&component)) })
+}
+
+/// Makes a component of a core module that carries the description of its world. `hint` says where to look when
+/// that fails.
+fn encode(module: &[u8], hint: &str) -> Result<Vec<u8>, AuthoringError> {
+    let encoded = ComponentEncoder::default().validate(true).module(module).and_then(|it| it.encode());
+    encoded
+        .map_err(|error| AuthoringError::Component(format!("what was built cannot become a policy: {error:#}. {hint}")))
 }

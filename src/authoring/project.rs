@@ -27,6 +27,8 @@ pub enum Language {
     Js,
     /// Python, made a component by componentize-py.
     Python,
+    /// C, compiled by clang.
+    C,
 }
 
 impl fmt::Display for Language {
@@ -35,6 +37,7 @@ impl fmt::Display for Language {
             Self::Rust => "rust",
             Self::Js => "js",
             Self::Python => "python",
+            Self::C => "c",
         })
     }
 }

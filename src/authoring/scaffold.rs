@@ -121,7 +121,7 @@ pub(super) fn js_build_program() -> &'static str {
 mod tests {
     use super::*;
 
-    const LANGUAGES: [Language; 3] = [Language::Rust, Language::Js, Language::Python];
+    const LANGUAGES: [Language; 4] = [Language::Rust, Language::Js, Language::Python, Language::C];
 
     #[test]
     fn a_new_folder_describes_itself_and_leaves_nothing_to_fill_in() {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::desk::{PATIENT, ROOT, command, kept, lacks_tools, succeeded};
+use crate::desk::{PATIENT, ROOT, command, failed, kept, lacks_tools, policy, succeeded};
 use crate::harness::{Home, issue};
 
 /// From an empty folder to a live ranker: no more than this, first downloads and a busy machine included.
@@ -65,4 +65,28 @@ async fn the_same_walk_leads_there_in_javascript() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_walk_leads_there_in_python() {
     walks("python").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_walk_leads_there_in_c() {
+    walks("c").await;
+}
+
+#[test]
+fn a_policy_in_c_that_asks_a_system_for_something_is_told_for_what() {
+    let desk = tempfile::tempdir().unwrap();
+    succeeded(&policy(desk.path(), &["new", "talker", "--lang", "c"]));
+    let folder = desk.path().join("talker");
+    let source = fs::read_to_string(folder.join("policy.c")).unwrap();
+    let talks = source.replace("    (void)refusal;\n", "    (void)refusal;\n    printf(\"%p\\n\", settings.at);\n");
+    fs::write(folder.join("policy.c"), format!("#include <stdio.h>\n{talks}")).unwrap();
+    let output = policy(&folder, &["build"]);
+    if lacks_tools(&output, "C") {
+        return;
+    }
+    let text = failed(&output);
+    assert!(text.contains("wasi_snapshot_preview1.fd_write") && text.contains("sdk_log"), "{text}");
+    fs::write(folder.join("policy.c"), source.replace("bool policy_take", "bool policy_takes")).unwrap();
+    let text = failed(&policy(&folder, &["build"]));
+    assert!(text.contains("policy_take"), "{text}");
 }

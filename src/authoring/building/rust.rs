@@ -4,8 +4,7 @@ use std::env;
 use std::fs;
 use std::process::Command;
 
-use wit_component::ComponentEncoder;
-
+use super::encode;
 use super::toolbox::run;
 use crate::authoring::{AuthoringError, Project};
 
@@ -16,6 +15,9 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const TARGET_FOLDER: &str = "target";
 const CARGO_MISSING: &str = "cargo is not installed: get Rust from https://rustup.rs, then run \
                              `rustup target add wasm32-unknown-unknown`";
+
+const ENCODING_HINT: &str =
+    "Is there an `export_ranker!(...)`, and no crate that asks for a clock, files or randomness?";
 
 pub(super) fn build(project: &Project, progress: &(dyn Fn(&str) + Sync)) -> Result<Vec<u8>, AuthoringError> {
     let target = project.folder.join(TARGET_FOLDER);
@@ -34,18 +36,7 @@ pub(super) fn build(project: &Project, progress: &(dyn Fn(&str) + Sync)) -> Resu
     let module = target.join(TARGET).join("release").join(project.name.replace('-', "_")).with_extension("wasm");
     let bytes = fs::read(&module).map_err(AuthoringError::io("read what cargo built,", &module))?;
     progress("making a component of the module");
-    encode(&bytes)
-}
-
-/// Makes a component of a core module that carries the description of its world.
-fn encode(module: &[u8]) -> Result<Vec<u8>, AuthoringError> {
-    let encoded = ComponentEncoder::default().validate(true).module(module).and_then(|it| it.encode());
-    encoded.map_err(|error| {
-        AuthoringError::Component(format!(
-            "what was built cannot become a policy: {error:#}. Is there an `export_ranker!(...)`, and no crate \
-             that asks for a clock, files or randomness?"
-        ))
-    })
+    encode(&bytes, ENCODING_HINT)
 }
 
 fn is_for_this_machine(variable: &str) -> bool {

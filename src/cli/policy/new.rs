@@ -26,6 +26,8 @@ enum Lang {
     Js,
     /// Python, on componentize-py
     Python,
+    /// C, on clang and wasi-libc
+    C,
 }
 
 pub fn run(args: &NewArgs) -> anyhow::Result<ExitCode> {
@@ -33,6 +35,7 @@ pub fn run(args: &NewArgs) -> anyhow::Result<ExitCode> {
         Lang::Rust => Language::Rust,
         Lang::Js => Language::Js,
         Lang::Python => Language::Python,
+        Lang::C => Language::C,
     };
     let project = scaffold(&std::path::absolute(&args.folder)?, language)?;
     let folder = short(&project.folder);
