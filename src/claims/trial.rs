@@ -130,6 +130,8 @@ impl ClaimManager {
             let (counts, disagreements) = outcomes.entry(key_of(candidate.ranking.main_stamp())).or_default();
             match self.desk.would_pick(&case.policies, &case.request, &case.rows, case.at) {
                 None => counts.failed += 1,
+                // Neither had anything to give: an agent that asks all night proves nothing.
+                Some(None) if case.picked.is_none() => {}
                 Some(None) if !case.is_whole => counts.undecided += 1,
                 Some(first) => {
                     let place = |it: &Preference| (it.repo.clone(), it.number);

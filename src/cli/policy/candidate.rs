@@ -63,8 +63,12 @@ fn print(trial: &TrialReport, limit: usize) {
     match agreement {
         Some(agreement) => {
             let compared = counts.agreed + counts.disagreed;
-            anstream::println!("agreed on {} of {compared} requests ({:.1} %)", counts.agreed, agreement * 100.0);
+            let before = if candidate.mode.as_str() == "canary" { "before, in shadow: " } else { "" };
+            anstream::println!("{before}agreed on {} of {compared} requests ({:.1} %)", counts.agreed, agreement * 100.0);
         }
+        None if candidate.mode.as_str() == "canary" => anstream::println!(
+            "A canary's picks are served, not compared; mode = \"shadow\" counts agreement."
+        ),
         None => anstream::println!("No request has been compared yet."),
     }
     let others = [

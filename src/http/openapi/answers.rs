@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "described, never made")]
 
+use std::collections::BTreeMap;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value};
 
@@ -197,6 +199,8 @@ struct Decisions {
 #[derive(JsonSchema)]
 struct DecisionAnswer {
     decision: Decision,
+    /// The issues as the policy saw them, by the digest that rows name in `seen.facts`.
+    states: BTreeMap<String, Value>,
 }
 
 #[derive(JsonSchema)]
