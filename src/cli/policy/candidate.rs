@@ -64,11 +64,15 @@ fn print(trial: &TrialReport, limit: usize) {
         Some(agreement) => {
             let compared = counts.agreed + counts.disagreed;
             let before = if candidate.mode.as_str() == "canary" { "before, in shadow: " } else { "" };
-            anstream::println!("{before}agreed on {} of {compared} requests ({:.1} %)", counts.agreed, agreement * 100.0);
+            anstream::println!(
+                "{before}agreed on {} of {compared} requests ({:.1} %)",
+                counts.agreed,
+                agreement * 100.0
+            );
         }
-        None if candidate.mode.as_str() == "canary" => anstream::println!(
-            "A canary's picks are served, not compared; mode = \"shadow\" counts agreement."
-        ),
+        None if candidate.mode.as_str() == "canary" => {
+            anstream::println!("A canary's picks are served, not compared; mode = \"shadow\" counts agreement.")
+        }
         None => anstream::println!("No request has been compared yet."),
     }
     let others = [

@@ -28,9 +28,11 @@ const PRIORITIES: [&str; 2] = [
 ];
 
 #[derive(Debug, Args)]
-#[command(after_help = "A POLICY is builtin:rules, builtin:conflict-aware, a component (ranker.wasm), or a whole configuration \
+#[command(
+    after_help = "A POLICY is builtin:rules, builtin:conflict-aware, a component (ranker.wasm), or a whole configuration \
     (issuecommand.toml).\n\nNothing is claimed and nobody is asked: a replay reads files and writes a report. The \
-    same inputs give the same report, byte for byte.")]
+    same inputs give the same report, byte for byte."
+)]
 pub struct ReplayArgs {
     /// The history to replay: JSON lines, as `issuecommand history pull` records them
     #[arg(long, value_name = "FILE", required_unless_present = "decisions", conflicts_with = "decisions")]
