@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
     /// The policy's code failed: a panic, an access out of bounds, a division by zero.
-    #[error("`{call}` failed in the policy: {}", .message.as_deref().unwrap_or(.why))]
+    #[error("`{call}` failed in the policy: {}", cause(.message.as_deref(), .why))]
     Trapped {
         /// The function that was called.
         call: &'static str,
@@ -36,7 +36,10 @@ pub enum PolicyError {
         setting: &'static str,
     },
     /// The policy asked for more memory than it may have.
-    #[error("`{call}` needs more than the {bytes} bytes of memory a policy may have ([policies] memory_bytes_max)")]
+    #[error(
+        "`{call}` needs more than the {bytes} bytes of memory a policy may have: keep less, within a call and from call to \
+         call, or raise [policies] memory_bytes_max"
+    )]
     MemoryExceeded {
         /// The function that was called.
         call: &'static str,
@@ -97,6 +100,11 @@ pub enum PolicyError {
         /// What went wrong.
         why: String,
     },
+}
+
+/// The policy's last words, or WebAssembly's with how to have better ones.
+fn cause(message: Option<&str>, why: &str) -> String {
+    message.map_or_else(|| format!("{why} (log an error before giving up, and it is told here)"), ToOwned::to_owned)
 }
 
 /// Why a policy was not taken into service. The set in force stays in force.

@@ -303,8 +303,10 @@ impl Bounds {
 /// The innermost named function of the guest's own: the machinery of panics is of no interest.
 fn place_of(error: &wasmtime::Error) -> Option<String> {
     const MACHINERY: [&str; 8] = ["core::", "std::", "alloc::", "<core::", "<std::", "<alloc::", "__", "rust_"];
-    let names: Vec<&str> =
-        error.downcast_ref::<WasmBacktrace>()?.frames().iter().filter_map(|frame| frame.func_name()).collect();
+    let frames = error.downcast_ref::<WasmBacktrace>()?.frames();
+    // As the author wrote them: Rust's linker leaves names mangled. `#` leaves out their hashes.
+    let names: Vec<String> =
+        frames.iter().filter_map(|frame| Some(format!("{:#}", rustc_demangle::demangle(frame.func_name()?)))).collect();
     let own = names.iter().find(|name| !MACHINERY.iter().any(|start| name.starts_with(start)));
     own.or(names.first()).map(|name| format!("`{}`", line(name, PLACE_BYTES_MAX)))
 }

@@ -38,6 +38,7 @@ impl Rows {
         let (what, count) = (self.what, self.seen.len());
         let index = row as usize;
         match self.seen.get_mut(index) {
+            None if count == 0 => Err(format!("{what} names row {row}, but there is no row at all in this call")),
             None => Err(format!("{what} names row {row}, but there are {count} rows, from 0")),
             Some(true) => Err(format!("{what} names row {row} twice")),
             Some(seen) => {

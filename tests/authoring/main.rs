@@ -7,8 +7,13 @@
 #[allow(dead_code)]
 mod harness;
 
+#[path = "../policies/workshop.rs"]
+#[allow(dead_code)]
+mod workshop;
+
 mod desk;
 mod examples;
+mod faults;
 mod registry;
 mod verdicts;
 mod walk;

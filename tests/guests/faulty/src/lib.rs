@@ -88,6 +88,7 @@ fn skip(row: u32, reason: impl Into<String>) -> Exclusion {
 /// The exclusions that a fault asks for.
 fn exclusions(fault: &str, rows: u32) -> Vec<Exclusion> {
     match fault {
+        _ if rows == 0 => Vec::new(),
         "skip_last" => vec![skip(rows - 1, "not this one")],
         "skip_unknown" => vec![skip(rows, "who?")],
         "skip_twice" => vec![skip(0, "once"), skip(0, "twice")],
@@ -116,8 +117,8 @@ impl ranker::Guest for Faulty {
         let mut values: Vec<f64> = candidates::comment_counts().into_iter().map(f64::from).collect();
         let mut valid_until = vec![now + 3_600_000; values.len()];
         match fault.as_str() {
-            "nan" => values[0] = f64::NAN,
-            "infinite" => values[0] = f64::INFINITY,
+            "nan" => values.iter_mut().take(1).for_each(|value| *value = f64::NAN),
+            "infinite" => values.iter_mut().take(1).for_each(|value| *value = f64::INFINITY),
             "short" => drop(values.pop()),
             "lapsed" => valid_until.fill(0),
             "for_ever" => valid_until.fill(u64::MAX),
@@ -134,7 +135,7 @@ impl ranker::Guest for Faulty {
         let rows = candidates::count();
         let order = match fault.as_str() {
             "unknown_row" => vec![rows],
-            "twice" => vec![0, 0],
+            "twice" if rows > 0 => vec![0, 0],
             _ => (rows / 2..rows).rev().collect(),
         };
         Ok(ranker::Choice { order, skipped: exclusions(&fault, rows) })
@@ -176,7 +177,7 @@ impl ranker::Guest for Faulty {
             ]
             .join("|"),
         };
-        let rows = if fault == "short" { 0..numbers.len() - 1 } else { 0..numbers.len() };
+        let rows = if fault == "short" { 0..numbers.len().saturating_sub(1) } else { 0..numbers.len() };
         Ok(rows.map(|row| vec![reason(row)]).collect())
     }
 }
