@@ -21,9 +21,12 @@ const AGENT_COUNT_MAX: usize = 10_000;
 /// Questions of one agent whose last answer is remembered.
 const QUESTION_COUNT_MAX: usize = 8;
 
-/// What each agent was last told: question, answer, and when.
+/// What an agent was told: the digest of its question, that of the answer, and when.
+type Told = (u64, u64, Timestamp);
+
+/// What each agent was last told.
 #[derive(Debug, Default)]
-pub(super) struct Nothings(Mutex<HashMap<AgentId, Vec<(u64, u64, Timestamp)>>>);
+pub(super) struct Nothings(Mutex<HashMap<AgentId, Vec<Told>>>);
 
 impl Nothings {
     /// Whether the answer is news to the agent; notes it if so.
@@ -33,9 +36,8 @@ impl Nothings {
             all.clear();
         }
         let told = all.entry(agent.clone()).or_default();
-        let is_known = |(asked, before, at): &(u64, u64, Timestamp)| {
-            (*asked, *before) == (question, answer) && now - *at < REPEATED_AFTER
-        };
+        let is_known =
+            |(asked, before, at): &Told| (*asked, *before) == (question, answer) && now - *at < REPEATED_AFTER;
         if told.iter().any(is_known) {
             return false;
         }

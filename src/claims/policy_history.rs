@@ -48,7 +48,7 @@ impl ClaimManager {
         if self.store.policy_set_list().await?.first().is_some_and(|newest| newest.record == record) {
             return Ok(());
         }
-        let policies = record.ranker.parts().into_iter().zip(&record.parts);
+        let policies = record.ranker.parts().zip(&record.parts);
         for (policy, digest) in policies.map(|(policy, part)| (policy, &part.digest)) {
             let Some(file) = policy.component_path(&taken.policies.folder) else { continue };
             if self.store.policy_component_piece_count(digest.clone()).await?.is_some() {

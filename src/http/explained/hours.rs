@@ -80,14 +80,16 @@ pub(super) fn chart(hours: &[TrialHour]) -> Markup {
 
 /// A bar of its outcomes, each as high as it is often.
 fn drawn(span: &Span, x: f64, width: f64, per_request: f64) -> Markup {
-    let mut foot = BARS_HEIGHT;
+    let counts = OUTCOMES.iter().map(|outcome| (outcome, (outcome.count)(&span.counts)));
+    let pieces = counts.scan(BARS_HEIGHT, |foot, (outcome, count)| {
+        let height = count as f64 * per_request;
+        *foot -= height;
+        Some((outcome, count, *foot, height))
+    });
     html! {
         g {
-            @for outcome in &OUTCOMES {
-                @let count = (outcome.count)(&span.counts);
+            @for (outcome, count, foot, height) in pieces {
                 @if count > 0 {
-                    @let height = count as f64 * per_request;
-                    @let _ = foot -= height;
                     rect class=(outcome.class) x=(at(x)) y=(at(foot)) width=(at(width)) height=(at(height)) {
                         title { (told(span.begins)) ": " (count) " " (outcome.told) }
                     }
