@@ -80,8 +80,8 @@ const NAMES: [&str; 19] = [
     "system_health",
     "release_any_claim",
     "reassign_claim",
-    "explain_decision",
     "explain_issue",
+    "explain_decision",
 ];
 
 #[tokio::test]
