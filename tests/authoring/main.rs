@@ -1,6 +1,8 @@
 //! The way of a policy's author, walked with the real program: from an empty folder to a ranker in force, in each
 //! language; the examples; what is told of a policy that is wrong; and a registry in between.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "../server/harness.rs"]
 #[allow(dead_code)]
 mod harness;
