@@ -91,7 +91,7 @@ async fn approve(operations: &Operations, holder: &str, fields: Fields) -> Resul
     }
     let kept = match operations.approve(issue.clone(), by).await.map_err(ManagerError::from)? {
         ApprovalOutcome::Kept(kept) | ApprovalOutcome::Known(kept) => kept,
-        ApprovalOutcome::NotOpen | ApprovalOutcome::Changed => {
+        ApprovalOutcome::NotOpen | ApprovalOutcome::Changed | ApprovalOutcome::Withdrawn => {
             let message = format!("{issue} is no open issue here (unknown, closed, or a pull request)");
             return Ok(Answer::rejected(404, "issue_not_found", message));
         }

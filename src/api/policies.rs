@@ -7,7 +7,7 @@ use serde_json::json;
 use super::fields::{self, FieldError, WholeNumber, read};
 use super::requests::NoFields;
 use super::{Answer, Failure, Fields};
-use crate::claims::{ClaimManager, ManagerError, Operations, PolicyAction, TrialReport};
+use crate::claims::{ClaimManager, ManagerError, Operations, PolicyAction};
 use crate::domain::{AgentId, PolicyStamp, RepoName};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -61,17 +61,7 @@ pub(super) fn effective(manager: &ClaimManager, fields: Fields) -> Result<Answer
 /// How the candidate's trial goes.
 pub(super) async fn candidate(manager: &ClaimManager, fields: Fields) -> Result<Answer, Failure> {
     read::<NoFields>(fields)?;
-    let report = manager.trial().await.map_err(ManagerError::from)?;
-    let TrialReport { on_trial, is_well, counts, hours, disagreements } = report;
-    let trial = on_trial.map(|candidate| {
-        let mut trial = json!({
-            "candidate": candidate, "is_well": is_well, "counts": counts, "hours": hours, "disagreements": disagreements,
-        });
-        if let Some(agreement) = counts.agreement() {
-            trial["agreement"] = agreement.into();
-        }
-        trial
-    });
+    let trial = manager.trial().await.map_err(ManagerError::from)?;
     Ok(Answer::found(json!({})).with_some("trial", trial))
 }
 

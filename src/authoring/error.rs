@@ -9,7 +9,7 @@ use crate::policy::{PolicyError, PolicyRejected};
 #[derive(Debug, thiserror::Error)]
 pub enum AuthoringError {
     /// A file or folder could not be read or written.
-    #[error("failed to {attempt}: {source}")]
+    #[error("failed to {attempt}")]
     Io {
         /// What was attempted, with the path.
         attempt: String,

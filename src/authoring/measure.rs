@@ -57,7 +57,10 @@ impl Calls {
         // The first call makes an instance, which is not what scoring costs.
         ranker.score(&issues[..issues.len().min(10)], now)?;
         let mut scored: Vec<Scored> = Vec::new();
-        let score = timed(3, || Ok(scored = ranker.score(issues, now)?))?;
+        let score = timed(3, || {
+            scored = ranker.score(issues, now)?;
+            Ok(())
+        })?;
         let score_ten = timed(REPEAT_COUNT, || ranker.score(&issues[..issues.len().min(10)], now).map(drop))?;
         let (shortlist, request) = (backlog::shortlist(issues, &scored), backlog::request());
         let choose = timed(REPEAT_COUNT, || ranker.choose(&request, &shortlist, now).map(drop))?;

@@ -1,5 +1,5 @@
-//! The way from an opinion to a policy in force, for its author: [`scaffold`] makes a folder, [`build`] a
-//! component of it, [`Specimen`] says what a component is, [`check`] whether a server would take it,
+//! The way from an opinion to a policy in force, for its author: [`scaffold()`] makes a folder, [`build()`] a
+//! component of it, [`Specimen`] says what a component is, [`check()`] whether a server would take it,
 //! [`GoldenFile`] what it must answer, [`Measurement`] what it costs, and [`Registry`] carries it to others.
 //!
 //! All of it runs a policy through [`PolicyHost`](crate::policy::PolicyHost), as a server does.

@@ -10,6 +10,7 @@
 mod backlog;
 mod door;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -39,9 +40,10 @@ pub(super) struct InForce {
     /// What its relative sources are relative to.
     pub(super) folder: PathBuf,
     choose_work_failures: AtomicU32,
-    score_failures: AtomicU32,
-    /// Failures of the candidate in a row, of whichever call.
-    candidate_failures: AtomicU32,
+    /// Of each view whose ranker failed to score: how often in a row.
+    score_failures: Mutex<HashMap<ViewName, u32>>,
+    /// Failures of the candidate in a row to choose.
+    candidate_choose_failures: AtomicU32,
     /// Whether there are `faults`, for who only wants to know that there are none.
     is_faulty: AtomicBool,
     /// The last fault of each part, for the health page.
@@ -55,8 +57,8 @@ impl InForce {
             config,
             folder: folder.to_owned(),
             choose_work_failures: AtomicU32::new(0),
-            score_failures: AtomicU32::new(0),
-            candidate_failures: AtomicU32::new(0),
+            score_failures: Mutex::default(),
+            candidate_choose_failures: AtomicU32::new(0),
             is_faulty: AtomicBool::new(false),
             faults: Mutex::default(),
         })
@@ -70,11 +72,24 @@ impl InForce {
 
     /// Whether the candidate did not fail over and over.
     pub(super) fn candidate_is_well(&self) -> bool {
-        self.candidate_failures.load(Ordering::Relaxed) < FAILURE_COUNT_MAX
+        let score_failures = self.score_failures.lock().get(&ViewName::candidate()).copied().unwrap_or(0);
+        self.candidate_choose_failures.load(Ordering::Relaxed).max(score_failures) < FAILURE_COUNT_MAX
+    }
+
+    /// Notes whether a view's ranker could score; how often in a row it could not.
+    fn note_scored(&self, view: &ViewName, is_well: bool) -> u32 {
+        let mut failures = self.score_failures.lock();
+        if is_well {
+            failures.remove(view);
+            return 0;
+        }
+        let count = failures.entry(view.clone()).or_insert(0);
+        *count = count.saturating_add(1);
+        *count
     }
 
     /// All is well with a part again.
-    fn clear_fault(&self, part: &str) {
+    pub(super) fn clear_fault(&self, part: &str) {
         if !self.is_faulty.load(Ordering::Relaxed) {
             return;
         }
@@ -321,7 +336,7 @@ fn load_or_stand_in(
             Ok(set) => return Ok((set, (!faults.is_empty()).then(|| faults.join("; ")))),
             Err(rejected) => rejected,
         };
-        if !do_without(&mut config, &rejected) {
+        if !do_without(&mut config, &rejected, host, base_dir) {
             return Err(rejected);
         }
         error!("policy refused, the server starts without it: {rejected}");
@@ -329,36 +344,39 @@ fn load_or_stand_in(
     }
 }
 
-/// Takes what was refused out of the configuration; `false` where nothing can stand in.
-fn do_without(config: &mut PoliciesConfig, rejected: &PolicyRejected) -> bool {
-    let builtin = |policy: &mut PolicyConfig, name: &str| {
-        let stand_in = PolicyConfig::builtin(name);
-        let is_it = policy.source == rejected.source && *policy != stand_in;
-        if is_it {
-            *policy = stand_in;
-        }
-        is_it
-    };
-    if rejected.policy == "candidate.ranker" {
-        return config.candidate.take().is_some();
-    }
-    let mend = |ranker: &mut RankerConfig| {
-        let refused = |stage: &crate::config::StageConfig| stage.policy.source == rejected.source;
-        if ranker.stage.iter().any(|stage| stage.role == StageRole::Filter && refused(stage)) {
-            return None;
-        }
-        let stage_count = ranker.stage.len();
-        ranker.stage.retain(|stage| !refused(stage));
-        Some(builtin(&mut ranker.base, BUILTIN_RANKER) || ranker.stage.len() < stage_count)
-    };
+/// Takes what was refused out of the configuration, and nothing else that has the same source; `false` where
+/// nothing can stand in.
+fn do_without(config: &mut PoliciesConfig, rejected: &PolicyRejected, host: &PolicyHost, base_dir: &Path) -> bool {
+    let all = config.clone();
     match rejected.policy {
+        "candidate.ranker" => config.candidate.take().is_some(),
         "ranker" | "override.ranker" => {
-            let mended: Option<Vec<bool>> = config.rankers_mut().map(mend).collect();
+            let is_refused = |it: &PolicyConfig| it.source == rejected.source && !host.takes_ranker(it, &all, base_dir);
+            let mended: Option<Vec<bool>> = config.rankers_mut().map(|ranker| mend(ranker, is_refused)).collect();
             mended.is_some_and(|mended| mended.contains(&true))
         }
         "stale_rule" | "override.stale_rule" => {
-            config.stale_rules_mut().fold(false, |mended, rule| builtin(rule, BUILTIN_STALE_RULE) || mended)
+            let stand_in = PolicyConfig::builtin(BUILTIN_STALE_RULE);
+            let is_refused = |it: &PolicyConfig| {
+                it.source == rejected.source && *it != stand_in && !host.takes_stale_rule(it, &all, base_dir)
+            };
+            let refused: Vec<_> = config.stale_rules_mut().filter(|rule| is_refused(rule)).collect();
+            let is_any = !refused.is_empty();
+            refused.into_iter().for_each(|rule| *rule = stand_in.clone());
+            is_any
         }
         _ => false,
     }
+}
+
+/// Leaves out of a ranker what is refused; whether anything was, or `None` where that keeps work back.
+fn mend(ranker: &mut RankerConfig, is_refused: impl Fn(&PolicyConfig) -> bool) -> Option<bool> {
+    let (refused, kept): (Vec<_>, Vec<_>) = ranker.stage.drain(..).partition(|stage| is_refused(&stage.policy));
+    ranker.stage = kept;
+    let is_base_refused = ranker.base != PolicyConfig::builtin(BUILTIN_RANKER) && is_refused(&ranker.base);
+    if is_base_refused {
+        ranker.base = PolicyConfig::builtin(BUILTIN_RANKER);
+    }
+    let keeps_work_back = refused.iter().any(|stage| stage.role == StageRole::Filter);
+    (!keeps_work_back).then_some(is_base_refused || !refused.is_empty())
 }

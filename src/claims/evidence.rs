@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use futures_util::{StreamExt, stream};
 
 use super::pulls::branch_names;
@@ -21,6 +22,9 @@ use crate::store::{CiNews, KeptSignals, SignalNews, StoreError};
 const READ_COUNT_MAX: usize = 100;
 /// Read at once.
 const READS_AT_ONCE_MAX: usize = 4;
+
+/// How far the clock of who commits may be ahead of ours.
+const CLOCKS_DIFFER_MAX: TimeDelta = TimeDelta::minutes(5);
 
 impl ClaimManager {
     /// Notes what a description of a pull request says of the claims behind it; `pushed_at`: commits came then.
@@ -67,6 +71,7 @@ impl ClaimManager {
     ) -> Result<usize, ManagerError> {
         let is_named = |claim: &Claim| claim.repo == *repo && branch_names(branch, claim);
         let pushed_at = Some(self.clock.now());
+        let committed_at = in_earnest(committed_at, self.clock.now());
         let news = SignalNews { head_sha: Some(head_sha), committed_at, pushed_at, ..SignalNews::default() };
         self.note_signs(is_named, &news).await
     }
@@ -113,7 +118,7 @@ impl ClaimManager {
             };
             let news = SignalNews {
                 head_sha: Some(pull.head_sha.clone()),
-                committed_at: signs.committed_at,
+                committed_at: in_earnest(signs.committed_at, self.clock.now()),
                 pull: Some(pull_signal(&pull)),
                 review: Some(signs.review),
                 ci: Some(CiNews { sha: pull.head_sha.clone(), signal: signs.ci, is_whole: true }),
@@ -167,4 +172,9 @@ fn pull_signal(pull: &PullRequest) -> PullSignal {
         (PullState::Closed, Merged::Yes) => PullSignal::Merged,
         (PullState::Closed, Merged::No | Merged::Unknown) => PullSignal::Closed,
     }
+}
+
+/// A commit's date is its author's word: one that lies ahead would keep a claim alive for as long, so it says nothing.
+fn in_earnest(committed_at: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+    committed_at.filter(|at| *at <= now + CLOCKS_DIFFER_MAX)
 }

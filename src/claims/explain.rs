@@ -18,11 +18,17 @@ const SHOWN_COUNT: usize = 31;
 const NOT_CHOSEN_COUNT: usize = 5;
 
 impl ClaimManager {
-    /// Why an issue was given out, or was not, and what it would take; for `agent`, where one is named.
+    /// Why an issue was given out, or was not, and what it would take; for `agent` with these `skills`, where one
+    /// is named.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn explain(&self, issue: IssueRef, agent: Option<AgentId>) -> Result<Explanation, ManagerError> {
+    pub async fn explain(
+        &self,
+        issue: IssueRef,
+        agent: Option<AgentId>,
+        skills: Skills,
+    ) -> Result<Explanation, ManagerError> {
         let (policies, now) = (self.desk.current(), self.clock.now());
         let view = agent.as_ref().map_or_else(ViewName::main, |agent| policies.view_of(agent));
         let (position, exclusion, holder) = {
@@ -35,7 +41,7 @@ impl ClaimManager {
         match position {
             // Nothing is told of a repository that takes no part, but that it does not.
             _ if exclusion.is_some() => explanation.standing = IssueStanding::NotAdmitted,
-            Some(position) => self.place(&policies, &view, &mut explanation, position, now),
+            Some(position) => self.place(&policies, &view, &mut explanation, position, skills, now),
             None => {
                 if let Some(known) = self.store.issue_get(issue.clone()).await? {
                     explanation.title = Some(known.title);
@@ -93,6 +99,7 @@ impl ClaimManager {
         view: &ViewName,
         explanation: &mut Explanation,
         position: Position,
+        skills: Skills,
         now: Timestamp,
     ) {
         let Position { own, is_scored, standing, rank, ready_count, best } = position;
@@ -114,7 +121,7 @@ impl ClaimManager {
             Standing::NotAdmitted => IssueStanding::NotAdmitted,
         };
         if let (IssueStanding::OnOffer, Some(agent)) = (explanation.standing, &explanation.agent_id)
-            && let Some(reason) = self.kept_from(policies, view, agent, &best.rows, &own, now)
+            && let Some(reason) = self.kept_from(policies, view, &asking(agent, skills), &best.rows, &own, now)
         {
             explanation.standing = IssueStanding::PassedOver;
             explanation.kept_back_because = Some(reason);
@@ -139,7 +146,7 @@ impl ClaimManager {
         &self,
         policies: &InForce,
         view: &ViewName,
-        agent: &AgentId,
+        request: &NextRequest,
         best: &[Shortlisted],
         own: &Shortlisted,
         now: Timestamp,
@@ -149,15 +156,7 @@ impl ClaimManager {
             rows.push(own.clone());
             rows.len() - 1
         });
-        let request = NextRequest {
-            agent: agent.clone(),
-            repo: None,
-            label: None,
-            milestone: None,
-            request_id: None,
-            skills: Skills::default(),
-        };
-        let asked = chooser(&self.index.board.read(), &self.groups.load().of(agent), &request, &rows);
+        let asked = chooser(&self.index.board.read(), &self.groups.load().of(&request.agent), request, &rows);
         let choice = self.desk.choose(policies, view, &asked, &rows, now)?;
         choice.skipped.into_iter().find(|(row, _)| *row == place).map(|(_, reason)| reason)
     }
@@ -177,6 +176,11 @@ impl ClaimManager {
     pub async fn decision(&self, decision_id: DecisionId) -> Result<Option<Decision>, ManagerError> {
         Ok(self.store.decision_get(decision_id).await?)
     }
+}
+
+/// The request of an agent that takes anything.
+fn asking(agent: &AgentId, skills: Skills) -> NextRequest {
+    NextRequest { agent: agent.clone(), repo: None, label: None, milestone: None, request_id: None, skills }
 }
 
 fn holder(claim: &Claim) -> Holder {

@@ -18,21 +18,34 @@ const REPEATED_AFTER: TimeDelta = TimeDelta::minutes(10);
 /// Agents whose last answer is remembered; beyond that all are forgotten, and told once more.
 const AGENT_COUNT_MAX: usize = 10_000;
 
+/// Questions of one agent whose last answer is remembered.
+const QUESTION_COUNT_MAX: usize = 8;
+
+/// What an agent was told: the digest of its question, that of the answer, and when.
+type Told = (u64, u64, Timestamp);
+
 /// What each agent was last told.
 #[derive(Debug, Default)]
-pub(super) struct Nothings(Mutex<HashMap<AgentId, (u64, Timestamp)>>);
+pub(super) struct Nothings(Mutex<HashMap<AgentId, Vec<Told>>>);
 
 impl Nothings {
     /// Whether the answer is news to the agent; notes it if so.
-    fn is_news(&self, agent: &AgentId, answer: u64, now: Timestamp) -> bool {
-        let mut told = self.0.lock();
-        if told.get(agent).is_some_and(|(before, at)| *before == answer && now - *at < REPEATED_AFTER) {
+    fn is_news(&self, agent: &AgentId, question: u64, answer: u64, now: Timestamp) -> bool {
+        let mut all = self.0.lock();
+        if all.len() >= AGENT_COUNT_MAX && !all.contains_key(agent) {
+            all.clear();
+        }
+        let told = all.entry(agent.clone()).or_default();
+        let is_known =
+            |(asked, before, at): &Told| (*asked, *before) == (question, answer) && now - *at < REPEATED_AFTER;
+        if told.iter().any(is_known) {
             return false;
         }
-        if told.len() >= AGENT_COUNT_MAX {
-            told.clear();
+        told.retain(|(asked, ..)| *asked != question);
+        if told.len() == QUESTION_COUNT_MAX {
+            told.remove(0);
         }
-        told.insert(agent.clone(), (answer, now));
+        told.push((question, answer, now));
         true
     }
 
@@ -53,7 +66,7 @@ impl ClaimManager {
         why: &Empty,
     ) {
         let now = self.clock.now();
-        if !self.nothings.is_news(&request.agent, kind(request, policies, why), now) {
+        if !self.nothings.is_news(&request.agent, asked(request), kind(request, policies, why), now) {
             return;
         }
         let begin = || Recording::begin(policies, &policies.view_of(&request.agent), request, now);
@@ -64,10 +77,16 @@ impl ClaimManager {
     }
 }
 
+/// What was asked for.
+fn asked(request: &NextRequest) -> u64 {
+    let mut asked = DefaultHasher::new();
+    (&request.repo, &request.label, &request.milestone).hash(&mut asked);
+    asked.finish()
+}
+
 /// What an answer says, but for its counts: those change with every claim of anybody.
 fn kind(request: &NextRequest, policies: &InForce, why: &Empty) -> u64 {
     let mut kind = DefaultHasher::new();
-    (&request.repo, &request.label, &request.milestone).hash(&mut kind);
     let ranker = policies.set.ranking_of(&policies.view_of(&request.agent)).stamp();
     (&ranker.digest, &ranker.settings_digest).hash(&mut kind);
     let parts = [why.open, why.claimed, why.skipped, why.finished, why.not_admitted, why.unscored];
@@ -89,21 +108,23 @@ mod tests {
     fn the_same_answer_is_news_once_in_a_while_and_another_one_at_once() {
         let (nothings, agent) = (Nothings::default(), "a".parse().unwrap());
         let at = |minute: u64| from_unix_ms(minute * 60_000);
-        assert!(nothings.is_news(&agent, 1, at(0)));
-        assert!(!nothings.is_news(&agent, 1, at(9)));
-        assert!(nothings.is_news(&"b".parse().unwrap(), 1, at(9)), "to another agent it is");
-        assert!(nothings.is_news(&agent, 2, at(9)));
-        assert!(nothings.is_news(&agent, 1, at(9)));
-        assert!(nothings.is_news(&agent, 1, at(19)));
+        assert!(nothings.is_news(&agent, 7, 1, at(0)));
+        assert!(!nothings.is_news(&agent, 7, 1, at(9)));
+        assert!(nothings.is_news(&"b".parse().unwrap(), 7, 1, at(9)), "to another agent it is");
+        assert!(nothings.is_news(&agent, 7, 2, at(9)));
+        assert!(nothings.is_news(&agent, 7, 1, at(9)));
+        assert!(nothings.is_news(&agent, 7, 1, at(19)));
+        assert!(nothings.is_news(&agent, 8, 1, at(19)), "an answer to another question is");
+        assert!(!nothings.is_news(&agent, 7, 1, at(20)), "and the first one is remembered beside it");
         nothings.forget(&agent);
-        assert!(nothings.is_news(&agent, 1, at(19)), "after it got something");
+        assert!(nothings.is_news(&agent, 7, 1, at(19)), "after it got something");
     }
 
     #[test]
     fn a_crowd_does_not_fill_the_memory() {
         let nothings = Nothings::default();
         for number in 0..=AGENT_COUNT_MAX {
-            nothings.is_news(&format!("agent-{number}").parse().unwrap(), 1, from_unix_ms(0));
+            nothings.is_news(&format!("agent-{number}").parse().unwrap(), 7, 1, from_unix_ms(0));
         }
         assert_eq!(nothings.0.lock().len(), 1);
     }

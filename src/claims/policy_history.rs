@@ -1,6 +1,5 @@
 //! The sets of policies that were in force, kept so that each can be put back.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -49,15 +48,15 @@ impl ClaimManager {
         if self.store.policy_set_list().await?.first().is_some_and(|newest| newest.record == record) {
             return Ok(());
         }
-        for (source, digest) in record.parts.iter().map(|part| (&part.source, &part.digest)).collect::<BTreeSet<_>>() {
-            if source.starts_with(crate::config::BUILTIN_PREFIX)
-                || self.store.policy_component_piece_count(digest.clone()).await?.is_some()
-            {
+        let policies = record.ranker.parts().zip(&record.parts);
+        for (policy, digest) in policies.map(|(policy, part)| (policy, &part.digest)) {
+            let Some(file) = policy.component_path(&taken.policies.folder) else { continue };
+            if self.store.policy_component_piece_count(digest.clone()).await?.is_some() {
                 continue;
             }
-            match read_component(&taken.policies.folder.join(source), digest).await {
+            match read_component(&file, digest).await {
                 Some(bytes) => self.store.policy_component_keep(digest.clone(), bytes).await?,
-                None => warn!("{source} is another file already: it cannot be put back from the history"),
+                None => warn!("{} is another file already: it cannot be put back from the history", policy.source),
             }
         }
         self.store.policy_set_insert(record, taken.why.clone(), taken.at).await.map(drop)

@@ -42,6 +42,9 @@ pub enum NotReplayable {
     /// It was recorded by a version that did not keep what the policy saw, or the policy was not asked.
     #[error("it was recorded without what the policy saw")]
     NotRecorded,
+    /// There was nothing to choose from.
+    #[error("nothing was on offer, so the policy was not asked")]
+    NothingOnOffer,
     /// The policy saw more than is kept.
     #[error("{left_out_count} rows that the policy saw were too many to be recorded")]
     TooLong {
@@ -86,6 +89,9 @@ impl Recorded {
     pub fn of(decision: &Decision) -> Result<Self, NotReplayable> {
         if decision.left_out_count > 0 {
             return Err(NotReplayable::TooLong { left_out_count: decision.left_out_count });
+        }
+        if decision.pages.is_empty() && decision.nothing.is_some() {
+            return Err(NotReplayable::NothingOnOffer);
         }
         if decision.pages.is_empty() {
             return Err(NotReplayable::NotRecorded);

@@ -75,6 +75,11 @@ impl Rehearsal {
         self.board.tally(&ViewName::main(), &super::order::Question::default())
     }
 
+    /// Whether an issue is there for agents to take, by the last [`Self::work_off`].
+    pub(crate) fn is_on_offer(&self, issue: &IssueRef) -> bool {
+        self.board.is_on_offer(&ViewName::main(), issue)
+    }
+
     /// What the ranker said must not be given out, since this was last asked.
     pub(crate) fn take_skipped(&mut self) -> Vec<(IssueRef, Arc<str>)> {
         std::mem::take(&mut self.skipped)

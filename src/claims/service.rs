@@ -170,7 +170,11 @@ async fn score_continually(manager: Arc<ClaimManager>) {
 }
 
 async fn sweep_continually(manager: Arc<ClaimManager>) {
+    let mut due = tokio::time::Instant::now();
     loop {
+        tokio::time::sleep_until(due).await;
+        // Whoever wakes first after the process was held up finds it out, before anything is taken back.
+        manager.wellness.feel_pulse(due.elapsed(), &*manager.clock);
         let trouble = manager.sweep().await.err().map(|error| chain(&error));
         if let Some(trouble) = &trouble {
             manager.note_unwell("the store failed");
@@ -178,7 +182,8 @@ async fn sweep_continually(manager: Arc<ClaimManager>) {
         }
         let trouble = trouble.or_else(|| manager.why_nothing_is_reclaimed());
         manager.status.report("sweep", trouble);
-        tokio::time::sleep(Duration::from_secs(manager.config.current().leases.sweep_seconds.max(1))).await;
+        let pause = Duration::from_secs(manager.config.current().leases.sweep_seconds.max(1));
+        due = tokio::time::Instant::now() + pause;
     }
 }
 

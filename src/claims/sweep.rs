@@ -10,6 +10,9 @@ use crate::domain::{Actor, Claim, ClaimStatus, Step, Timestamp};
 use crate::policy::{LiveClaim, Verdict};
 use crate::store::{AdvanceOutcome, ClaimChange, StoreError};
 
+/// The stale rules, in faults and events.
+const STALE_RULE: &str = "stale_rule";
+
 /// What one sweep did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SweepReport {
@@ -47,13 +50,11 @@ impl ClaimManager {
                 signals: signals.get(&claim.claim_id).copied().unwrap_or_default(),
             })
             .collect();
-        let verdicts = match policies.set.stale_rule.assess(&rows, now) {
-            Ok(verdicts) => verdicts,
-            Err(fault) => {
-                self.desk.note_failure(&policies, "stale_rule", &fault, "no claim is touched");
-                return Ok(report);
-            }
-        };
+        let (verdicts, fault) = policies.set.stale_rule.assess(&rows, now);
+        match fault {
+            Some(fault) => self.desk.note_failure(&policies, STALE_RULE, &fault, "none of its claims is touched"),
+            None => policies.clear_fault(STALE_RULE),
+        }
         for (row, verdict) in rows.iter().zip(verdicts) {
             let to = match verdict {
                 Verdict::Healthy | Verdict::Waiting => continue,

@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tracing::{error, warn};
 
@@ -16,8 +18,8 @@ use super::board::Shortlist;
 use super::desk::InForce;
 use crate::config::CandidateMode;
 use crate::domain::{Decision, Disagreement, PolicyStamp, Preference, Timestamp, TrialCounts};
-use crate::policy::{ChooseRequest, Effective, OnTrial, Shortlisted, ViewName};
-use crate::store::{StoreError, TrialBatch, TrialHour};
+use crate::policy::{ChooseRequest, OnTrial, Shortlisted, ViewName};
+use crate::store::{StoreError, Trial, TrialBatch, TrialHour};
 
 /// Requests that wait to be looked at; more are counted only.
 const QUEUE_COUNT_MAX: usize = 256;
@@ -83,15 +85,18 @@ impl Trials {
 }
 
 /// What is told of the candidate.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct TrialReport {
-    /// The candidate; `None` when none is configured.
-    pub on_trial: Option<OnTrial>,
+    /// What it is.
+    pub candidate: OnTrial,
     /// Whether it works: one that failed over and over is left alone until the next edit.
     pub is_well: bool,
     /// All that was counted.
     pub counts: TrialCounts,
-    /// The same by hour, oldest first.
+    /// Share of requests on which both rankers put the same issue first; left out before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<f64>,
+    /// The counts by hour, oldest first; hours without requests are left out.
     pub hours: Vec<TrialHour>,
     /// The newest disagreements, newest first.
     pub disagreements: Vec<Disagreement>,
@@ -125,6 +130,8 @@ impl ClaimManager {
             let (counts, disagreements) = outcomes.entry(key_of(candidate.ranking.main_stamp())).or_default();
             match self.desk.would_pick(&case.policies, &case.request, &case.rows, case.at) {
                 None => counts.failed += 1,
+                // Neither had anything to give: an agent that asks all night proves nothing.
+                Some(None) if case.picked.is_none() => {}
                 Some(None) if !case.is_whole => counts.undecided += 1,
                 Some(first) => {
                     let place = |it: &Preference| (it.repo.clone(), it.number);
@@ -159,23 +166,19 @@ impl ClaimManager {
         outcomes.into_iter().map(batch).collect()
     }
 
-    /// How the candidate's trial goes.
+    /// How the candidate's trial goes; `None` when there is no candidate.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn trial(&self) -> Result<TrialReport, StoreError> {
+    pub async fn trial(&self) -> Result<Option<TrialReport>, StoreError> {
         let policies = self.desk.current();
-        let Effective { candidate, .. } = policies.set.effective(&policies.config, None, None);
-        let is_well = policies.candidate_is_well();
-        let Some(on_trial) = candidate else {
-            let (counts, hours, disagreements) = Default::default();
-            return Ok(TrialReport { on_trial: None, is_well, counts, hours, disagreements });
-        };
-        let kept = self.store.trial_get(key_of(&on_trial.ranker), DISAGREEMENT_COUNT_MAX).await?;
+        let Some(candidate) = policies.set.effective(&policies.config, None, None).candidate else { return Ok(None) };
+        let Trial { hours, disagreements } =
+            self.store.trial_get(key_of(&candidate.ranker), DISAGREEMENT_COUNT_MAX).await?;
         let mut counts = TrialCounts::default();
-        kept.hours.iter().for_each(|hour| counts.add(&hour.counts));
-        let on_trial = Some(on_trial);
-        Ok(TrialReport { on_trial, is_well, counts, hours: kept.hours, disagreements: kept.disagreements })
+        hours.iter().for_each(|hour| counts.add(&hour.counts));
+        let (is_well, agreement) = (policies.candidate_is_well(), counts.agreement());
+        Ok(Some(TrialReport { candidate, is_well, counts, agreement, hours, disagreements }))
     }
 }
 

@@ -1,6 +1,7 @@
 //! How a command reaches the claims: through the server that has them open, or, when none has, by
 //! opening the store itself. The lock on the database says which.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use issuecommand::api::{Call, Caller, Fields, Identity, operate};
 use issuecommand::claims::Operations;
-use issuecommand::config::{ConfigSource, LiveConfig, Loaded, Secret, load};
+use issuecommand::config::{CONFIG_FILE_NAME, ConfigSource, LiveConfig, Loaded, Secret, load};
 use issuecommand::domain::{Claim, ClaimId, IssueRef, Skills, SystemClock};
 use issuecommand::http::OperatorClient;
 use issuecommand::server::at_rest;
@@ -58,8 +59,34 @@ impl DoorArgs {
     pub fn load(&self) -> anyhow::Result<Loaded> {
         load(&ConfigSource::from_process(self.file.config.clone())).or_else(|report| {
             report.print();
-            bail!("the configuration is not valid")
+            bail!(
+                "the configuration is not valid. A running server keeps the last good one: ask it with --url and \
+                 {TOKEN_VARIABLE}"
+            )
         })
+    }
+
+    /// The configuration file, if there is one.
+    pub fn file(&self) -> Option<PathBuf> {
+        let file = self.file.config.clone().unwrap_or_else(|| CONFIG_FILE_NAME.into());
+        file.is_file().then_some(file)
+    }
+
+    /// As [`DoorArgs::open`], for who only reads: makes no database where there is none.
+    ///
+    /// # Errors
+    /// As [`DoorArgs::open`], and when there is no database.
+    pub async fn open_existing(&self) -> anyhow::Result<Door> {
+        if self.url.is_none() {
+            let file = self.load()?.store().path;
+            if !file.exists() {
+                bail!(
+                    "there is no database at {}: go to the folder of your {CONFIG_FILE_NAME}, or name it with --config",
+                    file.display()
+                );
+            }
+        }
+        self.open().await
     }
 
     /// Finds the way.
@@ -67,10 +94,12 @@ impl DoorArgs {
     /// # Errors
     /// When the configuration is not valid, or neither the server nor the store can be reached.
     pub async fn open(&self) -> anyhow::Result<Door> {
-        let loaded = self.load()?;
         if let Some(url) = &self.url {
-            return Ok(Door::Server(OperatorClient::new(url, key(&loaded))?));
+            // With a token at hand the file is not needed: a wrong line in it must keep nobody from the server.
+            let key = token().map_or_else(|| anyhow::Ok(self.load()?.config.server.api_key), Ok)?;
+            return Ok(Door::Server(OperatorClient::new(url, key)?));
         }
+        let loaded = self.load()?;
         let begun = Instant::now();
         loop {
             let (config, observer) = (loaded.store(), Arc::new(Nobody));
@@ -93,8 +122,11 @@ impl DoorArgs {
 
 /// Whoever shows a token wants its bounds, so it comes before the key of the configuration.
 fn key(loaded: &Loaded) -> Secret {
-    let token = std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty());
-    token.map_or_else(|| loaded.config.server.api_key.clone(), Secret::new)
+    token().unwrap_or_else(|| loaded.config.server.api_key.clone())
+}
+
+fn token() -> Option<Secret> {
+    std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty()).map(Secret::new)
 }
 
 impl Door {

@@ -60,16 +60,17 @@ impl DecisionRow {
         IssueRef::new(self.repo.clone(), self.number)
     }
 
-    /// The terms of the score in one line: `tier +2 (label p0), aging +0.5 (5 days)`.
+    /// The terms of the score in one line, without those that add nothing: `tier +2 (label p0), aging +0.5 (5 days)`.
     pub fn why(&self) -> String {
-        if self.reasons.is_empty() {
+        let told: Vec<&Reason> = self.reasons.iter().filter(|reason| reason.amount != 0.0).collect();
+        if told.is_empty() {
             return format!("score {}; among equals the oldest comes first", self.score);
         }
         let term = |reason: &Reason| match reason.text.as_str() {
             "" => format!("{} {:+}", reason.rule, reason.amount),
             text => format!("{} {:+} ({text})", reason.rule, reason.amount),
         };
-        self.reasons.iter().map(term).collect::<Vec<_>>().join(", ")
+        told.into_iter().map(term).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -137,6 +138,8 @@ impl Decision {
 
 /// Most reasons for skipping review feedback that one answer tells.
 const FOLLOW_UP_REASON_COUNT_MAX: usize = 5;
+/// Reasons for skipping that the one line for an agent names; the counts name more.
+const REASON_COUNT_TOLD: usize = 2;
 
 /// Why there is nothing for an agent: how many issues fell to each reason, within what it asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -221,8 +224,13 @@ impl fmt::Display for Empty {
         for (count, what) in parts.into_iter().filter(|(count, _)| *count > 0) {
             write!(f, ", {count} {what}")?;
         }
-        if let Some((reason, _)) = self.skip_reasons.first() {
-            write!(f, " ({reason})")?;
+        match self.skip_reasons.as_slice() {
+            [] => {}
+            [(reason, _)] => write!(f, " ({reason})")?,
+            many => {
+                let told = many.iter().take(REASON_COUNT_TOLD).map(|(reason, count)| format!("{count} {reason}"));
+                write!(f, " ({})", told.collect::<Vec<_>>().join("; "))?;
+            }
         }
         if let Some((reason, _)) = self.follow_up_skip_reasons.first() {
             write!(f, ", {} follow-ups skipped by policy ({reason})", self.follow_ups_skipped)?;

@@ -153,6 +153,7 @@ pub struct IssueFacts {
     /// Logins it is assigned to.
     pub assignees: Box<[Arc<str>]>,
     /// Title of its milestone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub milestone: Option<Arc<str>>,
     /// Who opened it.
     pub author: Arc<str>,

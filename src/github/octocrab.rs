@@ -210,6 +210,10 @@ impl IssueSource for GithubSource {
         if let Some(next) = answer.next {
             events.append(&mut Self::rows(&transport, &ask, &next, EVENT_PAGE_COUNT_MAX).await?);
         }
+        // Who read only the oldest of them does not know what happened last: nothing is told then.
+        if events.len() >= 100 * (EVENT_PAGE_COUNT_MAX + 1) {
+            return Ok(TaggedList { rows: None, etag: None });
+        }
         Ok(TaggedList { rows: Some(events.into_iter().filter_map(RawEvent::into_event).collect()), etag })
     }
 

@@ -91,6 +91,7 @@ pub(super) fn compact(call: Call, mut body: Value) -> Value {
             if let Some(decision) = decision.and_then(Value::as_object_mut) {
                 decision.remove("pages");
             }
+            fields.remove("states");
         }
         Call::ClaimDetails
         | Call::Decisions

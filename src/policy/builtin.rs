@@ -1,5 +1,9 @@
 //! The policies that come with the server: components that build.rs made of the crates in policies/.
 
+use std::sync::LazyLock;
+
+use super::source::sha256_hex;
+
 /// A policy that comes with the server. What it decides stands in its exports, as with any other.
 #[derive(Debug, Clone, Copy)]
 pub struct Builtin {
@@ -17,6 +21,17 @@ pub const BUILTINS: [Builtin; 4] = [
     Builtin { name: "lease-timeouts", bytes: include_bytes!(concat!(env!("OUT_DIR"), "/lease-timeouts.wasm")) },
     Builtin { name: "allow-list", bytes: include_bytes!(concat!(env!("OUT_DIR"), "/allow-list.wasm")) },
 ];
+
+/// SHA-256 of each, in hex; worked out once.
+static DIGESTS: LazyLock<[String; BUILTINS.len()]> = LazyLock::new(|| BUILTINS.map(|it| sha256_hex(it.bytes)));
+
+impl Builtin {
+    /// SHA-256 of the component, in hex.
+    pub(super) fn digest(&self) -> &'static str {
+        let at = BUILTINS.iter().position(|builtin| builtin.name == self.name);
+        &DIGESTS[at.expect("there are no others than these")]
+    }
+}
 
 /// The policy that comes with the server under this name.
 pub fn builtin(name: &str) -> Option<&'static Builtin> {

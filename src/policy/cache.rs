@@ -1,4 +1,4 @@
-//! Compiled components, kept on disk between starts. An entry is used only if its own checksum holds: the
+//! Compiled components, kept in memory while the server runs and on disk between starts. An entry on disk is used only if its own checksum holds: the
 //! engine runs what it is given, and a flipped bit in machine code reads back without complaint.
 
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
@@ -22,9 +23,14 @@ const ENTRY_COUNT_MAX: usize = 32;
 const CHECKSUM_BYTES: usize = 32;
 const EXTENSION: &str = "cwasm";
 
+/// Components kept in memory: those in force, with some room for candidates and for going back.
+const COMPONENT_COUNT_MAX: usize = 16;
+
 /// Compiles components, or finds them compiled.
 pub(super) struct Cache {
     dir: Option<PathBuf>,
+    /// By the digest of their source, the last used at the end.
+    recent: Mutex<Vec<(String, Component)>>,
 }
 
 impl Cache {
@@ -36,7 +42,7 @@ impl Cache {
                 .inspect_err(|error| warn!("policies are compiled at each start: cache {}: {error}", dir.display()))
                 .is_ok()
         });
-        Self { dir }
+        Self { dir, recent: Mutex::default() }
     }
 
     /// The compiled component of `source`.
@@ -44,6 +50,38 @@ impl Cache {
     /// # Errors
     /// The compiler's complaint about the component. Trouble with the cache is only a warning.
     pub(super) fn component(&self, engine: &Engine, source: &Source) -> wasmtime::Result<Component> {
+        if let Some(component) = self.recall(&source.digest) {
+            return Ok(component);
+        }
+        let component = self.read_or_compile(engine, source)?;
+        self.remember(&source.digest, &component);
+        Ok(component)
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Vec<(String, Component)>> {
+        // Whatever is in the list is whole, so a poisoned lock is as good as new.
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn recall(&self, digest: &str) -> Option<Component> {
+        let mut recent = self.recent();
+        let at = recent.iter().position(|(known, _)| known == digest)?;
+        let entry = recent.remove(at);
+        let component = entry.1.clone();
+        recent.push(entry);
+        Some(component)
+    }
+
+    fn remember(&self, digest: &str, component: &Component) {
+        let mut recent = self.recent();
+        recent.retain(|(known, _)| known != digest);
+        if recent.len() == COMPONENT_COUNT_MAX {
+            recent.remove(0);
+        }
+        recent.push((digest.to_owned(), component.clone()));
+    }
+
+    fn read_or_compile(&self, engine: &Engine, source: &Source) -> wasmtime::Result<Component> {
         let Some(dir) = &self.dir else {
             return Component::from_binary(engine, &source.bytes);
         };

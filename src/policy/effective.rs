@@ -9,7 +9,7 @@ use crate::config::{CandidateMode, PoliciesConfig};
 use crate::domain::{AgentId, PolicyStamp, RepoName};
 
 /// What decides, for one repository, one agent, both, or where neither has anything of its own.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Effective {
     /// Which order of the backlog serves the agent: `default`, `candidate`, or `groups` and their names.
     pub view: String,
@@ -30,13 +30,13 @@ pub struct Effective {
 }
 
 /// What an override names.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Overridden {
     /// Patterns of repositories; left out for all.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repos: Vec<String>,
     /// Groups of agents; left out for all.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
 }
 

@@ -89,6 +89,16 @@ impl PolicyHost {
         Ok(ranker)
     }
 
+    /// Whether this component, with its settings, is a ranker that can be loaded, within the bounds of `all`.
+    pub fn takes_ranker(&self, policy: &PolicyConfig, all: &PoliciesConfig, base_dir: &Path) -> bool {
+        self.load_ranker("ranker", policy, all, base_dir).is_ok()
+    }
+
+    /// The same for a stale rule.
+    pub fn takes_stale_rule(&self, policy: &PolicyConfig, all: &PoliciesConfig, base_dir: &Path) -> bool {
+        self.load_stale_rule("stale_rule", policy, all, base_dir).is_ok()
+    }
+
     pub(super) fn load_stale_rule(
         &self,
         key: &'static str,

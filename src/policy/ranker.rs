@@ -25,7 +25,7 @@ use crate::domain::{
 const SCORE_ROW_COUNT_MAX: usize = 16 * 1024;
 /// A `score` call about more rows than this that runs into a bound is made again in halves: a policy that is
 /// slow, or reads long texts, is no faulty one.
-const SCORE_ROW_COUNT_HALVED: usize = 512;
+const SCORE_ROW_COUNT_HALVED: usize = 64;
 /// A score holds for this long at least, in milliseconds: one that has lapsed already would be asked for
 /// again and again.
 const SCORE_VALID_MS_MIN: u64 = 1000;

@@ -1,11 +1,12 @@
 //! How one view of the backlog is ranked: by a chain, and by other chains where repositories have theirs.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use globset::GlobSet;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::chain::{Chain, StageFault, StandIn};
@@ -34,12 +35,12 @@ pub(super) struct Route {
 }
 
 /// One component of a ranker.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Part {
     /// What reasons call it.
     pub name: String,
     /// `base`, `filter`, `score` or `choose`.
-    pub role: &'static str,
+    pub role: Cow<'static, str>,
     /// What its score is multiplied by.
     pub weight: f64,
     /// Which component, with which settings.
@@ -48,7 +49,7 @@ pub struct Part {
     /// What it is told.
     pub settings: Value,
     /// The repositories for which it ranks; all that no other part names, if left out.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repos: Vec<String>,
 }
 
@@ -282,7 +283,7 @@ impl Ranking {
 fn parts_of(chain: &Chain, repos: &[String]) -> Vec<Part> {
     let part = |stage: &super::chain::Stage| Part {
         name: stage.name.to_string(),
-        role: stage.role.as_str(),
+        role: stage.role.as_str().into(),
         weight: stage.weight,
         stamp: stage.ranker.stamp().clone(),
         settings: serde_json::from_str(stage.ranker.settings()).unwrap_or_default(),

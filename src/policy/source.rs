@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::builtin::{BUILTINS, builtin};
+use super::builtin::{BUILTINS, Builtin, builtin};
 use super::check::is_component;
 use crate::config::PolicyConfig;
 
@@ -27,14 +27,20 @@ pub(super) struct Source {
 /// # Errors
 /// Says what could not be read, what the file is instead of a component, or which digest it has.
 pub(super) fn read(config: &PolicyConfig, file: Option<&Path>) -> Result<Source, String> {
-    let bytes: Cow<'static, [u8]> = match file {
-        None => built_in(config.builtin_name().unwrap_or_default())?.into(),
+    let (bytes, digest): (Cow<'static, [u8]>, String) = match file {
+        None => {
+            let found = built_in(config.builtin_name().unwrap_or_default())?;
+            (found.bytes.into(), found.digest().to_owned())
+        }
         Some(_) if config.is_pulled() && config.sha256.is_none() => return Err(not_pinned(&config.source)),
         Some(file) if config.is_pulled() && !file.is_file() => return Err(not_pulled(&config.source, file)),
-        Some(file) => read_file(file)?.into(),
+        Some(file) => {
+            let bytes = read_file(file)?;
+            is_component(&bytes)?;
+            let digest = sha256_hex(&bytes);
+            (bytes.into(), digest)
+        }
     };
-    is_component(&bytes)?;
-    let digest = sha256_hex(&bytes);
     match &config.sha256 {
         Some(pin) if !pin.trim().eq_ignore_ascii_case(&digest) => Err(format!(
             "its SHA-256 is {digest}, but the configuration pins {}: if the change is meant, pin the new one",
@@ -52,12 +58,11 @@ fn not_pulled(source: &str, file: &Path) -> String {
     format!("there is no {}: run `issuecommand policy pull {source}` beside issuecommand.toml", file.display())
 }
 
-fn built_in(name: &str) -> Result<&'static [u8], String> {
-    let found = builtin(name).ok_or_else(|| {
+fn built_in(name: &str) -> Result<&'static Builtin, String> {
+    builtin(name).ok_or_else(|| {
         let names = BUILTINS.map(|builtin| builtin.name).join(", ");
         format!("there is no built-in policy {name:?}; there are {names}")
-    })?;
-    Ok(found.bytes)
+    })
 }
 
 fn read_file(file: &Path) -> Result<Vec<u8>, String> {

@@ -71,26 +71,23 @@ impl StaleRules {
         self.routes.iter().find(fits).map_or_else(|| self.rule.stamp(), |route| route.rule.stamp())
     }
 
-    /// One verdict for each claim, in their order.
-    ///
-    /// # Errors
-    /// [`PolicyError`] when a rule fails, or does not judge every claim that it was shown.
-    pub fn assess(&self, rows: &[LiveClaim<'_>], now: Timestamp) -> Result<Vec<Verdict>, PolicyError> {
-        if self.routes.is_empty() {
-            return self.rule.assess(rows, now);
-        }
+    /// One verdict for each claim, in their order; `Healthy` where the claim's rule fails, with the first such fault.
+    pub fn assess(&self, rows: &[LiveClaim<'_>], now: Timestamp) -> (Vec<Verdict>, Option<PolicyError>) {
         let mut places: Vec<Vec<usize>> = vec![Vec::new(); self.routes.len() + 1];
         for (place, LiveClaim { claim, .. }) in rows.iter().enumerate() {
             let route = self.routes.iter().position(|route| route.fits(&claim.repo, &claim.agent_id));
             places[route.unwrap_or(self.routes.len())].push(place);
         }
         let mut verdicts = vec![Verdict::Healthy; rows.len()];
+        let mut first_fault = None;
         let rules = self.routes.iter().map(|route| &route.rule).chain([&self.rule]);
         for (rule, places) in rules.zip(places) {
             let own: Vec<LiveClaim<'_>> = places.iter().map(|place| rows[*place]).collect();
-            let judged = rule.assess(&own, now)?;
-            places.into_iter().zip(judged).for_each(|(place, verdict)| verdicts[place] = verdict);
+            match rule.assess(&own, now) {
+                Ok(judged) => places.into_iter().zip(judged).for_each(|(place, verdict)| verdicts[place] = verdict),
+                Err(fault) => first_fault = first_fault.or(Some(fault)),
+            }
         }
-        Ok(verdicts)
+        (verdicts, first_fault)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::config::{ConfigSource, PoliciesConfig, PolicyConfig, load};
-use crate::policy::{BodySource, PolicyError, PolicyHost, PolicyRejected, PolicySet};
+use crate::policy::{PolicyHost, PolicyRejected, PolicySet};
 
 /// Longest time for one call in a replay, in milliseconds: the most that a configuration may allow. A busy
 /// machine must not change what a replay finds.
@@ -50,19 +50,16 @@ pub enum ContenderError {
     /// The policy was refused.
     #[error(transparent)]
     Rejected(#[from] PolicyRejected),
-    /// No policy can run here.
-    #[error(transparent)]
-    Engine(#[from] PolicyError),
 }
 
 impl Contender {
     /// Loads what `policy` names: a configuration (`issuecommand.toml`), a component (`ranker.wasm`), or a
     /// built-in ranker (`builtin:rules`); the latter two with the settings in the file `settings`, a table of
-    /// TOML. Issues' texts are read from `texts`. Blocking.
+    /// TOML. `host` says where issues' texts are read from ([`super::texts_of`]). Blocking.
     ///
     /// # Errors
     /// [`ContenderError`] says what cannot be read, or why the policy was refused.
-    pub fn load(policy: &str, settings: Option<&Path>, texts: Arc<dyn BodySource>) -> Result<Self, ContenderError> {
+    pub fn load(policy: &str, settings: Option<&Path>, host: PolicyHost) -> Result<Self, ContenderError> {
         let is_config = Path::new(policy).extension().is_some_and(|extension| extension == "toml");
         let (config, folder) = match (is_config, settings) {
             (true, Some(_)) => return Err(ContenderError::SettingsOfConfig { file: policy.into() }),
@@ -77,7 +74,7 @@ impl Contender {
             Some(file) => format!("{policy} with {}", file.display()),
             None => policy.to_owned(),
         };
-        Self::new(name, config, &folder, texts)
+        Self::new(name, config, &folder, host)
     }
 
     /// The policies of a configuration under a name of their own. `folder` is what relative sources are
@@ -85,14 +82,8 @@ impl Contender {
     ///
     /// # Errors
     /// [`ContenderError`] when a policy is refused.
-    pub fn new(
-        name: String,
-        config: PoliciesConfig,
-        folder: &Path,
-        texts: Arc<dyn BodySource>,
-    ) -> Result<Self, ContenderError> {
+    pub fn new(name: String, config: PoliciesConfig, folder: &Path, host: PolicyHost) -> Result<Self, ContenderError> {
         let config = PoliciesConfig { call_ms_max: CALL_MS_MAX, choose_ms_max: CHOOSE_MS_MAX, ..config };
-        let host = PolicyHost::new(None)?.reading_bodies_from(texts);
         Ok(Self { name, policies: Arc::new(host.load(&config, folder)?) })
     }
 }

@@ -18,8 +18,19 @@ pub(super) struct Pick {
     pub(super) beside: usize,
     pub(super) overlaps: bool,
     pub(super) truly_overlaps: Option<bool>,
+    /// The oldest issue that was on offer and had to wait, if it is older.
+    pub(super) overtook: Option<Overtook>,
     /// What the other policy would have picked from the same state, where it differs; `None` within: nothing.
     pub(super) otherwise: Option<Otherwise>,
+}
+
+/// An issue that stays behind while a younger one is picked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Overtook {
+    /// Which issue of the timeline.
+    pub(super) row: usize,
+    /// How much younger the picked one is, in milliseconds.
+    pub(super) younger_ms: i64,
 }
 
 /// Another policy's pick from the same state.

@@ -21,7 +21,7 @@ pub struct History {
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
     /// The file cannot be read.
-    #[error("failed to read the history {}: {source}", file.display())]
+    #[error("failed to read the history {}", file.display())]
     Unreadable {
         /// Which file.
         file: PathBuf,

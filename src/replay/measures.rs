@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::course::{Course, Fate, Pick};
-use super::report::{Changed, ChangedPick, Fairness, NamedWaits, Outcome, Overlap, PickRow, Skipped, Starved, Waits};
+use super::report::{
+    Changed, ChangedPick, Fairness, NamedWaits, Outcome, Overlap, Overtaken, PickRow, Skipped, Starved, Waits,
+};
 use super::timeline::Timeline;
 use crate::domain::{Issue, PolicyStamp, Timestamp, label_key};
 
@@ -59,6 +61,7 @@ impl Measure<'_> {
             by_year: by_year(&told),
             starved: self.starved(&all, course, &overtaken),
             overtaken_max: overtaken.values().copied().max().unwrap_or(0),
+            furthest_overtaken: self.furthest_overtaken(course),
             overlap: self.overlap(course),
             fairness: fairness(&told),
             skipped: skipped(course),
@@ -113,6 +116,15 @@ impl Measure<'_> {
             .collect();
         starved.sort_by(|a, b| b.days.total_cmp(&a.days).then_with(|| a.issue.cmp(&b.issue)));
         starved
+    }
+
+    fn furthest_overtaken(&self, course: &Course) -> Option<Overtaken> {
+        let overtakings = course.picks.iter().filter_map(|pick| Some((pick, pick.overtook?)));
+        // Of several as far, the first.
+        let (pick, overtook) = overtakings.rev().max_by_key(|(_, overtook)| overtook.younger_ms)?;
+        let name = |row: usize| self.timeline.issues[row].to_string();
+        let younger_days = rounded(overtook.younger_ms as f64 / DAY_MS);
+        Some(Overtaken { issue: name(overtook.row), by: name(pick.row), younger_days })
     }
 
     fn overlap(&self, course: &Course) -> Overlap {
@@ -226,14 +238,16 @@ fn by_year(told: &[&Wait<'_>]) -> Vec<NamedWaits> {
     years.into_iter().map(|(name, waits)| NamedWaits { name, waits: waits_of(waits.into_iter()) }).collect()
 }
 
-/// For each issue how many, opened later, were picked while it waited.
+/// For each issue how many, opened later, were picked while it waited. One that was opened again is as old as it was.
 fn overtakings(course: &Course) -> HashMap<usize, usize> {
-    let first_picks: Vec<(Timestamp, Timestamp)> =
-        course.fates.iter().filter_map(|fate| fate.opened_at.zip(fate.picked_at)).collect();
+    let created_at = |fate: &Fate| fate.issue.as_ref().map(|issue| issue.created_at);
+    let picks: Vec<(Timestamp, Timestamp)> =
+        course.fates.iter().filter_map(|fate| created_at(fate).zip(fate.picked_at)).collect();
     let overtaken = |fate: &Fate| {
-        let opened_at = fate.opened_at?;
+        let (created_at, since) = created_at(fate).zip(fate.opened_at)?;
         let until = fate.picked_at.or(fate.closed_at).unwrap_or(Timestamp::MAX_UTC);
-        Some(first_picks.iter().filter(|(opened, picked)| *opened > opened_at && *picked < until).count())
+        let meanwhile = |picked: Timestamp| since < picked && picked < until;
+        Some(picks.iter().filter(|(created, picked)| *created > created_at && meanwhile(*picked)).count())
     };
     course.fates.iter().enumerate().filter_map(|(row, fate)| Some((row, overtaken(fate)?))).collect()
 }

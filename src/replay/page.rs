@@ -24,10 +24,10 @@ figure { margin: 0; padding: .5rem; background: var(--card); border: 1px solid v
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .75rem 1rem; }
 .card b { display: block; font-size: 1.5rem; font-variant-numeric: tabular-nums; } .card span { color: var(--soft); }
 .a { color: #2e7ed8; } .b { color: #e4832a; } .bad { color: var(--bad); }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; margin-top: .75rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, td:first-child, td.text { text-align: left; } td.text { white-space: normal; min-width: 12rem; }
+th:first-child, td:first-child, .text { text-align: left; } td.text { white-space: normal; min-width: 12rem; }
 th { color: var(--soft); font-weight: 500; } code { font-size: .9em; overflow-wrap: anywhere; }
 ";
 
@@ -107,7 +107,9 @@ fn cards(report: &Report) -> Markup {
             (card(&|o| o.picked.to_string(), "issues picked"))
             (card(&|o| format!("{} d", days(o.waiting.p50_days)), "waiting, half"))
             (card(&|o| format!("{} d", days(o.waiting.p95_days)), "waiting, 95 in 100"))
+            (card(&|o| format!("{} d", days(o.waiting.max_days)), "waiting, longest"))
             (card(&|o| o.starved.len().to_string(), "issues starved"))
+            (card(&|o| overtaken_days(o), "overtaken by at most so much younger"))
             (card(&|o| percent(o.overlap.share), "picks that overlap"))
             (card(&|o| percent(o.busy_share), "agents at work"))
         }
@@ -129,7 +131,7 @@ fn waiting(report: &Report) -> Markup {
         div.scroll { table {
             tr { th { "Days" } th { "picked" } th { "still waiting" } th { "half" } th { "95 in 100" } th { "longest" } }
             @for (class, outcome) in ["a", "b"].iter().zip(&report.outcomes) { (row(class, "all", &outcome.waiting)) }
-            @for group in groups {
+            @for group in groups.into_iter().filter(|group| says_more(group, &report.outcomes)) {
                 @for named in report.outcomes.first().map(group).into_iter().flatten() {
                     @for (class, outcome) in ["a", "b"].iter().zip(&report.outcomes) {
                         @if let Some(found) = group(outcome).iter().find(|other| other.name == named.name) {
@@ -142,8 +144,24 @@ fn waiting(report: &Report) -> Markup {
     }
 }
 
+/// Whether there is more than one group: a single one, such as that of no priority, holds all.
+fn says_more(group: &fn(&Outcome) -> &Vec<NamedWaits>, outcomes: &[Outcome]) -> bool {
+    outcomes.iter().any(|outcome| group(outcome).len() > 1)
+}
+
+fn overtaken_days(outcome: &Outcome) -> String {
+    outcome.furthest_overtaken.as_ref().map_or_else(|| "-".to_owned(), |it| format!("{} d", days(it.younger_days)))
+}
+
 fn starved(outcome: &Outcome, after_days: f64) -> Markup {
+    let has_reasons = outcome.starved.iter().any(|starved| starved.skipped.is_some());
     html! {
+        @if let Some(furthest) = &outcome.furthest_overtaken {
+            p {
+                "Under " (outcome.name) " issues were overtaken by others that were opened at most "
+                (days(furthest.younger_days)) " days later: " (furthest.issue) " by " (furthest.by) "."
+            }
+        }
         @if outcome.starved.is_empty() {
             p {
                 "Under " (outcome.name) " nothing starved: no issue waited more than " (days(after_days))
@@ -153,11 +171,12 @@ fn starved(outcome: &Outcome, after_days: f64) -> Markup {
         } @else {
             p { b.bad { (outcome.starved.len()) " issues starved" } " under " (outcome.name) ":" }
             div.scroll { table {
-                tr { th { "Issue" } th { "title" } th { "days" } th { "overtaken by" } th { "skipped" } }
+                tr { th { "Issue" } th.text { "title" } th { "days" } th { "overtaken by" } @if has_reasons { th.text { "skipped" } } }
                 @for starved in outcome.starved.iter().take(LISTED_COUNT) {
                     tr {
                         td { (starved.issue) } td.text { (starved.title) } td { (days(starved.days)) }
-                        td { (starved.overtaken) } td.text { (starved.skipped.as_deref().unwrap_or_default()) }
+                        td { (starved.overtaken) }
+                        @if has_reasons { td.text { (starved.skipped.as_deref().unwrap_or_default()) } }
                     }
                 }
             } }
@@ -189,7 +208,7 @@ fn differing(changed: &Changed) -> Markup {
             " (" (percent(changed.share)) "). " (changed.picked_by_one_only) " issues were picked in one of the two replays only."
         }
         div.scroll { table {
-            tr { th { "When" } th { "A picked" } th { "why" } th { "B would have" } th { "why" } }
+            tr { th { "When" } th { "A picked" } th.text { "why" } th { "B would have" } th.text { "why" } }
             @for pick in changed.first.iter().take(LISTED_COUNT) {
                 tr {
                     td { (pick.at.format("%Y-%m-%d")) }

@@ -91,6 +91,9 @@ pub struct Outcome {
     pub starved: Vec<Starved>,
     /// Most issues, opened later and picked earlier, that one issue was overtaken by.
     pub overtaken_max: usize,
+    /// The furthest that an issue which might have been picked instead was overtaken, if any was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub furthest_overtaken: Option<Overtaken>,
     /// Work on the same area at the same time.
     pub overlap: Overlap,
     /// How evenly waiting is spread.
@@ -143,6 +146,18 @@ pub struct Starved {
     /// Why the policy did not give it out, if it said so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
+}
+
+/// An issue that stayed behind although the same agent might have got it, while one was picked that was opened
+/// later: both open and unclaimed, neither skipped nor passed over.
+#[derive(Debug, Clone, Serialize)]
+pub struct Overtaken {
+    /// Which stayed behind: `owner/name#number`.
+    pub issue: String,
+    /// Which was picked.
+    pub by: String,
+    /// How much later that one was opened, in days.
+    pub younger_days: f64,
 }
 
 /// Work on the same area at the same time as another agent.

@@ -1,13 +1,13 @@
 //! The simulation: people open, change and close issues as they did; agents ask, work, submit and merge.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
 
 use super::areas::Areas;
-use super::course::{Course, Fate, Otherwise, Pick};
+use super::course::{Course, Fate, Otherwise, Overtook, Pick};
 use super::history::History;
 use super::pace::Pace;
 use super::timeline::{Change, Timeline};
@@ -63,6 +63,8 @@ struct Run<'a> {
     idle: VecDeque<usize>,
     to_come: BinaryHeap<Reverse<(Timestamp, Next)>>,
     held: BTreeMap<usize, Held>,
+    /// Open issues without a claim, the oldest first.
+    waiting: BTreeSet<(Timestamp, usize)>,
     course: Course,
     next_ask: Option<Timestamp>,
     was: Timestamp,
@@ -128,6 +130,7 @@ impl<'a> Run<'a> {
             idle: (0..setting.agents).collect(),
             to_come: BinaryHeap::new(),
             held: BTreeMap::new(),
+            waiting: BTreeSet::new(),
             course: Course {
                 fates: vec![Fate::default(); setting.timeline.issues.len()],
                 busy_ms: vec![0; setting.agents],
@@ -169,6 +172,9 @@ impl<'a> Run<'a> {
                 self.course.with_areas +=
                     usize::from(!facts.areas.is_empty() && self.course.fates[row].opened_at.is_none());
                 self.boards().for_each(|board| board.set_issue(facts.clone()));
+                if !self.held.contains_key(&row) {
+                    self.waiting.insert((issue.created_at, row));
+                }
                 let fate = &mut self.course.fates[row];
                 // One that people closed and opened again waits from then on.
                 if fate.opened_at.is_none() || fate.closed_at.is_some() {
@@ -185,6 +191,7 @@ impl<'a> Run<'a> {
                 let issue = self.setting.timeline.issues[row].clone();
                 self.boards().for_each(|board| board.remove_issue(issue.clone()));
                 self.course.fates[row].closed_at = Some(now);
+                self.no_longer_waits(row);
             }
         }
     }
@@ -243,8 +250,9 @@ impl<'a> Run<'a> {
                 soonest = soonest.into_iter().chain(retry).min();
                 continue;
             };
+            let overtook = self.overtaken_by(&first, &rehearsed);
             let otherwise = self.otherwise(&request, &first, now)?;
-            self.grant(agent, &first, otherwise, now);
+            self.grant(agent, &first, (overtook, otherwise), now);
         }
         self.ask_again(soonest, now);
         Ok(())
@@ -285,6 +293,23 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// The oldest issue that this agent might have got and that stays behind, where it is older than `first`.
+    fn overtaken_by(&self, first: &Shortlisted, rehearsed: &Rehearsed) -> Option<Overtook> {
+        let might_have = |row: usize| {
+            let issue = &self.setting.timeline.issues[row];
+            self.board.is_on_offer(issue) && !rehearsed.passed_over.iter().any(|(passed, _)| passed == issue)
+        };
+        let created_at = first.facts.created_at;
+        let (oldest, row) = *self.waiting.range(..(created_at, 0)).find(|(_, row)| might_have(*row))?;
+        Some(Overtook { row, younger_ms: (created_at - oldest).num_milliseconds() })
+    }
+
+    fn no_longer_waits(&mut self, row: usize) {
+        if let Some(issue) = &self.course.fates[row].issue {
+            self.waiting.remove(&(issue.created_at, row));
+        }
+    }
+
     /// What the shadow would have picked, where that is something else.
     fn otherwise(
         &mut self,
@@ -303,7 +328,13 @@ impl<'a> Run<'a> {
         Ok(Some(Otherwise { row, why: why_this, why_other }))
     }
 
-    fn grant(&mut self, agent: usize, picked: &Shortlisted, otherwise: Option<Otherwise>, now: Timestamp) {
+    fn grant(
+        &mut self,
+        agent: usize,
+        picked: &Shortlisted,
+        (overtook, otherwise): (Option<Overtook>, Option<Otherwise>),
+        now: Timestamp,
+    ) {
         let issue_ref = &picked.facts.issue;
         let row = self.rows[issue_ref];
         let areas = picked.facts.areas.clone();
@@ -321,9 +352,11 @@ impl<'a> Run<'a> {
             overlaps: others.iter().any(|(_, held)| meet(&areas, &held.areas)),
             truly_overlaps: (!files[row].is_empty() && !knowing.is_empty())
                 .then(|| knowing.iter().any(|(other, _)| meet(&files[row], &files[*other]))),
+            overtook,
             otherwise,
         };
         self.course.picks.push(pick);
+        self.no_longer_waits(row);
         let fate = &mut self.course.fates[row];
         fate.picked_at.get_or_insert(now);
         let issue = fate.issue.as_ref().expect("what is picked was opened");

@@ -111,7 +111,10 @@ fn rows(outcomes: &[Outcome]) -> Vec<(String, Vec<String>)> {
     rows.extend([
         section("Starvation, overlap, fairness"),
         row("issues that starved", &|o| o.starved.len().to_string()),
-        row("overtaken at most", &|o| o.overtaken_max.to_string()),
+        row("one issue overtaken at most by", &|o| o.overtaken_max.to_string()),
+        row("by at most so many days younger", &|o| {
+            o.furthest_overtaken.as_ref().map_or_else(|| "-".to_owned(), |overtaken| days(overtaken.younger_days))
+        }),
         row("picks beside other agents' work", &|o| o.overlap.picks_beside_others.to_string()),
         row("of these in the same area", &|o| {
             format!("{} ({})", o.overlap.picks_overlapping, percent(o.overlap.share))

@@ -46,6 +46,8 @@ pub enum ApprovalOutcome {
     Kept(ApprovalKept),
     /// The same, or a newer word, is kept already.
     Known(ApprovalKept),
+    /// It was withdrawn after this word.
+    Withdrawn,
     /// There is no such open issue.
     NotOpen,
     /// The issue changed since it was looked at: what was approved must be found out anew.

@@ -41,7 +41,7 @@ pub use operator::{ClaimOverrule, OverruleOutcome};
 pub use past::{ClaimHistoryFilter, ClaimHistoryPlace, PastClaims};
 pub use places::{IssuePlace, OwnersFile, PastPull, PastWorkList, PlaceSource, PlaceStore};
 pub use policies::{COMPONENT_PIECE_BYTES, PolicyAudit, PolicySetKept, PolicySetRecord, Trial, TrialBatch, TrialHour};
-pub use signals::{CiNews, KeptSignals, Notice, NoticeId, SignalNews, SignalStore};
+pub use signals::{CiNews, KeptSignals, NOTICE_COUNT_MAX, Notice, NoticeId, SignalNews, SignalStore};
 pub use sqlite::{FirstEditionError, FirstEditionRow, SqliteStore, first_edition_rows};
 pub use tokens::{KeptToken, TokenInsertOutcome, TokenRevokeOutcome};
 

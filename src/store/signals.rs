@@ -23,6 +23,9 @@ pub trait SignalStore {
 /// The place of a notice in the order of notices.
 pub type NoticeId = i64;
 
+/// Most notices kept for all agents: who never calls again is never told.
+pub const NOTICE_COUNT_MAX: i64 = 10_000;
+
 /// One line for an agent, to be told at its next call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {

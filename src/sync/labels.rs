@@ -21,6 +21,7 @@ impl Sync {
         is_approval_label: impl Fn(&str) -> bool + Send + std::marker::Sync,
     ) -> Result<(), SyncError> {
         let due = self.store.label_due_list(labelled).await?;
+        let mut first_failure = None;
         for due in due.into_iter().take(READING_COUNT_MAX) {
             match self.read_label(&due, &is_approval_label).await {
                 Ok(()) => {}
@@ -28,10 +29,14 @@ impl Sync {
                     warn!("nobody can say who approved {}: {error}", due.issue);
                     self.store.label_read(due).await?;
                 }
-                Err(error) => return Err(error),
+                Err(error @ (SyncError::Store(_) | SyncError::Source(SourceError::Paused { .. }))) => {
+                    return Err(error);
+                }
+                // One that cannot be read must not keep the others waiting.
+                Err(error) => first_failure = first_failure.or(Some(error)),
             }
         }
-        Ok(())
+        first_failure.map_or(Ok(()), Err)
     }
 
     async fn read_label(&self, due: &LabelDue, is_approval_label: impl Fn(&str) -> bool) -> Result<(), SyncError> {
@@ -63,10 +68,6 @@ impl Sync {
             return Ok(Pin::Unknown);
         }
         let as_kept = Pin::AsKept(Some(due.updated_at));
-        // Nothing at all happened since.
-        if due.updated_at == word.at {
-            return Ok(as_kept);
-        }
         // A second is GitHub's finest grain: at the same one nobody can tell which came first.
         let is_since = |at: Timestamp| at >= word.at;
         if history.iter().any(|event| matches!(event, LabelEvent::Renamed { at } if is_since(*at))) {

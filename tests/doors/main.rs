@@ -16,6 +16,7 @@ mod identity;
 mod leases;
 mod notices;
 mod operator;
+mod policies;
 mod reasons;
 mod replays;
 mod retries;

@@ -184,6 +184,8 @@ async fn a_decision_is_told_whole_and_found_by_agent_repository_and_issue() {
     let decision = &body["decision"];
     assert_eq!((&decision["chosen"], &decision["pages"][0]["row_count"]), (&json!("acme/small#1"), &json!(2)));
     assert_eq!(decision["considered"][1]["seen"]["place"], 1);
+    let state = decision["considered"][1]["seen"]["facts"].as_str().unwrap();
+    assert_eq!(body["states"][state]["facts"]["title"], "Issue 2", "with what the policy saw");
 }
 
 /// A page: its status, its headers of interest, and its text.

@@ -62,7 +62,7 @@ pub fn body(result: &CallToolResult) -> Value {
 }
 
 /// The five that an agent needs, then the rest of the contract's fifteen, then what operators need.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 19] = [
     "next_work",
     "update_claim_status",
     "claim_issue",
@@ -81,6 +81,7 @@ const NAMES: [&str; 18] = [
     "release_any_claim",
     "reassign_claim",
     "explain_decision",
+    "explain_issue",
 ];
 
 #[tokio::test]

@@ -84,9 +84,9 @@ fn a_stale_rule_judges_each_claim() {
     let live = [(&fresh, 0), (&fresh, 2), (&submitted, 9), (&gone, 9)];
     let live =
         live.map(|(claim, days)| LiveClaim { claim, last_call_at: days_ago(days), signals: ClaimSignals::default() });
-    let verdicts = set.stale_rule.assess(&live, later()).unwrap();
+    let verdicts = set.stale_rule.assess(&live, later()).0;
     assert_eq!(verdicts, [Verdict::Healthy, Verdict::Stale, Verdict::Waiting, Verdict::Release]);
-    assert!(set.stale_rule.assess(&[], later()).unwrap().is_empty());
+    assert!(set.stale_rule.assess(&[], later()).0.is_empty());
 }
 
 #[test]

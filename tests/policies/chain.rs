@@ -246,8 +246,7 @@ fn a_stale_rule_of_an_override_judges_its_own_claims() {
     let set = load(&config).unwrap();
     let claims = [claim("day"), claim("night-1")];
     let row = |claim| LiveClaim { claim, last_call_at: later(), signals: ClaimSignals::default() };
-    let verdicts =
-        set.stale_rule.assess(&[row(&claims[0]), row(&claims[1])], later() + chrono::TimeDelta::hours(1)).unwrap();
+    let verdicts = set.stale_rule.assess(&[row(&claims[0]), row(&claims[1])], later() + chrono::TimeDelta::hours(1)).0;
     assert_eq!(verdicts, [Verdict::Stale, Verdict::Healthy]);
 }
 
@@ -284,6 +283,6 @@ fn the_digest_of_a_ranker_changes_with_any_of_its_parts_and_names_them() {
     assert!(all[1].source.starts_with("builtin:rules + "), "{}", all[1].source);
     assert_eq!(all[1], stamp(&two(1.0, "")), "the same parts have the same digest");
     let parts = load(&two(1.5, "")).unwrap().ranker.parts();
-    let told: Vec<_> = parts.iter().map(|part| (part.name.as_str(), part.role, part.weight)).collect();
+    let told: Vec<_> = parts.iter().map(|part| (part.name.as_str(), &*part.role, part.weight)).collect();
     assert_eq!(told, [("rules", "base", 1.0), ("more", "score", 1.5)]);
 }

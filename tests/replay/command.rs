@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::invented::{file_of, issue};
+use crate::invented::{file_of, issue, merged};
 
 fn run(folder: &TempDir, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_issuecommand"));
@@ -63,6 +63,57 @@ fn a_whole_configuration_can_be_replayed() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["outcomes"][0]["picked"], json!(0), "the repository is not admitted");
+}
+
+/// What was picked in each outcome, and by how much the two differ.
+fn compared(folder: &TempDir, config: &str, arguments: &[&str]) -> Value {
+    fs::write(folder.path().join("chain.toml"), config).unwrap();
+    let arguments = [&["--policy", "chain.toml", "--json", "--agents", "2", "--speed", "0.1"][..], arguments].concat();
+    let output = run(folder, &arguments);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn a_chain_can_be_replayed_and_its_last_stage_chooses() {
+    let folder = tempfile::tempdir().unwrap();
+    let past = (0..4).map(|n| merged(500 + n, 1, "parser: stop at the end", &["src/parser/read.rs"]));
+    let titles = [("`src/parser/read.rs` fails", 1), ("`src/parser/read.rs` again", 2), ("`src/ui/main.rs` too", 3)];
+    let issues = titles.map(|(title, number)| {
+        let mut issue = issue(number, 10, if number == 1 { &["bug"] } else { &[] });
+        issue["title"] = json!(title);
+        issue
+    });
+    file_of(&folder, &past.chain(issues).chain([issue(9, 300, &[])]).collect::<Vec<_>>());
+    let bugs =
+        "[policies.ranker.settings]\nrules = [{ field = \"label\", op = \"is\", value = \"bug\", weight = 9 }]\n";
+    let stage = "[[policies.ranker.stage]]\nrole = \"choose\"\nsource = \"builtin:conflict-aware\"\n";
+    let report = compared(&folder, &format!("{bugs}{stage}"), &["--against", "builtin:rules"]);
+    let picks = |outcome: usize| {
+        let picks = report["outcomes"][outcome]["picks"].as_array().unwrap().iter();
+        picks.take(2).map(|pick| (pick["issue"].clone(), pick["score"].clone())).collect::<Vec<_>>()
+    };
+    // The base scores, and the stage leads the second agent elsewhere.
+    assert_eq!(picks(0), [(json!("acme/small#1"), json!(9.0)), (json!("acme/small#3"), json!(0.0))]);
+    assert_eq!(picks(1), [(json!("acme/small#1"), json!(0.0)), (json!("acme/small#2"), json!(0.0))]);
+    assert_eq!(report["changed"]["first"][0]["other"], json!("acme/small#2"), "{}", report["changed"]);
+}
+
+#[test]
+fn an_override_for_a_repository_holds_in_a_replay() {
+    let folder = backlog();
+    let bugs = "rules = [{ field = \"label\", op = \"is\", value = \"bug\", weight = 9 }]\n";
+    let config = |pattern| {
+        format!("[[policies.override]]\nrepos = [\"{pattern}\"]\n[policies.override.ranker.settings]\n{bugs}")
+    };
+    let against = ["--against", "builtin:rules", "--against-settings", "bugs.toml"];
+    let here = compared(&folder, &config("acme/*"), &against);
+    assert_eq!(
+        (&here["changed"]["differing"], &here["outcomes"][0]["picks"]),
+        (&json!(0), &here["outcomes"][1]["picks"])
+    );
+    let elsewhere = compared(&folder, &config("other/*"), &against);
+    assert!(elsewhere["changed"]["differing"].as_u64().unwrap() > 0, "{}", elsewhere["changed"]);
 }
 
 #[test]

@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use issuecommand::config::{PoliciesConfig, PolicyConfig};
+use issuecommand::policy::{BodySource, PolicyHost};
 use issuecommand::replay::{Contender, History, Outcome, ReplayOptions, Report, replay, texts_of};
 use serde_json::{Value, json};
 
@@ -48,7 +50,13 @@ pub fn contender(name: &str, settings: Value, history: &History) -> Contender {
     let Value::Object(settings) = settings else { panic!("settings are an object") };
     let ranker = PolicyConfig { settings, ..PolicyConfig::builtin(name) };
     let config = PoliciesConfig { ranker: ranker.into(), ..PoliciesConfig::default() };
-    Contender::new(name.into(), config, Path::new("."), texts_of(history)).unwrap()
+    Contender::new(name.into(), config, Path::new("."), host(texts_of(history))).unwrap()
+}
+
+/// What runs policies here: compiled once for all tests, with texts from there.
+pub fn host(texts: Arc<dyn BodySource>) -> PolicyHost {
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("components");
+    PolicyHost::new(Some(cache)).unwrap().reading_bodies_from(texts)
 }
 
 /// One agent, as slow as a person who has other things to do.

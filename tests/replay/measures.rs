@@ -1,6 +1,6 @@
 //! What a replay finds in histories that were invented so that it must find it.
 
-use issuecommand::replay::{ReplayOptions, page, replay};
+use issuecommand::replay::{Outcome, ReplayOptions, page, replay};
 use serde_json::{Value, json};
 
 use crate::invented::{compared, contender, history, issue, merged, on, picked, replayed, slow};
@@ -16,9 +16,13 @@ fn bugs_first() -> Value {
 }
 
 fn bugs_first_with_ageing() -> Value {
+    bugs_first_ageing_by(1)
+}
+
+fn bugs_first_ageing_by(points_per_day: u32) -> Value {
     json!({
         "rules": [{ "field": "label", "op": "is", "value": "bug", "weight": 10 }],
-        "aging": { "points_per_day": 1, "max_points": 200 },
+        "aging": { "points_per_day": points_per_day, "max_points": 10_000 },
     })
 }
 
@@ -47,6 +51,7 @@ fn oldest_first_overtakes_nobody() {
     let history = history(&bugs_pour_in());
     let outcome = replayed(&history, json!({}), &slow());
     assert_eq!((outcome.starved.len(), outcome.overtaken_max, picked(&outcome)[0]), (0, 0, "1"));
+    assert!(outcome.furthest_overtaken.is_none());
     assert!(outcome.waiting.still_waiting > 50, "there is more work than one agent can do: {:?}", outcome.waiting);
 }
 
@@ -58,6 +63,39 @@ fn ageing_brings_an_old_issue_to_its_turn() {
     // It draws level once it is ten days older than the oldest bug that waits.
     assert!((10.0..40.0).contains(&pick.waited_days), "{pick:?}");
     assert_eq!(outcome.starved.len(), 0);
+}
+
+/// So much younger was what overtook the furthest, in days.
+fn younger_days(outcome: &Outcome) -> f64 {
+    outcome.furthest_overtaken.as_ref().expect("something was overtaken").younger_days
+}
+
+#[test]
+fn ageing_bounds_how_much_younger_is_what_overtakes() {
+    // Every third issue is no bug, so there is always one to overtake.
+    let some_bugs: Vec<_> = (1..=240).map(|n| issue(n.into(), n, &["bug"][..usize::from(n % 3 != 0)])).collect();
+    let history = history(&some_bugs);
+    let without = replayed(&history, bugs_first(), &slow());
+    assert!(younger_days(&without) > 30.0, "{:?}", without.furthest_overtaken);
+    for points_per_day in [1, 2, 5] {
+        let with = replayed(&history, bugs_first_ageing_by(points_per_day), &slow());
+        // A bug is worth 10 points: so many days.
+        let bound = 10.0 / f64::from(points_per_day);
+        let furthest = younger_days(&with);
+        assert!(furthest < bound && furthest >= bound - 2.0, "{points_per_day} a day: {furthest} of {bound}");
+    }
+}
+
+#[test]
+fn what_a_policy_keeps_back_is_not_overtaken() {
+    let history = history(&bugs_pour_in());
+    let mut settings = bugs_first();
+    settings["skip"] = json!([{ "field": "label", "op": "is", "value": "docs" }]);
+    let outcome = replayed(&history, settings, &slow());
+    assert!(outcome.overtaken_max > 10 && outcome.furthest_overtaken.is_none(), "{:?}", outcome.furthest_overtaken);
+    let free = replayed(&history, bugs_first(), &slow()).furthest_overtaken.expect("the first is never picked");
+    assert_eq!(free.issue, "acme/small#1");
+    assert!(free.younger_days > 10.0, "{free:?}");
 }
 
 #[test]
@@ -126,6 +164,26 @@ fn work_on_the_same_area_is_told_apart_from_work_elsewhere() {
     let aware = replay(&history, &aware, None, &options, &|_| ()).unwrap().outcomes.remove(0);
     assert_eq!(picked(&aware)[..2], ["1", "3"], "the second agent is led elsewhere");
     assert!(!aware.picks[1].overlaps);
+}
+
+#[test]
+fn what_chooses_around_live_claims_overtakes_within_its_bound() {
+    let past = (0..4).map(|n| merged(500 + n, 1, "parser: stop at the end", &["src/parser/read.rs"]));
+    let issues = (1..=200).map(|number| {
+        let mut issue = issue(number.into(), 1 + number, &[]);
+        let file = if number % 4 == 0 { "src/ui/main.rs" } else { "src/parser/read.rs" };
+        issue["title"] = json!(format!("`{file}` fails, again"));
+        issue
+    });
+    let history = history(&past.chain(issues).collect::<Vec<_>>());
+    let options = ReplayOptions { agents: 2, ..slow() };
+    let furthest = |max_overtake_days: u32| {
+        let settings = json!({ "window": 1000, "max_overtake_days": max_overtake_days });
+        let aware = contender("conflict-aware", settings, &history);
+        younger_days(&replay(&history, &aware, None, &options, &|_| ()).unwrap().outcomes[0])
+    };
+    assert!(furthest(1000) > 10.0, "{}", furthest(1000));
+    assert!((1.0..=5.0).contains(&furthest(5)), "{}", furthest(5));
 }
 
 #[test]

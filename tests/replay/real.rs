@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use issuecommand::replay::{History, ReplayOptions};
+use issuecommand::replay::{History, Outcome, ReplayOptions};
 use serde_json::json;
 
 use crate::invented::{compared, replayed};
@@ -26,6 +26,23 @@ fn the_default_policy_starves_nothing_in_a_real_history() {
         let options = ReplayOptions { agents, speed, ..ReplayOptions::default() };
         let outcome = replayed(&history, json!({}), &options);
         assert_eq!((outcome.starved.len(), outcome.overtaken_max), (0, 0), "{agents} agents at {speed}");
+    }
+}
+
+#[test]
+fn ageing_bounds_overtaking_in_a_real_history() {
+    let Some(file) = recorded() else { return };
+    let history = History::read(&file).unwrap();
+    let bugs = json!([{ "field": "label", "op": "is", "value": "Bug", "weight": 100 }]);
+    let ageing = |points: u32| json!({ "rules": bugs, "aging": { "points_per_day": points, "max_points": 100_000 } });
+    let furthest = |outcome: &Outcome| outcome.furthest_overtaken.as_ref().unwrap().younger_days;
+    for seed in 1..=3 {
+        let options = ReplayOptions { seed, ..ReplayOptions::default() };
+        let [a, b] = [5, 10].map(ageing);
+        let report = compared(&history, [a, b], &options);
+        let [by_5, by_10] = &report.outcomes[..] else { panic!("two outcomes") };
+        assert!(furthest(by_5) < 20.0 && furthest(by_10) < 10.0, "{} {}", furthest(by_5), furthest(by_10));
+        assert!(furthest(&replayed(&history, json!({ "rules": bugs }), &options)) > 100.0);
     }
 }
 

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use issuecommand::replay::History;
+use issuecommand::config::GithubConfig;
+use issuecommand::github::{Credentials, GithubSource};
+use issuecommand::replay::{History, record};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -56,7 +58,7 @@ async fn a_recorded_history_is_one_that_can_be_replayed() {
     assert_eq!(history.issues.len(), 120, "a list has 100 a page");
     let [first, second, third] = &history.issues[..3] else { panic!("there are three") };
     assert_eq!((first.title.as_str(), &first.labels[..]), ("Issue 1", &["bug".to_owned()][..]));
-    assert!(second.events.iter().any(|event| event.event == "commented"), "{second:?}");
+    assert_eq!(second.comments, 1);
     assert!(third.closed_at.is_some());
     assert!(!folder.path().join("history.jsonl.part").exists());
 }
@@ -83,4 +85,36 @@ async fn a_recording_that_was_cut_off_goes_on_and_leaves_no_half_file() {
     assert_eq!(issue_lists(&standin).await, lists, "what was read is not read again");
     assert_eq!(History::read(&folder.path().join("history.jsonl")).unwrap().issues.len(), 3);
     assert!(!draft.exists());
+}
+
+#[tokio::test]
+async fn what_happened_is_told_with_whom_and_when_and_to_what() {
+    let github = wiremock::MockServer::start().await;
+    let answers = |path: &str, body: Value| {
+        let asked = wiremock::matchers::path(format!("/repos/acme/small/{path}"));
+        wiremock::Mock::given(asked).respond_with(wiremock::ResponseTemplate::new(200).set_body_json(body))
+    };
+    let at = "2024-01-02T00:00:00Z";
+    let issue = json!({ "number": 1, "title": "Burns", "user": { "login": "ann" }, "created_at": at, "comments": 1 });
+    let dressed = json!({ "number": 2, "title": "Water", "created_at": at, "pull_request": {} });
+    answers("issues", json!([issue, dressed])).mount(&github).await;
+    let pull = json!({ "number": 2, "title": "Water", "body": "Fixes #1", "created_at": at, "merged_at": at });
+    answers("pulls", json!([pull])).mount(&github).await;
+    let event = json!({ "event": "labeled", "created_at": at, "label": { "name": "bug" }, "issue": { "number": 1 } });
+    answers("issues/events", json!([event])).mount(&github).await;
+    let comment = json!({ "issue_url": "https://x/repos/acme/small/issues/1", "created_at": at, "user": null });
+    answers("issues/comments", json!([comment])).mount(&github).await;
+    answers("pulls/2/files", json!([{ "filename": "src/water.rs" }])).mount(&github).await;
+
+    let folder = tempfile::tempdir().unwrap();
+    let config = GithubConfig { api_url: github.uri(), ..GithubConfig::default() };
+    let source = GithubSource::new(&config, Credentials::None).unwrap();
+    let out = folder.path().join("history.jsonl");
+    let recorded = record(&source, &"acme/small".parse().unwrap(), &out, true, &|_| ()).await.unwrap();
+    assert_eq!((recorded.issues, recorded.pulls, recorded.happenings, recorded.pulls_with_files), (1, 1, 2, 1));
+    let history = History::read(&out).unwrap();
+    let told: Vec<_> =
+        history.issues[0].events.iter().map(|event| (event.event.as_str(), event.label.as_deref())).collect();
+    assert_eq!(told, [("labeled", Some("bug")), ("commented", None)]);
+    assert_eq!((&history.pulls[0].files[..], history.pulls[0].fixes[0].get()), (&["src/water.rs".to_owned()][..], 1));
 }

@@ -13,7 +13,7 @@ use issuecommand::replay::{Contender, DecisionTexts, DecisionsReport, ReplayOpti
 use issuecommand::store::{DecisionFilter, IssueBatch, SqliteStore, Store};
 use serde_json::{Value, json};
 
-use crate::invented::{history, issue, on, picked, replayed};
+use crate::invented::{history, host, issue, on, picked, replayed};
 
 const AGENT_COUNT: usize = 12;
 /// The day on which all agents ask.
@@ -138,7 +138,7 @@ fn asked_again(decisions: &[Decision], settings: Value) -> DecisionsReport {
     let config = PoliciesConfig { ranker: ranker.into(), ..PoliciesConfig::default() };
     let texts = Arc::new(DecisionTexts::default());
     let bodies = Arc::clone(&texts) as Arc<dyn BodySource>;
-    let contender = Contender::new("again".into(), config, std::path::Path::new("."), bodies).unwrap();
+    let contender = Contender::new("again".into(), config, std::path::Path::new("."), host(bodies)).unwrap();
     replay_decisions(decisions, &[contender], &texts, &|_| ()).unwrap()
 }
 

@@ -61,3 +61,28 @@ async fn an_issue_and_the_last_decision_are_explained_with_and_without_a_server(
             .contains("failed to reach")
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recorded_decisions_replay_on_the_command_line_with_and_without_a_server() {
+    let home = Home::new(&[issue("acme/small", 1, &["bug"]), issue("acme/small", 2, &[])], SETTINGS);
+    let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cache");
+    let env = [("XDG_CACHE_HOME", cache.to_str().unwrap())];
+    let server = home.serve();
+    server.wait_for_backlog(2).await;
+    for agent in ["a", "b"] {
+        assert_eq!(server.next(agent).await.0, 200);
+    }
+    let replay = || -> Value {
+        serde_json::from_str(&told(&home, &["policy", "replay", "--decisions", "--json"], &env)).unwrap()
+    };
+    let served = replay();
+    assert_eq!((&served["decisions"], &served["replayed"]), (&2.into(), &2.into()), "{served}");
+    let outcome = &served["outcomes"][0];
+    assert_eq!(
+        (&outcome["own"], &outcome["own_same"]),
+        (&2.into(), &2.into()),
+        "by the policy of the folder: {served}"
+    );
+    assert!(server.stop());
+    assert_eq!(replay(), served, "of the database alone");
+}

@@ -60,6 +60,36 @@ pub async fn the_event_says_who_approved_and_who_took_it_back(bed: Bed) {
     assert_eq!(kept(&bed).await, []);
 }
 
+pub async fn what_was_taken_back_stays_so_whatever_older_word_a_list_tells_again(bed: Bed) {
+    let labelled = |minute| Issue { labels: vec!["agent-ok".into()], ..saying("one", minute) };
+    bed.sync(vec![labelled(2)]).await;
+    bed.store.approval_set(word("ann", 2, Some("agent-ok"), Pin::AsKept(None))).await.unwrap();
+    assert!(bed.store.approval_withdraw(issue_ref(1), "lead".into(), at(3)).await.unwrap());
+    let outcome = bed.store.approval_set(word("ann", 2, Some("agent-ok"), Pin::AsKept(None))).await.unwrap();
+    assert_eq!((outcome, kept(&bed).await), (ApprovalOutcome::Withdrawn, vec![]));
+    let bed = bed.reopen(Keep::default()).await;
+    assert_eq!(kept(&bed).await, []);
+    bed.store.approval_set(word("ann", 4, Some("agent-ok"), Pin::AsKept(None))).await.unwrap();
+    assert_eq!(kept(&bed).await, [("ann".to_owned(), true)], "a later word counts");
+}
+
+pub async fn a_label_that_was_taken_off_takes_its_word_along(bed: Bed) {
+    let labelled = |minute| Issue { labels: vec!["agent-ok".into()], ..saying("one", minute) };
+    bed.sync(vec![labelled(2)]).await;
+    bed.store.approval_set(word("ann", 2, Some("agent-ok"), Pin::AsKept(None))).await.unwrap();
+    bed.sync(vec![saying("one", 3)]).await;
+    assert_eq!(kept(&bed).await, []);
+    bed.sync(vec![labelled(4)]).await;
+    assert_eq!(kept(&bed).await, [], "who put it on again is not known yet");
+}
+
+pub async fn a_label_does_not_take_the_place_of_an_operators_word_on_the_present_text(bed: Bed) {
+    bed.sync(vec![saying("one", 1)]).await;
+    bed.store.approval_set(word("lead", 2, None, Pin::AsKept(None))).await.unwrap();
+    bed.store.approval_set(word("some[bot]", 3, Some("agent-ok"), Pin::AsKept(None))).await.unwrap();
+    assert_eq!(kept(&bed).await, [("lead".to_owned(), true)]);
+}
+
 pub async fn a_later_word_takes_the_place_of_an_earlier_and_the_same_one_is_kept_once(bed: Bed) {
     bed.sync(vec![saying("one", 1)]).await;
     let known = async |wish| matches!(bed.store.approval_set(wish).await.unwrap(), ApprovalOutcome::Known(_));

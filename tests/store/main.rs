@@ -19,6 +19,7 @@ mod keeping;
 mod operator;
 mod past;
 mod places;
+mod policies;
 mod pulls;
 mod races;
 mod repos;
@@ -75,6 +76,9 @@ macro_rules! conformance {
             issues::every_field_of_an_issue_is_kept,
             approvals::an_approval_covers_its_text_until_that_is_edited_and_again_when_it_is_put_back,
             approvals::the_event_says_who_approved_and_who_took_it_back,
+            approvals::what_was_taken_back_stays_so_whatever_older_word_a_list_tells_again,
+            approvals::a_label_that_was_taken_off_takes_its_word_along,
+            approvals::a_label_does_not_take_the_place_of_an_operators_word_on_the_present_text,
             approvals::a_later_word_takes_the_place_of_an_earlier_and_the_same_one_is_kept_once,
             approvals::a_text_that_changed_while_it_was_looked_at_is_not_approved,
             approvals::an_approval_outlives_a_closing_and_not_the_issue,
@@ -84,6 +88,12 @@ macro_rules! conformance {
             blockers::githubs_dependencies_are_due_when_it_says_so_longest_waiting_first,
             blockers::what_github_said_of_a_blocker_holds_until_that_is_closed_or_forgotten,
             blockers::a_dependency_comes_and_goes_by_itself_and_is_read_again,
+            policies::a_set_comes_back_as_it_was_the_newest_first,
+            policies::the_last_sets_are_kept_with_the_components_that_they_name,
+            policies::a_component_is_kept_in_pieces_and_read_back_whole,
+            policies::who_wished_a_ranker_is_noted_with_its_newest_set_and_told,
+            policies::a_trial_is_counted_by_the_hour_and_by_candidate,
+            policies::the_last_disagreements_and_hours_are_kept_however_many_there_were,
             repos::repositories_are_kept_and_differences_announced,
             repos::a_removed_repository_takes_its_issues_along,
             repos::cursors_are_kept_with_their_batch,
@@ -119,7 +129,7 @@ macro_rules! conformance {
             pulls::a_claim_follows_its_pull_request_step_by_step,
             pulls::a_claim_that_stands_further_stays_there,
             pulls::a_claim_is_released_with_its_pull_request,
-            places::where_an_issue_goes_is_kept_and_only_differences_are_announced,
+            places::where_an_issue_goes_is_kept_and_told_again_to_who_may_have_forgotten,
             places::an_issue_that_changed_since_is_to_be_looked_at_again,
             places::what_is_learnt_of_a_repository_is_kept_and_goes_with_it,
             places::issues_are_read_with_their_texts_and_unknown_ones_are_left_out,

@@ -11,11 +11,13 @@ mod overlap;
 use issuecommand_policy::{Candidate, Candidates, Choice, Instant, LiveClaim, Ranker, Request, Score};
 use serde::Deserialize;
 
-use order::{Place, reordered};
+use order::{Bounds, Place, reordered};
 use overlap::Places;
 
 /// Most places that an issue may move.
 const WINDOW_MAX: usize = 1000;
+/// Most days by which what passes an issue may be younger: a hundred years.
+const OVERTAKE_DAYS_MAX: u64 = 36_500;
 
 /// The stage that avoids overlaps.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub struct Settings {
     window: usize,
     /// An issue passes another only where their scores differ by this much or less.
     max_score_gap: f64,
+    /// An issue passes another only where it was opened at most so many days later.
+    max_overtake_days: u64,
     /// Whether issues that overlap enough are not given out.
     hard: bool,
     /// From which overlap on.
@@ -39,7 +43,13 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { window: 8, max_score_gap: 0.5, hard: false, hard_overlap: 0.5 }
+        Self { window: 8, max_score_gap: 0.5, max_overtake_days: 14, hard: false, hard_overlap: 0.5 }
+    }
+}
+
+impl Settings {
+    fn bounds(&self) -> Bounds {
+        Bounds { window: self.window, score_gap: self.max_score_gap, overtake_days: self.max_overtake_days }
     }
 }
 
@@ -52,6 +62,10 @@ impl Ranker for ConflictAware {
         }
         if settings.max_score_gap < 0.0 {
             return Err(format!("max_score_gap: {} is not 0 or more", settings.max_score_gap));
+        }
+        if settings.max_overtake_days > OVERTAKE_DAYS_MAX {
+            let days = settings.max_overtake_days;
+            return Err(format!("max_overtake_days: {days} is more than {OVERTAKE_DAYS_MAX} days"));
         }
         if !(settings.hard_overlap > 0.0 && settings.hard_overlap <= 1.0) {
             return Err(format!("hard_overlap: {} is not above 0 and up to 1", settings.hard_overlap));
@@ -73,11 +87,11 @@ impl Ranker for ConflictAware {
             if let Some(worst) = worst.filter(|worst| self.0.hard && worst.overlap >= self.0.hard_overlap) {
                 choice.skip(&candidate, worst.reason());
             }
-            places.push(Place { score: candidate.current_score(), against });
+            places.push(Place { score: candidate.current_score(), opened_at: candidate.created_at(), against });
         }
         if places.iter().any(|place| place.against > 0.0) {
             let rows: Vec<_> = shortlist.iter().collect();
-            for row in reordered(&places, self.0.window, self.0.max_score_gap) {
+            for row in reordered(&places, self.0.bounds()) {
                 choice.offer(&rows[row]);
             }
         }

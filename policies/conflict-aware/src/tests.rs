@@ -69,6 +69,16 @@ fn an_issue_waits_no_longer_than_the_window() {
 }
 
 #[test]
+fn an_issue_that_keeps_overlapping_is_passed_by_none_that_is_much_younger() {
+    let beside = [live_claim().area("src/a.rs")];
+    let [near, far] = [17, 15].map(|days| candidate().opened_days_ago(days));
+    let facts = [touching("src/a.rs").opened_days_ago(30), near, far];
+    assert_eq!(offered(json!({}), &beside, &facts).rows, [1, 0, 2]);
+    assert_eq!(offered(json!({ "max_overtake_days": 15 }), &beside, &facts).rows, [1, 2, 0]);
+    assert_eq!(offered(json!({ "max_overtake_days": 0 }), &beside, &facts).rows, [0, 1, 2]);
+}
+
+#[test]
 fn where_it_is_hard_overlapping_work_is_not_given_out_and_says_with_what() {
     let beside = [live_claim().agent("bob").number(12).area("src/net/")];
     let facts = [touching("src/net/tcp.rs"), touching("src/ui/menu.rs"), touching("src/net.rs")];
@@ -94,6 +104,7 @@ fn wrong_settings_are_refused_by_their_key() {
         (json!({ "window": 1001 }), "window: 1001 is more than 1000 places"),
         (json!({ "window": -1 }), "window: invalid value: integer `-1`"),
         (json!({ "max_score_gap": -0.5 }), "max_score_gap: -0.5 is not 0 or more"),
+        (json!({ "max_overtake_days": 36_501 }), "max_overtake_days: 36501 is more than 36500 days"),
         (json!({ "hard_overlap": 0 }), "hard_overlap: 0 is not above 0 and up to 1"),
         (json!({ "hard_overlap": 1.5 }), "hard_overlap: 1.5 is not"),
         (json!({ "hrad": true }), "hrad: unknown field `hrad`"),

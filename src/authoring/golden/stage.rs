@@ -29,6 +29,9 @@ pub(super) struct Answer {
 /// An answer, or why there is none: the policy failed, or refused its settings.
 pub(super) type Played = Result<Answer, String>;
 
+/// A policy, and the settings that it was loaded with.
+type Loaded = (Map<String, Value>, Arc<PolicySet>);
+
 /// Plays cases with one policy.
 pub struct Stage {
     host: PolicyHost,
@@ -36,7 +39,7 @@ pub struct Stage {
     config: PoliciesConfig,
     folder: PathBuf,
     /// The policy as it was last loaded: cases with the same settings share it.
-    loaded: Mutex<Option<(Map<String, Value>, Arc<PolicySet>)>>,
+    loaded: Mutex<Option<Loaded>>,
 }
 
 impl fmt::Debug for Stage {

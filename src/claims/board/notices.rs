@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 
 use crate::domain::AgentId;
-use crate::store::Notice;
+use crate::store::{NOTICE_COUNT_MAX, Notice};
 
+/// Notices between two times that old ones are dropped.
+const TRIM_EVERY: i64 = 256;
 /// Most lines told at once: the newest.
 const TOLD_COUNT_MAX: usize = 3;
 
@@ -13,7 +15,15 @@ const TOLD_COUNT_MAX: usize = 3;
 pub(in crate::claims) struct Notices(HashMap<AgentId, Vec<Notice>>);
 
 impl Notices {
+    /// Keeps a notice, and as many before it as the store does: agents that never call again are told nothing.
     pub(in crate::claims) fn add(&mut self, notice: Notice) {
+        let oldest = notice.notice_id - NOTICE_COUNT_MAX;
+        if oldest > 0 && notice.notice_id % TRIM_EVERY == 0 {
+            self.0.retain(|_, kept| {
+                kept.retain(|it| it.notice_id > oldest);
+                !kept.is_empty()
+            });
+        }
         self.0.entry(notice.agent_id.clone()).or_default().push(notice);
     }
 

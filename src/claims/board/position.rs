@@ -43,6 +43,12 @@ impl Board {
         })
     }
 
+    /// Whether an issue is there for agents to take.
+    pub(in crate::claims) fn is_on_offer(&self, name: &ViewName, issue: &IssueRef) -> bool {
+        let place = self.by_issue.get(issue).and_then(|slot| self.view(name).at(*slot));
+        place.is_some_and(|place| matches!(place.standing, Standing::Ready(_)))
+    }
+
     /// An issue as the ranker of a view is shown it at the door.
     pub(super) fn shortlisted(&self, view: &View, slot: Slot, row: &Row) -> Shortlisted {
         let under_way = self.work.counts_in(&row.facts.issue.repo);

@@ -2,7 +2,6 @@
 //! what changed since for the one in force.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tracing::{error, warn};
 
@@ -119,19 +118,18 @@ impl Desk {
         };
         let (scores, faults) = policies.set.ranking_of(view).score_at_work(facts, now, &stand_in);
         let part = part_of(view, "");
-        let failures = if is_candidate { &policies.candidate_failures } else { &policies.score_failures };
         if faults.is_empty() {
-            failures.store(0, Ordering::Relaxed);
+            policies.note_scored(view, true);
             policies.clear_fault(&part);
             return scores;
         }
         self.note_stage_failures(policies, &part, &faults);
-        let base_failed = faults.iter().any(|fault| fault.is_base);
-        if (base_failed || is_candidate)
-            && failures.fetch_add(1, Ordering::Relaxed) + 1 == FAILURE_COUNT_MAX
-            && !is_candidate
-        {
-            self.step_back(policies);
+        // A chain whose base works is still better than the set before.
+        if is_candidate || faults.iter().any(|fault| fault.is_base) {
+            let is_over_and_over = policies.note_scored(view, false) == FAILURE_COUNT_MAX;
+            if is_over_and_over && !is_candidate {
+                self.step_back(policies);
+            }
         }
         scores
     }

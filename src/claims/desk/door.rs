@@ -25,16 +25,24 @@ impl Desk {
         let (choice, faults) = ranking.choose_at_work(request, rows, now);
         let part = || part_of(view, ".choose");
         let by_score = || choice == Choice::keep(rows.len());
+        let is_candidate = *view == ViewName::candidate();
         if faults.is_empty() {
             let is_left_alone = ranking.is_troubled();
+            if is_candidate && !is_left_alone {
+                policies.candidate_choose_failures.store(0, Ordering::Relaxed);
+            }
+            if is_candidate && is_left_alone {
+                // One that rests serves nobody: its caps would not hold, nor those of the ranker in force.
+                return self.choose(policies, &ViewName::main(), request, rows, now);
+            }
             if policies.is_faulty.load(Ordering::Relaxed) && !is_left_alone {
                 policies.clear_fault(&part());
             }
             return (!is_left_alone || !by_score()).then_some(choice);
         }
         self.note_stage_failures(policies, &part(), &faults);
-        if *view == ViewName::candidate() {
-            policies.candidate_failures.fetch_add(1, Ordering::Relaxed);
+        if is_candidate {
+            policies.candidate_choose_failures.fetch_add(1, Ordering::Relaxed);
             return self.choose(policies, &ViewName::main(), request, rows, now);
         }
         (!by_score()).then_some(choice)

@@ -5,9 +5,8 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::Args;
 use issuecommand::api::Call;
-use issuecommand::domain::{Disagreement, Preference, TrialCounts};
-use issuecommand::policy::OnTrial;
-use serde::Deserialize;
+use issuecommand::claims::TrialReport;
+use issuecommand::domain::Preference;
 use serde_json::Value;
 
 use super::super::door::{Door, DoorArgs, UNKNOWN_FORM};
@@ -28,14 +27,6 @@ pub struct CandidateArgs {
     json: bool,
 }
 
-#[derive(Debug, Deserialize)]
-struct Trial {
-    candidate: OnTrial,
-    is_well: bool,
-    counts: TrialCounts,
-    disagreements: Vec<Disagreement>,
-}
-
 pub fn run(args: &CandidateArgs) -> anyhow::Result<ExitCode> {
     let answer = runtime()?.block_on(async {
         match args.door.open().await? {
@@ -51,13 +42,13 @@ pub fn run(args: &CandidateArgs) -> anyhow::Result<ExitCode> {
         anstream::println!("There is no candidate: set [policies.candidate] in issuecommand.toml.");
         return Ok(ExitCode::SUCCESS);
     }
-    let trial: Trial = serde_json::from_value(answer["trial"].clone()).context(UNKNOWN_FORM)?;
+    let trial: TrialReport = serde_json::from_value(answer["trial"].clone()).context(UNKNOWN_FORM)?;
     print(&trial, args.limit);
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(trial: &Trial, limit: usize) {
-    let Trial { candidate, is_well, counts, disagreements } = trial;
+fn print(trial: &TrialReport, limit: usize) {
+    let TrialReport { candidate, is_well, counts, agreement, disagreements, .. } = trial;
     let digest = candidate.ranker.digest.get(..12).unwrap_or(&candidate.ranker.digest);
     let share = match candidate.mode.as_str() {
         "canary" => format!(" for {:.0} % of agents", candidate.share * 100.0),
@@ -69,10 +60,18 @@ fn print(trial: &Trial, limit: usize) {
             "It failed over and over and is left alone until the next edit; `issuecommand policy show` and the log say why."
         );
     }
-    match counts.agreement() {
+    match agreement {
         Some(agreement) => {
             let compared = counts.agreed + counts.disagreed;
-            anstream::println!("agreed on {} of {compared} requests ({:.1} %)", counts.agreed, agreement * 100.0);
+            let before = if candidate.mode.as_str() == "canary" { "before, in shadow: " } else { "" };
+            anstream::println!(
+                "{before}agreed on {} of {compared} requests ({:.1} %)",
+                counts.agreed,
+                agreement * 100.0
+            );
+        }
+        None if candidate.mode.as_str() == "canary" => {
+            anstream::println!("A canary's picks are served, not compared; mode = \"shadow\" counts agreement.")
         }
         None => anstream::println!("No request has been compared yet."),
     }

@@ -48,7 +48,7 @@ pub struct ExplainArgs {
 
 pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(async {
-        let door = args.door.open().await?;
+        let door = args.door.open_existing().await?;
         let (answer, field) = match &args.issue {
             Some(issue) => {
                 let fields = json!({ "repo": issue.repo, "issue_number": issue.number, "agent_id": args.agent });
@@ -84,13 +84,13 @@ async fn last(door: &Door, agent: Option<&AgentId>) -> anyhow::Result<Value> {
 fn issue_told(explanation: &Explanation) -> String {
     let mut told = String::new();
     let issue = IssueRef::new(explanation.repo.clone(), explanation.number);
-    let title = explanation.title.as_deref().map(plain).unwrap_or_default();
+    let title = explanation.title.as_deref().map(|title| format!(" {}", plain(title))).unwrap_or_default();
     let style = match explanation.standing {
         IssueStanding::OnOffer => GOOD,
         IssueStanding::Held | IssueStanding::Unscored => MARK,
         _ => BAD,
     };
-    _ = writeln!(told, "{BOLD}{issue}{BOLD:#} {title}");
+    _ = writeln!(told, "{BOLD}{issue}{BOLD:#}{title}");
     _ = writeln!(told, "{style}{}{style:#}", plain(&explanation.why));
     _ = writeln!(told, "{SOFT}{}{SOFT:#}", stamp_told(&explanation.ranker));
     if let Some(score) = explanation.score {

@@ -1,7 +1,7 @@
 //! Putting another ranker in force: the configuration is edited, the running server takes it up and says so,
 //! and who wished it is noted.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -139,7 +139,7 @@ async fn is_kept(door: &Door, wanted: &PolicyStamp) -> anyhow::Result<bool> {
     Ok(newest.is_some_and(|newest| is_same(&newest, wanted)))
 }
 
-fn put_back(file: &PathBuf, text: &str) {
+fn put_back(file: &Path, text: &str) {
     if let Err(error) = replace_file(file, text) {
         anstream::eprintln!("{} could not be put back as it was: {error}", file.display());
     }

@@ -10,13 +10,13 @@ use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use issuecommand::api::Call;
-use issuecommand::domain::Decision;
+use issuecommand::domain::{Decision, IssueSnapshot};
 use issuecommand::policy::BodySource;
 use issuecommand::replay::{
     Contender, DecisionTexts, History, Progress, ReplayOptions, Report, Table, page, replay, replay_decisions, texts_of,
 };
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::door::{DoorArgs, UNKNOWN_FORM};
 use crate::cli::runtime;
@@ -28,9 +28,11 @@ const PRIORITIES: [&str; 2] = [
 ];
 
 #[derive(Debug, Args)]
-#[command(after_help = "A POLICY is builtin:rules, a component (ranker.wasm), or a whole configuration \
+#[command(
+    after_help = "A POLICY is builtin:rules, builtin:conflict-aware, a component (ranker.wasm), or a whole configuration \
     (issuecommand.toml).\n\nNothing is claimed and nobody is asked: a replay reads files and writes a report. The \
-    same inputs give the same report, byte for byte.")]
+    same inputs give the same report, byte for byte."
+)]
 pub struct ReplayArgs {
     /// The history to replay: JSON lines, as `issuecommand history pull` records them
     #[arg(long, value_name = "FILE", required_unless_present = "decisions", conflicts_with = "decisions")]
@@ -43,9 +45,9 @@ pub struct ReplayArgs {
     limit: u16,
     #[command(flatten)]
     door: DoorArgs,
-    /// The policy in question
-    #[arg(long, value_name = "POLICY", default_value = "builtin:rules")]
-    policy: String,
+    /// The policy in question [default: that of the configuration, or builtin:rules where there is none]
+    #[arg(long, value_name = "POLICY")]
+    policy: Option<String>,
     /// What that policy is told: a file of TOML, as below [policies.ranker.settings]
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
@@ -119,27 +121,42 @@ fn of_decisions(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     } else {
         anstream::print!("{report}");
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if report.replayed == 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// The newest recorded decisions, whole, the oldest of them first.
 async fn recorded(args: &ReplayArgs) -> anyhow::Result<Vec<Decision>> {
-    let door = args.door.open().await?;
+    let door = args.door.open_existing().await?;
     let listed = door.ask(Call::Decisions, json!({ "limit": args.limit })).await?;
     let mut decisions = Vec::new();
     for decision in listed["decisions"].as_array().into_iter().flatten().rev() {
         let whole = door.ask(Call::Decision, json!({ "decision_id": decision["decision_id"] })).await?;
-        decisions.push(Decision::deserialize(&whole["decision"]).context(UNKNOWN_FORM)?);
+        decisions.push(whole_decision(&whole)?);
     }
     Ok(decisions)
 }
 
+/// A decision, with the issues as the policy saw them, which the answer tells beside it.
+fn whole_decision(answer: &Value) -> anyhow::Result<Decision> {
+    let mut decision = Decision::deserialize(&answer["decision"]).context(UNKNOWN_FORM)?;
+    for seen in decision.considered.iter_mut().filter_map(|row| row.seen.as_mut()) {
+        if let Some(state) = answer["states"].get(seen.facts.as_str()) {
+            seen.snapshot = Some(Arc::new(IssueSnapshot::deserialize(state).context(UNKNOWN_FORM)?));
+        }
+    }
+    Ok(decision)
+}
+
 fn contenders(args: &ReplayArgs, texts: &Arc<dyn BodySource>) -> anyhow::Result<(Contender, Option<Contender>)> {
-    let load =
-        |policy: &str, settings: &Option<PathBuf>| Contender::load(policy, settings.as_deref(), Arc::clone(texts));
-    let other = args.against.as_deref().or(args.against_settings.as_ref().map(|_| args.policy.as_str()));
+    let load = |policy: &str, settings: &Option<PathBuf>| {
+        let host = super::host()?.reading_bodies_from(Arc::clone(texts));
+        anyhow::Ok(Contender::load(policy, settings.as_deref(), host)?)
+    };
+    let policy = args.policy.clone().or_else(|| args.door.file().map(|file| file.display().to_string()));
+    let policy = policy.as_deref().unwrap_or("builtin:rules");
+    let other = args.against.as_deref().or(args.against_settings.as_ref().map(|_| policy));
     let against = other.map(|other| load(other, &args.against_settings)).transpose()?;
-    Ok((load(&args.policy, &args.settings)?, against))
+    Ok((load(policy, &args.settings)?, against))
 }
 
 fn show(args: &ReplayArgs, report: &Report) -> anyhow::Result<()> {

@@ -108,7 +108,7 @@ pub struct RowSeen {
 }
 
 /// One state of an issue, whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssueSnapshot {
     /// Its facts.
     pub facts: Arc<IssueFacts>,

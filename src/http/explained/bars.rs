@@ -85,24 +85,33 @@ impl Scale {
 
 fn drawn(bar: &Bar<'_>, y: f64, scale: &Scale, rules: &[&str]) -> Markup {
     let (text_y, bar_y) = (at(y + 20.0), at(y + 6.0));
-    let (mut left, mut right) = (0.0, 0.0);
     html! {
         g .marked[bar.is_marked] {
             text x=(at(NAME_WIDTH - 10.0)) y=(text_y) text-anchor="end" { (shortened(&bar.name)) }
             @if bar.reasons.is_empty() {
                 (piece(0.0, bar.score, &bar_y, scale, "plain", &format!("score {}", points(bar.score))))
             }
-            @for reason in bar.reasons {
-                @let from = if reason.amount < 0.0 { left } else { right };
+            @for (from, reason) in starts(bar.reasons).into_iter().zip(bar.reasons) {
                 @let index = rules.iter().position(|rule| *rule == reason.rule).unwrap_or_default();
                 @let sign = if reason.amount < 0.0 { "" } else { "+" };
                 @let title = format!("{} {sign}{} {}", reason.rule, points(reason.amount), reason.text);
                 (piece(from, from + reason.amount, &bar_y, scale, &colour(index), &title))
-                @let _ = if reason.amount < 0.0 { left += reason.amount } else { right += reason.amount };
             }
             text .score x=(at(NAME_WIDTH + BARS_WIDTH + 10.0)) y=(text_y) { (points(bar.score)) }
         }
     }
+}
+
+/// Where the piece of each term begins: what adds goes on to the right, what takes away to the left.
+fn starts(reasons: &[Reason]) -> Vec<f64> {
+    let (mut left, mut right) = (0.0, 0.0);
+    let start = |reason: &Reason| {
+        let end = if reason.amount < 0.0 { &mut left } else { &mut right };
+        let from = *end;
+        *end += reason.amount;
+        from
+    };
+    reasons.iter().map(start).collect()
 }
 
 /// A piece of a bar between two values, with what it stands for.

@@ -1,8 +1,10 @@
-//! Pages for people: why an issue was given out, or was not, as a table and as bars. Plain HTML without
-//! scripts; whatever comes from GitHub or a policy is text, never markup.
+//! Pages for people: why an issue was given out, or was not, and which policies decide, as tables and as bars.
+//! Plain HTML without scripts; whatever comes from GitHub or a policy is text, never markup.
 
 mod bars;
+mod hours;
 mod page;
+mod policies;
 
 use axum::Router;
 use axum::extract::{Extension, Path, Query, State};
@@ -23,13 +25,14 @@ use crate::claims::Explanation;
 use crate::domain::{Decision, Skills};
 
 /// The first parts of the pages' paths: the gate guards them as it guards the API.
-pub(super) const PATHS: [&str; 2] = ["/explain", "/decisions"];
+pub(super) const PATHS: [&str; 3] = ["/explain", "/decisions", "/policies"];
 
 /// The pages. The gate stands before them.
 pub(super) fn pages() -> Router<HttpState> {
     Router::new()
         .route("/explain/{owner}/{repo}/{number}", get(issue))
         .route("/decisions/{decision_id}", get(decision))
+        .route("/policies", get(policies_in_force))
         .layer(map_response(async |mut response: Response| {
             for (name, value) in [(CACHE_CONTROL, "no-store"), (REFERRER_POLICY, "no-referrer")] {
                 response.headers_mut().insert(name, HeaderValue::from_static(value));
@@ -73,6 +76,38 @@ async fn decision(
     shown(answer, "decision", |decision: &Decision| page::decision(decision))
 }
 
+/// For whom policies are shown: for all that have nothing of their own, unless said.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ForWhom {
+    repo: Option<String>,
+    agent_id: Option<String>,
+}
+
+/// The policies in force, the candidate's trial, and what was in force before.
+async fn policies_in_force(
+    State(state): State<HttpState>,
+    Extension(identity): Extension<Identity>,
+    Query(ForWhom { repo, agent_id }): Query<ForWhom>,
+) -> Response {
+    let fields = [("repo", repo), ("agent_id", agent_id)];
+    let asked: Fields = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect();
+    let mut told = asked.clone();
+    let questions =
+        [(Call::PolicyEffective, asked), (Call::PolicyCandidate, Fields::new()), (Call::PolicyHistory, Fields::new())];
+    for (call, fields) in questions {
+        let answer = ask(&state, identity.clone(), call, Value::Object(fields)).await;
+        match answer {
+            Answer { status: 200, body: Value::Object(found), .. } => told.extend(found),
+            failed => return response(failed.status, &trouble(&failed)),
+        }
+    }
+    match serde_json::from_value(Value::Object(told)) {
+        Ok(policies) => response(200, &policies::page(&policies)),
+        Err(error) => response(500, &page::trouble(&format!("the policies have no form that can be shown: {error}"))),
+    }
+}
+
 async fn ask(state: &HttpState, identity: Identity, call: Call, fields: Value) -> Answer {
     let caller = Caller { identity, agent: None, skills: Skills::default(), list_count_default: None };
     let fields = if let Value::Object(fields) = fields { fields } else { Fields::new() };
@@ -84,18 +119,26 @@ fn shown<T: DeserializeOwned>(mut answer: Answer, field: &str, show: impl Fn(&T)
     let found = serde_json::from_value(answer.body[field].take());
     let body = match (answer.status, found) {
         (200, Ok(found)) => show(&found),
-        _ => {
-            let told = ["message", "error"].iter().find_map(|field| answer.body[field].as_str());
-            page::trouble(told.unwrap_or("the server could not answer"))
-        }
+        _ => trouble(&answer),
     };
+    response(answer.status, &body)
+}
+
+/// Why there is nothing to show.
+fn trouble(answer: &Answer) -> Markup {
+    let told = ["message", "error"].iter().find_map(|field| answer.body[field].as_str());
+    page::trouble(told.unwrap_or("the server could not answer"))
+}
+
+/// A whole page around `body`.
+fn response(status: u16, body: &Markup) -> Response {
     // Only this page's own style applies, and nothing is loaded or run.
     let nonce = Uuid::new_v4().simple().to_string();
     let policy = format!(
         "default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
-    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = (status, Html(page::document(&nonce, &body).into_string())).into_response();
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, Html(page::document(&nonce, body).into_string())).into_response();
     if let Ok(policy) = HeaderValue::from_str(&policy) {
         response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
     }

@@ -22,7 +22,7 @@ pub(super) fn document(nonce: &str, body: &Markup) -> Markup {
                 title { "IssueCommand" }
                 style nonce=(nonce) { (PreEscaped(include_str!("style.css"))) }
             }
-            body { main { (body) } }
+            body { nav { a href="/policies" { "Policies" } } main { (body) } }
         }
     }
 }
@@ -187,19 +187,23 @@ fn candidates(decision: &Decision, chosen: impl Fn(&DecisionRow) -> bool) -> Mar
     }
 }
 
-fn stamp(stamp: &PolicyStamp) -> Markup {
-    let short = |digest: &str| digest.get(..DIGEST_DIGIT_COUNT).unwrap_or(digest).to_owned();
+pub(super) fn stamp(stamp: &PolicyStamp) -> Markup {
     html! {
         (stamp.source) " " code title="SHA-256 of the component" { (short(&stamp.digest)) }
         " settings " code title="SHA-256 of its settings" { (short(&stamp.settings_digest)) }
     }
 }
 
-fn signed(amount: f64) -> String {
+/// Enough of a digest to tell it from others.
+pub(super) fn short(digest: &str) -> &str {
+    digest.get(..DIGEST_DIGIT_COUNT).unwrap_or(digest)
+}
+
+pub(super) fn signed(amount: f64) -> String {
     let text = points(amount);
     if amount > 0.0 { format!("+{text}") } else { text }
 }
 
-fn minute(at: Timestamp) -> String {
+pub(super) fn minute(at: Timestamp) -> String {
     at.format("%Y-%m-%d %H:%M UTC").to_string()
 }

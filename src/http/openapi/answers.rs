@@ -3,18 +3,19 @@
 
 #![allow(dead_code, reason = "described, never made")]
 
+use std::collections::BTreeMap;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value};
 
 use crate::api::Call;
-use crate::claims::{DecisionSummary, Explanation, Health, Verification};
+use crate::claims::{DecisionSummary, Explanation, Health, TrialReport, Verification};
 use crate::domain::{
-    AccessToken, AgentId, Approval, Claim, Decision, Disagreement, Empty, FeedbackKind, FollowUp, Issue, IssueNumber,
-    PolicyStamp, RepoName, Timestamp, TrialCounts, WorkItemId,
+    AccessToken, AgentId, Approval, Claim, Decision, Empty, FeedbackKind, FollowUp, Issue, IssueNumber, PolicyStamp,
+    RepoName, Timestamp, WorkItemId,
 };
-use crate::policy::{Effective, OnTrial};
+use crate::policy::Effective;
 use crate::state::{Envelope, ImportReport};
-use crate::store::TrialHour;
 
 /// A claim as it stands now.
 #[derive(JsonSchema)]
@@ -198,6 +199,8 @@ struct Decisions {
 #[derive(JsonSchema)]
 struct DecisionAnswer {
     decision: Decision,
+    /// The issues as the policy saw them, by the digest that rows name in `seen.facts`.
+    states: BTreeMap<String, Value>,
 }
 
 #[derive(JsonSchema)]
@@ -339,22 +342,7 @@ struct PolicyAnswer {
 #[derive(JsonSchema)]
 struct TrialAnswer {
     #[schemars(skip_serializing_if = "Option::is_none")]
-    trial: Option<TrialRecord>,
-}
-
-#[derive(JsonSchema)]
-struct TrialRecord {
-    candidate: OnTrial,
-    /// Whether it works: one that failed over and over is left alone until the next edit.
-    is_well: bool,
-    counts: TrialCounts,
-    /// Share of requests on which both rankers put the same issue first; left out before the first.
-    #[schemars(skip_serializing_if = "Option::is_none")]
-    agreement: Option<f64>,
-    /// Oldest first; hours without requests are left out.
-    hours: Vec<TrialHour>,
-    /// Newest first.
-    disagreements: Vec<Disagreement>,
+    trial: Option<TrialReport>,
 }
 
 #[derive(JsonSchema)]

@@ -7,7 +7,9 @@ use serde_json::json;
 use super::columns::{issue_ref, ms, number, text, time};
 use super::writer::WriteTxn;
 use super::{events, issues};
-use crate::domain::{ApprovalRecord, ContentDigest, EventDraft, EventKind, Issue, IssueRef, IssueState, Timestamp};
+use crate::domain::{
+    ApprovalRecord, ContentDigest, EventDraft, EventKind, Issue, IssueRef, IssueState, Timestamp, label_key,
+};
 use crate::store::{ApprovalKept, ApprovalOutcome, ApprovalWish, Change, LabelDue, Pin};
 
 pub(super) const GET: &str =
@@ -15,6 +17,9 @@ pub(super) const GET: &str =
 pub(super) const SET: &str = "INSERT INTO approvals (repo, number, approved_by, approved_at_ms, label, content_sha256) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (repo, number) DO UPDATE SET approved_by = excluded.approved_by, \
      approved_at_ms = excluded.approved_at_ms, label = excluded.label, content_sha256 = excluded.content_sha256";
+/// A withdrawal is a word too: kept with an empty digest, so that no older word comes back from a list.
+pub(super) const WITHDRAW: &str = "UPDATE approvals SET approved_by = ?3, approved_at_ms = ?4, label = NULL, \
+     content_sha256 = x'' WHERE repo = ?1 AND number = ?2 AND content_sha256 IS NOT x''";
 pub(super) const DELETE: &str = "DELETE FROM approvals WHERE repo = ?1 AND number = ?2";
 pub(super) const READING_GET: &str = "SELECT etag, updated_at_ms FROM label_readings WHERE repo = ?1 AND number = ?2";
 pub(super) const READING_SET: &str = "INSERT INTO label_readings (repo, number, etag, updated_at_ms) \
@@ -33,7 +38,9 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<(IssueRef, ApprovalKept
     let approved: Vec<IssueRef> = statement.query_map([], |row| issue_ref(row, 0))?.collect::<Result<_>>()?;
     let mut found = Vec::with_capacity(approved.len());
     for issue in approved {
-        let (Some(record), Some(present)) = (get(connection, &issue)?, issues::get(connection, &issue)?) else {
+        let (Some(Word::Approved(record)), Some(present)) =
+            (get(connection, &issue)?, issues::get(connection, &issue)?)
+        else {
             continue;
         };
         found.push((issue, kept(record, &present)));
@@ -41,12 +48,19 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<(IssueRef, ApprovalKept
     Ok(found)
 }
 
-/// Announces what an approval is worth now that the issue was written; `text_changed` or opened anew.
+/// Announces what an approval is worth now that the issue was written; `text_changed` or opened anew. Who took
+/// the label off took the word back: should anybody put it on again, that is another word.
 pub(super) fn told_by(txn: &mut WriteTxn<'_>, issue: &Issue, text_changed: bool) -> Result<()> {
-    if !text_changed || issue.state == IssueState::Closed {
+    if issue.state == IssueState::Closed {
         return Ok(());
     }
-    if let Some(record) = get(txn.connection, &issue.issue_ref())? {
+    let Some(Word::Approved(record)) = get(txn.connection, &issue.issue_ref())? else { return Ok(()) };
+    let is_on = |label: &String| issue.labels.iter().any(|it| label_key(it) == label_key(label));
+    if record.label.as_ref().is_some_and(|label| !is_on(label)) {
+        let key = params![issue.repo.as_str(), number(issue.number)];
+        txn.connection.prepare_cached(DELETE)?.execute(key)?;
+        txn.changes.push(Change::ApprovalSet(issue.issue_ref(), None));
+    } else if text_changed {
         txn.changes.push(Change::ApprovalSet(issue.issue_ref(), Some(kept(record, issue))));
     }
     Ok(())
@@ -63,8 +77,12 @@ pub(super) fn set(txn: &mut WriteTxn<'_>, wish: ApprovalWish) -> Result<Approval
         Pin::Unknown => None,
     };
     let record = ApprovalRecord { by: wish.by, at: wish.at, label: wish.label, content };
-    if let Some(known) = get(txn.connection, &wish.issue)?.filter(|known| !is_news(known, &record)) {
-        return Ok(ApprovalOutcome::Known(kept(known, &present)));
+    match get(txn.connection, &wish.issue)? {
+        Some(Word::Approved(known)) if !is_news(&known, &record, &present) => {
+            return Ok(ApprovalOutcome::Known(kept(known, &present)));
+        }
+        Some(Word::Withdrawn(at)) if record.at < at => return Ok(ApprovalOutcome::Withdrawn),
+        _ => {}
     }
     let digest = record.content.map(|digest| digest.0.to_vec());
     let row =
@@ -76,10 +94,10 @@ pub(super) fn set(txn: &mut WriteTxn<'_>, wish: ApprovalWish) -> Result<Approval
     Ok(ApprovalOutcome::Kept(kept))
 }
 
-/// Forgets an approval, whoever gave it; whether there was one.
+/// Takes an approval back, whoever gave it; whether there was one.
 pub(super) fn withdraw(txn: &mut WriteTxn<'_>, issue: &IssueRef, by: &str, now: Timestamp) -> Result<bool> {
-    let key = params![issue.repo.as_str(), number(issue.number)];
-    if txn.connection.prepare_cached(DELETE)?.execute(key)? == 0 {
+    let row = params![issue.repo.as_str(), number(issue.number), by, ms(now)];
+    if txn.connection.prepare_cached(WITHDRAW)?.execute(row)? == 0 {
         return Ok(false);
     }
     txn.changes.push(Change::ApprovalSet(issue.clone(), None));
@@ -112,9 +130,21 @@ pub(super) fn label_read(txn: &WriteTxn<'_>, due: &LabelDue) -> Result<()> {
     txn.connection.prepare_cached(READING_SET)?.execute(row).map(drop)
 }
 
+/// The last word on an issue.
+enum Word {
+    Approved(ApprovalRecord),
+    /// And when.
+    Withdrawn(Timestamp),
+}
+
 /// Whether a word takes the place of the one that is known: a later one does, and one that knows what was
-/// approved where the same word was kept without.
-fn is_news(known: &ApprovalRecord, word: &ApprovalRecord) -> bool {
+/// approved where the same word was kept without. A label, of which nobody here knows yet whether it counts, does
+/// not take the place of an operator's word on the present text.
+fn is_news(known: &ApprovalRecord, word: &ApprovalRecord, present: &Issue) -> bool {
+    let is_operators = known.label.is_none() && word.label.is_some();
+    if is_operators && known.content == Some(ContentDigest::of(&present.title, &present.body)) {
+        return false;
+    }
     let is_same = known.label == word.label && known.label.is_some() && known.by == word.by;
     if is_same && (word.at - known.at).abs() <= SAME_WORD {
         return known.content.is_none() && word.content.is_some();
@@ -127,13 +157,17 @@ fn kept(record: ApprovalRecord, present: &Issue) -> ApprovalKept {
     ApprovalKept { record, covers_present }
 }
 
-fn get(connection: &Connection, issue: &IssueRef) -> Result<Option<ApprovalRecord>> {
+fn get(connection: &Connection, issue: &IssueRef) -> Result<Option<Word>> {
     let key = params![issue.repo.as_str(), number(issue.number)];
     let read = |row: &Row<'_>| {
         let content: Option<Vec<u8>> = row.get(3)?;
+        if content.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(Word::Withdrawn(time(row, 1)?));
+        }
         // A digest of another length would be of nothing: it covers no text.
         let content = content.and_then(|bytes| bytes.try_into().ok()).map(ContentDigest);
-        Ok(ApprovalRecord { by: text(row, 0)?.to_owned(), at: time(row, 1)?, label: row.get(2)?, content })
+        let by = text(row, 0)?.to_owned();
+        Ok(Word::Approved(ApprovalRecord { by, at: time(row, 1)?, label: row.get(2)?, content }))
     };
     connection.prepare_cached(GET)?.query_row(key, read).optional()
 }

@@ -19,7 +19,6 @@ pub(super) const PLACE_UPSERT: &str = "INSERT INTO issue_places (repo, number, i
      SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM issues WHERE repo = ?1 AND number = ?2) \
      ON CONFLICT (repo, number) DO UPDATE SET issue_updated_ms = excluded.issue_updated_ms, areas = excluded.areas, \
      reviewers = excluded.reviewers";
-pub(super) const PLACE_GET: &str = "SELECT areas, reviewers FROM issue_places WHERE repo = ?1 AND number = ?2";
 const PLACES: &str = "SELECT repo, number, issue_updated_ms, areas, reviewers FROM issue_places ORDER BY repo, number";
 pub(super) const SOURCE_SET: &str = "INSERT INTO place_sources (repo, record) VALUES (?1, ?2) \
      ON CONFLICT (repo) DO UPDATE SET record = excluded.record";
@@ -120,13 +119,9 @@ fn place_set(txn: &mut WriteTxn<'_>, places: Vec<IssuePlace>) -> Result<()> {
     for place in places {
         let (repo, issue) = (place.issue.repo.as_str(), number(place.issue.number));
         let (areas, reviewers) = (to_json(&place.areas)?, to_json(&place.reviewers)?);
-        let known = txn
-            .connection
-            .prepare_cached(PLACE_GET)?
-            .query_row(params![repo, issue], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)));
-        let same = known.optional()?.is_some_and(|known| known == (areas.clone(), reviewers.clone()));
         let row = params![repo, issue, ms(place.issue_updated_at), areas, reviewers];
-        if txn.connection.prepare_cached(PLACE_UPSERT)?.execute(row)? > 0 && !same {
+        // Told even where it is the same: an issue that was closed in between comes back without its place.
+        if txn.connection.prepare_cached(PLACE_UPSERT)?.execute(row)? > 0 {
             txn.changes.push(Change::IssuePlaced(Box::new(place)));
         }
     }

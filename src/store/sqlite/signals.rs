@@ -8,10 +8,7 @@ use super::writer::WriteTxn;
 use super::{SqliteStore, claims};
 use crate::domain::{AgentId, Claim, ClaimId, Timestamp};
 use crate::store::signals::claim_lost;
-use crate::store::{Change, KeptSignals, Notice, NoticeId, SignalNews, SignalStore, StoreError};
-
-/// Most notices kept for all agents: who never calls again is never told.
-const NOTICE_COUNT_MAX: i64 = 10_000;
+use crate::store::{Change, KeptSignals, NOTICE_COUNT_MAX, Notice, NoticeId, SignalNews, SignalStore, StoreError};
 
 pub(super) const SIGNALS_GET: &str = "SELECT record FROM claim_signals WHERE claim_id = ?1";
 pub(super) const SIGNALS_SET: &str = "INSERT INTO claim_signals (claim_id, record) VALUES (?1, ?2) \

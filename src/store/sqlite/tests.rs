@@ -349,7 +349,6 @@ fn no_hot_statement_scans_a_table() {
         (pulls::UPSERT, ""),
         (pulls::GET, "PRIMARY KEY"),
         (pulls::DELIVERY_RECORD, ""),
-        (places::PLACE_GET, "PRIMARY KEY"),
         (places::SOURCE_GET, "PRIMARY KEY"),
         (places::SOURCE_SET, ""),
         (places::PULL_UPSERT, ""),

@@ -1,0 +1,161 @@
+//! The page of policies: what decides now, how the candidate's trial goes, and what was in force before.
+
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::hours;
+use super::page::{minute, short, signed, stamp};
+use crate::claims::{TrialReport, points};
+use crate::config::CandidateMode;
+use crate::domain::{Disagreement, PolicyStamp, Preference, TrialCounts};
+use crate::policy::{Effective, Part};
+use crate::store::PolicySetKept;
+
+/// What the page tells of.
+#[derive(Debug, Deserialize)]
+pub(super) struct Policies {
+    policy: Effective,
+    rejected: Option<String>,
+    trial: Option<TrialReport>,
+    sets: Vec<PolicySetKept>,
+    /// The repository and the agent that were asked about, if any were.
+    repo: Option<String>,
+    agent_id: Option<String>,
+}
+
+pub(super) fn page(policies: &Policies) -> Markup {
+    let Policies { policy, rejected, trial, sets, repo, agent_id } = policies;
+    html! {
+        h1 { "Policies" }
+        p .soft {
+            "For " @match repo { Some(repo) => (repo), None => "every repository without a ranker of its own" }
+            ", " @match agent_id { Some(agent) => { "agent " (agent) }, None => "every agent without a view of its own" }
+            ": the view " em { (policy.view) }
+        }
+        @if let Some(overridden) = &policy.overridden {
+            p .soft {
+                "By an override"
+                @if !overridden.repos.is_empty() { " for repositories " (overridden.repos.join(", ")) }
+                @if !overridden.groups.is_empty() { " for groups " (overridden.groups.join(", ")) }
+            }
+        }
+        @if let Some(why) = rejected { p .why { "The newest edit is not in force: " (why) } }
+        h2 { "In force" }
+        (in_force(policy))
+        @if let Some(trial) = trial { (trial_of(trial)) }
+        @if !sets.is_empty() { h2 { "What was in force, newest first" } (past(sets)) }
+    }
+}
+
+fn in_force(policy: &Effective) -> Markup {
+    html! {
+        div .wide { table {
+            thead { tr { th { "What" } th { "Role" } th .number { "Weight" } th { "Component" } th { "Settings" } } }
+            tbody {
+                @for part in &policy.stages { (row_of(part)) }
+                @for (name, rule) in [("stale rule", &policy.stale_rule), ("repository filter", &policy.repo_filter)] {
+                    tr { td { (name) } td {} td {} td { (component(rule)) } td { code { (short(&rule.settings_digest)) } } }
+                }
+            }
+        } }
+    }
+}
+
+fn row_of(part: &Part) -> Markup {
+    let is_told = part.settings.as_object().is_some_and(|settings| !settings.is_empty());
+    html! {
+        tr {
+            td { (part.name) }
+            td { (part.role) }
+            td .number { @if part.role == "score" { "×" (points(part.weight)) } }
+            td { (component(&part.stamp)) }
+            td { @if is_told { code { (part.settings) } } @else { span .soft { "as it comes" } } }
+        }
+    }
+}
+
+fn component(stamp: &PolicyStamp) -> Markup {
+    html! { (stamp.source) " " code title=(stamp.digest) { (short(&stamp.digest)) } }
+}
+
+fn trial_of(trial: &TrialReport) -> Markup {
+    let TrialReport { candidate, is_well, counts, agreement, hours, disagreements } = trial;
+    html! {
+        h2 { "The candidate" }
+        p .soft {
+            (stamp(&candidate.ranker)) " · "
+            @match candidate.mode {
+                CandidateMode::Shadow => "in shadow: asked behind every answer, served to nobody",
+                CandidateMode::Canary => { "canary: serves " (points(candidate.share * 100.0)) " % of agents" }
+            }
+        }
+        @if !is_well { p .why { "It failed over and over and is left alone until the next edit; the log says why." } }
+        @if candidate.mode == CandidateMode::Shadow || *counts != TrialCounts::default() {
+            p .why {
+                @match agreement {
+                    Some(agreement) => {
+                        "Agreed on " (counts.agreed) " of " (counts.agreed + counts.disagreed) " requests ("
+                        (format!("{:.1} %)", agreement * 100.0))
+                    }
+                    None => "No request has been compared yet"
+                }
+                @for (count, what) in [(counts.undecided, "undecided"), (counts.failed, "failed"), (counts.dropped, "not looked at")] {
+                    @if count > 0 { "; " (count) " " (what) }
+                }
+            }
+        }
+        (hours::chart(hours))
+        @if !disagreements.is_empty() {
+            h2 { "Where it did not agree, newest first" }
+            div .wide { table {
+                thead { tr { th { "When" } th { "Agent" } th { "Picked" } th { "Would have picked" } } }
+                tbody { @for it in disagreements { (disagreement(it)) } }
+            } }
+        }
+    }
+}
+
+fn disagreement(it: &Disagreement) -> Markup {
+    html! {
+        tr {
+            td { (minute(it.at)) }
+            td { (it.agent_id) }
+            td { (preference(it.picked.as_ref())) }
+            td { (preference(it.would_have_picked.as_ref())) }
+        }
+    }
+}
+
+fn preference(preference: Option<&Preference>) -> Markup {
+    let Some(Preference { repo, number, score, reasons }) = preference else { return html! { "nothing" } };
+    html! {
+        a href=(format!("/explain/{repo}/{number}")) { (repo) "#" (number) }
+        " " (points(*score))
+        @if !reasons.is_empty() {
+            div .soft {
+                @for (place, reason) in reasons.iter().enumerate() {
+                    @if place > 0 { ", " } (reason.rule) " " (signed(reason.amount))
+                }
+            }
+        }
+    }
+}
+
+fn past(sets: &[PolicySetKept]) -> Markup {
+    html! {
+        div .wide { table {
+            thead { tr { th .number { "Set" } th { "Since" } th { "Ranker" } th { "Why" } th { "By" } } }
+            tbody {
+                @for set in sets {
+                    tr {
+                        td .number { (set.set_id) }
+                        td { (minute(set.at)) }
+                        td { (stamp(&set.record.ranker_stamp)) }
+                        td { (set.why) @if set.record.candidate.is_some() { span .soft { " · with a candidate" } } }
+                        td { (set.by.as_deref().unwrap_or_default()) }
+                    }
+                }
+            }
+        } }
+    }
+}
