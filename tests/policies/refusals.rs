@@ -126,12 +126,12 @@ fn a_policy_that_fails_its_trial_is_refused() {
         ("configure", "allocate", "16777216 bytes"),
         ("configure", "recurse", "stack"),
         ("score", "loop", "500 ms"),
-        ("score", "skip_unknown", "names row 0, but there are 0 rows"),
+        ("score", "skip_unknown", "names row 4, but there are 4 rows"),
         ("choose", "loop", "100 ms"),
         ("choose", "trap", "unreachable"),
         ("explain", "nan", "NaN"),
         ("choose-work", "loop", "100 ms"),
-        ("choose-work", "unknown_row", "order names row 0, but there are 0 rows"),
+        ("choose-work", "unknown_row", "order names row 0, but there is no row"),
     ] {
         assert_says(&refusal(at, what), &["[policies.ranker]", &format!("`{at}`"), words]);
     }

@@ -18,16 +18,22 @@ const NONE = Object.freeze([]);
 
 function lists({ names, starts, ids }) {
   const rows = new Array(starts.length - 1);
-  for (let row = 0; row < rows.length; row++) {
-    const [start, end] = [starts[row], starts[row + 1]];
-    rows[row] = start === end ? NONE : texts({ names, ids: ids.slice(start, end) });
+  for (let row = 0, start = starts[0]; row < rows.length; row++) {
+    const end = starts[row + 1];
+    rows[row] = start === end ? NONE : texts({ names, ids: ids.subarray(start, end) });
+    start = end;
   }
   return rows;
 }
 
+// Numbers of 64 bits are read and written in halves, the lower first: a BigInt for each would cost most of a call.
+const HALF = 2 ** 32;
+const halves = (column) => new Uint32Array(column.buffer, column.byteOffset, 2 * column.length);
+
 function numbers(column) {
-  const rows = new Array(column.length);
-  for (let row = 0; row < rows.length; row++) rows[row] = Number(column[row]);
+  const rows = new Float64Array(column.length);
+  const from = halves(column);
+  for (let row = 0, at = 0; row < rows.length; row++, at += 2) rows[row] = from[at] + from[at + 1] * HALF;
   return rows;
 }
 
@@ -107,8 +113,39 @@ function rowClass(readers) {
   return Row;
 }
 
+// A class of an object that is moved from row to row. A property that was read once is from then on set at each
+// move, which costs a fraction of calling a getter for each row.
+function movingClass(readers) {
+  class Moving {
+    constructor() {
+      this.row = 0;
+      this.names = [];
+      this.columns = [];
+    }
+
+    moveTo(row) {
+      const { names, columns } = this;
+      this.row = row;
+      for (let i = 0; i < names.length; i++) this[names[i]] = columns[i][row];
+    }
+  }
+  for (const [name, read] of Object.entries(readers)) {
+    Object.defineProperty(Moving.prototype, name, {
+      get() {
+        const column = read();
+        this.names.push(name);
+        this.columns.push(column);
+        Object.defineProperty(this, name, { value: column[this.row], writable: true });
+        return this[name];
+      },
+    });
+  }
+  return Moving;
+}
+
 const IssueColumns = lazyClass(ISSUE);
 const Issue = rowClass(ISSUE);
+const MovingIssue = movingClass(ISSUE);
 const LiveClaimColumns = lazyClass(LIVE_CLAIM);
 const LiveClaim = rowClass(LIVE_CLAIM);
 const Request = lazyClass(REQUEST);
@@ -154,22 +191,27 @@ const NEVER = 253_402_300_799_999n;
 function scoreAll(policy, now) {
   const count = candidates.count();
   const values = new Float64Array(count);
-  let validUntil = [];
+  const validUntil = new BigUint64Array(count).fill(NEVER);
+  const ends = halves(validUntil);
+  let isBounded = false;
   const skipped = [];
-  // One object for all rows: a policy must not keep it, since scores do not depend on other issues.
-  const issue = new Issue(new IssueColumns(), 0);
+  // One object of each for all rows: a policy must not keep them, since scores do not depend on other issues.
+  const issue = new MovingIssue();
+  const score = new Score();
   for (let row = 0; row < count; row++) {
-    issue.row = row;
-    const score = new Score();
+    issue.moveTo(row);
+    score.value = 0;
+    score.end = score.skipped = undefined;
     policy.score(issue, now, score);
     values[row] = score.value;
     if (score.skipped !== undefined) skipped.push({ row, reason: score.skipped });
     if (score.end !== undefined) {
-      if (validUntil.length === 0) validUntil = new BigUint64Array(count).fill(NEVER);
-      validUntil[row] = BigInt(Math.round(score.end));
+      ends[2 * row] = score.end;
+      ends[2 * row + 1] = score.end / HALF;
+      isBounded = true;
     }
   }
-  return { values, validUntil, skipped };
+  return { values, validUntil: isBounded ? validUntil : [], skipped };
 }
 
 function explainAll(policy, now) {

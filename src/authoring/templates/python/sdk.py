@@ -73,7 +73,8 @@ class _Row:
 
 
 def _attribute(name):
-    return property(lambda self: getattr(self._columns, name)[self.row])
+    # As source, because that is what Python makes fast: these run for every issue.
+    return property(eval(f"lambda self: self._columns.{name}[self.row]"))
 
 
 def _row_class(name, columns, doc):
@@ -221,11 +222,11 @@ class Ranker:
     def _score(self, now):
         values, ends, skipped = [], [], []
         rate, soonest = self.rate, NEVER
-        # One object for all rows: a policy must not keep it, since scores do not depend on other issues.
-        issue = Issue(_IssueColumns(), 0)
+        # One object of each for all rows: a policy must not keep them, since scores do not depend on other issues.
+        issue, score = Issue(_IssueColumns(), 0), Score()
         for row in range(candidates.count()):
             issue.row = row
-            score = Score()
+            score.value, score.end, score.skipped = 0.0, NEVER, None
             rate(issue, now, score)
             values.append(float(score.value))
             ends.append(score.end)
