@@ -24,7 +24,9 @@ fn taken(label: &str, minute: u32) -> Value {
 /// A world with one issue that last changed at `minute`.
 async fn world(server: &MockServer, minute: u32) -> World {
     get("/user/repos").respond_with(ok(repo_rows(&["acme/small"]))).mount(server).await;
-    get("/repos/acme/small/issues").respond_with(ok(json!([row(1, minute)]))).mount(server).await;
+    let mut labelled = row(1, minute);
+    labelled["labels"] = json!([{ "name": "agent-ok" }]);
+    get("/repos/acme/small/issues").respond_with(ok(json!([labelled]))).mount(server).await;
     let world = World::new(Arc::new(source(server)));
     world.sync().await;
     world
