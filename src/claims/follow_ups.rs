@@ -99,10 +99,9 @@ impl ClaimManager {
             return Ok(got);
         }
         let (outcome, recording) = self.next_issue_under(&policies, &request, Wanted::NextWork).await?;
-        self.note_outcome(&policies, &request, &outcome, recording).await;
-        let empty = match outcome {
-            NextOutcome::Nothing(empty) => empty,
-            outcome => return Ok(WorkOutcome::Issue(outcome)),
+        let NextOutcome::Nothing(empty) = &outcome else {
+            self.note_outcome(&policies, &request, &outcome, recording).await;
+            return Ok(WorkOutcome::Issue(outcome));
         };
         Ok(match self.take_follow_up(&policies, &request, Turn::AfterIssues).await? {
             Take::Got(got) => got,
@@ -110,7 +109,11 @@ impl ClaimManager {
             Take::RequestGotClaim => {
                 WorkOutcome::Issue(self.next_issue_under(&policies, &request, Wanted::NextWork).await?.0)
             }
-            Take::Nothing(reasons) => WorkOutcome::Issue(NextOutcome::Nothing(empty.with_follow_ups_skipped(reasons))),
+            Take::Nothing(reasons) => {
+                let empty = empty.clone().with_follow_ups_skipped(reasons);
+                self.note_outcome(&policies, &request, &outcome, recording).await;
+                WorkOutcome::Issue(NextOutcome::Nothing(empty))
+            }
         })
     }
 

@@ -9,7 +9,7 @@ use crate::domain::{
 use crate::policy::{Choice, ChooseRequest, Shortlisted, ViewName};
 
 /// Rows of one decision whose facts are recorded. A ranker that passes over more in one request leaves a record
-/// that can be read, but not replayed: that is 85 bytes a row, for every request.
+/// that can be read, but not replayed: every request would write that much.
 const RECORDED_ROW_COUNT_MAX: usize = 512;
 /// Rows whose reasons are recorded: the pick and what came right behind it.
 pub(super) const EXPLAINED_COUNT: usize = 3;

@@ -22,7 +22,7 @@ pub(in crate::claims) struct Position {
 
 impl Board {
     /// Where an open issue stands, with the best `best_count` issues on offer. Counts along the order to the
-    /// issue's place: 2 ms at the end of 100,000.
+    /// issue's place, so it costs more the further back that is: for people who ask, not for the claim path.
     pub(in crate::claims) fn position(&self, name: &ViewName, issue: &IssueRef, best_count: usize) -> Option<Position> {
         let slot = *self.by_issue.get(issue)?;
         let row = self.row(slot)?;

@@ -23,8 +23,7 @@ pub(super) const VERSION_GET: &str = "SELECT record, body FROM issue_versions WH
 /// Decisions after which each state of an issue is written anew, so that `last_seq` is never further behind than
 /// this. Less would write more, more would keep what nobody refers to for longer.
 pub(super) const ERA_COUNT: usize = 256;
-/// Decisions that are read to find those on an issue which was merely considered. A record takes about 50 µs to
-/// read.
+/// Decisions that are read to find those on an issue which was merely considered: each is parsed for it.
 const SEARCH_COUNT_MAX: usize = 512;
 
 /// The states of issues that the table holds for certain: those need not be written again.
