@@ -178,3 +178,19 @@ fn pull_signal(pull: &PullRequest) -> PullSignal {
 fn in_earnest(committed_at: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
     committed_at.filter(|at| *at <= now + CLOCKS_DIFFER_MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::from_unix_ms;
+
+    #[test]
+    fn a_commit_from_the_future_says_nothing_and_one_of_a_clock_a_little_ahead_does() {
+        let now = from_unix_ms(1_000_000_000);
+        let ahead = |minutes| Some(now + TimeDelta::minutes(minutes));
+        assert_eq!(in_earnest(ahead(6), now), None);
+        assert_eq!(in_earnest(ahead(5), now), ahead(5));
+        assert_eq!(in_earnest(ahead(-60), now), ahead(-60));
+        assert_eq!(in_earnest(None, now), None);
+    }
+}

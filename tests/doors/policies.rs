@@ -90,9 +90,12 @@ async fn the_one_policy_for_a_repository_and_an_agent_is_told() {
 #[tokio::test]
 async fn people_see_policies_and_the_trial_as_a_page_on_which_names_are_text() {
     let server = Server::over(with_policies(COMPOSED), &[issue(1, &["bug"]), issue(2, &["urgent"])]).await;
+    // Where neither has anything to give they do not agree: nothing was compared.
+    assert_eq!(server.post("/api/next", json!({ "agent_id": "idle", "label": "none" })).await.0, 409);
     let (status, body) = server.post("/api/next", json!({ "agent_id": "<b>a" })).await;
     assert_eq!((status, &body["issue"]["number"]), (200, &json!(1)), "{body}");
-    assert_eq!(tried(&server, 1).await["counts"]["disagreed"], 1);
+    let counts = tried(&server, 1).await["counts"].clone();
+    assert_eq!((&counts["agreed"], &counts["disagreed"]), (&json!(0), &json!(1)));
 
     let (status, text) = page(&server, "/policies", Some(KEY)).await;
     assert_eq!(status, 200);

@@ -69,6 +69,8 @@ async fn feedback_that_waited_for_issues_says_so() {
     }
     let (_, body) = next_work(&server, None).await;
     assert_eq!(body["why"], "changes requested on a pull request; there is no new issue for you", "{body}");
+    let (_, recorded) = server.get("/api/decisions").await;
+    assert_eq!(recorded["decisions"].as_array().unwrap().len(), 2, "who got work was not given nothing: {recorded}");
 }
 
 #[tokio::test]

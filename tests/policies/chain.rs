@@ -248,6 +248,13 @@ fn a_stale_rule_of_an_override_judges_its_own_claims() {
     let row = |claim| LiveClaim { claim, last_call_at: later(), signals: ClaimSignals::default() };
     let verdicts = set.stale_rule.assess(&[row(&claims[0]), row(&claims[1])], later() + chrono::TimeDelta::hours(1)).0;
     assert_eq!(verdicts, [Verdict::Stale, Verdict::Healthy]);
+    // One that fails leaves its own claims alone, and nobody else's.
+    config.overrides[0].stale_rule = Some(guest("assess", "panic"));
+    let set = load(&config).unwrap();
+    let (verdicts, fault) =
+        set.stale_rule.assess(&[row(&claims[0]), row(&claims[1])], later() + chrono::TimeDelta::hours(1));
+    assert_eq!(verdicts, [Verdict::Stale, Verdict::Healthy]);
+    assert!(fault.unwrap().to_string().contains("bees"));
 }
 
 #[test]
