@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::asking::chooser;
 use super::desk::InForce;
 use super::order::{OrderKey, Question, Slot};
-use super::reasons::explained_rows;
+use super::reasons::{KeptBack, explained_rows};
 use super::recording::{EXPLAINED_COUNT, Recording};
 use super::trial::{self, Case, Trials};
 use super::{ClaimManager, ManagerError, NextOutcome, NextRequest};
@@ -33,9 +33,7 @@ struct Pick {
     candidates: Vec<IssueRef>,
     decision: Option<Decision>,
     first: Option<Slot>,
-    passed_over: Vec<String>,
-    /// When asking again makes sense, in milliseconds, if the ranker said so.
-    retry_after_ms: Option<u64>,
+    kept_back: KeptBack,
     /// What the ranker saw and said, where nothing is left.
     recording: Option<Recording>,
     /// For a candidate in shadow.
@@ -94,7 +92,7 @@ impl ClaimManager {
             let mut pick = self.pick(policies, &view, request, now);
             if pick.candidates.is_empty() && request.request_id.is_none() {
                 pick.try_on(&self.trials);
-                let why = self.why_nothing(&view, request, pick.passed_over, pick.retry_after_ms);
+                let why = self.why_nothing(&view, request, pick.kept_back);
                 return Ok((NextOutcome::Nothing(why), pick.recording));
             }
             let nothing_left = pick.candidates.is_empty();
@@ -127,7 +125,7 @@ impl ClaimManager {
                 }
                 InsertOutcome::NoneFree if nothing_left => {
                     pick.try_on(&self.trials);
-                    let why = self.why_nothing(&view, request, pick.passed_over, pick.retry_after_ms);
+                    let why = self.why_nothing(&view, request, pick.kept_back);
                     return Ok((NextOutcome::Nothing(why), pick.recording));
                 }
                 // The follow-up is to be had where the request got it.
@@ -137,12 +135,14 @@ impl ClaimManager {
             return Ok((outcome, None));
         }
         // Others were faster on whole short lists, again and again: that is no reason to stay away.
-        let why = Empty { was_raced: true, ..self.why_nothing(&view, request, Vec::new(), Some(RACED_RETRY_MS)) };
+        let why = self.why_nothing(&view, request, KeptBack::nothing(RACED_RETRY_MS));
+        let why = Empty { was_raced: true, ..why };
         Ok((NextOutcome::Nothing(why), None))
     }
 
     /// Asks the board for the best candidates and the ranker for its last word on them. Pages on, to the
-    /// end, while the ranker passes over everything it sees: work further down is never hidden.
+    /// end, while the ranker passes over everything it sees: work further down is never hidden. Stops where
+    /// nothing can pass.
     fn pick(&self, policies: &Arc<InForce>, view: &ViewName, request: &NextRequest, now: Timestamp) -> Pick {
         let question = question(request);
         let groups = self.groups.load().of(&request.agent);
@@ -151,6 +151,10 @@ impl ClaimManager {
         let mut after: Option<OrderKey> = None;
         let mut page_count = SHORTLIST_COUNT;
         loop {
+            if let Some(closed) = self.desk.closed(policies, view, request.repo.as_ref(), now) {
+                pick.kept_back.close(closed);
+                break;
+            }
             let (page, chooser, is_own, shadow) = {
                 let board = self.index.board.read();
                 let offered = self.offered.lock().clone();
@@ -191,9 +195,7 @@ impl ClaimManager {
                 pick.decision = Some(decision);
                 return pick;
             }
-            // The soonest of all pages counts.
-            pick.retry_after_ms = pick.retry_after_ms.into_iter().chain(choice.retry_after_ms).min();
-            pick.passed_over.extend(choice.skipped.into_iter().map(|(_, reason)| reason));
+            pick.kept_back.add(choice);
             after = page.next;
             if after.is_none() {
                 break;

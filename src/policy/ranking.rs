@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::chain::{Chain, StageFault, StandIn};
+use super::chain::{Chain, Closed, StageFault, StandIn};
 use super::error::PolicyError;
 use super::ranker::{Choice, ChooseRequest, Scored, Shortlisted};
 use super::source::sha256_hex;
@@ -134,6 +134,18 @@ impl Ranking {
     /// Whether a stage has failed lately at the door.
     pub fn is_troubled(&self) -> bool {
         self.chains().any(Chain::is_troubled)
+    }
+
+    /// Why nothing passes at the door now, of `repo` or of any repository, if so: there is no use in showing it
+    /// issues until then. Where chains differ the soonest of them counts, and one that is open is enough.
+    pub fn closed(&self, repo: Option<&RepoName>, now: Timestamp) -> Option<Closed> {
+        if let Some(repo) = repo {
+            return self.route_for(Some(repo)).map_or(&self.chain, |route| &route.chain).closed(now);
+        }
+        // What comes behind a route for everything is never asked.
+        let reached = self.routes.iter().position(|route| route.patterns == ["*"]).map_or(usize::MAX, |place| place + 1);
+        let closed: Option<Vec<Closed>> = self.chains().take(reached).map(|chain| chain.closed(now)).collect();
+        closed?.into_iter().min_by_key(|closed| closed.left_ms)
     }
 
     /// Scores issues from their own facts, in their order.

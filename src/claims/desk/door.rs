@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{Desk, FAILURE_COUNT_MAX, InForce, part_of};
-use crate::domain::{FollowUp, Reason, Timestamp};
-use crate::policy::{Choice, ChooseRequest, PolicyError, Shortlisted, ViewName, WorkChoice};
+use crate::domain::{FollowUp, Reason, RepoName, Timestamp};
+use crate::policy::{Choice, ChooseRequest, Closed, PolicyError, Shortlisted, ViewName, WorkChoice};
 
 /// What a ranker may do besides while an agent waits, in faults and events.
 const CHOOSE_WORK: &str = "ranker.choose-work";
@@ -46,6 +46,19 @@ impl Desk {
             return self.choose(policies, &ViewName::main(), request, rows, now);
         }
         (!by_score()).then_some(choice)
+    }
+
+    /// Why a view has nothing for anybody now, whatever there is, if so: a filter that failed over and over is
+    /// left alone. For a candidate the ranker in force stands in.
+    pub(in crate::claims) fn closed(
+        &self,
+        policies: &InForce,
+        view: &ViewName,
+        repo: Option<&RepoName>,
+        now: Timestamp,
+    ) -> Option<Closed> {
+        let closed = policies.set.ranking_of(view).closed(repo, now)?;
+        if *view == ViewName::candidate() { policies.set.ranker.closed(repo, now) } else { Some(closed) }
     }
 
     /// What the candidate would put first, if anything; `None` when it fails. Nobody waits for it.
