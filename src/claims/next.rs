@@ -36,12 +36,12 @@ struct Pick {
     kept_back: KeptBack,
     /// What the ranker saw and said, where nothing is left.
     recording: Option<Recording>,
-    /// For a candidate in shadow.
+    /// For a trial.
     case: Option<Case>,
 }
 
 impl Pick {
-    /// Hands the request over to a candidate in shadow: there is an answer now.
+    /// Hands the request over to whoever did not serve it, if a candidate is on trial: there is an answer now.
     fn try_on(&mut self, trials: &Trials) {
         if let Some(case) = self.case.take() {
             trials.hand_over(case);
@@ -155,7 +155,7 @@ impl ClaimManager {
                 pick.kept_back.close(closed);
                 break;
             }
-            let (page, chooser, is_own, shadow) = {
+            let (page, chooser, is_own, beside) = {
                 let board = self.index.board.read();
                 let offered = self.offered.lock().clone();
                 let mut page = board.shortlist(view, &question, after, page_count, |slot| offered.contains(&slot));
@@ -165,20 +165,22 @@ impl ClaimManager {
                 }
                 let chooser = chooser(&board, &groups, request, &page.rows);
                 // The state that both rankers choose from is the one of this moment.
-                let shadow = (after.is_none() && trial::wants(policies, view)).then(|| {
+                let beside = if after.is_none() { trial::beside(policies, view) } else { None };
+                let beside = beside.map(|other| {
                     let on_offer = |slot| offered.contains(&slot);
-                    board.shortlist(&ViewName::candidate(), &question, None, SHORTLIST_COUNT, on_offer)
+                    let page = board.shortlist(&other, &question, None, SHORTLIST_COUNT, on_offer);
+                    (other, page)
                 });
                 // A set comes in force under this lock: the scores are this one's, or those of the next.
-                (page, chooser, self.desk.is_in_force(policies), shadow)
+                (page, chooser, self.desk.is_in_force(policies), beside)
             };
             let word = match page.rows.is_empty() {
                 true => None,
                 false => self.desk.choose(policies, view, &chooser, &page.rows, now),
             };
             recording.take_down(&chooser, &page, word.as_ref(), is_own);
-            if let Some(shadow) = shadow {
-                pick.case = Some(Case::new(policies, chooser, shadow, now));
+            if let Some((other, page)) = beside {
+                pick.case = Some(Case::new(policies, other, chooser, page, now));
             }
             let choice = word.unwrap_or_else(|| Choice::keep(page.rows.len()));
             if let Some(&first) = choice.order.first() {

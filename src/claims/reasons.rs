@@ -72,7 +72,8 @@ impl ClaimManager {
             Empty { in_all, ..empty }
         };
         empty.is_reading = !self.status.has_synced();
-        empty.retry_after_seconds = kept_back.retry_after_ms.map(|ms| ms.div_ceil(1000).clamp(1, RETRY_AFTER_SECONDS_MAX));
+        empty.retry_after_seconds =
+            kept_back.retry_after_ms.map(|ms| ms.div_ceil(1000).clamp(1, RETRY_AFTER_SECONDS_MAX));
         // What the agent itself runs into comes before what holds for everybody.
         let kept_back = kept_back.counted(empty.on_offer());
         empty.skipped += kept_back.iter().map(|(_, count)| count).sum::<usize>();

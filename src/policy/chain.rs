@@ -306,7 +306,7 @@ impl Chain {
 }
 
 /// Why nothing passes.
-const FILTER_FAILS: &str = "this filter fails, so nothing passes until it answers";
+pub(super) const FILTER_FAILS: &str = "this filter fails, so nothing passes until it answers";
 
 fn kept_back_by(filter: &Stage) -> String {
     format!("{}: {FILTER_FAILS}", filter.name)

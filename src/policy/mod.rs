@@ -32,6 +32,7 @@ mod ranking;
 mod repo_filter;
 mod sample;
 mod set;
+mod skips;
 mod source;
 mod stale_rule;
 mod stale_rules;

@@ -105,7 +105,12 @@ impl Ranking {
 
     /// The stamp of what ranks `repo`; of what ranks repositories without a ranker of their own, if none is named.
     pub fn stamp_for(&self, repo: Option<&RepoName>) -> &PolicyStamp {
-        self.route_for(repo).map_or(&self.chain, |route| &route.chain).stamp()
+        self.chain_for(repo).stamp()
+    }
+
+    /// The chain that ranks `repo`; the one for repositories without a ranker of their own, if none is named.
+    pub(super) fn chain_for(&self, repo: Option<&RepoName>) -> &Chain {
+        self.route_for(repo).map_or(&self.chain, |route| &route.chain)
     }
 
     pub(super) fn route_for(&self, repo: Option<&RepoName>) -> Option<&Route> {
@@ -140,10 +145,11 @@ impl Ranking {
     /// issues until then. Where chains differ the soonest of them counts, and one that is open is enough.
     pub fn closed(&self, repo: Option<&RepoName>, now: Timestamp) -> Option<Closed> {
         if let Some(repo) = repo {
-            return self.route_for(Some(repo)).map_or(&self.chain, |route| &route.chain).closed(now);
+            return self.chain_for(Some(repo)).closed(now);
         }
         // What comes behind a route for everything is never asked.
-        let reached = self.routes.iter().position(|route| route.patterns == ["*"]).map_or(usize::MAX, |place| place + 1);
+        let reached =
+            self.routes.iter().position(|route| route.patterns == ["*"]).map_or(usize::MAX, |place| place + 1);
         let closed: Option<Vec<Closed>> = self.chains().take(reached).map(|chain| chain.closed(now)).collect();
         closed?.into_iter().min_by_key(|closed| closed.left_ms)
     }

@@ -61,21 +61,22 @@ impl Desk {
         if *view == ViewName::candidate() { policies.set.ranker.closed(repo, now) } else { Some(closed) }
     }
 
-    /// What the candidate would put first, if anything; `None` when it fails. Nobody waits for it.
+    /// What the ranker of a view would put first, if anything; `None` when it fails. Nobody waits for it.
     pub(in crate::claims) fn would_pick(
         &self,
         policies: &InForce,
+        view: &ViewName,
         request: &ChooseRequest,
         rows: &[Shortlisted],
         now: Timestamp,
     ) -> Option<Option<usize>> {
-        let candidate = policies.set.candidate.as_ref()?;
-        let (choice, faults) = candidate.ranking.choose_at_work(request, rows, now);
-        let part = part_of(&ViewName::candidate(), ".choose");
+        let ranking = policies.set.ranking_of(view);
+        let (choice, faults) = ranking.choose_at_work(request, rows, now);
+        let part = part_of(view, ".choose");
         if !faults.is_empty() {
             self.note_stage_failures(policies, &part, &faults);
         }
-        if candidate.ranking.is_troubled() {
+        if ranking.is_troubled() {
             return None;
         }
         policies.clear_fault(&part);
@@ -121,6 +122,17 @@ impl Desk {
                 None
             }
         }
+    }
+
+    /// Every reason for which the ranker of a view skips an issue. Nobody waits for it but people.
+    pub(in crate::claims) fn skips(
+        &self,
+        policies: &InForce,
+        view: &ViewName,
+        row: &Shortlisted,
+        now: Timestamp,
+    ) -> Vec<String> {
+        policies.set.ranking_of(view).skips(row, now)
     }
 
     /// Asks the ranker of a view for the terms of some scores; none when it fails, or failed too often.
