@@ -33,7 +33,7 @@ impl LiveClaims {
         self.count == 0
     }
 
-    /// All of them.
+    /// All of them, the newest first; at most the newest 256.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = LiveClaim<'_>> {
         (0..self.count).map(|row| LiveClaim { facts: self, row })
     }
