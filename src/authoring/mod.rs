@@ -8,10 +8,10 @@ mod backlog;
 mod building;
 mod error;
 mod golden;
+mod live;
 mod measure;
 mod project;
 mod registry;
-
 mod scaffold;
 mod specimen;
 mod trial;
@@ -19,10 +19,9 @@ mod trial;
 pub use building::{Built, build, tools_folder};
 pub use error::AuthoringError;
 pub use golden::{AnswerRow, CaseOutcome, Difference, GoldenFile, Stage};
-pub use measure::{Measurement, measure};
+pub use measure::{Measurement, SweepMeasurement, measure, measure_filter, measure_stale_rule};
 pub use project::{About, Language, PROJECT_FILE_NAME, Project};
-
 pub use registry::{Pulled, Pushed, Registry};
 pub use scaffold::scaffold;
 pub use specimen::{PolicyKind, Specimen};
-pub use trial::{Finding, Trial, check, ranker_of, settings_schema};
+pub use trial::{Finding, Trial, check, policies_of, settings_schema};

@@ -8,6 +8,7 @@ mod standin;
 mod accept;
 mod asking;
 mod contract;
+mod deliveries;
 mod described;
 mod events;
 mod follow_ups;
@@ -28,6 +29,8 @@ mod tools;
 mod trust;
 mod watching;
 mod webhook_examples;
+mod webhook_feedback;
+mod webhook_pulls;
 mod webhooks;
 mod work_order;
 #[path = "../policies/workshop.rs"]

@@ -98,12 +98,13 @@ fn print(trial: &TrialReport, limit: usize) {
     }
 }
 
-/// `acme/app#7 (12.5: tier +10)`
+/// `acme/app#7 (12.5: tier +10)`, with the term that says most.
 fn told(preference: Option<&Preference>) -> String {
     let Some(Preference { repo, number, score, reasons }) = preference else { return "nothing".to_owned() };
     let number = number.get();
-    match reasons.first() {
-        Some(first) => format!("{repo}#{number} ({score}: {} {:+})", first.rule, first.amount),
+    let most = reasons.iter().max_by(|a, b| a.amount.abs().total_cmp(&b.amount.abs()));
+    match most.filter(|term| term.amount != 0.0) {
+        Some(term) => format!("{repo}#{number} ({score}: {} {:+})", term.rule, term.amount),
         None => format!("{repo}#{number} ({score})"),
     }
 }
