@@ -32,6 +32,7 @@ mod ranking;
 mod repo_filter;
 mod sample;
 mod set;
+mod skips;
 mod source;
 mod stale_rule;
 mod stale_rules;
@@ -41,7 +42,7 @@ mod views;
 mod work_order;
 
 pub use builtin::builtin_component;
-pub use chain::StageFault;
+pub use chain::{Closed, StageFault};
 pub use check::{exports_policy, imports_are_ours, is_component};
 pub use effective::{Effective, OnTrial, Overridden};
 pub use error::{PolicyError, PolicyRejected};

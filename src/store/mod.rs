@@ -45,7 +45,9 @@ pub use issues::{IssueApplied, IssueBatch, IssueFilter, ListName, RepoMark, Sync
 pub use operator::{ClaimOverrule, OverruleOutcome};
 pub use past::{ClaimHistoryFilter, ClaimHistoryPlace, PastClaims};
 pub use places::{IssuePlace, OwnersFile, PastPull, PastWorkList, PlaceSource, PlaceStore};
-pub use policies::{COMPONENT_PIECE_BYTES, PolicyAudit, PolicySetKept, PolicySetRecord, Trial, TrialBatch, TrialHour};
+pub use policies::{
+    COMPONENT_PIECE_BYTES, OnTrialRecord, PolicyAudit, PolicySetKept, PolicySetRecord, Trial, TrialBatch, TrialHour,
+};
 pub use signals::{CiNews, KeptSignals, NOTICE_COUNT_MAX, Notice, NoticeId, SignalNews, SignalStore};
 pub use sqlite::{FirstEditionError, FirstEditionRow, SqliteStore, first_edition_rows};
 pub use tokens::{KeptToken, TokenInsertOutcome, TokenRevokeOutcome};

@@ -20,6 +20,7 @@ mod operator;
 mod policies;
 mod reasons;
 mod replays;
+mod resting;
 mod retries;
 mod server;
 mod sessions;

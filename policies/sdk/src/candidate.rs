@@ -3,6 +3,7 @@
 use crate::Instant;
 use crate::column::{Column, TextLists, Texts};
 use crate::per_name::{NameWeights, PerName};
+use crate::rows::rows;
 use crate::wit::{candidates as facts, request};
 
 /// The issues that one call is about. Reads from the host only the columns that a policy asks for.
@@ -33,27 +34,7 @@ pub struct Candidates {
     pub(crate) reviewer_loads: Column<u32>,
 }
 
-impl Candidates {
-    /// Those of the call under way.
-    pub(crate) fn of_this_call() -> Self {
-        Self { count: facts::count() as usize, ..Self::default() }
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.count
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// All of them, in the order in which they now stand.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Candidate<'_>> {
-        (0..self.count).map(|row| Candidate { facts: self, row })
-    }
-}
+rows!(Candidates of Candidate);
 
 /// An open, unclaimed, admitted issue. A view: cheap to copy, and a fact costs nothing until it is
 /// read. Texts come as GitHub spells them, and compare without case in every question asked here.

@@ -86,6 +86,7 @@ mod per_name;
 mod ranker;
 mod repo_filter;
 mod request;
+mod rows;
 mod score;
 pub mod settings;
 mod stale_rule;

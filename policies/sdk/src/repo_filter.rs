@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 
 use crate::column::{Column, TextLists};
 use crate::per_name::PerName;
+use crate::rows::rows;
 use crate::wit::repositories as facts;
 use crate::wit::types::Exclusion;
 
@@ -67,16 +68,7 @@ pub struct Repositories {
     pub(crate) private: Column<bool>,
 }
 
-impl Repositories {
-    fn of_this_call() -> Self {
-        Self { count: facts::count() as usize, ..Self::default() }
-    }
-
-    /// All of them.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Repository<'_>> {
-        (0..self.count).map(|row| Repository { facts: self, row })
-    }
-}
+rows!(Repositories of Repository);
 
 /// A repository that may take part.
 #[derive(Debug, Clone, Copy)]

@@ -37,14 +37,27 @@ impl<'r> Score<'r> {
     }
 
     /// Leaves the candidate out, for everybody; the first reason counts. An agent reads it when there is no work, with
-    /// how many issues it holds for: the same reason is best worded the same.
+    /// how many issues it holds for: the same reason is best worded the same. People who ask for the reasons are
+    /// told all that are given.
     #[cold]
     pub fn skip(&mut self, reason: &str) {
         if self.skipped.is_none() {
             self.skipped = Some(reason.to_owned());
-            self.keep("skip", 0.0);
-            self.note(|| reason.to_owned());
         }
+        self.keep("skip", 0.0);
+        self.note(|| reason.to_owned());
+    }
+
+    /// Whether the candidate is left out, whatever else is said of it.
+    #[inline]
+    pub fn is_skipped(&self) -> bool {
+        self.skipped.is_some()
+    }
+
+    /// Whether the candidate is left out and nobody asked for the reasons, so that no further one is heard.
+    #[inline]
+    pub fn is_settled(&self) -> bool {
+        self.skipped.is_some() && self.reasons.is_none()
     }
 
     /// Says that the score, or the skip, holds until `end` only, not included; the earliest counts.

@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 
 use crate::Instant;
 use crate::column::{Column, Texts};
+use crate::rows::rows;
 use crate::wit::claims as facts;
 use crate::wit::stale_rule_world::exports::issuecommand::policy::stale_rule as wit;
 
@@ -103,16 +104,7 @@ pub struct Claims {
     pub(crate) container_states: Texts,
 }
 
-impl Claims {
-    fn of_this_call() -> Self {
-        Self { count: facts::count() as usize, ..Self::default() }
-    }
-
-    /// All of them.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Claim<'_>> {
-        (0..self.count).map(|row| Claim { facts: self, row })
-    }
-}
+rows!(Claims of Claim);
 
 /// One agent's live hold on one issue.
 #[derive(Debug, Clone, Copy)]
