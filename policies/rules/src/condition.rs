@@ -10,7 +10,7 @@ use crate::words::{Field, Op};
 
 /// Most conditions on names (labels, logins, milestones, repositories, ...) in one table: each has a bit
 /// of a [`Mask`].
-const NAME_TEST_COUNT_MAX: usize = Mask::BITS as usize;
+const NAME_TEST_COUNT_MAX: usize = 64;
 /// Most conditions and amounts in CEL in one table: each costs microseconds for every issue.
 const EXPRESSION_COUNT_MAX: usize = 16;
 /// Longest regular expression, in bytes.
@@ -23,8 +23,18 @@ const PATTERN_COMPILED_BYTES_MAX: usize = 256 << 10;
 /// Milliseconds in a day.
 pub const DAY_MS: f64 = 86_400_000.0;
 
-/// Which conditions on names hold, one bit each.
-pub type Mask = u64;
+/// Which conditions on names hold, one bit each, and above them one bit for each tier that a label gives.
+pub type Mask = u128;
+/// Where the bits of the tiers begin.
+const TIER_BIT: u32 = NAME_TEST_COUNT_MAX as u32;
+/// Most tiers of one table.
+pub const TIER_COUNT_MAX: usize = 32;
+
+/// The first tier that a label gives, if one does.
+pub fn tier_of(mask: Mask) -> Option<usize> {
+    let tiers = mask >> TIER_BIT;
+    (tiers != 0).then(|| tiers.trailing_zeros() as usize)
+}
 
 /// A fact that is a name, or several; its place in [`Facts`].
 const NAME_FIELDS: [Field; 11] = [
@@ -89,6 +99,14 @@ pub enum TextTest {
     Matches(Vec<Regex>),
     /// There is one.
     Present,
+}
+
+impl Conditions {
+    /// Whether those on names hold.
+    #[inline]
+    pub fn suit(&self, mask: Mask) -> bool {
+        mask & self.asked == self.wanted
+    }
 }
 
 impl TextTest {
@@ -164,6 +182,15 @@ impl Compiler {
         let expression = Expression::compile(text, gives, key)?;
         self.variables.extend(expression.variables());
         Ok(Box::new(expression))
+    }
+
+    /// Notes which labels give which tier.
+    pub fn tiers(&mut self, tiers: &[Vec<String>]) {
+        let label = NAME_FIELDS.iter().position(|field| *field == Field::Label).expect("labels are names");
+        for (tier, labels) in tiers.iter().enumerate() {
+            let labels = labels.iter().map(|label| name_key(label)).collect();
+            self.tests[label].push((1 << (TIER_BIT as usize + tier), TextTest::Is(labels)));
+        }
     }
 
     fn add_name_test(&mut self, place: usize, test: TextTest, key: &str) -> Result<Mask, String> {

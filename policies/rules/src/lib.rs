@@ -14,6 +14,7 @@ mod door;
 mod expression;
 mod needs;
 mod points;
+mod remembered;
 mod row;
 mod settings;
 mod table;
@@ -23,6 +24,7 @@ use issuecommand_policy::{
     Candidate, Candidates, Choice, FollowUps, Instant, Ranker, Request, Score, WorkChoice, WorkOrder,
 };
 
+use condition::{Mask, tier_of};
 use door::Door;
 use row::Row;
 use settings::{Approval, Settings, Turn};
@@ -66,7 +68,8 @@ impl Ranker for Rules {
         if score.is_skipped() {
             return;
         }
-        self.table.tiers.add(candidate, now, score);
+        self.add_by_name(&row, score);
+        self.table.tiers.add_waiting(candidate, now, score);
         for rule in &self.table.rules {
             if row.satisfies(&rule.conditions, score) {
                 rule.points.add(&rule.name, rule.field, &row, score);
@@ -126,19 +129,47 @@ impl Table {
     }
 }
 
+impl Rules {
+    /// Adds what tier and names are worth: term by term where somebody asked for the reasons, else at once. Both
+    /// come to the same number, for they add the same numbers in the same order.
+    fn add_by_name(&self, row: &Row<'_>, score: &mut Score<'_>) {
+        let Self { table, .. } = self;
+        if !score.is_explained() {
+            return score.add("names", table.points_by_name(row.mask()));
+        }
+        table.tiers.explain(row, score);
+        for rule in table.by_name.iter().filter(|rule| rule.conditions.suit(row.mask())) {
+            score.add(&rule.name, rule.weight);
+        }
+    }
+}
+
 impl Tiers {
-    /// Adds what the tier of `candidate` is worth, and what it gained by waiting.
-    fn add(&self, candidate: &Candidate<'_>, now: Instant, score: &mut Score<'_>) {
-        let none = self.count;
-        let labelled = candidate.fold_labels(&self.of_label, none, usize::min);
-        let tier = if labelled == none { self.otherwise } else { labelled };
+    /// The tier of an issue whose names say so; `count` when it comes after all tiers.
+    fn tier(&self, mask: Mask) -> usize {
+        tier_of(mask).unwrap_or(self.otherwise)
+    }
+
+    /// What the tier of an issue is worth.
+    fn points_of(&self, mask: Mask) -> f64 {
+        (self.count - self.tier(mask)) as f64 * self.points
+    }
+
+    /// Adds what the tier is worth, and why.
+    fn explain(&self, row: &Row<'_>, score: &mut Score<'_>) {
+        let (tier, labelled) = (self.tier(row.mask()), tier_of(row.mask()));
         if tier < self.count {
-            score.add("tier", (self.count - tier) as f64 * self.points);
-            score.note(|| match candidate.labels().find(|label| self.of_label.get(label) == Some(labelled)) {
+            score.add("tier", self.points_of(row.mask()));
+            let gives = |label: &&str| labelled.is_some() && self.of_label.get(label) == labelled;
+            score.note(|| match row.candidate().labels().find(gives) {
                 Some(label) => format!("tier {tier}: label {label}"),
                 None => format!("tier {tier}: no label of any tier"),
             });
         }
+    }
+
+    /// Adds what it gained by waiting.
+    fn add_waiting(&self, candidate: &Candidate<'_>, now: Instant, score: &mut Score<'_>) {
         if let Some(days_per_tier) = self.days_per_tier {
             let opened = candidate.created_at();
             let tiers = now.whole_days_since(opened) / days_per_tier;

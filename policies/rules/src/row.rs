@@ -35,6 +35,11 @@ impl<'a> Row<'a> {
         self.scope.get_or_init(|| scope_of(self, &self.facts.variables))
     }
 
+    /// Which tests its names pass.
+    pub fn mask(&self) -> Mask {
+        self.mask
+    }
+
     /// The candidate itself.
     pub fn candidate(&self) -> &'a Candidate<'a> {
         self.candidate
@@ -48,7 +53,7 @@ impl<'a> Row<'a> {
     /// Whether all of `conditions` hold. Tells `score` when that will change by itself.
     #[inline]
     pub fn satisfies(&self, conditions: &Conditions, score: &mut Score<'_>) -> bool {
-        self.mask & conditions.asked == conditions.wanted && self.satisfies_each(&conditions.others, score)
+        conditions.suit(self.mask) && self.satisfies_each(&conditions.others, score)
     }
 
     fn satisfies_each(&self, tests: &[Test], score: &mut Score<'_>) -> bool {

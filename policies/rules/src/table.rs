@@ -3,16 +3,15 @@
 
 use issuecommand_policy::{PerName, name_key};
 
-use crate::condition::{Compiler, Conditions, DAY_MS, Facts, Test, describe, refuse_value};
+use crate::condition::{Compiler, Conditions, DAY_MS, Facts, Mask, TIER_COUNT_MAX, Test, describe, refuse_value};
 use crate::expression::Gives;
 use crate::points::Points;
+use crate::remembered::Remembered;
 use crate::settings::{Aging, Approval, Condition, Rule, Settings, Skip};
 use crate::words::{Field, Op};
 
 /// Most rules, and most skips, of one table.
 const ROW_COUNT_MAX: usize = 256;
-/// Most tiers.
-const TIER_COUNT_MAX: usize = 32;
 /// Largest weight, and largest `max_points`, in points. With the two bounds above every score is
 /// exact to a millionth of a point.
 const POINTS_MAX: f64 = 1_000_000.0;
@@ -32,14 +31,18 @@ pub struct Table {
     pub require_approval: Approval,
     /// Tiers of labels, and what one is worth.
     pub tiers: Tiers,
-    /// What adds to a score, in order.
+    /// What adds to a score by names alone, in order.
+    pub by_name: Vec<NameRule>,
+    /// What tiers and those add up to.
+    pub remembered: Remembered,
+    /// What else adds to a score, in order.
     pub rules: Vec<CompiledRule>,
 }
 
 /// Tiers of labels.
 #[derive(Debug)]
 pub struct Tiers {
-    /// The tier that a label gives.
+    /// The tier that a label gives, for explanations.
     pub of_label: PerName<usize>,
     /// How many there are.
     pub count: usize,
@@ -75,6 +78,17 @@ pub struct CompiledRule {
     pub points: Points,
 }
 
+/// A compiled rule that adds a number by names alone.
+#[derive(Debug)]
+pub struct NameRule {
+    /// What names it asks for; all must hold.
+    pub conditions: Conditions,
+    /// What explanations call it.
+    pub name: String,
+    /// What it adds.
+    pub weight: f64,
+}
+
 impl Table {
     /// Compiles settings.
     ///
@@ -96,14 +110,48 @@ impl Table {
         if let Some(aging) = &settings.aging {
             rules.extend(compile_aging(aging)?);
         }
+        let tiers = compile_tiers(settings, &rules)?;
+        compiler.tiers(&settings.tiers);
+        let (mut by_name, mut others) = (Vec::new(), Vec::new());
+        for rule in rules {
+            match rule.by_name() {
+                Ok(rule) => by_name.push(rule),
+                Err(rule) => others.push(rule),
+            }
+        }
         Ok(Self {
             facts: compiler.finish(),
             skips,
             skip_blocked: settings.skip_blocked,
             require_approval: settings.require_approval,
-            tiers: compile_tiers(settings, &rules)?,
-            rules,
+            tiers,
+            by_name,
+            remembered: Remembered::default(),
+            rules: others,
         })
+    }
+}
+
+impl Table {
+    /// What the tier and the rules by name alone add up to.
+    #[inline]
+    pub fn points_by_name(&self, mask: Mask) -> f64 {
+        self.remembered.points(mask, || {
+            let suiting = self.by_name.iter().filter(|rule| rule.conditions.suit(mask));
+            suiting.fold(self.tiers.points_of(mask), |sum, rule| sum + rule.weight)
+        })
+    }
+}
+
+impl CompiledRule {
+    /// The rule as one that adds a number by names alone, or as it is where it is none.
+    fn by_name(self) -> Result<NameRule, Self> {
+        match self.points {
+            Points::Flat(weight) if self.conditions.others.is_empty() => {
+                Ok(NameRule { conditions: self.conditions, name: self.name, weight })
+            }
+            _ => Err(self),
+        }
     }
 }
 

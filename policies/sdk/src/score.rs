@@ -48,6 +48,13 @@ impl<'r> Score<'r> {
         self.note(|| reason.to_owned());
     }
 
+    /// Whether somebody asked for the reasons. A policy that adds several terms at once where nobody did must come to
+    /// the same score.
+    #[inline]
+    pub fn is_explained(&self) -> bool {
+        self.reasons.is_some()
+    }
+
     /// Whether the candidate is left out, whatever else is said of it.
     #[inline]
     pub fn is_skipped(&self) -> bool {

@@ -33,13 +33,16 @@ pub struct Scored {
 pub fn score<R: Ranker>(ranker: &R, candidates: &Candidates, now: Instant) -> Vec<Scored> {
     let scores = score_all(ranker, candidates, now);
     let valid_until = |row| scores.valid_until.get(row).copied().map(Instant::from_ms);
-    let skipped = |row| scores.skipped.iter().find(|skip| skip.row as usize == row).map(|skip| skip.reason.clone());
     let of_row = |(row, value): (usize, &f64)| Scored {
         value: *value,
         valid_until: valid_until(row).filter(|end| *end < Instant::NEVER),
-        skipped: skipped(row),
+        skipped: None,
     };
-    scores.values.iter().enumerate().map(of_row).collect()
+    let mut scored: Vec<_> = scores.values.iter().enumerate().map(of_row).collect();
+    for skip in scores.skipped {
+        scored[skip.row as usize].skipped = Some(skip.reason);
+    }
+    scored
 }
 
 /// The terms of each candidate's score, as the host reads them.
