@@ -301,9 +301,17 @@ void sdk_add(sdk_score *score, const char *rule, double amount, const char *form
 }
 
 void sdk_skip(sdk_score *score, const char *format, ...) {
-    if (score->is_skipped) return;
+    if (score->is_skipped && !score->terms) return;
     score->is_skipped = true;
-    WITH_ARGUMENTS(format, score->reason = formatted(format, arguments));
+    sdk_text reason;
+    WITH_ARGUMENTS(format, reason = formatted(format, arguments));
+    if (!score->terms) {
+        score->reason = reason;
+        return;
+    }
+    issuecommand_policy_types_reason_t term = {.text = reason};
+    ranker_policy_string_dup(&term.rule, "skip");
+    PUSH(*score->terms, term);
 }
 
 void sdk_valid_until(sdk_score *score, uint64_t end) {
@@ -385,11 +393,6 @@ bool exports_issuecommand_policy_ranker_explain(uint64_t now,
         exports_issuecommand_policy_ranker_list_reason_t terms = {0};
         sdk_score score = {.end = NEVER, .terms = &terms};
         policy_rate(issue, now, &score);
-        if (score.is_skipped) {
-            issuecommand_policy_types_reason_t term = {.text = score.reason};
-            ranker_policy_string_dup(&term.rule, "skip");
-            PUSH(terms, term);
-        }
         PUSH(*ret, terms);
     }
     forget_all();
