@@ -23,8 +23,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::TimeDelta;
 use self::cpu_time::CpuTime;
+use chrono::TimeDelta;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use issuecommand::config::{ConfigWatch, PoliciesConfig};
 use issuecommand::domain::{Issue, IssueFacts, IssueNumber, IssueState, Timestamp, from_unix_ms, unix_ms};
