@@ -42,7 +42,7 @@ pub fn file_of(variant: &Variant) -> PathBuf {
 /// A configuration in which all three policies are this variant, behaving.
 pub fn config(variant: &Variant) -> PoliciesConfig {
     let source = file_of(variant).display().to_string();
-    let policy = PolicyConfig { source, sha256: None, settings: serde_json::Map::new() };
+    let policy = PolicyConfig { source, sha256: None, signed_by: None, settings: serde_json::Map::new() };
     PoliciesConfig {
         ranker: policy.clone().into(),
         stale_rule: policy.clone(),
