@@ -11,8 +11,8 @@ mod golden;
 mod measure;
 mod project;
 mod registry;
-
 mod scaffold;
+mod signatures;
 mod specimen;
 mod trial;
 
@@ -21,8 +21,8 @@ pub use error::AuthoringError;
 pub use golden::{AnswerRow, CaseOutcome, Difference, GoldenFile, Stage};
 pub use measure::{Measurement, measure};
 pub use project::{About, Language, PROJECT_FILE_NAME, Project};
-
 pub use registry::{Pulled, Pushed, Registry};
 pub use scaffold::scaffold;
+pub use signatures::{Signatures, signed_by};
 pub use specimen::{PolicyKind, Specimen};
 pub use trial::{Finding, Trial, check, ranker_of, settings_schema};
