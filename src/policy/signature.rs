@@ -74,23 +74,17 @@ impl Trust {
         };
         match signer {
             Signer::Key { key: path } => {
-                let key = DerPublicKey::from_pem(text(path, "key")?.trim()).map_err(|error| error.to_string());
-                let key = key.and_then(|key| KeyAlgorithm::from_spki(&key).map(|_| key).map_err(|e| e.to_string()));
                 let no_key = |why| format!("{path} is no public key in PEM, as cosign.pub is: {why}");
-                Ok(Self::Key { name: path.clone(), key: key.map_err(no_key)? })
+                let key = public_key(&text(path, "key")?).map_err(no_key)?;
+                Ok(Self::Key { name: path.clone(), key })
             }
             Signer::Identity { identity, issuer, trusted_root } => {
-                let instance = match trusted_root {
-                    None => None,
-                    Some(path) => {
-                        let root = TrustedRoot::from_json(&text(path, "trusted root")?).map_err(|e| e.to_string());
-                        let instance = root.and_then(|root| Verifier::new(&root).map_err(|error| error.to_string()));
-                        let no_root =
-                            |why| format!("{path} is no trusted root, as `cosign trusted-root create` writes: {why}");
-                        Some(Box::new(instance.map_err(no_root)?))
-                    }
-                };
-                Ok(Self::Identity { identity: identity.clone(), issuer: issuer.clone(), instance })
+                let named = trusted_root.as_ref().map(|path| {
+                    let no_root =
+                        |why| format!("{path} is no trusted root, as `cosign trusted-root create` writes: {why}");
+                    instance(&text(path, "trusted root")?).map(Box::new).map_err(no_root)
+                });
+                Ok(Self::Identity { identity: identity.clone(), issuer: issuer.clone(), instance: named.transpose()? })
             }
         }
     }
@@ -256,6 +250,22 @@ pub(super) fn demand(
     proven.map(drop).map_err(|why| refused(format!("{why}: {remedy}, or name in signed_by whom you trust")))
 }
 
+fn public_key(text: &str) -> Result<DerPublicKey, String> {
+    let key = DerPublicKey::from_pem(text.trim()).map_err(|error| error.to_string())?;
+    KeyAlgorithm::from_spki(&key).map_err(|error| error.to_string())?;
+    Ok(key)
+}
+
+/// Whoever a trusted root names, ready to be relied on.
+fn instance(root: &str) -> Result<Verifier, String> {
+    let root = TrustedRoot::from_json(root).map_err(|error| error.to_string())?;
+    // The library takes any JSON for a root that names nobody.
+    if root.certificate_authorities.is_empty() {
+        return Err(format!("it names no certificate authority ({})", root.media_type));
+    }
+    Verifier::new(&root).map_err(|error| error.to_string())
+}
+
 /// A key decides alone: logs and timestamps say when something was signed, and whoever has the key may say so too.
 fn verify_with_key(key: &DerPublicKey, bundle: &Bundle, artefact: &[u8]) -> Result<(), String> {
     let algorithm = KeyAlgorithm::from_spki(key).map_err(|error| error.to_string())?;
@@ -346,3 +356,7 @@ fn read(file: &Path) -> Result<Option<Vec<u8>>, String> {
     }
     Ok(Some(bytes))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

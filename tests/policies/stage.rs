@@ -22,6 +22,10 @@ pub const LATER_MS: u64 = 1_767_225_600_000;
 static HOST: LazyLock<PolicyHost> =
     LazyLock::new(|| PolicyHost::new(Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled"))).unwrap());
 
+pub fn host() -> &'static PolicyHost {
+    &HOST
+}
+
 pub fn later() -> Timestamp {
     from_unix_ms(LATER_MS)
 }
