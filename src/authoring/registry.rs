@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use super::signatures::{Signatures, not_signed};
 use super::{About, AuthoringError, Specimen};
 use crate::config::{OCI_PREFIX, Signer};
+use crate::policy::signature::Component;
 use crate::policy::{COMPONENT_BYTES_MAX, Signed};
 
 /// The media type of the config, by the "Wasm OCI Artifact" layout that `wkg` writes and reads.
@@ -120,7 +121,7 @@ impl Registry {
         let signed = signer.map(|(signer, folder)| match &signatures {
             None => Err(not_signed(&from.whole(), signer, &never_signed(&artefact, signer))),
             Some(signatures) => {
-                let proven = signatures.proven(&component, signer, folder);
+                let proven = signatures.proven(&Component::new(&component, &sha256), signer, folder);
                 proven.map_err(|why| not_signed(&from.whole(), signer, &why))
             }
         });

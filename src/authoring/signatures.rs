@@ -8,11 +8,12 @@ use oci_client::client::Client;
 use oci_client::errors::OciDistributionError;
 use oci_client::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor};
 use oci_client::secrets::RegistryAuth;
+use sha2::{Digest, Sha256};
 
 use super::AuthoringError;
 use crate::config::Signer;
 use crate::policy::Signed;
-use crate::policy::signature::{EVIDENCE_BYTES_MAX, Evidence, SIGNATURE_COUNT_MAX, Trust};
+use crate::policy::signature::{Component, EVIDENCE_BYTES_MAX, Evidence, SIGNATURE_COUNT_MAX, Trust};
 
 /// What the media type of a bundle begins with; a version follows.
 const BUNDLE_MEDIA_TYPE_START: &str = "application/vnd.dev.sigstore.bundle";
@@ -59,7 +60,7 @@ impl Signatures {
     }
 
     /// The signature of `component` by `signer`; `folder` is what the signer's paths are relative to.
-    pub(super) fn proven(&self, component: &[u8], signer: &Signer, folder: &Path) -> Result<Signed, String> {
+    pub(super) fn proven(&self, component: &Component<'_>, signer: &Signer, folder: &Path) -> Result<Signed, String> {
         let trust = Trust::read(signer, folder)?;
         let evidence = Evidence::new(&self.bundles, Some(self.manifest.clone()));
         evidence.map_err(|why| format!("its signature {why}"))?.proven(component, &trust)
@@ -78,6 +79,7 @@ pub fn signed_by(
     folder: &Path,
 ) -> Result<Vec<String>, AuthoringError> {
     let evidence = Evidence::beside(file).map_err(AuthoringError::Signature)?;
+    let component = &Component::new(component, &hex::encode(Sha256::digest(component)));
     match (signer, evidence) {
         (None, evidence) => Ok(evidence.map(|evidence| evidence.claims(component)).unwrap_or_default()),
         (Some(signer), None) => Err(not_signed(&file.display().to_string(), signer, "there is no signature beside it")),

@@ -59,10 +59,24 @@ pub(crate) enum Trust {
     Identity { identity: String, issuer: String, instance: Option<Box<Verifier>> },
 }
 
+/// A component with its digest, so that tens of megabytes are not digested again for each signature.
+pub(crate) struct Component<'a> {
+    bytes: &'a [u8],
+    sha256: Sha256Hash,
+}
+
 /// What there is to show who signed a component.
 pub(crate) struct Evidence {
     bundles: Vec<Result<Bundle, String>>,
     manifest: Option<Vec<u8>>,
+}
+
+impl<'a> Component<'a> {
+    /// `sha256`: the digest of these bytes, in hex, as the caller computed it.
+    pub(crate) fn new(bytes: &'a [u8], sha256: &str) -> Self {
+        let sha256 = Sha256Hash::from_hex(sha256).expect("whoever computes a digest writes 64 digits");
+        Self { bytes, sha256 }
+    }
 }
 
 impl Trust {
@@ -130,7 +144,7 @@ impl Evidence {
     }
 
     /// The signature by whom `trust` recognises, or what is wrong with those that there are.
-    pub(crate) fn proven(&self, component: &[u8], trust: &Trust) -> Result<Signed, String> {
+    pub(crate) fn proven(&self, component: &Component<'_>, trust: &Trust) -> Result<Signed, String> {
         let mut faults: Vec<String> = Vec::new();
         for bundle in &self.bundles {
             let verified = bundle.as_ref().map_err(Clone::clone).and_then(|bundle| {
@@ -153,7 +167,7 @@ impl Evidence {
 
     /// What each signature says of itself: verified for those by identities that Sigstore's public instance knows,
     /// and only named for those with a key.
-    pub(crate) fn claims(&self, component: &[u8]) -> Vec<String> {
+    pub(crate) fn claims(&self, component: &Component<'_>) -> Vec<String> {
         let claim = |bundle: &Result<Bundle, String>| -> Result<String, String> {
             let bundle = bundle.as_ref().map_err(Clone::clone)?;
             let artefact = self.artefact(bundle, component)?;
@@ -166,11 +180,11 @@ impl Evidence {
     }
 
     /// The bytes that a signature is of: the component's, or those of the manifest that names it.
-    fn artefact<'a>(&'a self, bundle: &Bundle, component: &'a [u8]) -> Result<&'a [u8], String> {
+    fn artefact<'a>(&'a self, bundle: &Bundle, component: &Component<'a>) -> Result<&'a [u8], String> {
         let subject = Subject::of(bundle)?;
-        let digest = sha256(component);
-        if subject.is(&digest) {
-            return Ok(component);
+        let digest = &component.sha256;
+        if subject.is(digest) {
+            return Ok(component.bytes);
         }
         match &self.manifest {
             Some(manifest) if subject.is(&sha256(manifest)) => {
@@ -239,7 +253,7 @@ pub(super) fn demand(
     signer: &Signer,
     file: &Path,
     folder: &Path,
-    component: &[u8],
+    component: &Component<'_>,
     remedy: &str,
 ) -> Result<(), String> {
     let refused = |why: String| format!("it must be signed by {signer}, but {why}");

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::builtin::{BUILTINS, Builtin, builtin};
 use super::check::is_component;
-use super::signature;
+use super::signature::{self, Component};
 use crate::config::{PolicyConfig, Signer};
 
 /// Largest component that is read, in bytes. A Python guest is about 40 MB.
@@ -50,7 +50,10 @@ pub(super) fn read(config: &PolicyConfig, file: Option<&Path>, folder: &Path) ->
         ));
     }
     match (&config.signed_by, file) {
-        (Some(signer), Some(file)) => signature::demand(signer, file, folder, &bytes, &how_to_sign(config, signer))?,
+        (Some(signer), Some(file)) => {
+            let component = Component::new(&bytes, &digest);
+            signature::demand(signer, file, folder, &component, &how_to_sign(config, signer))?;
+        }
         (Some(_), None) => return Err("a built-in policy is part of the server, and not signed: no signed_by".into()),
         (None, _) => {}
     }

@@ -24,8 +24,12 @@ fn identity(identity: &str, issuer: &str) -> Trust {
     Trust::read(&signer, folder()).unwrap()
 }
 
+fn component_of(bytes: &[u8]) -> Component<'_> {
+    Component::new(bytes, &sha256(bytes).to_hex())
+}
+
 fn proven(bundles: &str, component: &[u8], trust: &Trust) -> Result<Signed, String> {
-    Evidence::new(bundles.as_bytes(), None)?.proven(component, trust)
+    Evidence::new(bundles.as_bytes(), None)?.proven(&component_of(component), trust)
 }
 
 #[track_caller]
@@ -92,11 +96,11 @@ fn what_cosign_signs_with_a_key_is_by_that_key() {
 fn what_cosign_signs_in_a_registry_is_by_that_key() {
     let read = |name: &str| std::fs::read(folder().join(name)).unwrap();
     let of = |manifest| Evidence::new(&read("in-registry.sigstore.json"), manifest).unwrap();
-    let signed = of(Some(read("manifest.json"))).proven(COMPONENT, &team()).unwrap();
+    let signed = of(Some(read("manifest.json"))).proven(&component_of(COMPONENT), &team()).unwrap();
     assert!(signed.by.starts_with("the key team.pub ("), "{signed}");
-    refused(of(None).proven(COMPONENT, &team()), "is of something else");
+    refused(of(None).proven(&component_of(COMPONENT), &team()), "is of something else");
     refused(
-        of(Some(read("manifest.json"))).proven(b"another component", &team()),
+        of(Some(read("manifest.json"))).proven(&component_of(b"another component"), &team()),
         "is of a manifest that does not name",
     );
 }
@@ -185,7 +189,7 @@ fn the_signature_of_a_manifest_is_one_of_the_component_that_it_names() {
     };
     let of = |signed: &[u8], there: Vec<u8>| {
         let bundle = team.statement(signed, SIGNED_PREDICATE);
-        Evidence::new(bundle.as_bytes(), Some(there)).unwrap().proven(COMPONENT, &team.trust())
+        Evidence::new(bundle.as_bytes(), Some(there)).unwrap().proven(&component_of(COMPONENT), &team.trust())
     };
     let ours = manifest(&[COMPONENT]);
     assert!(of(&ours, ours.clone()).is_ok());
