@@ -1,12 +1,14 @@
 //! A made-up backlog, always the same, on which a policy is tried and measured: many kinds of issues in a few
-//! repositories, with every fact that there is.
+//! repositories, with every fact that there is. So with live claims, and repositories.
 
 use std::sync::Arc;
 
 use chrono::TimeDelta;
 
+use super::live;
 use crate::domain::{
-    AgentId, Approval, ClaimStatus, IssueFacts, IssueNumber, IssueRef, RepoName, Timestamp, from_unix_ms,
+    AgentId, Approval, CiSignal, Claim, ClaimSignals, ClaimStatus, IssueFacts, IssueNumber, IssueRef, PullSignal, Repo,
+    RepoName, ReviewSignal, Timestamp, from_unix_ms,
 };
 use crate::policy::{ChooseRequest, LiveWork, Scored, Shortlisted};
 
@@ -90,6 +92,44 @@ fn issue(row: u32) -> IssueFacts {
 fn issue_ref(repo: &str, number: u64) -> IssueRef {
     let repo: RepoName = repo.parse().expect("the backlog's names are well-formed");
     IssueRef::new(repo, IssueNumber::new(number).expect("the backlog's numbers are from 1"))
+}
+
+/// `count` live claims, each with what is known of it.
+pub(super) fn claims(count: u32) -> Vec<(Claim, ClaimSignals)> {
+    (0..count).map(claim).collect()
+}
+
+fn claim(row: u32) -> (Claim, ClaimSignals) {
+    let pick = row as usize;
+    let minutes = |count: u32| now() - TimeDelta::minutes(i64::from(count));
+    let agent = format!("agent-{}", row % 100).parse().expect("the backlog's names are well-formed");
+    let statuses = [ClaimStatus::Claimed, ClaimStatus::InProgress, ClaimStatus::PrSubmitted, ClaimStatus::Stale];
+    let issue = issue_ref(REPOS[pick % 8], u64::from(row) + 1);
+    let times = [minutes(row % 10_000 + 60), minutes(row % 300)];
+    let claim = live::claim(&agent, &issue, statuses[pick % 4], times, now()).expect("its times are in order");
+    let is_pushed = row.is_multiple_of(3);
+    let signals = ClaimSignals {
+        last_commit_at: is_pushed.then(|| minutes(row % 200)),
+        last_push_at: is_pushed.then(|| minutes(row % 100)),
+        pull: [PullSignal::None, PullSignal::Open, PullSignal::Draft][pick % 3],
+        review: [ReviewSignal::None, ReviewSignal::Requested, ReviewSignal::ChangesRequested][pick / 3 % 3],
+        ci: [CiSignal::Unknown, CiSignal::Success, CiSignal::Failure][pick / 9 % 3],
+        ..ClaimSignals::default()
+    };
+    (claim, signals)
+}
+
+/// `count` repositories.
+pub(super) fn repos(count: u32) -> Vec<Repo> {
+    let repo = |row: u32| Repo {
+        topics: [vec![], vec!["rust".to_owned()], vec!["agents".to_owned(), "docs".to_owned()]][row as usize % 3]
+            .clone(),
+        archived: row.is_multiple_of(5),
+        fork: row.is_multiple_of(7),
+        private: row.is_multiple_of(2),
+        ..Repo::named(format!("acme/repo-{row}").parse().expect("the backlog's names are well-formed"))
+    };
+    (0..count).map(repo).collect()
 }
 
 /// The best of the issues that are not skipped, as the server would put them on a short list: the higher score

@@ -1,8 +1,12 @@
-//! Golden cases: given these issues, this agent and these settings, what a ranker must answer.
+//! Golden cases: given these issues and this agent, these claims, or these repositories, and these settings, what a
+//! ranker, a stale rule or a repository filter must answer.
 
 mod case;
+mod claims;
 mod facts;
+mod issues;
 mod moment;
+mod repos;
 mod stage;
 mod verdict;
 
@@ -11,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::AuthoringError;
+use super::{AuthoringError, PolicyKind};
 use crate::domain::Timestamp;
 
 pub use stage::Stage;
@@ -48,7 +52,8 @@ impl GoldenFile {
         if let Some(case) = cases.iter().find(|case| case.expect.is_empty()) {
             return Err(wrong(format!(
                 "case {:?} expects nothing: add expect.order, expect.first, expect.skip.N, expect.reasons.N, \
-                 expect.retry_after_seconds or expect.refused",
+                 expect.retry_after_seconds or expect.refused; of claims expect.verdicts.N; of repositories expect.in \
+                 or expect.out.NAME",
                 case.name
             )));
         }
@@ -65,10 +70,20 @@ impl GoldenFile {
             AuthoringError::Cases(format!("{}: case {:?}: {why}", self.file.display(), case.name))
         };
         let run = |case: &Case| {
-            let scene = facts::scene(case, self.now).map_err(|why| wrong(case, why))?;
-            let settings = case.settings.as_ref().or(self.settings.as_ref());
-            let answer = stage.answer(&scene, settings)?;
-            verdict::judge(case, &scene, answer).map_err(|why| wrong(case, why))
+            let kind = stage.kind_for(case).map_err(|why| wrong(case, why))?;
+            let set = match stage.load(kind, case.settings.as_ref().or(self.settings.as_ref()))? {
+                Ok(set) => set,
+                Err(refusal) => return Ok(verdict::judge(case, Err(refusal))),
+            };
+            let played = match kind {
+                PolicyKind::Ranker => facts::scene(case, self.now).and_then(|scene| {
+                    stage.show(&scene);
+                    issues::play(case, &scene, &set)
+                }),
+                PolicyKind::StaleRule => claims::play(case, self.now, &set),
+                PolicyKind::RepoFilter => repos::play(case, &set),
+            };
+            Ok(verdict::judge(case, played.map_err(|why| wrong(case, why))?))
         };
         self.cases.iter().map(run).collect()
     }

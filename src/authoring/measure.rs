@@ -1,4 +1,4 @@
-//! What a ranker costs, at the sizes that backlogs have.
+//! What a policy costs, at the sizes that backlogs have, and sweeps.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use cpu_time::ThreadTime;
 
 use super::{AuthoringError, backlog};
 use crate::domain::{IssueFacts, Timestamp};
-use crate::policy::{PolicyError, Ranking, Scored};
+use crate::policy::{LiveClaim, PolicyError, Ranking, RepoFilter, Scored, StaleRules};
 
 /// How often the calls of a request are repeated; the middle one counts.
 const REPEAT_COUNT: usize = 15;
@@ -29,6 +29,15 @@ pub struct Measurement {
     pub memory_bytes: usize,
 }
 
+/// What one call about all live claims, or all repositories, costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SweepMeasurement {
+    /// How many rows.
+    pub row_count: u32,
+    /// Judging all of them, in time of the processor.
+    pub call: Duration,
+}
+
 /// Measures a ranker at a size of backlog.
 ///
 /// # Errors
@@ -37,6 +46,37 @@ pub fn measure(ranker: &Ranking, issue_count: u32) -> Result<Measurement, Author
     let (issues, now) = backlog_of(issue_count);
     let Calls { score, score_ten, choose, explain } = Calls::time(ranker, &issues, now)?;
     Ok(Measurement { issue_count, score, score_ten, choose, explain, memory_bytes: ranker.memory_bytes_peak() })
+}
+
+/// Measures a stale rule on so many claims.
+///
+/// # Errors
+/// [`AuthoringError::Policy`] when the policy fails.
+pub fn measure_stale_rule(rules: &StaleRules, row_count: u32) -> Result<SweepMeasurement, AuthoringError> {
+    let claims = backlog::claims(row_count);
+    let rows: Vec<LiveClaim<'_>> = claims
+        .iter()
+        .map(|(claim, signals)| LiveClaim { claim, last_call_at: claim.status_since(), signals: *signals })
+        .collect();
+    measured(row_count, || rules.assess(&rows, backlog::now()).1.map_or(Ok(()), Err))
+}
+
+/// Measures a repository filter on so many repositories.
+///
+/// # Errors
+/// [`AuthoringError::Policy`] when the policy fails.
+pub fn measure_filter(filter: &RepoFilter, row_count: u32) -> Result<SweepMeasurement, AuthoringError> {
+    let repos = backlog::repos(row_count);
+    measured(row_count, || filter.exclude(&repos).map(drop))
+}
+
+fn measured(
+    row_count: u32,
+    mut act: impl FnMut() -> Result<(), PolicyError>,
+) -> Result<SweepMeasurement, AuthoringError> {
+    // The first call makes an instance, which is not what judging costs.
+    act()?;
+    Ok(SweepMeasurement { row_count, call: timed(REPEAT_COUNT, act)? })
 }
 
 /// The made-up backlog, and its present.

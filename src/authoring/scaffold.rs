@@ -7,7 +7,7 @@ use include_dir::{Dir, include_dir};
 use toml_edit::DocumentMut;
 
 use super::project::name_is_fit;
-use super::{AuthoringError, Language, Project};
+use super::{AuthoringError, Language, PolicyKind, Project};
 
 /// What each language's folder begins with, and what all have.
 static TEMPLATES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/src/authoring/templates");
@@ -21,34 +21,48 @@ const WIT: &str = include_str!("../../wit/issuecommand-policy-0.1.0/package.wit"
 const WIT_PATH: &str = "wit/issuecommand-policy-0.1.0/package.wit";
 
 /// Files of templates that are no part of the folder: they are used in making it or in building it.
-const ASIDE: [&str; 2] = ["notes.md", "build.mjs"];
+const ASIDE: [&str; 3] = ["notes.md", "cases.md", "build.mjs"];
 
 /// Makes the folder `folder`, named for the policy, with everything to build it. Returns the project.
 ///
 /// # Errors
-/// [`AuthoringError::Project`] when the name does not fit or the folder is not empty, [`AuthoringError::Io`]
-/// when it cannot be written.
-pub fn scaffold(folder: &Path, language: Language) -> Result<Project, AuthoringError> {
+/// [`AuthoringError::Project`] when the name does not fit, the folder is not empty or there is no template of this
+/// kind in this language, [`AuthoringError::Io`] when it cannot be written.
+pub fn scaffold(folder: &Path, language: Language, kind: PolicyKind) -> Result<Project, AuthoringError> {
     let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     name_is_fit(name).map_err(AuthoringError::Project)?;
     if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
         let why = format!("{} exists and is not empty: take another name, or remove it", folder.display());
         return Err(AuthoringError::Project(why));
     }
-    for (path, text) in files(name, language)? {
+    if kind != PolicyKind::Ranker && language != Language::Rust {
+        let why = format!("a {kind} is written in Rust: use --lang rust");
+        return Err(AuthoringError::Project(why));
+    }
+    for (path, text) in files(name, language, kind)? {
         write(&folder.join(path), &text)?;
     }
     Project::open(folder)
 }
 
-fn files(name: &str, language: Language) -> Result<Vec<(PathBuf, String)>, AuthoringError> {
-    let own = template(&language.to_string());
-    let notes = own.get_file(own.path().join("notes.md")).and_then(|file| file.contents_utf8()).unwrap_or_default();
-    let filled = |text: &str| {
-        text.replace("{{name}}", name).replace("{{language}}", &language.to_string()).replace("{{notes}}", notes)
-    };
+fn files(name: &str, language: Language, kind: PolicyKind) -> Result<Vec<(PathBuf, String)>, AuthoringError> {
+    let (own, of_kind) = (template(&language.to_string()), template(&format!("kinds/{}", kind.interface())));
+    let [what, description, settings] = words(kind);
+    let language_name = language.to_string();
+    let known = [
+        ("{{name}}", name),
+        ("{{language}}", language_name.as_str()),
+        ("{{key}}", kind.key()),
+        ("{{what}}", what),
+        ("{{description}}", description),
+        ("{{settings}}", settings),
+        ("{{notes}}", text_of(own, "notes.md")),
+        ("{{cases}}\n", text_of(of_kind, "cases.md")),
+    ];
+    let filled = |text: &str| known.iter().fold(text.to_owned(), |text, (field, word)| text.replace(field, word));
     let mut files = vec![(WIT_PATH.into(), WIT.to_owned())];
-    for dir in [template("any"), own] {
+    let code = (language == Language::Rust).then(|| template(&format!("rust-{}", kind.interface())));
+    for dir in [template("any"), of_kind, own].into_iter().chain(code) {
         for (path, text) in texts(dir) {
             let path = path.strip_prefix(dir.path()).expect("files lie below their folder");
             if ASIDE.iter().all(|aside| path != Path::new(aside)) {
@@ -66,8 +80,25 @@ fn files(name: &str, language: Language) -> Result<Vec<(PathBuf, String)>, Autho
     Ok(files)
 }
 
+/// What a policy of a kind says, what is told of it to others, and a setting that its template takes.
+fn words(kind: PolicyKind) -> [&'static str; 3] {
+    match kind {
+        PolicyKind::Ranker => ["which issue comes first", "Orders work for coding agents", "labels = { bug = 10.0 }"],
+        PolicyKind::StaleRule => {
+            ["how live claims are doing", "Says when a coding agent's claim has lapsed", "quiet_minutes = 90"]
+        }
+        PolicyKind::RepoFilter => {
+            ["which repositories take part", "Says where coding agents may work", "topic = \"agents\""]
+        }
+    }
+}
+
 fn template(name: &str) -> &'static Dir<'static> {
-    TEMPLATES.get_dir(name).expect("each language has a template")
+    TEMPLATES.get_dir(name).expect("each language and each kind has a template")
+}
+
+fn text_of(dir: &'static Dir<'static>, name: &str) -> &'static str {
+    dir.get_file(dir.path().join(name)).and_then(|file| file.contents_utf8()).unwrap_or_default()
 }
 
 /// All files of a folder and of those in it.
@@ -125,16 +156,31 @@ mod tests {
 
     #[test]
     fn a_new_folder_describes_itself_and_leaves_nothing_to_fill_in() {
-        for language in LANGUAGES {
+        let others = [PolicyKind::StaleRule, PolicyKind::RepoFilter].map(|kind| (Language::Rust, kind));
+        for (language, kind) in LANGUAGES.map(|language| (language, PolicyKind::Ranker)).into_iter().chain(others) {
             let root = tempfile::tempdir().unwrap();
-            let project = scaffold(&root.path().join("quick-wins"), language).unwrap();
+            let project = scaffold(&root.path().join("quick-wins"), language, kind).unwrap();
             assert_eq!((project.name.as_str(), project.language), ("quick-wins", language));
-            for file in ["README.md", "golden.toml", ".gitignore", WIT_PATH] {
+            for file in ["README.md", "golden.toml", ".gitignore", "policy.toml", WIT_PATH] {
                 let text = fs::read_to_string(project.folder.join(file)).unwrap();
-                assert!(!text.contains("{{"), "{language} {file}: {text}");
+                assert!(!text.contains("{{"), "{language} {kind} {file}: {text}");
             }
-            assert!(!project.folder.join("notes.md").exists());
+            let readme = fs::read_to_string(project.folder.join("README.md")).unwrap();
+            assert!(
+                readme.contains(&format!("[policies.{}]", kind.key())) && readme.contains("| `expect` |"),
+                "{readme}"
+            );
+            assert!(ASIDE.iter().all(|aside| !project.folder.join(aside).exists()));
+            assert_eq!(project.folder.join("src/lib.rs").exists(), language == Language::Rust);
         }
+    }
+
+    #[test]
+    fn a_kind_without_a_template_in_a_language_is_told_which_has_one() {
+        let root = tempfile::tempdir().unwrap();
+        let error = scaffold(&root.path().join("mine"), Language::C, PolicyKind::StaleRule).unwrap_err().to_string();
+        assert!(error.contains("--lang rust"), "{error}");
+        assert!(!root.path().join("mine").exists());
     }
 
     #[test]
@@ -143,7 +189,7 @@ mod tests {
         let folder = root.path().join("mine");
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("policy.py"), "precious").unwrap();
-        let error = scaffold(&folder, Language::Python).unwrap_err().to_string();
+        let error = scaffold(&folder, Language::Python, PolicyKind::Ranker).unwrap_err().to_string();
         assert!(error.contains("not empty"), "{error}");
         assert_eq!(fs::read_to_string(folder.join("policy.py")).unwrap(), "precious");
     }
@@ -153,7 +199,10 @@ mod tests {
         let manifest = sdk_manifest().unwrap();
         assert!(!manifest.contains("workspace"), "{manifest}");
         assert!(manifest.contains("edition = \"2024\"") && manifest.contains("wit-bindgen"), "{manifest}");
-        let wit = files("a", Language::Rust).unwrap().into_iter().find(|(path, _)| path.ends_with("src/wit.rs"));
+        let wit = files("a", Language::Rust, PolicyKind::Ranker)
+            .unwrap()
+            .into_iter()
+            .find(|(path, _)| path.ends_with("src/wit.rs"));
         assert!(wit.unwrap().1.contains("path: \"../wit/issuecommand-policy-0.1.0\""));
     }
 }

@@ -31,7 +31,8 @@ pub enum PolicyKind {
 }
 
 impl PolicyKind {
-    const ALL: [Self; 3] = [Self::Ranker, Self::StaleRule, Self::RepoFilter];
+    /// Every kind there is.
+    pub const ALL: [Self; 3] = [Self::Ranker, Self::StaleRule, Self::RepoFilter];
 
     /// The interface that policies of this kind export.
     pub fn interface(self) -> &'static str {

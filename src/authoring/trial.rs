@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::measure::{Calls, backlog_of};
 use super::{AuthoringError, PolicyKind, Specimen};
 use crate::config::{PoliciesConfig, PolicyConfig};
-use crate::policy::{PolicyHost, PolicyRejected, PolicySet, Ranking};
+use crate::policy::{PolicyHost, PolicyRejected, PolicySet};
 
 /// Issues that a ranker is tried on: as many as a server scores in one call.
 const ROW_COUNT: u32 = 16 * 1024;
@@ -70,7 +70,7 @@ pub fn check(
         return Ok(trial);
     }
     for kind in kinds {
-        let config = config_for(kind, file, settings, limits);
+        let config = config_for(&[kind], file, settings, limits);
         if settings_fit(&mut trial, host, kind, &config)
             && let Some(set) = loaded(&mut trial, host, kind, &config)?
             && kind == PolicyKind::Ranker
@@ -88,26 +88,27 @@ pub fn check(
 /// # Errors
 /// [`AuthoringError::Rejected`] when it cannot be loaded so far.
 pub fn settings_schema(host: &PolicyHost, kind: PolicyKind, file: &Path) -> Result<String, AuthoringError> {
-    let config = config_for(kind, file, &Map::new(), &PoliciesConfig::default());
+    let config = config_for(&[kind], file, &Map::new(), &PoliciesConfig::default());
     Ok(schema_of(kind, host.settings_schemas(&config, Path::new(""))?))
 }
 
-/// The ranker in `file`, in service.
+/// The policy in `file`, in service as everything that it is; the rest is built in.
 ///
 /// # Errors
-/// [`AuthoringError::Rejected`] when it is not fit for service.
-pub fn ranker_of(
+/// [`AuthoringError`] when it is no policy, or not fit for service.
+pub fn policies_of(
     host: &PolicyHost,
     file: &Path,
     settings: &Map<String, Value>,
     limits: &PoliciesConfig,
-) -> Result<Ranking, AuthoringError> {
-    Ok(host.load(&config_for(PolicyKind::Ranker, file, settings, limits), Path::new(""))?.ranker)
+) -> Result<PolicySet, AuthoringError> {
+    let kinds = Specimen::read(file)?.kinds();
+    Ok(host.load(&config_for(&kinds, file, settings, limits), Path::new(""))?)
 }
 
-/// A configuration in which the policy of this kind is the one in `file`, and the others are built in.
+/// A configuration in which the policies of these kinds are the one in `file`, and the others are built in.
 pub(super) fn config_for(
-    kind: PolicyKind,
+    kinds: &[PolicyKind],
     file: &Path,
     settings: &Map<String, Value>,
     limits: &PoliciesConfig,
@@ -121,10 +122,12 @@ pub(super) fn config_for(
         memory_bytes_max: limits.memory_bytes_max,
         ..PoliciesConfig::default()
     };
-    match kind {
-        PolicyKind::Ranker => config.ranker = policy.into(),
-        PolicyKind::StaleRule => config.stale_rule = policy,
-        PolicyKind::RepoFilter => config.repo_filter = policy,
+    for kind in kinds {
+        match kind {
+            PolicyKind::Ranker => config.ranker = policy.clone().into(),
+            PolicyKind::StaleRule => config.stale_rule = policy.clone(),
+            PolicyKind::RepoFilter => config.repo_filter = policy.clone(),
+        }
     }
     config
 }
@@ -180,6 +183,15 @@ fn settings_of(kind: PolicyKind, config: &PoliciesConfig) -> &Map<String, Value>
         PolicyKind::Ranker => &config.ranker.settings,
         PolicyKind::StaleRule => &config.stale_rule.settings,
         PolicyKind::RepoFilter => &config.repo_filter.settings,
+    }
+}
+
+/// The settings of the policy of a kind.
+pub(super) fn settings_mut(kind: PolicyKind, config: &mut PoliciesConfig) -> &mut Map<String, Value> {
+    match kind {
+        PolicyKind::Ranker => &mut config.ranker.settings,
+        PolicyKind::StaleRule => &mut config.stale_rule.settings,
+        PolicyKind::RepoFilter => &mut config.repo_filter.settings,
     }
 }
 

@@ -235,6 +235,16 @@ impl Board {
         }
     }
 
+    /// Whether a sync has seen a repository.
+    pub(super) fn knows(&self, repo: &RepoName) -> bool {
+        self.repos.contains_key(repo)
+    }
+
+    /// Whether no sync has seen any repository.
+    pub(super) fn knows_nothing(&self) -> bool {
+        self.repos.is_empty()
+    }
+
     /// Counts for the health page.
     pub(super) fn counts(&self) -> Counts {
         Counts {

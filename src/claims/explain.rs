@@ -31,14 +31,19 @@ impl ClaimManager {
     ) -> Result<Explanation, ManagerError> {
         let (policies, now) = (self.desk.current(), self.clock.now());
         let view = agent.as_ref().map_or_else(ViewName::main, |agent| policies.view_of(agent));
-        let (position, exclusion, holder) = {
+        let (position, exclusion, holder, is_repo_known, is_first_sync_due) = {
             let board = self.index.board.read();
             let holder = board.claim_on(&issue).map(|claim| holder(claim));
-            (board.position(&view, &issue, SHOWN_COUNT), board.exclusion(&issue.repo), holder)
+            let is_first_sync_due = self.status.is_reading() || board.knows_nothing();
+            let (position, exclusion) = (board.position(&view, &issue, SHOWN_COUNT), board.exclusion(&issue.repo));
+            (position, exclusion, holder, board.knows(&issue.repo), is_first_sync_due)
         };
-        let mut explanation = self.begun(&policies, &view, issue.clone(), agent, now);
+        let stamp = policies.set.ranking_of(&view).stamp().clone();
+        let mut explanation = Explanation::begun(issue.clone(), agent, now, stamp);
+        explanation.rejected = self.desk.rejected();
         explanation.held_by = holder;
         match position {
+            _ if !is_repo_known && is_first_sync_due => explanation.standing = IssueStanding::NotReadYet,
             // Nothing is told of a repository that takes no part, but that it does not.
             _ if exclusion.is_some() => explanation.standing = IssueStanding::NotAdmitted,
             Some(position) => self.place(&policies, &view, &mut explanation, position, skills, now),
@@ -48,6 +53,8 @@ impl ClaimManager {
                     if known.state == IssueState::Closed {
                         explanation.standing = IssueStanding::Closed;
                     }
+                } else if is_first_sync_due {
+                    explanation.standing = IssueStanding::NotReadYet;
                 }
             }
         }
@@ -59,37 +66,6 @@ impl ClaimManager {
         let not_chosen = considered.iter().filter_map(|decision| NotChosen::of(decision, &issue));
         explanation.not_chosen = not_chosen.take(NOT_CHOSEN_COUNT).collect();
         Ok(explanation.summed_up(exclusion.as_deref()))
-    }
-
-    fn begun(
-        &self,
-        policies: &InForce,
-        view: &ViewName,
-        issue: IssueRef,
-        agent: Option<AgentId>,
-        now: Timestamp,
-    ) -> Explanation {
-        Explanation {
-            repo: issue.repo,
-            number: issue.number,
-            title: None,
-            agent_id: agent,
-            explained_at: now,
-            standing: IssueStanding::Unknown,
-            why: String::new(),
-            ranker: policies.set.ranking_of(view).stamp().clone(),
-            score: None,
-            reasons: Vec::new(),
-            rank: None,
-            ready_count: 0,
-            points_missing: None,
-            kept_back_because: None,
-            open_blockers: Vec::new(),
-            held_by: None,
-            first: Vec::new(),
-            given_out: None,
-            not_chosen: Vec::new(),
-        }
     }
 
     /// Tells where an open issue stands.
@@ -113,7 +89,10 @@ impl ClaimManager {
             Standing::Ready(_) => IssueStanding::OnOffer,
             Standing::Unscored => IssueStanding::Unscored,
             Standing::Skipped(reason) => {
-                explanation.kept_back_because = Some(reason.to_string());
+                let reason = reason.to_string();
+                let others = self.desk.skips(policies, view, &own, now).into_iter().filter(|why| *why != reason);
+                explanation.skip_reasons = [reason.clone()].into_iter().chain(others).collect();
+                explanation.kept_back_because = Some(reason);
                 IssueStanding::Skipped
             }
             Standing::Claimed => IssueStanding::Held,

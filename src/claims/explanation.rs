@@ -8,6 +8,9 @@ use crate::domain::{
     RepoName, Timestamp,
 };
 
+/// Reasons for skipping that the one line names.
+const SKIP_REASON_COUNT_TOLD: usize = 3;
+
 /// Where an issue stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -30,6 +33,8 @@ pub enum IssueStanding {
     Closed,
     /// No sync has seen it.
     Unknown,
+    /// The same, and the first sync is not done yet.
+    NotReadYet,
 }
 
 /// Why one issue was given out, or was not, by what is known now.
@@ -53,7 +58,10 @@ pub struct Explanation {
     pub why: String,
     /// Under which policy.
     pub ranker: PolicyStamp,
-    /// Its score; higher comes first.
+    /// Why that is not the configured one, where the configured one was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<String>,
+    /// Its score; higher comes first. Left out where it has none yet, and where the policy skips it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
     /// The terms of the score; they add up to it.
@@ -70,6 +78,9 @@ pub struct Explanation {
     /// Why the policy keeps it back: from everybody, or from this agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_back_because: Option<String>,
+    /// Every reason for which the policy skips it, that one first. It has no score then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skip_reasons: Vec<String>,
     /// The issues that must be closed first, as `owner/name#number`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open_blockers: Vec<String>,
@@ -206,6 +217,33 @@ impl NotChosen {
 }
 
 impl Explanation {
+    /// One in which nothing is known of the issue yet.
+    pub(super) fn begun(issue: IssueRef, agent: Option<AgentId>, now: Timestamp, ranker: PolicyStamp) -> Self {
+        Self {
+            repo: issue.repo,
+            number: issue.number,
+            title: None,
+            agent_id: agent,
+            explained_at: now,
+            standing: IssueStanding::Unknown,
+            why: String::new(),
+            ranker,
+            rejected: None,
+            score: None,
+            reasons: Vec::new(),
+            rank: None,
+            ready_count: 0,
+            points_missing: None,
+            kept_back_because: None,
+            skip_reasons: Vec::new(),
+            open_blockers: Vec::new(),
+            held_by: None,
+            first: Vec::new(),
+            given_out: None,
+            not_chosen: Vec::new(),
+        }
+    }
+
     /// Puts all of it in one line. `detail`: why its repository takes no part, where it does not.
     pub(super) fn summed_up(mut self, detail: Option<&str>) -> Self {
         let kept_back = || self.kept_back_because.as_deref().unwrap_or("the policy gave no reason");
@@ -222,13 +260,14 @@ impl Explanation {
                 }
                 None => "held by an agent".into(),
             },
-            IssueStanding::Skipped => format!("skipped by the policy: {}", kept_back()),
+            IssueStanding::Skipped => format!("skipped by the policy: {}", self.skip_reasons_in_words()),
             IssueStanding::Finished => "finished here, though still open on GitHub".into(),
             IssueStanding::NotAdmitted => {
                 format!("its repository takes no part: {}", detail.unwrap_or("the repository filter gave no reason"))
             }
             IssueStanding::Unscored => "the policy has not scored it yet; ask again in a moment".into(),
             IssueStanding::Closed => "closed on GitHub when last synced".into(),
+            IssueStanding::NotReadYet => "not known here yet: the first sync is not done".into(),
             IssueStanding::Unknown => "not known here: no sync has seen it, or it is a pull request".into(),
         };
         self.why = match self.open_blockers.as_slice() {
@@ -237,6 +276,14 @@ impl Explanation {
             blockers => format!("{why}; blocked by {}", blockers.join(", ")),
         };
         self
+    }
+
+    fn skip_reasons_in_words(&self) -> String {
+        let told = self.skip_reasons.iter().take(SKIP_REASON_COUNT_TOLD).map(String::as_str).collect::<Vec<_>>();
+        match self.skip_reasons.len().saturating_sub(SKIP_REASON_COUNT_TOLD) {
+            0 => told.join("; "),
+            more => format!("{}; and {more} more", told.join("; ")),
+        }
     }
 
     fn place_in_words(&self) -> String {
@@ -279,27 +326,9 @@ mod tests {
     use crate::domain::from_unix_ms;
 
     fn explanation(standing: IssueStanding) -> Explanation {
-        Explanation {
-            repo: "acme/small".parse().unwrap(),
-            number: IssueNumber::new(7).unwrap(),
-            title: None,
-            agent_id: None,
-            explained_at: from_unix_ms(0),
-            standing,
-            why: String::new(),
-            ranker: PolicyStamp { source: String::new(), digest: String::new(), settings_digest: String::new() },
-            score: None,
-            reasons: Vec::new(),
-            rank: None,
-            ready_count: 230,
-            points_missing: None,
-            kept_back_because: None,
-            open_blockers: Vec::new(),
-            held_by: None,
-            first: Vec::new(),
-            given_out: None,
-            not_chosen: Vec::new(),
-        }
+        let stamp = PolicyStamp { source: String::new(), digest: String::new(), settings_digest: String::new() };
+        let issue = IssueRef::new("acme/small".parse().unwrap(), IssueNumber::new(7).unwrap());
+        Explanation { standing, ready_count: 230, ..Explanation::begun(issue, None, from_unix_ms(0), stamp) }
     }
 
     #[test]
@@ -320,13 +349,15 @@ mod tests {
         assert_eq!(capped.summed_up(None).why, "on offer, but not to a now: holds 2 already");
         let blockers = vec!["acme/small#3".to_owned()];
         let skipped = |why: &str| Explanation {
-            kept_back_because: Some(why.into()),
+            skip_reasons: why.split(", ").map(str::to_owned).collect(),
             open_blockers: blockers.clone(),
             ..explanation(IssueStanding::Skipped)
         };
         let told = skipped("label wontfix").summed_up(None).why;
         assert_eq!(told, "skipped by the policy: label wontfix; blocked by acme/small#3");
         assert_eq!(skipped("waits for acme/small#3").summed_up(None).why.matches("acme/small#3").count(), 1);
+        let told = skipped("a, b, c, d, waits for acme/small#3").summed_up(None).why;
+        assert_eq!(told, "skipped by the policy: a; b; c; and 2 more; blocked by acme/small#3");
         let elsewhere = explanation(IssueStanding::NotAdmitted).summed_up(Some("it is a fork")).why;
         assert_eq!(elsewhere, "its repository takes no part: it is a fork");
     }

@@ -1,5 +1,7 @@
 //! How the server is doing, and what works only in part.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use parking_lot::Mutex;
 
 use super::{ClaimManager, Health, PolicyHealth};
@@ -9,6 +11,8 @@ use crate::domain::{PolicyStamp, Timestamp};
 #[derive(Debug)]
 pub(super) struct Status {
     started_at: Timestamp,
+    /// Whether syncs were begun at all: a server at rest only reads.
+    is_syncing: AtomicBool,
     last_sync_at: Mutex<Option<Timestamp>>,
     /// What is wrong now, by part.
     troubles: Mutex<Vec<(&'static str, String)>>,
@@ -16,7 +20,8 @@ pub(super) struct Status {
 
 impl Status {
     pub(super) fn new(started_at: Timestamp) -> Self {
-        Self { started_at, last_sync_at: Mutex::default(), troubles: Mutex::default() }
+        let (is_syncing, last_sync_at, troubles) = Default::default();
+        Self { started_at, is_syncing, last_sync_at, troubles }
     }
 
     pub(super) fn synced(&self, at: Timestamp) {
@@ -26,6 +31,15 @@ impl Status {
     /// Whether a sync has finished since the start.
     pub(super) fn has_synced(&self) -> bool {
         self.last_sync_at.lock().is_some()
+    }
+
+    pub(super) fn begins_to_sync(&self) {
+        self.is_syncing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the first sync since the start is not done yet.
+    pub(super) fn is_reading(&self) -> bool {
+        self.is_syncing.load(Ordering::Relaxed) && !self.has_synced()
     }
 
     /// Notes how a part is doing; `None` when all is well with it again.

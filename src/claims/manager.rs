@@ -222,10 +222,14 @@ impl ClaimManager {
     }
 
     pub(super) fn admit(&self, repo: &RepoName) -> Result<(), ManagerError> {
-        match self.index.board.read().exclusion(repo) {
-            Some(reason) => Err(ManagerError::RepoNotAllowed { repo: repo.clone(), reason: reason.to_string() }),
-            None => Ok(()),
-        }
+        let (exclusion, is_known) = {
+            let board = self.index.board.read();
+            (board.exclusion(repo), board.knows(repo))
+        };
+        let Some(reason) = exclusion else { return Ok(()) };
+        let is_early = !is_known && self.status.is_reading();
+        let reason = if is_early { "the first sync is not done yet".to_owned() } else { reason.to_string() };
+        Err(ManagerError::RepoNotAllowed { repo: repo.clone(), reason })
     }
 
     /// Reads an issue that the last sync did not know. `true` when it is open, and known from now on.

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::asking::chooser;
 use super::desk::InForce;
 use super::order::{OrderKey, Question, Slot};
-use super::reasons::explained_rows;
+use super::reasons::{KeptBack, explained_rows};
 use super::recording::{EXPLAINED_COUNT, Recording};
 use super::trial::{self, Case, Trials};
 use super::{ClaimManager, ManagerError, NextOutcome, NextRequest};
@@ -33,17 +33,15 @@ struct Pick {
     candidates: Vec<IssueRef>,
     decision: Option<Decision>,
     first: Option<Slot>,
-    passed_over: Vec<String>,
-    /// When asking again makes sense, in milliseconds, if the ranker said so.
-    retry_after_ms: Option<u64>,
+    kept_back: KeptBack,
     /// What the ranker saw and said, where nothing is left.
     recording: Option<Recording>,
-    /// For a candidate in shadow.
+    /// For a trial.
     case: Option<Case>,
 }
 
 impl Pick {
-    /// Hands the request over to a candidate in shadow: there is an answer now.
+    /// Hands the request over to whoever did not serve it, if a candidate is on trial: there is an answer now.
     fn try_on(&mut self, trials: &Trials) {
         if let Some(case) = self.case.take() {
             trials.hand_over(case);
@@ -94,7 +92,7 @@ impl ClaimManager {
             let mut pick = self.pick(policies, &view, request, now);
             if pick.candidates.is_empty() && request.request_id.is_none() {
                 pick.try_on(&self.trials);
-                let why = self.why_nothing(&view, request, pick.passed_over, pick.retry_after_ms);
+                let why = self.why_nothing(&view, request, pick.kept_back);
                 return Ok((NextOutcome::Nothing(why), pick.recording));
             }
             let nothing_left = pick.candidates.is_empty();
@@ -127,7 +125,7 @@ impl ClaimManager {
                 }
                 InsertOutcome::NoneFree if nothing_left => {
                     pick.try_on(&self.trials);
-                    let why = self.why_nothing(&view, request, pick.passed_over, pick.retry_after_ms);
+                    let why = self.why_nothing(&view, request, pick.kept_back);
                     return Ok((NextOutcome::Nothing(why), pick.recording));
                 }
                 // The follow-up is to be had where the request got it.
@@ -137,12 +135,14 @@ impl ClaimManager {
             return Ok((outcome, None));
         }
         // Others were faster on whole short lists, again and again: that is no reason to stay away.
-        let why = Empty { was_raced: true, ..self.why_nothing(&view, request, Vec::new(), Some(RACED_RETRY_MS)) };
+        let why = self.why_nothing(&view, request, KeptBack::nothing(RACED_RETRY_MS));
+        let why = Empty { was_raced: true, ..why };
         Ok((NextOutcome::Nothing(why), None))
     }
 
     /// Asks the board for the best candidates and the ranker for its last word on them. Pages on, to the
-    /// end, while the ranker passes over everything it sees: work further down is never hidden.
+    /// end, while the ranker passes over everything it sees: work further down is never hidden. Stops where
+    /// nothing can pass.
     fn pick(&self, policies: &Arc<InForce>, view: &ViewName, request: &NextRequest, now: Timestamp) -> Pick {
         let question = question(request);
         let groups = self.groups.load().of(&request.agent);
@@ -151,7 +151,11 @@ impl ClaimManager {
         let mut after: Option<OrderKey> = None;
         let mut page_count = SHORTLIST_COUNT;
         loop {
-            let (page, chooser, is_own, shadow) = {
+            if let Some(closed) = self.desk.closed(policies, view, request.repo.as_ref(), now) {
+                pick.kept_back.close(closed);
+                break;
+            }
+            let (page, chooser, is_own, beside) = {
                 let board = self.index.board.read();
                 let offered = self.offered.lock().clone();
                 let mut page = board.shortlist(view, &question, after, page_count, |slot| offered.contains(&slot));
@@ -161,20 +165,22 @@ impl ClaimManager {
                 }
                 let chooser = chooser(&board, &groups, request, &page.rows);
                 // The state that both rankers choose from is the one of this moment.
-                let shadow = (after.is_none() && trial::wants(policies, view)).then(|| {
+                let beside = if after.is_none() { trial::beside(policies, view) } else { None };
+                let beside = beside.map(|other| {
                     let on_offer = |slot| offered.contains(&slot);
-                    board.shortlist(&ViewName::candidate(), &question, None, SHORTLIST_COUNT, on_offer)
+                    let page = board.shortlist(&other, &question, None, SHORTLIST_COUNT, on_offer);
+                    (other, page)
                 });
                 // A set comes in force under this lock: the scores are this one's, or those of the next.
-                (page, chooser, self.desk.is_in_force(policies), shadow)
+                (page, chooser, self.desk.is_in_force(policies), beside)
             };
             let word = match page.rows.is_empty() {
                 true => None,
                 false => self.desk.choose(policies, view, &chooser, &page.rows, now),
             };
             recording.take_down(&chooser, &page, word.as_ref(), is_own);
-            if let Some(shadow) = shadow {
-                pick.case = Some(Case::new(policies, chooser, shadow, now));
+            if let Some((other, page)) = beside {
+                pick.case = Some(Case::new(policies, other, chooser, page, now));
             }
             let choice = word.unwrap_or_else(|| Choice::keep(page.rows.len()));
             if let Some(&first) = choice.order.first() {
@@ -191,9 +197,7 @@ impl ClaimManager {
                 pick.decision = Some(decision);
                 return pick;
             }
-            // The soonest of all pages counts.
-            pick.retry_after_ms = pick.retry_after_ms.into_iter().chain(choice.retry_after_ms).min();
-            pick.passed_over.extend(choice.skipped.into_iter().map(|(_, reason)| reason));
+            pick.kept_back.add(choice);
             after = page.next;
             if after.is_none() {
                 break;

@@ -10,8 +10,8 @@ use tracing::{info, warn};
 use super::desk::{InForce, TakenInForce};
 use super::{ClaimManager, Operations};
 use crate::domain::{AgentId, EventDraft, EventKind, PolicyStamp, RepoName};
-use crate::policy::Effective;
-use crate::store::{PolicyAudit, PolicySetKept, PolicySetRecord, StoreError};
+use crate::policy::{Effective, Ranking};
+use crate::store::{OnTrialRecord, PolicyAudit, PolicySetKept, PolicySetRecord, StoreError};
 
 /// What was done to the ranker, by somebody's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,8 +48,7 @@ impl ClaimManager {
         if self.store.policy_set_list().await?.first().is_some_and(|newest| newest.record == record) {
             return Ok(());
         }
-        let policies = record.ranker.parts().zip(&record.parts);
-        for (policy, digest) in policies.map(|(policy, part)| (policy, &part.digest)) {
+        for (policy, digest) in record.components().map(|(policy, part)| (policy, &part.digest)) {
             let Some(file) = policy.component_path(&taken.policies.folder) else { continue };
             if self.store.policy_component_piece_count(digest.clone()).await?.is_some() {
                 continue;
@@ -127,14 +126,17 @@ impl Operations {
 
 fn record_of(policies: &InForce) -> PolicySetRecord {
     let set = &policies.set;
+    let stamps = |ranking: &Ranking| ranking.main_parts().into_iter().map(|part| part.stamp).collect();
+    let on_trial = set.candidate.as_ref().zip(policies.config.candidate.as_ref());
     PolicySetRecord {
         ranker: policies.config.ranker.clone(),
         ranker_stamp: set.ranker.main_stamp().clone(),
-        parts: set.ranker.main_parts().into_iter().map(|part| part.stamp).collect(),
+        parts: stamps(&set.ranker),
         views: set.rankings().map(|(_, ranking)| ranking.stamp().clone()).collect(),
         stale_rule: set.stale_rule.stamp().clone(),
         repo_filter: set.repo_filter.stamp().clone(),
         candidate: set.candidate.as_ref().map(|it| it.ranking.main_stamp().clone()),
+        on_trial: on_trial.map(|(it, config)| OnTrialRecord { config: config.clone(), parts: stamps(&it.ranking) }),
     }
 }
 

@@ -42,7 +42,7 @@ pub enum NotReplayable {
     /// It was recorded by a version that did not keep what the policy saw, or the policy was not asked.
     #[error("it was recorded without what the policy saw")]
     NotRecorded,
-    /// There was nothing to choose from.
+    /// There was nothing to choose from, or a filter that failed over and over was left alone.
     #[error("nothing was on offer, so the policy was not asked")]
     NothingOnOffer,
     /// The policy saw more than is kept.

@@ -134,6 +134,7 @@ impl Background {
     /// Starts everything; it ends with `shutdown`.
     pub fn start(self, tracker: &TaskTracker, shutdown: &CancellationToken) {
         let Self { manager, sync, pulls, announcements, sets, cases } = self;
+        manager.status.begins_to_sync();
         let spawn = |name: &'static str, work: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
             let shutdown = shutdown.clone();
             tracker.spawn(async move {
@@ -173,15 +174,7 @@ async fn sweep_continually(manager: Arc<ClaimManager>) {
     let mut due = tokio::time::Instant::now();
     loop {
         tokio::time::sleep_until(due).await;
-        // Whoever wakes first after the process was held up finds it out, before anything is taken back.
-        manager.wellness.feel_pulse(due.elapsed(), &*manager.clock);
-        let trouble = manager.sweep().await.err().map(|error| chain(&error));
-        if let Some(trouble) = &trouble {
-            manager.note_unwell("the store failed");
-            error!("sweep failed, no lease was checked: {trouble}");
-        }
-        let trouble = trouble.or_else(|| manager.why_nothing_is_reclaimed());
-        manager.status.report("sweep", trouble);
+        manager.sweep_that_was_due(due.elapsed()).await;
         let pause = Duration::from_secs(manager.config.current().leases.sweep_seconds.max(1));
         due = tokio::time::Instant::now() + pause;
     }
@@ -251,6 +244,18 @@ async fn sync_continually(manager: Arc<ClaimManager>, sync: Sync, pulls: PullWat
 }
 
 impl ClaimManager {
+    /// The periodic sweep, which comes `late` by so much. Trouble is logged, and told on the health page.
+    pub async fn sweep_that_was_due(&self, late: Duration) {
+        // Whoever wakes first after the process was held up finds it out, before anything is taken back.
+        self.wellness.feel_pulse(late, &*self.clock);
+        let trouble = self.sweep().await.err().map(|error| chain(&error));
+        if let Some(trouble) = &trouble {
+            self.note_unwell("the store failed");
+            error!("sweep failed, no lease was checked: {trouble}");
+        }
+        self.status.report("sweep", trouble.or_else(|| self.why_nothing_is_reclaimed()));
+    }
+
     /// Puts an edited configuration in force: its policies first, and nothing of it unless they are
     /// accepted. Relative policy sources start from `base_dir`.
     ///

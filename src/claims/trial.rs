@@ -1,4 +1,5 @@
-//! A candidate in shadow: asked, behind the answers, what it would have picked.
+//! A candidate on trial: behind the answers the ranker that did not serve is asked what it would have picked. For
+//! a shadow that is the candidate; for a canary's agents it is the ranker in force.
 //!
 //! What it needs is copied where the pick is made, under the same lock, so that both rankers see one state.
 //! All else happens here, after the agent has its answer. Requests wait in a bounded queue; those that find it
@@ -30,30 +31,47 @@ const REASON_COUNT_MAX: usize = 4;
 /// Disagreements that one answer tells at most.
 const DISAGREEMENT_COUNT_MAX: usize = 50;
 
-/// One request: what the candidate is to choose from, and what the ranker in force put first.
+/// One request: what the other ranker is to choose from, and what the one that served it put first.
 #[derive(Debug)]
 pub(super) struct Case {
     policies: Arc<InForce>,
-    pub(super) request: ChooseRequest,
+    /// The view of the ranker that did not serve.
+    other: ViewName,
+    request: ChooseRequest,
     rows: Vec<Shortlisted>,
     /// Whether there was nothing beyond these rows.
     is_whole: bool,
     pub(super) picked: Option<Preference>,
+    /// Whether another stood in for the ranker that was to serve it.
+    is_stood_in_for: bool,
     at: Timestamp,
 }
 
 impl Case {
-    /// A case on the first page of the candidate's own view.
-    pub(super) fn new(policies: &Arc<InForce>, request: ChooseRequest, page: Shortlist, at: Timestamp) -> Self {
+    /// A case on the first `page` of the `other` view, once the ranker of its own has been asked.
+    pub(super) fn new(
+        policies: &Arc<InForce>,
+        other: ViewName,
+        request: ChooseRequest,
+        page: Shortlist,
+        at: Timestamp,
+    ) -> Self {
         let is_whole = page.next.is_none();
-        Self { policies: Arc::clone(policies), request, rows: page.rows, is_whole, picked: None, at }
+        let is_stood_in_for =
+            other == ViewName::main() && policies.set.ranking_of(&ViewName::candidate()).is_troubled();
+        let policies = Arc::clone(policies);
+        Self { policies, other, request, rows: page.rows, is_whole, picked: None, is_stood_in_for, at }
     }
 }
 
-/// Whether requests under these policies, in this view, are shown to a candidate in shadow.
-pub(super) fn wants(policies: &InForce, view: &ViewName) -> bool {
-    let is_shadow = policies.set.candidate.as_ref().is_some_and(|it| it.mode == CandidateMode::Shadow);
-    is_shadow && *view == ViewName::main() && policies.candidate_is_well()
+/// The view of the ranker to which requests in `view` are shown behind the answer, if to any.
+pub(super) fn beside(policies: &InForce, view: &ViewName) -> Option<ViewName> {
+    let candidate = policies.set.candidate.as_ref().filter(|_| policies.candidate_is_well())?;
+    let (main, on_trial) = (ViewName::main(), ViewName::candidate());
+    match candidate.mode {
+        CandidateMode::Shadow => (*view == main).then_some(on_trial),
+        CandidateMode::Canary => (*view == on_trial).then_some(main),
+    }
 }
 
 /// What a decision puts first.
@@ -128,7 +146,8 @@ impl ClaimManager {
         for case in cases {
             let Some(candidate) = &case.policies.set.candidate else { continue };
             let (counts, disagreements) = outcomes.entry(key_of(candidate.ranking.main_stamp())).or_default();
-            match self.desk.would_pick(&case.policies, &case.request, &case.rows, case.at) {
+            let ask = || self.desk.would_pick(&case.policies, &case.other, &case.request, &case.rows, case.at);
+            match if case.is_stood_in_for { None } else { ask() } {
                 None => counts.failed += 1,
                 // Neither had anything to give: an agent that asks all night proves nothing.
                 Some(None) if case.picked.is_none() => {}
@@ -143,18 +162,15 @@ impl ClaimManager {
                     }
                     counts.disagreed += 1;
                     let would_have_picked = would.map(|row| {
-                        let explained = self.desk.explain(
-                            &case.policies,
-                            &ViewName::candidate(),
-                            std::slice::from_ref(row),
-                            case.at,
-                        );
+                        let explained =
+                            self.desk.explain(&case.policies, &case.other, std::slice::from_ref(row), case.at);
                         let reasons = explained.into_iter().flatten().take(REASON_COUNT_MAX).collect();
                         let issue = &row.facts.issue;
                         Preference { repo: issue.repo.clone(), number: issue.number, score: row.score, reasons }
                     });
                     let (agent_id, picked) = (case.request.agent, case.picked);
-                    disagreements.push(Disagreement { at: case.at, agent_id, picked, would_have_picked });
+                    let by_candidate = case.other == ViewName::main();
+                    disagreements.push(Disagreement { at: case.at, agent_id, by_candidate, picked, would_have_picked });
                 }
             }
         }

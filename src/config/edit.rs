@@ -3,10 +3,11 @@
 use std::io::Write;
 use std::path::Path;
 
+use serde::Serialize;
 use serde_json::Value;
 use toml_edit::{DocumentMut, Item, Table, TableLike};
 
-use super::RankerConfig;
+use super::{CandidateConfig, RankerConfig};
 
 const POLICIES: &str = "policies";
 const RANKER: &str = "ranker";
@@ -24,7 +25,7 @@ pub enum EditError {
     /// A section is something else than a table.
     #[error("[{0}] is no table")]
     NoTable(&'static str),
-    /// The ranker has no form in TOML.
+    /// A ranker has no form in TOML.
     #[error("the ranker cannot be written as TOML: {0}")]
     Form(#[from] toml::ser::Error),
 }
@@ -50,20 +51,43 @@ pub fn with_candidate_promoted(text: &str) -> Result<String, EditError> {
 /// [`EditError`] when the text is no configuration, or the ranker's settings have no form in TOML.
 pub fn with_ranker(text: &str, ranker: &RankerConfig) -> Result<String, EditError> {
     let mut document: DocumentMut = text.parse()?;
-    let mut value = serde_json::to_value(ranker).expect("a configuration that was read from text has a JSON form");
-    without_nothing(&mut value);
-    let section = serde_json::json!({ POLICIES: { RANKER: value } });
-    let mut section: DocumentMut = toml::to_string(&section)?.parse()?;
-    let ranker = section[POLICIES].as_table_mut().and_then(|policies| policies.remove(RANKER));
-    let mut ranker = ranker.unwrap_or_else(|| Item::Table(Table::new()));
-    forget_places(&mut ranker);
+    let ranker = item_of(ranker)?;
+    put_ranker(policies_of(&mut document)?, ranker);
+    Ok(document.to_string())
+}
+
+/// The configuration with this candidate, or without one.
+///
+/// # Errors
+/// [`EditError`] when the text is no configuration, or the ranker's settings have no form in TOML.
+pub fn with_candidate(text: &str, candidate: Option<&CandidateConfig>) -> Result<String, EditError> {
+    let mut document: DocumentMut = text.parse()?;
+    let policies = policies_of(&mut document)?;
+    policies.remove(CANDIDATE);
+    if let Some(candidate) = candidate {
+        policies.insert(CANDIDATE, item_of(candidate)?);
+    }
+    Ok(document.to_string())
+}
+
+/// The section of policies, which is made where there is none.
+fn policies_of(document: &mut DocumentMut) -> Result<&mut dyn TableLike, EditError> {
     let policies = document.entry(POLICIES).or_insert_with(|| {
         let mut policies = Table::new();
         policies.set_implicit(true);
         Item::Table(policies)
     });
-    put_ranker(policies.as_table_like_mut().ok_or(EditError::NoTable(POLICIES))?, ranker);
-    Ok(document.to_string())
+    policies.as_table_like_mut().ok_or(EditError::NoTable(POLICIES))
+}
+
+/// A part of a configuration as it stands in a document.
+fn item_of(part: &impl Serialize) -> Result<Item, EditError> {
+    let mut value = serde_json::to_value(part).expect("a configuration that was read from text has a JSON form");
+    without_nothing(&mut value);
+    let mut section: DocumentMut = toml::to_string(&serde_json::json!({ POLICIES: value }))?.parse()?;
+    let mut item = section.remove(POLICIES).unwrap_or_else(|| Item::Table(Table::new()));
+    forget_places(&mut item);
+    Ok(item)
 }
 
 /// Puts a ranker in the place of the one before, under the comments that stood over it.
@@ -82,10 +106,13 @@ fn put_ranker(policies: &mut dyn TableLike, ranker: Item) {
 
 /// Takes out what says nothing: TOML has no null, and nobody writes empty lists of stages. What a policy is
 /// told stays as it is, to the last empty list.
-fn without_nothing(ranker: &mut Value) {
-    let Value::Object(fields) = ranker else { return };
+fn without_nothing(part: &mut Value) {
+    let Value::Object(fields) = part else { return };
     if let Some(Value::Array(stages)) = fields.get_mut("stage") {
         stages.iter_mut().for_each(without_nothing);
+    }
+    if let Some(ranker) = fields.get_mut(RANKER) {
+        without_nothing(ranker);
     }
     fields.retain(|name, value| match name.as_str() {
         "stage" => *value != serde_json::json!([]),
@@ -213,6 +240,24 @@ allow = ["acme/*"]
         let edited = with_ranker(TEXT, &read(TEXT).policies.ranker).unwrap();
         assert!(edited.contains("# What comes first.\n[policies.ranker]"), "{edited}");
         assert_eq!(read(&edited), read(TEXT));
+    }
+
+    #[test]
+    fn a_candidate_that_was_put_back_reads_as_it_was_and_goes_without_a_trace() {
+        let mut candidate = read(TEXT).policies.candidate.unwrap();
+        candidate.share = 0.25;
+        for text in [TEXT, "", "[policies]\ncandidate = { mode = \"canary\", ranker = { source = \"a.wasm\" } }\n"] {
+            let edited = with_candidate(text, Some(&candidate)).unwrap();
+            let (before, after) = (read(text).policies, read(&edited).policies);
+            assert_eq!((after.candidate.as_ref(), after.ranker), (Some(&candidate), before.ranker), "{edited}");
+            let without = with_candidate(&edited, None).unwrap();
+            assert!(!without.contains("candidate") && read(&without).policies.candidate.is_none(), "{without}");
+        }
+        let promoted = with_candidate_promoted(TEXT).unwrap();
+        let again = with_candidate(&with_ranker(&promoted, &read(TEXT).policies.ranker).unwrap(), Some(&candidate));
+        let again = again.unwrap();
+        assert_eq!(read(&again).policies.ranker, read(TEXT).policies.ranker, "{again}");
+        assert!(again.contains("# Who takes part."), "{again}");
     }
 
     #[test]

@@ -25,7 +25,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-pub use edit::{EditError, replace_file, with_candidate_promoted, with_ranker};
+pub use edit::{EditError, replace_file, with_candidate, with_candidate_promoted, with_ranker};
 pub use keys::{changes_needing_restart, defaults, is_hot, values};
 pub use live::{LiveConfig, Replaced, follow};
 pub use mcp::{McpConfig, ToolProfile};

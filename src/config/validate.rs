@@ -1,72 +1,24 @@
 //! What types cannot say: ranges, words, addresses, and what must not go together.
 
+mod bounds;
 mod composition;
+mod words;
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use tracing_subscriber::EnvFilter;
+use bounds::*;
+use words::{api_url_error, is_authority, is_origin, is_own, level_error, list};
 
 use super::settings::{BUILTIN_CONFLICT_AWARE, BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE};
 use super::{Config, GithubAppConfig, PolicyConfig, Secret, keys};
 use crate::areas::AREA_COUNT_MAX;
 use crate::domain::RepoName;
 
-/// Most connections at once: each may hold a file handle and a buffer.
-pub const CONNECTION_COUNT_MAX: usize = 65_536;
-/// Largest body of a request anyone may configure: the largest real ones are a few kilobytes.
-pub const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Longest time-out of a connection: ten minutes. Longer is a leak, not a limit.
-pub const TIMEOUT_SECONDS_MAX: u64 = 600;
-/// Longest wait for a lock of the database: ten minutes.
-pub const BUSY_TIMEOUT_MS_MAX: u64 = 600_000;
-/// Most past claims to keep.
-pub const HISTORY_COUNT_MAX: usize = 10_000_000;
-/// Most follow-ups at once: each is looked at where one is made.
-pub const FOLLOW_UP_COUNT_MAX: usize = 100_000;
-/// Where this server's own routes are.
-const OWN_PATHS: [&str; 5] = ["/api", "/sse", "/mcp", "/docs", "/openapi.json"];
-
-/// Whether a path is among this server's own, and so cannot be where GitHub calls.
-fn is_own(path: &str) -> bool {
-    let is_below = |own: &str| path.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    OWN_PATHS.into_iter().any(is_below) && !path.starts_with("/api/webhooks/")
-}
-
-/// Most events to keep.
-pub const EVENT_COUNT_MAX: usize = 100_000_000;
-/// Most requests a minute to GitHub that can be asked for: a thousand a second.
-pub const REQUESTS_PER_MINUTE_MAX: u32 = 60_000;
-/// Longest time between two full readings of a repository: a year.
-pub const RECONCILE_HOURS_MAX: u64 = 365 * 24;
-/// Longest of all intervals in minutes: a year.
-pub const INTERVAL_MINUTES_MAX: u64 = 365 * 24 * 60;
-/// Longest pause between two sweeps: an hour.
-pub const SWEEP_SECONDS_MAX: u64 = 3600;
-/// Longest call of a policy off the request path: a minute.
-pub const POLICY_CALL_MS_MAX: u64 = 60_000;
-/// Longest call of a policy while an agent waits: five seconds.
-pub const POLICY_CHOOSE_MS_MAX: u64 = 5_000;
-/// Least memory of a policy's instance: sixteen WebAssembly pages.
-pub const POLICY_MEMORY_BYTES_MIN: usize = 1024 * 1024;
-/// Most memory of a policy's instance: what a 32-bit WebAssembly memory can address.
-pub const POLICY_MEMORY_BYTES_MAX: usize = 4 * 1024 * 1024 * 1024;
-
-/// Most labels that are said to name areas.
-pub const AREA_LABEL_COUNT_MAX: usize = 1_000;
-
-/// Most groups of agents: an agent is held against each when it asks for work.
-pub const AGENT_GROUP_COUNT_MAX: usize = 64;
-/// Most patterns of one group.
-pub const GROUP_PATTERN_COUNT_MAX: usize = 256;
-
 /// SQLite's journal modes that keep what was acknowledged.
 const JOURNAL_MODES: [&str; 4] = ["WAL", "DELETE", "TRUNCATE", "PERSIST"];
 /// Those that do not.
 const JOURNAL_MODES_UNSAFE: [&str; 2] = ["MEMORY", "OFF"];
-/// The levels of the log.
-const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-
 /// Something that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
@@ -380,54 +332,4 @@ impl Check {
             self.found(key, "expected 64 hexadecimal digits of a SHA-256", Some("sha256sum prints it"));
         }
     }
-}
-
-fn list(words: &[&str]) -> String {
-    match words {
-        [all @ .., last] if !all.is_empty() => format!("{} or {last}", all.join(", ")),
-        _ => words.concat(),
-    }
-}
-
-/// Whether a text is a host with or without a port, and nothing else.
-fn is_authority(text: &str) -> bool {
-    text.parse::<http::uri::Authority>().is_ok_and(|authority| !authority.as_str().contains('@'))
-}
-
-fn is_origin(text: &str) -> bool {
-    text.split_once("://").is_some_and(|(scheme, rest)| {
-        !scheme.is_empty()
-            && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
-            && is_authority(rest)
-    })
-}
-
-/// What is wrong with the root of GitHub's API. Never quotes it: it may hold credentials.
-fn api_url_error(text: &str) -> Option<&'static str> {
-    let Ok(uri) = text.parse::<http::Uri>() else { return Some("the value is no address") };
-    let (Some("http" | "https"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-        return Some("expected an address that begins with https:// or http://");
-    };
-    if authority.as_str().contains('@') {
-        return Some("credentials do not belong into the address: use GITHUB_TOKEN or github.token");
-    }
-    uri.query().map(|_| "expected an address without a query")
-}
-
-/// What is wrong with a filter of the log. A word that is no level would be taken for the name of a
-/// part of the program and so switch everything else off: it is refused.
-fn level_error(filter: &str) -> Option<String> {
-    if filter.trim().is_empty() {
-        return Some("the filter is empty".into());
-    }
-    if let Err(error) = EnvFilter::builder().parse(filter) {
-        return Some(format!("{filter:?} is no filter: {error}"));
-    }
-    let words = filter.split(',').map(str::trim).filter(|_| !filter.contains('['));
-    let stranger = words
-        .filter(|part| !part.contains('='))
-        .find(|part| !LEVELS.contains(&part.to_ascii_lowercase().as_str()) && part.parse::<u8>().is_err())?;
-    let near = keys::nearest(&stranger.to_ascii_lowercase(), LEVELS.into_iter());
-    let near = near.map(|level| format!("; did you mean \"{level}\"?")).unwrap_or_default();
-    Some(format!("{stranger:?} is no level: expected {}{near}", list(&LEVELS)))
 }

@@ -147,7 +147,7 @@ pub struct Empty {
     /// No sync has finished yet, so that no open issue may mean that none is known yet.
     #[serde(skip)]
     pub is_reading: bool,
-    /// When asking again makes sense, in seconds, where the policy says so. Stands beside the counts in answers.
+    /// When asking again makes sense, in seconds, where the policy says so or a filter of it is left alone. Stands beside the counts in answers.
     #[serde(skip)]
     pub retry_after_seconds: Option<u64>,
     /// Open issues within the request.
@@ -186,6 +186,12 @@ fn is_zero(count: &usize) -> bool {
 }
 
 impl Empty {
+    /// Issues that nothing speaks against so far: the policy may have passed over them at the door.
+    pub fn on_offer(&self) -> usize {
+        let taken = self.claimed + self.skipped + self.finished + self.not_admitted + self.unscored;
+        self.open.saturating_sub(taken)
+    }
+
     /// Adds the review feedback that was skipped: one reason for each piece.
     #[must_use]
     pub fn with_follow_ups_skipped(mut self, reasons: Vec<String>) -> Self {

@@ -1,4 +1,4 @@
-//! Where a ranker on trial would have picked otherwise than the one in force.
+//! Where a ranker on trial and the one in force do not pick the same.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,24 +26,27 @@ pub struct Disagreement {
     pub at: Timestamp,
     /// Who asked.
     pub agent_id: AgentId,
-    /// What the ranker in force put first; left out when it had nothing for the agent.
+    /// Whether the agent is one of a canary's: then the candidate picked, and the ranker in force would have.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_candidate: bool,
+    /// What was put first by the ranker that serves the agent; left out when it had nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub picked: Option<Preference>,
-    /// What the candidate put first; left out when it had nothing.
+    /// What the other ranker put first; left out when it had nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub would_have_picked: Option<Preference>,
 }
 
-/// How often a candidate was asked what it would have picked, and what came of it.
+/// How often the picks of a candidate and of the ranker in force were compared, and what came of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrialCounts {
     /// Requests on which both put the same issue first, or both had nothing.
     pub agreed: u64,
     /// Requests on which they did not.
     pub disagreed: u64,
-    /// Requests on which the candidate passed over all that it was shown, so that nobody knows.
+    /// Requests on which the one asked behind the answer passed over all that it was shown, so that nobody knows.
     pub undecided: u64,
-    /// Requests on which the candidate failed.
+    /// Requests on which one of them failed.
     pub failed: u64,
     /// Requests that were not looked at, because too many came at once.
     pub dropped: u64,

@@ -15,7 +15,7 @@ const SKILL_BYTES_MAX: usize = 40;
 /// Most skills of one agent. Ours: each is compared with every rule that asks for skills.
 const SKILL_COUNT_MAX: usize = 32;
 
-/// One thing that an agent can do, in its one canonical form: trimmed and lower-cased (`rust`, `c++`).
+/// One thing that an agent can do, in its one canonical form: a word in lower case (`rust`, `c++`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Skill(Box<str>);
@@ -31,23 +31,23 @@ impl FromStr for Skill {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let wrong = |why| NameError::new("skill", text, why);
         let trimmed = text.trim();
+        let wrong = |why| NameError::new("skill", trimmed, why);
         if trimmed.is_empty() {
             return Err(wrong("it is empty"));
         }
         if trimmed.len() > SKILL_BYTES_MAX {
             return Err(wrong("longer than 40 bytes"));
         }
-        if trimmed.chars().any(|sign| sign.is_control() || sign == ',') {
-            return Err(wrong("commas and control characters are not allowed"));
+        if trimmed.chars().any(|sign| sign.is_whitespace() || sign.is_control() || sign == ',') {
+            return Err(wrong("a skill is one word, as in machine-learning"));
         }
         Ok(Self(trimmed.to_lowercase().into()))
     }
 }
 
-/// What one agent can do: each skill once, in alphabetical order, at most 32. Read from a list, or from one
-/// text with commas.
+/// What one agent can do: each skill once, in alphabetical order, at most 32. Read from a list of words, or, as in
+/// headers and queries, from one text with commas between them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Skills(Vec<Skill>);
@@ -121,7 +121,7 @@ impl JsonSchema for Skills {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let skill = "^[!-+\\--~]([ -+\\--~]{0,38}[!-+\\--~])?$";
+        let skill = format!("^[!-+\\--~]{{1,{SKILL_BYTES_MAX}}}$");
         json_schema!({ "type": "array", "maxItems": SKILL_COUNT_MAX, "items": { "type": "string", "pattern": skill } })
     }
 }
@@ -140,9 +140,9 @@ mod tests {
 
     #[test]
     fn a_list_and_a_text_with_commas_are_read_alike() {
-        let expected = ["c++", "machine learning", "rust"].map(str::to_owned).to_vec();
-        assert_eq!(read(json!([" Rust ", "C++", "machine learning", "rust"])).unwrap(), expected);
-        assert_eq!(read(json!("rust,C++,, Machine Learning ,")).unwrap(), expected);
+        let expected = ["c++", "machine-learning", "rust"].map(str::to_owned).to_vec();
+        assert_eq!(read(json!([" Rust ", "C++", "machine-learning", "rust"])).unwrap(), expected);
+        assert_eq!(read(json!("rust,C++,, Machine-Learning ,")).unwrap(), expected);
         assert!(read(json!([])).unwrap().is_empty());
     }
 
@@ -150,8 +150,11 @@ mod tests {
     fn what_is_no_short_word_is_refused_with_its_reason() {
         for (value, why) in [
             (json!([""]), "it is empty"),
-            (json!(["a,b"]), "commas"),
-            (json!(["a\nb"]), "control characters"),
+            (json!(["rust, web"]), "\"rust, web\" is no skill: a skill is one word, as in machine-learning"),
+            (json!(["machine learning"]), "\"machine learning\" is no skill: a skill is one word"),
+            (json!("rust web, c"), "\"rust web\" is no skill: a skill is one word"),
+            (json!(["a\nb"]), "a skill is one word"),
+            (json!(["a\u{3000}b"]), "a skill is one word"),
             (json!(["x".repeat(41)]), "longer than 40 bytes"),
             (json!([7]), "invalid type"),
             (json!({ "rust": true }), "a list of short words"),

@@ -24,10 +24,7 @@ impl Breaker {
         now: Timestamp,
         ask: impl FnOnce() -> Result<A, PolicyError>,
     ) -> Option<Result<A, PolicyError>> {
-        let now_ms = now.timestamp_millis();
-        let is_resting = self.failures.load(Ordering::Relaxed) >= FAILURE_COUNT_MAX
-            && now_ms < self.rests_until_ms.load(Ordering::Relaxed);
-        if is_resting {
+        if self.rest_left_ms(now).is_some() {
             return None;
         }
         let answer = ask();
@@ -35,10 +32,19 @@ impl Breaker {
             Ok(_) => self.failures.store(0, Ordering::Relaxed),
             Err(_) => {
                 self.failures.fetch_add(1, Ordering::Relaxed);
-                self.rests_until_ms.store(now_ms + REST_MS, Ordering::Relaxed);
+                self.rests_until_ms.store(now.timestamp_millis() + REST_MS, Ordering::Relaxed);
             }
         }
         Some(answer)
+    }
+
+    /// For how many milliseconds more the policy is left alone; `None` while it may be asked.
+    pub(super) fn rest_left_ms(&self, now: Timestamp) -> Option<u64> {
+        if self.failures.load(Ordering::Relaxed) < FAILURE_COUNT_MAX {
+            return None;
+        }
+        let left = self.rests_until_ms.load(Ordering::Relaxed) - now.timestamp_millis();
+        u64::try_from(left).ok().filter(|left| *left > 0)
     }
 
     /// Whether its last answer was a failure.
@@ -63,7 +69,9 @@ mod tests {
         for _ in 0..3 {
             assert!(breaker.ask(from_unix_ms(0), fail).unwrap().is_err());
         }
+        assert_eq!(breaker.rest_left_ms(from_unix_ms(59_999)), Some(1));
         assert!(breaker.ask(from_unix_ms(59_999), || -> Result<(), _> { unreachable!() }).is_none());
+        assert_eq!(breaker.rest_left_ms(from_unix_ms(60_000)), None);
         assert!(breaker.ask(from_unix_ms(60_000), fail).unwrap().is_err());
         assert!(breaker.ask(from_unix_ms(60_001), fail).is_none(), "it failed again");
         assert!(breaker.ask(from_unix_ms(120_000), || Ok(())).unwrap().is_ok());

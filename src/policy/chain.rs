@@ -92,6 +92,15 @@ pub struct StageFault {
     pub is_base: bool,
 }
 
+/// Why nothing passes for a while, whatever is shown: a filter failed over and over, and is left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    /// Which filter, in the words that skip every issue.
+    pub why: String,
+    /// For how many milliseconds more.
+    pub left_ms: u64,
+}
+
 /// Gives scores where the base of a chain fails to.
 pub(super) type StandIn<'a> = &'a dyn Fn(&[Arc<IssueFacts>]) -> Vec<Scored>;
 
@@ -219,7 +228,7 @@ impl Chain {
                     }
                     if stage.role.is_filter() {
                         let kept_back = std::mem::take(&mut so_far.order);
-                        let why = format!("{}: {FILTER_FAILS}", stage.name);
+                        let why = kept_back_by(stage);
                         so_far.skipped.extend(kept_back.into_iter().map(|row| (row, why.clone())));
                     }
                 }
@@ -277,6 +286,14 @@ impl Chain {
         Some(Ok(terms))
     }
 
+    /// Why nothing passes now, if so: as long as the filter that rests longest.
+    pub(super) fn closed(&self, now: Timestamp) -> Option<Closed> {
+        let filters = self.stages.iter().filter(|stage| stage.role.is_filter());
+        let resting = filters.filter_map(|stage| Some((stage, stage.breaker.rest_left_ms(now)?)));
+        let (stage, left_ms) = resting.max_by_key(|(_, left_ms)| *left_ms)?;
+        Some(Closed { why: kept_back_by(stage), left_ms })
+    }
+
     /// Whether a stage has failed lately at the door.
     pub(super) fn is_troubled(&self) -> bool {
         self.stages.iter().any(|stage| stage.breaker.is_troubled())
@@ -289,7 +306,11 @@ impl Chain {
 }
 
 /// Why nothing passes.
-const FILTER_FAILS: &str = "this filter fails, so nothing passes until it answers";
+pub(super) const FILTER_FAILS: &str = "this filter fails, so nothing passes until it answers";
+
+fn kept_back_by(filter: &Stage) -> String {
+    format!("{}: {FILTER_FAILS}", filter.name)
+}
 
 /// Adds what a stage says of each row to what was said before.
 fn add(total: &mut [Scored], scores: Vec<Scored>, stage: &Stage) {

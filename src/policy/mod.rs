@@ -34,6 +34,7 @@ mod repo_filter;
 mod sample;
 mod set;
 pub(crate) mod signature;
+mod skips;
 mod source;
 mod stale_rule;
 mod stale_rules;
@@ -43,7 +44,7 @@ mod views;
 mod work_order;
 
 pub use builtin::builtin_component;
-pub use chain::StageFault;
+pub use chain::{Closed, StageFault};
 pub use check::{exports_policy, imports_are_ours, is_component};
 pub use effective::{Effective, OnTrial, Overridden};
 pub use error::{PolicyError, PolicyRejected};

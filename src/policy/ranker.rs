@@ -21,8 +21,9 @@ use crate::domain::{
     AgentId, ClaimStatus, IssueFacts, IssueRef, PolicyStamp, Reason, RepoName, Timestamp, from_unix_ms, unix_ms,
 };
 
-/// Rows of one `score` call. More are scored in several: it bounds what a guest needs of memory and time.
-const SCORE_ROW_COUNT_MAX: usize = 16 * 1024;
+/// Rows of one `score` call. More are scored in several: it bounds what a guest needs of memory and time, and the
+/// facts of so many stay in a processor's cache from one column to the next.
+const SCORE_ROW_COUNT_MAX: usize = 2 * 1024;
 /// A `score` call about more rows than this that runs into a bound is made again in halves: a policy that is
 /// slow, or reads long texts, is no faulty one.
 const SCORE_ROW_COUNT_HALVED: usize = 64;
@@ -165,7 +166,7 @@ impl Ranker {
     pub fn score(&self, rows: &[Arc<IssueFacts>], now: Timestamp) -> Result<Vec<Scored>, PolicyError> {
         let mut scored = Vec::with_capacity(rows.len());
         for chunk in rows.chunks(SCORE_ROW_COUNT_MAX) {
-            scored.append(&mut self.score_chunk(chunk, now)?);
+            self.score_chunk(chunk, now, &mut scored)?;
         }
         Ok(scored)
     }
@@ -233,7 +234,7 @@ impl Ranker {
         let ranker = Self { policy, bodies: None };
         let (now, request, shortlist) = (sample::now(), sample::request(), sample::shortlist());
         for issues in [Vec::new(), sample::issues()] {
-            ranker.score_chunk(&issues, now)?;
+            ranker.score_chunk(&issues, now, &mut Vec::new())?;
         }
         for rows in [&[], &shortlist[..]] {
             ranker.choose(&request, rows, now)?;
@@ -245,27 +246,36 @@ impl Ranker {
         Ok(ranker)
     }
 
-    fn score_chunk(&self, rows: &[Arc<IssueFacts>], now: Timestamp) -> Result<Vec<Scored>, PolicyError> {
-        match self.score_at_once(rows, now) {
+    fn score_chunk(
+        &self,
+        rows: &[Arc<IssueFacts>],
+        now: Timestamp,
+        scored: &mut Vec<Scored>,
+    ) -> Result<(), PolicyError> {
+        match self.score_at_once(rows, now, scored) {
             Err(PolicyError::DeadlineExceeded { .. } | PolicyError::BudgetExceeded { .. })
                 if rows.len() > SCORE_ROW_COUNT_HALVED =>
             {
                 let (first, rest) = rows.split_at(rows.len() / 2);
-                let mut scored = self.score_chunk(first, now)?;
-                scored.append(&mut self.score_chunk(rest, now)?);
-                Ok(scored)
+                self.score_chunk(first, now, scored)?;
+                self.score_chunk(rest, now, scored)
             }
             answer => answer,
         }
     }
 
-    fn score_at_once(&self, rows: &[Arc<IssueFacts>], now: Timestamp) -> Result<Vec<Scored>, PolicyError> {
-        let count = rows.len();
+    fn score_at_once(
+        &self,
+        rows: &[Arc<IssueFacts>],
+        now: Timestamp,
+        scored: &mut Vec<Scored>,
+    ) -> Result<(), PolicyError> {
         let view = IssueView { rows: rows.to_vec(), bodies: self.bodies.clone(), ..IssueView::default() };
         let scores = self.policy.call(SCORE, Facts::Issues(view), |guest, store| {
             guest.ranker.issuecommand_policy_ranker().call_score(store, unix_ms(now))
         })?;
-        checked_scores(&scores, count, now).map_err(|why| PolicyError::BadOutput { call: SCORE.name, why })
+        let checked = add_checked_scores(&scores, rows.len(), now, scored);
+        checked.map_err(|why| PolicyError::BadOutput { call: SCORE.name, why })
     }
 }
 
@@ -277,11 +287,15 @@ fn short_view(rows: &[Shortlisted]) -> IssueView {
     }
 }
 
-fn checked_scores(scores: &wit::Scores, count: usize, now: Timestamp) -> Result<Vec<Scored>, String> {
+fn add_checked_scores(
+    scores: &wit::Scores,
+    count: usize,
+    now: Timestamp,
+    scored: &mut Vec<Scored>,
+) -> Result<(), String> {
     full_or_empty("values", &scores.values, count)?;
     full_or_empty("valid-until", &scores.valid_until, count)?;
-    let soonest = unix_ms(now) + SCORE_VALID_MS_MIN;
-    let mut scored = Vec::with_capacity(count);
+    let (first, soonest) = (scored.len(), unix_ms(now) + SCORE_VALID_MS_MIN);
     for row in 0..count {
         let value = scores.values.get(row).copied().unwrap_or(0.0);
         if !value.is_finite() {
@@ -296,9 +310,9 @@ fn checked_scores(scores: &wit::Scores, count: usize, now: Timestamp) -> Result<
     for (row, reason) in output::exclusions("skipped", &scores.skipped, count)? {
         // A few reasons are given for many rows, and kept for as long as those are open.
         let text = shared.entry(reason).or_insert_with_key(|reason| reason.as_str().into());
-        scored[row].skip = Some(Arc::clone(text));
+        scored[first + row].skip = Some(Arc::clone(text));
     }
-    Ok(scored)
+    Ok(())
 }
 
 fn checked_choice(choice: &wit::Choice, retry_after_ms: Option<u64>, count: usize) -> Result<Choice, String> {

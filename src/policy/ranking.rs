@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::chain::{Chain, StageFault, StandIn};
+use super::chain::{Chain, Closed, StageFault, StandIn};
 use super::error::PolicyError;
 use super::ranker::{Choice, ChooseRequest, Scored, Shortlisted};
 use super::source::sha256_hex;
@@ -105,7 +105,12 @@ impl Ranking {
 
     /// The stamp of what ranks `repo`; of what ranks repositories without a ranker of their own, if none is named.
     pub fn stamp_for(&self, repo: Option<&RepoName>) -> &PolicyStamp {
-        self.route_for(repo).map_or(&self.chain, |route| &route.chain).stamp()
+        self.chain_for(repo).stamp()
+    }
+
+    /// The chain that ranks `repo`; the one for repositories without a ranker of their own, if none is named.
+    pub(super) fn chain_for(&self, repo: Option<&RepoName>) -> &Chain {
+        self.route_for(repo).map_or(&self.chain, |route| &route.chain)
     }
 
     pub(super) fn route_for(&self, repo: Option<&RepoName>) -> Option<&Route> {
@@ -134,6 +139,19 @@ impl Ranking {
     /// Whether a stage has failed lately at the door.
     pub fn is_troubled(&self) -> bool {
         self.chains().any(Chain::is_troubled)
+    }
+
+    /// Why nothing passes at the door now, of `repo` or of any repository, if so: there is no use in showing it
+    /// issues until then. Where chains differ the soonest of them counts, and one that is open is enough.
+    pub fn closed(&self, repo: Option<&RepoName>, now: Timestamp) -> Option<Closed> {
+        if let Some(repo) = repo {
+            return self.chain_for(Some(repo)).closed(now);
+        }
+        // What comes behind a route for everything is never asked.
+        let reached =
+            self.routes.iter().position(|route| route.patterns == ["*"]).map_or(usize::MAX, |place| place + 1);
+        let closed: Option<Vec<Closed>> = self.chains().take(reached).map(|chain| chain.closed(now)).collect();
+        closed?.into_iter().min_by_key(|closed| closed.left_ms)
     }
 
     /// Scores issues from their own facts, in their order.

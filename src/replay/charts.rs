@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use chrono::Datelike;
+use plotters::chart::MeshStyle;
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 use plotters::prelude::*;
@@ -31,13 +32,7 @@ pub(super) fn waiting(report: &Report) -> String {
             .x_label_area_size(42)
             .y_label_area_size(52)
             .build_cartesian_2d(Days(most), 0.0..1.0f64)?;
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .axis_style(INK)
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(INK.mix(0.2))
-            .label_style(FONT.into_font().color(&INK))
+        calm(&mut chart.configure_mesh())
             .y_label_formatter(&|share| format!("{:.0} %", share * 100.0))
             .x_desc("days from open to picked")
             .draw()?;
@@ -58,13 +53,7 @@ pub(super) fn picks(report: &Report) -> String {
             .x_label_area_size(42)
             .y_label_area_size(52)
             .build_cartesian_2d(from..to.max(from + 1.0), Days(most))?;
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .axis_style(INK)
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(INK.mix(0.2))
-            .label_style(FONT.into_font().color(&INK))
+        calm(&mut chart.configure_mesh())
             .x_labels(8)
             .x_label_formatter(&|days| date_at(*days))
             .x_desc("picked on")
@@ -91,13 +80,7 @@ pub(super) fn overlap(report: &Report) -> String {
             .x_label_area_size(28)
             .y_label_area_size(52)
             .build_cartesian_2d(-0.5..years.len() as f64 - 0.5, 0.0..most)?;
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .axis_style(INK)
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(INK.mix(0.2))
-            .label_style(FONT.into_font().color(&INK))
+        calm(&mut chart.configure_mesh())
             .x_labels(years.len())
             .x_label_formatter(&|row| format!("{}", first + row.round() as i32))
             .y_label_formatter(&|share| format!("{:.0} %", share * 100.0))
@@ -112,6 +95,18 @@ pub(super) fn overlap(report: &Report) -> String {
         }
         Ok(())
     })
+}
+
+/// Lines across only, and words that read on a light and on a dark page.
+fn calm<'m, 'a, 'b, X, Y, B: DrawingBackend>(
+    mesh: &'m mut MeshStyle<'a, 'b, X, Y, B>,
+) -> &'m mut MeshStyle<'a, 'b, X, Y, B>
+where
+    X: Ranged + ValueFormatter<X::ValueType>,
+    Y: Ranged + ValueFormatter<Y::ValueType>,
+{
+    let label = FONT.into_font().color(&INK);
+    mesh.disable_x_mesh().axis_style(INK).light_line_style(TRANSPARENT).bold_line_style(INK.mix(0.2)).label_style(label)
 }
 
 fn drawn(draw: impl FnOnce(&DrawingArea<SVGBackend<'_>, Shift>) -> Drawn) -> String {

@@ -6,9 +6,13 @@
 
 mod approvals;
 mod blockers;
+mod claims;
+mod committed;
 mod decisions;
+mod error;
 mod follow_ups;
 mod imports;
+mod issues;
 mod operator;
 mod past;
 mod places;
@@ -20,27 +24,30 @@ mod tokens;
 use std::fmt;
 
 use async_trait::async_trait;
-use chrono::TimeDelta;
-use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Advance, AgentId, Blocker, Claim, ClaimId, ClaimStatus, Decision, DecisionId, Event, EventDraft, EventSeq,
-    FollowUp, Issue, IssueFacts, IssueNumber, IssueRef, PullRequest, Repo, RepoName, RequestId, Step, Timestamp,
-    TokenId, TransitionError, WorkItemId,
+    AgentId, Claim, ClaimId, Decision, DecisionId, Event, EventDraft, EventSeq, FollowUp, Issue, IssueNumber, IssueRef,
+    PullRequest, Repo, RepoName, Timestamp, TokenId, WorkItemId,
 };
 
 pub use approvals::{ApprovalKept, ApprovalOutcome, ApprovalWish, LabelDue, Pin};
 pub use blockers::{DependencyChange, DependencyDue, DependencyReading};
+pub use claims::{AdvanceOutcome, ClaimChange, ClaimFilter, ClaimWish, Granted, InsertOutcome, Wanted};
+pub use committed::{Change, CommitObserver, Snapshot};
 pub use decisions::DecisionFilter;
+pub use error::StoreError;
 pub use follow_ups::{
     ClaimFollow, FollowUpChange, FollowUpFilter, FollowUpInserted, FollowUpLink, FollowUpMoved, FollowUpTake,
     FollowUpTaken, PullApplied, Settlement, Settles,
 };
 pub use imports::{ClaimImport, FollowUpImport, FollowUpImportOutcome, ImportOutcome};
+pub use issues::{IssueApplied, IssueBatch, IssueFilter, ListName, RepoMark, SyncCursor};
 pub use operator::{ClaimOverrule, OverruleOutcome};
 pub use past::{ClaimHistoryFilter, ClaimHistoryPlace, PastClaims};
 pub use places::{IssuePlace, OwnersFile, PastPull, PastWorkList, PlaceSource, PlaceStore};
-pub use policies::{COMPONENT_PIECE_BYTES, PolicyAudit, PolicySetKept, PolicySetRecord, Trial, TrialBatch, TrialHour};
+pub use policies::{
+    COMPONENT_PIECE_BYTES, OnTrialRecord, PolicyAudit, PolicySetKept, PolicySetRecord, Trial, TrialBatch, TrialHour,
+};
 pub use signals::{CiNews, KeptSignals, NOTICE_COUNT_MAX, Notice, NoticeId, SignalNews, SignalStore};
 pub use sqlite::{FirstEditionError, FirstEditionRow, SqliteStore, first_edition_rows};
 pub use tokens::{KeptToken, TokenInsertOutcome, TokenRevokeOutcome};
@@ -183,259 +190,4 @@ pub trait Store: PlaceStore + SignalStore + Send + Sync + fmt::Debug + 'static {
 
     /// Notes when agents were last heard of.
     async fn agent_heard(&self, calls: Vec<(AgentId, Timestamp)>) -> Result<(), StoreError>;
-}
-
-/// Learns what was committed, in the order of commits, before the writer of each change is answered:
-/// who reads the index after an acknowledgement sees at least that write.
-pub trait CommitObserver: Send + Sync + fmt::Debug + 'static {
-    /// Takes note of one committed transaction. Runs on the writer: be brief, never block.
-    fn committed(&self, changes: Vec<Change>);
-}
-
-/// One committed change.
-#[derive(Debug, Clone)]
-pub enum Change {
-    /// A claim was granted or moved; a terminal one has left the active set.
-    ClaimSet(Box<Claim>),
-    /// A follow-up was made or moved; one that ended has left the active set.
-    FollowUpSet(Box<FollowUp>),
-    /// An issue is open, with these facts.
-    IssueOpen(Box<IssueFacts>),
-    /// An issue has these blockers and no others, be they open or not.
-    BlockersSet(IssueRef, Vec<Blocker>),
-    /// An issue was approved so, or is approved no more.
-    ApprovalSet(IssueRef, Option<ApprovalKept>),
-    /// An issue is no longer open, or no longer there.
-    IssueGone(IssueRef),
-    /// Another guess at where an issue goes.
-    IssuePlaced(Box<IssuePlace>),
-    /// An agent is to be told something at its next call.
-    Notice(Box<Notice>),
-    /// A repository is known, with these facts.
-    RepoSet(Box<Repo>),
-    /// A repository is no longer there.
-    RepoGone(RepoName),
-    /// An access token was made or revoked.
-    TokenSet(Box<KeptToken>),
-    /// An event took its place in the order.
-    Event(Box<Event>),
-}
-
-/// What the in-memory index is rebuilt from.
-#[derive(Debug, Default)]
-pub struct Snapshot {
-    /// Every known repository.
-    pub repos: Vec<Repo>,
-    /// Every open issue; equal texts shared.
-    pub issues: Vec<IssueFacts>,
-    /// What is to be closed first, of every open issue that has blockers.
-    pub blockers: Vec<(IssueRef, Vec<Blocker>)>,
-    /// Approvals of open issues.
-    pub approvals: Vec<(IssueRef, ApprovalKept)>,
-    /// Open issues whose last claim ended as closed: finished here, still open on GitHub.
-    pub finished: Vec<IssueRef>,
-    /// Every active claim.
-    pub claims: Vec<Claim>,
-    /// Every active follow-up.
-    pub follow_ups: Vec<FollowUp>,
-    /// Open issues of which nobody looked yet where they go, as they are now.
-    pub unplaced: Vec<IssueRef>,
-    /// What agents are to be told at their next call, in its order.
-    pub notices: Vec<Notice>,
-    /// When agents were last heard of.
-    pub last_calls: Vec<(AgentId, Timestamp)>,
-    /// The newest event.
-    pub last_event: EventSeq,
-    /// Claims ever granted.
-    pub granted_count: u64,
-}
-
-/// Which issue is wanted.
-#[derive(Debug, Clone)]
-pub enum Wanted {
-    /// This one; the agent's own hold on it counts as success.
-    Exactly(IssueRef),
-    /// The first of these that nobody holds.
-    FirstFree(Vec<IssueRef>),
-    /// The same, for a request that takes a follow-up or an issue, and gets one of them however often it is sent.
-    NextWork(Vec<IssueRef>),
-}
-
-/// The wish for a claim.
-#[derive(Debug, Clone)]
-pub struct ClaimWish {
-    /// Who asks.
-    pub agent: AgentId,
-    /// For what.
-    pub wanted: Wanted,
-    /// The client's name for this attempt: the same agent and id get the same claim again.
-    pub request_id: Option<RequestId>,
-    /// How long the lease holds.
-    pub lease: TimeDelta,
-    /// Why these candidates in this order; recorded with the claim.
-    pub decision: Option<Decision>,
-    /// The present.
-    pub now: Timestamp,
-}
-
-/// What became of the wish for a claim. A lost race is an outcome, not an error.
-#[derive(Debug, Clone)]
-pub enum InsertOutcome {
-    /// A new claim.
-    Granted(Box<Granted>),
-    /// The claim that this agent holds already, or that the same request id got before.
-    Already(Box<Granted>),
-    /// Another agent holds the wanted issue.
-    HeldBy(Box<Claim>),
-    /// The wanted issue is unknown or not open.
-    NotOpen,
-    /// None of the candidates was free.
-    NoneFree,
-    /// The same request, for a follow-up or an issue, got a follow-up before.
-    RequestGotFollowUp,
-}
-
-/// A claim and the issue it holds.
-#[derive(Debug, Clone)]
-pub struct Granted {
-    /// The claim.
-    pub claim: Claim,
-    /// The issue, as last synced; `None` when it was forgotten since.
-    pub issue: Option<Issue>,
-}
-
-/// The wish to move a claim.
-#[derive(Debug, Clone)]
-pub struct ClaimChange {
-    /// Which claim.
-    pub claim_id: ClaimId,
-    /// Only if this agent holds it.
-    pub owner: Option<AgentId>,
-    /// Only if its lease has this epoch.
-    pub epoch: Option<u64>,
-    /// Only if it was last updated then: so a sweep never undoes what its owner did meanwhile.
-    pub last_updated: Option<Timestamp>,
-    /// The step.
-    pub step: Step,
-    /// How long the lease holds when the owner renews it.
-    pub lease: TimeDelta,
-    /// The present.
-    pub now: Timestamp,
-}
-
-/// What became of the wish to move a claim.
-#[derive(Debug, Clone)]
-pub enum AdvanceOutcome {
-    /// Done; the claim as it stands now.
-    Moved(Box<Claim>, Advance),
-    /// No such active claim.
-    NotFound,
-    /// Another agent holds it.
-    NotOwner(Box<Claim>),
-    /// Its epoch, or the time of its last update, is another: somebody was faster.
-    Superseded(Box<Claim>),
-    /// The contract does not permit the step.
-    Refused(Box<Claim>, TransitionError),
-}
-
-/// Which active claims.
-#[derive(Debug, Clone, Default)]
-pub struct ClaimFilter {
-    /// Of this agent.
-    pub agent: Option<AgentId>,
-    /// In this repository.
-    pub repo: Option<RepoName>,
-    /// In this status.
-    pub status: Option<ClaimStatus>,
-}
-
-/// Which open, unclaimed issues.
-#[derive(Debug, Clone)]
-pub struct IssueFilter {
-    /// In this repository.
-    pub repo: RepoName,
-    /// With this label, compared trimmed and without case.
-    pub label: Option<String>,
-    /// With the milestone of this title, compared trimmed and without case.
-    pub milestone: Option<String>,
-}
-
-/// What GitHub said of some issues of one repository.
-#[derive(Debug, Clone)]
-pub struct IssueBatch {
-    /// The repository.
-    pub repo: RepoName,
-    /// Open and closed issues, as read.
-    pub issues: Vec<Issue>,
-    /// How far the repository is synced with this batch; `None` while there is more to come.
-    pub cursor: Option<SyncCursor>,
-    /// The present.
-    pub now: Timestamp,
-}
-
-/// What a batch changed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct IssueApplied {
-    /// Issues that are open now and were not known as open before.
-    pub newly_opened: usize,
-    /// Open issues whose facts changed.
-    pub updated: usize,
-    /// Claims closed because GitHub shows their issue as closed.
-    pub claims_closed: usize,
-}
-
-/// How far a repository is synced.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SyncCursor {
-    /// GitHub's tag of the newest page, for a conditional request. Belongs to one token.
-    pub etag: Option<String>,
-    /// The newest change seen; only later ones are read next time.
-    pub updated_at: Option<Timestamp>,
-}
-
-/// A list that is read from its newest change back to where the last reading began.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum ListName {
-    /// The issues of all repositories that the token's account belongs to.
-    Changes,
-    /// The pull requests of a repository.
-    Pulls(RepoName),
-}
-
-/// What the sync notes about a repository, apart from its cursor.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RepoMark {
-    /// Whether the account's list has shown every change since the repository was last walked.
-    pub followed: bool,
-    /// When all its open issues were last read.
-    pub reconciled_at: Option<Timestamp>,
-}
-
-/// Why the store could not do what was asked. Nothing was changed.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The database refused or failed.
-    #[error("failed to {attempt}")]
-    Failed {
-        /// What was attempted, to follow "failed to".
-        attempt: &'static str,
-        /// What the database said.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// Another server has the database open.
-    #[error("{path} is in use by another issuecommand server; stop that one, or give this one another store.path")]
-    InUse {
-        /// The database.
-        path: String,
-    },
-    /// The writer has ended: the server is shutting down.
-    #[error("the store is closed")]
-    Closed,
-}
-
-impl StoreError {
-    fn failed(attempt: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self::Failed { attempt, source: Box::new(source) }
-    }
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::RankerConfig;
+use crate::config::{CandidateConfig, PolicyConfig, RankerConfig};
 use crate::domain::{Disagreement, EventDraft, PolicyStamp, Timestamp, TrialCounts};
 
 /// Bytes of a component that are written and read at a time.
@@ -27,6 +27,26 @@ pub struct PolicySetRecord {
     /// The ranker on trial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub candidate: Option<PolicyStamp>,
+    /// How that was configured, so that its trial can go on; left out in records of versions before this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_trial: Option<OnTrialRecord>,
+}
+
+/// The candidate of a set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OnTrialRecord {
+    /// `[policies.candidate]`, as it was configured.
+    pub config: CandidateConfig,
+    /// Each component of its ranker: the base, then the stages.
+    pub parts: Vec<PolicyStamp>,
+}
+
+impl PolicySetRecord {
+    /// Every component that the set needs to be put back, with where it came from.
+    pub fn components(&self) -> impl Iterator<Item = (&PolicyConfig, &PolicyStamp)> {
+        let on_trial = self.on_trial.iter().flat_map(|it| it.config.ranker.parts().zip(&it.parts));
+        self.ranker.parts().zip(&self.parts).chain(on_trial)
+    }
 }
 
 /// The same, in its place.

@@ -13,7 +13,7 @@ fn answers_as_its_cases_say(folder: &Path, case_count: usize) {
     assert!(text.contains("no import of anything else") && text.contains("same input, same answer"), "{text}");
 }
 
-fn in_an_interpreter(name: &str, language: &str, case_count: usize) {
+fn with_tools_of(name: &str, language: &str, case_count: usize) {
     let desk = tempfile::tempdir().unwrap();
     let folder = example(name, desk.path());
     let output = policy(&folder, &["build"]);
@@ -40,10 +40,15 @@ fn quick_wins_in_rust() {
 
 #[test]
 fn one_area_at_a_time_in_javascript() {
-    in_an_interpreter("js", "JavaScript", 6);
+    with_tools_of("js", "JavaScript", 6);
 }
 
 #[test]
 fn fair_rotation_in_python() {
-    in_an_interpreter("python", "Python", 4);
+    with_tools_of("python", "Python", 4);
+}
+
+#[test]
+fn promises_in_c() {
+    with_tools_of("c", "C", 8);
 }

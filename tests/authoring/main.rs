@@ -18,6 +18,7 @@ mod workshop;
 mod desk;
 mod examples;
 mod faults;
+mod kinds;
 mod registry;
 mod verdicts;
 mod walk;

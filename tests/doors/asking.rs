@@ -124,6 +124,17 @@ async fn skills_come_in_a_header_or_in_a_query_too_and_what_is_no_skill_is_refus
     assert!(seen(&asked("", "web", json!({ "skills": ["c"] })).await).starts_with(r#"["c"] "#), "the field wins");
     assert!(seen(&asked("", "web", json!({ "skills": [] })).await).starts_with("[] "), "none is said, too");
     assert!(seen(&asked("?skills=c,d", "", json!({})).await).starts_with(r#"["c", "d"] "#));
+    let two_words = [("web dev", json!({}), "X-Agent-Skills"), ("", json!({ "skills": ["web dev"] }), "skills")];
+    for (skills, fields, field) in two_words.into_iter().chain([("", json!({ "skills": "c, web dev" }), "skills")]) {
+        let refused = asked("", skills, fields).await;
+        let why = "\"web dev\" is no skill: a skill is one word, as in machine-learning";
+        assert_eq!(refused["message"], format!("Missing or invalid field: {field} ({why})"), "{refused}");
+    }
+    let refused = asked("", "", json!({ "skills": ["c,d"] })).await["message"].as_str().unwrap().to_owned();
+    assert!(refused.contains("\"c,d\" is no skill: a skill is one word"), "{refused}");
+    let client = client_of(&server.inside.api, Some("a1")).await;
+    let refused = body(&client.call("next_issue", json!({ "skills": ["web dev"] })).await);
+    assert!(refused["message"].as_str().unwrap().contains("a skill is one word"), "{refused}");
     let long: &'static str = "12345678901234567890123456789012345678901";
     for (skills, fields, field) in [(long, json!({}), "X-Agent-Skills"), ("", json!({ "skills": [long] }), "skills")] {
         let refused = asked("", skills, fields).await["message"].as_str().unwrap().to_owned();

@@ -9,8 +9,8 @@ use reqwest::{Method, Url};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
+use crate::deliveries::HOOK;
 use crate::server::{Server, config};
-use crate::webhooks::HOOK;
 
 /// The description, as a server of these tests gives it, and the shapes made from it so far.
 #[derive(Default)]

@@ -6,8 +6,8 @@ use issuecommand::api::{Call, Caller, Identity};
 use issuecommand::domain::Skills;
 use serde_json::{Value, json};
 
+use crate::deliveries::{comment_event, configured, deliver, review_event};
 use crate::server::{DEADLINE, Server, issue};
-use crate::webhooks::{comment_event, configured, deliver, review_event};
 
 async fn server() -> Server {
     Server::over(configured(), &[issue(1, &[]), issue(2, &[])]).await

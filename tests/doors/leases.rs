@@ -1,6 +1,8 @@
 //! Claims over time: leases lapse, are renewed by any call of their owner, and are taken back; what is
 //! finished stays finished.
 
+use std::time::Duration;
+
 use issuecommand::claims::{EventStep, SweepReport};
 use issuecommand::domain::EventKind;
 use serde_json::{Value, json};
@@ -47,6 +49,30 @@ async fn a_silent_owners_claim_goes_stale_and_is_then_taken_back() {
     let again = next(&server, "b").await;
     assert_eq!(again["issue_number"], claim["issue_number"]);
     assert_eq!((&claim["lease"]["epoch"], &again["lease"]["epoch"]), (&json!(1), &json!(2)));
+}
+
+#[tokio::test]
+async fn a_sweep_that_was_held_up_takes_nothing_back_until_agents_had_time_to_call() {
+    let server = server(&[issue(1, &[])]).await;
+    next(&server, "a").await;
+    server.pass(20);
+    let manager = server.inside.api.manager();
+    let stale_count = async || {
+        let (_, health) = server.get("/api/health").await;
+        (health["health"]["stale_claims"].clone(), health["health"]["degraded"].clone())
+    };
+    // The process was stopped for a while: `a` may have called all the time and was not heard.
+    manager.sweep_that_was_due(Duration::from_secs(46)).await;
+    let (stale, degraded) = stale_count().await;
+    assert_eq!(stale, 0, "its lease has run out, and it is left alone");
+    let told = degraded[0].as_str().unwrap();
+    assert!(told.starts_with("sweep: the server was held up for 46 s: no claim is marked or taken back"), "{told}");
+    server.pass(1);
+    manager.sweep_that_was_due(Duration::ZERO).await;
+    assert_eq!(stale_count().await.0, 0, "a minute is too short to call");
+    server.pass(1);
+    manager.sweep_that_was_due(Duration::from_secs(45)).await;
+    assert_eq!(stale_count().await, (json!(1), Value::Null), "it had its time, and a sweep may be a little late");
 }
 
 #[tokio::test]

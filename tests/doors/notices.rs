@@ -5,9 +5,9 @@ use issuecommand::claims::SweepReport;
 use issuecommand::config::Config;
 use serde_json::{Value, json};
 
+use crate::deliveries::{configured, deliver, pull, pull_event, review_event};
 use crate::server::{Server, issue};
 use crate::tools::{body, client_of};
-use crate::webhooks::{configured, deliver, pull, pull_event, review_event};
 
 /// Stale after 10 minutes, taken back 5 minutes later.
 fn short_leases() -> Config {

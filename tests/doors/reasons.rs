@@ -78,6 +78,7 @@ async fn what_is_not_on_offer_says_why() {
         (&skipped["standing"], &skipped["why"]),
         (&json!("skipped"), &json!("skipped by the policy: label is wontfix"))
     );
+    assert_eq!((skipped.get("score"), &skipped["skip_reasons"]), (None, &json!(["label is wontfix"])), "{skipped:#}");
     let unknown = explained(&server, 99, "").await;
     assert_eq!(unknown["standing"], "unknown");
     let (_, body) = server.get("/api/explain?repo=other/one&number=1").await;
@@ -95,6 +96,35 @@ async fn what_is_not_on_offer_says_why() {
         assert_eq!(server.patch(&format!("/api/claims/{id}"), body).await.0, 200);
     }
     assert_eq!(explained(&server, 2, "").await["standing"], "finished");
+}
+
+#[tokio::test]
+async fn a_skipped_issue_tells_every_reason_of_every_stage_and_no_score() {
+    let skip = |label: &str| json!({ "field": "label", "op": "is", "value": label });
+    let mut config = with_settings(json!({
+        "skip_blocked": true,
+        "require_approval": true,
+        "skip": [skip("wontfix"), skip("parked"), skip("other")],
+        "rules": [{ "field": "label", "op": "is", "value": "wontfix", "weight": 5 }],
+    }));
+    let more = json!({ "name": "more", "role": "filter", "source": "builtin:rules", "settings": { "skip": [skip("parked")] } });
+    config.policies.ranker.stage = vec![serde_json::from_value(more).unwrap()];
+    let server = Server::over(config, &[issue(1, &["wontfix", "parked"]), issue(2, &["other"]), issue(3, &[])]).await;
+    let told = explained(&server, 1, "").await;
+    let waits = "rules: waits for a maintainer's approval";
+    let reasons = [waits, "rules: label is wontfix", "rules: label is parked", "more: label is parked"];
+    assert_eq!(told["skip_reasons"], json!(reasons), "{told:#}");
+    assert_eq!(told["kept_back_because"], waits);
+    let line = format!("skipped by the policy: {}; {}; {}; and 1 more", reasons[0], reasons[1], reasons[2]);
+    assert_eq!(told["why"], line);
+    assert_eq!((told.get("score"), told.get("reasons")), (None, None), "{told:#}");
+    // What agents are told, and what is counted, stays one reason an issue.
+    let (_, nothing) = next(&server, "a").await;
+    assert_eq!(nothing["counts"]["skip_reasons"], json!([[waits, 3]]), "{nothing}");
+
+    let (_, _, _, text) = page(&server, "/explain/acme/small/1", Some(KEY)).await;
+    assert!(text.contains("<li>more: label is parked</li>"), "{text}");
+    assert!(!text.contains("Its score") && !text.contains("<rect"), "a skipped issue has no score: {text}");
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::asking::{facts_shown, telling_facts};
+use crate::deliveries::{configured, deliver};
 use crate::server::{DEADLINE, Server, issue};
-use crate::webhooks::{configured, deliver};
 
 fn repository() -> Value {
     json!({ "full_name": "Acme/Small" })

@@ -2,16 +2,16 @@
 //! sent as GitHub would.
 //!
 //! They hold no `issues.closed` and no review that requests changes; those are made by hand in
-//! `webhooks.rs`. What is not proven: that GitHub still sends what it published.
+//! `deliveries.rs`. What is not proven: that GitHub still sends what it published.
 
 use std::collections::BTreeMap;
 
 use reqwest::Method;
 use serde_json::Value;
 
+use crate::deliveries::{HOOK, SECRET, configured, signature};
 use crate::server::{DEADLINE, Server, issue, sent};
 use crate::standin;
-use crate::webhooks::{HOOK, SECRET, configured, signature};
 
 /// How many there are in the version that is installed.
 const EXAMPLE_COUNT: usize = 329;

@@ -6,8 +6,8 @@ use issuecommand::domain::EventKind;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::deliveries::{comment_event, configured, deliver, review_event};
 use crate::server::{Server, issue};
-use crate::webhooks::{comment_event, configured, deliver, review_event};
 use crate::workshop::{self, PLAIN, WITHOUT_WORK_ORDER};
 
 fn with_turn(turn: &str) -> Config {

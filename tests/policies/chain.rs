@@ -169,6 +169,49 @@ fn a_stage_that_fails_over_and_over_is_left_alone_for_a_minute() {
     assert_eq!(failures(later() + chrono::TimeDelta::minutes(2)), 1, "asked once, and left alone again");
 }
 
+#[test]
+fn a_filter_that_is_left_alone_closes_its_chain_and_no_other_one() {
+    let trust = || stage("trust", StageRole::Filter, 1.0, guest("choose", "panic"));
+    let mut config = with_ranker(bugs_first(), vec![trust()]);
+    config.overrides = vec![OverrideConfig {
+        repos: vec!["other/*".into()],
+        ranker: Some(bugs_first().into()),
+        ..OverrideConfig::default()
+    }];
+    let [open, closed] = ["other/web", "acme/app"].map(|name| name.parse().unwrap());
+    let set = load(&config).unwrap();
+    let fail = |set: &PolicySet, count| {
+        (0..count).for_each(|_| drop(set.ranker.choose_at_work(&request(), &shortlist(2), later())))
+    };
+    fail(&set, 2);
+    assert_eq!(set.ranker.closed(Some(&closed), later()), None, "it is asked a third time");
+    fail(&set, 1);
+    let told = set.ranker.closed(Some(&closed), later() + chrono::TimeDelta::seconds(20)).unwrap();
+    assert_eq!(told.why, "trust: this filter fails, so nothing passes until it answers");
+    assert_eq!(told.left_ms, 40_000);
+    assert_eq!(set.ranker.closed(Some(&open), later()), None);
+    assert_eq!(set.ranker.closed(None, later()), None, "some repositories are open");
+    assert_eq!(set.ranker.closed(Some(&closed), later() + chrono::TimeDelta::minutes(1)), None, "it is asked again");
+
+    // Where an override holds for everything, the ranker behind it is never asked.
+    config.ranker = bugs_first().into();
+    config.overrides = vec![OverrideConfig {
+        ranker: Some(RankerConfig { base: bugs_first(), stage: vec![trust()] }),
+        groups: vec!["all".into()],
+        ..OverrideConfig::default()
+    }];
+    config.agent_groups.0.insert("all".into(), vec!["*".into()]);
+    let set = load(&config).unwrap();
+    let ranking = set.ranking_of(&set.view_of(&"anyone".parse().unwrap()));
+    (0..3).for_each(|_| drop(ranking.choose_at_work(&request(), &shortlist(2), later())));
+    assert!(ranking.closed(None, later()).is_some() && set.ranker.closed(None, later()).is_none());
+
+    // Another stage that rests closes nothing.
+    let set = load(&with_ranker(guest("choose", "panic"), Vec::new())).unwrap();
+    fail(&set, 3);
+    assert_eq!(set.ranker.closed(None, later()), None);
+}
+
 /// Overrides: other rankers for a repository, for a group, and for the group in that repository.
 fn overridden() -> PoliciesConfig {
     let ten =

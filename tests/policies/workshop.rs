@@ -28,8 +28,8 @@ pub const NEWER: Variant = Variant {
     replacements: &[
         ("@0.1.0", "@0.1.7"),
         (
-            "    /// How many comments.\n",
-            "    /// Lines.\n    body-lines: func() -> list<u32>;\n    /// How many comments.\n",
+            "    comment-counts: func() -> list<u32>;\n",
+            "    comment-counts: func() -> list<u32>;\n    /// Lines.\n    body-lines: func() -> list<u32>;\n",
         ),
         ("fn probe() {}", "fn probe() { black_box(candidates::body_lines()); }"),
     ],

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::commands::{complaint, told};
 use super::harness::{Home, issue};
@@ -42,6 +42,7 @@ async fn an_issue_and_the_last_decision_are_explained_with_and_without_a_server(
     let served: Vec<_> = questions.iter().map(|question| explain(question)).collect();
     assert!(served[0].starts_with("acme/small#1 Issue 1\nheld by a since "), "{}", served[0]);
     assert!(served[1].contains("\nskipped by the policy: label is wontfix\nunder builtin:rules "), "{}", served[1]);
+    assert!(!served[1].contains("  score"), "a skipped issue has none: {}", served[1]);
     assert!(served[2].contains("2nd of 2 on offer; 7.5 points more would make it the next"), "{}", served[2]);
     assert!(served[2].contains("  1.  acme/small#4  7.5  Issue 4\n"), "{}", served[2]);
     assert!(served[3].contains("on offer, but not to a now: "), "{}", served[3]);
@@ -60,6 +61,61 @@ async fn an_issue_and_the_last_decision_are_explained_with_and_without_a_server(
         complaint(&home, &["policy", "explain", "--last", "--url", "http://127.0.0.1:1"], &env)
             .contains("failed to reach")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_the_first_sync_is_done_nothing_is_said_to_take_no_part() {
+    let home = Home::new(&[issue("acme/small", 1, &[])], "");
+    let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cache");
+    let env = [("XDG_CACHE_HOME", cache.to_str().unwrap())];
+    let line = |issue: &str| {
+        let text = told(&home, &["policy", "explain", issue], &env);
+        text.lines().nth(1).unwrap().to_owned()
+    };
+    let not_yet = "not known here yet: the first sync is not done";
+    // A database in which no sync has left anything.
+    told(&home, &["token", "list"], &env);
+    assert_eq!(line("acme/small#1"), not_yet);
+    let server = home.serve();
+    server.wait_for_backlog(1).await;
+    assert_eq!(line("acme/small#1"), "the next to be given out, of 1 on offer");
+    let no_part = "its repository takes no part: it is not among the synced repositories";
+    assert_eq!((line("acme/new#1").as_str(), line("acme/small#2").starts_with("not known here: ")), (no_part, true));
+    assert!(server.stop());
+
+    // A server whose first sync does not come to an end knows what the last one left, and that there may be more.
+    std::fs::remove_file(home.path("backlog.jsonl")).unwrap();
+    let server = home.serve();
+    assert_eq!(line("acme/small#1"), "the next to be given out, of 1 on offer");
+    assert_eq!([line("acme/new#1"), line("acme/small#2")], [not_yet, not_yet]);
+    let asked = json!({ "agent_id": "a", "repo": "acme/new" });
+    let (status, refused) = server.send("POST", "/api/next", asked).await;
+    assert!(status == 403 && refused.to_string().contains("the first sync is not done yet"), "{status} {refused}");
+    assert!(server.stop());
+    assert_eq!(line("acme/new#1"), no_part, "nobody is reading");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_under_a_stand_in_says_that_the_configured_policy_was_refused() {
+    let home = Home::new(&[issue("acme/small", 1, &["bug"])], SETTINGS);
+    let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cache");
+    let env = [("XDG_CACHE_HOME", cache.to_str().unwrap())];
+    let explain = || told(&home, &["policy", "explain", "acme/small#1"], &env);
+    let server = home.serve();
+    server.wait_for_backlog(1).await;
+    assert!(!explain().contains("refused"));
+    let told_so = |text: String, score: &str| {
+        let line = "the configured policy was refused, and another stands in for it: ";
+        let note = text.lines().find(|text| text.starts_with(line)).unwrap_or_else(|| panic!("no note: {text}"));
+        assert!(note.contains("ranker") && note.contains("missing.wasm"), "{note}");
+        assert!(text.contains(score), "{text}");
+    };
+    home.configure("[policies.ranker]\nsource = \"missing.wasm\"\n");
+    server.wait_until("/api/health", |body| body["health"]["degraded"][0].is_string()).await;
+    told_so(explain(), "  score          7.5");
+    assert!(server.stop());
+    told_so(explain(), "under builtin:rules ");
+    assert!(explain().contains("  score  0"), "the built-in one knows nothing of bugs");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -125,6 +125,15 @@ async fn a_canary_serves_the_same_agents_every_time_and_decisions_name_it() {
         assert_eq!(decision["ranker"]["settings_digest"], policy["ranker"]["settings_digest"], "{decision:#}");
     }
     assert!((1..12).contains(&served), "{served} of 12");
+    // Behind each pick for one of its agents the ranker in force was asked, for nobody else's.
+    let trial = tried(&server, served as u64 * 2).await;
+    assert_eq!(trial["counts"]["disagreed"], served * 2, "{trial:#}");
+    let first = &trial["disagreements"][0];
+    let (picked, would) = (&first["picked"], &first["would_have_picked"]);
+    assert_eq!((&first["by_candidate"], &picked["number"], &would["number"]), (&json!(true), &json!(4), &json!(1)));
+    let printed = told(&home, &["policy", "candidate"], &[]);
+    assert!(printed.contains(&format!("agreed on 0 of {} requests (0.0 %)", served * 2)), "{printed}");
+    assert!(printed.contains(") by the candidate  acme/small#1 ("), "{printed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,10 +185,20 @@ async fn promote_and_rollback_are_one_command_each_and_say_who_did_it() {
     assert!(complaint(&home, &["policy", "promote"], &[]).contains("there is no candidate"));
 
     let back = told(&home, &["policy", "rollback"], &who);
-    assert!(back.starts_with("rolled back to builtin:rules (") && back.ends_with(": in force now\n"), "{back}");
+    assert!(back.starts_with("builtin:rules is on trial again (shadow), as it was then\nrolled back to "), "{back}");
+    assert!(back.ends_with(": in force now\n"), "{back}");
+    // The trial goes on: the candidate is asked behind the very next answer.
+    let before = server.get("/api/policies/candidate").await["trial"].clone();
+    assert_eq!((&before["candidate"]["mode"], &before["counts"]["disagreed"]), (&json!("shadow"), &json!(1)));
     assert_eq!(head(&server, "a").await, 1);
-    told(&home, &["policy", "rollback"], &who);
+    assert_eq!(tried(&server, 2).await["counts"]["disagreed"], 2);
+    let text = std::fs::read_to_string(home.path("issuecommand.toml")).unwrap();
+    assert!(text.contains("# Kept.") && text.contains("[policies.candidate]"), "{text}");
+
+    let over = told(&home, &["policy", "rollback"], &who);
+    assert!(over.starts_with("the candidate is the ranker now, so its trial is over\nrolled back to "), "{over}");
     assert_eq!(head(&server, "a").await, 4, "a second one undoes the first");
+    assert!(server.get("/api/policies/candidate").await.get("trial").is_none());
     let list = told(&home, &["policy", "rollback", "--list"], &[]);
     assert_eq!(list.lines().count(), 4, "{list}");
     assert!(list.lines().next().unwrap().contains("rolled back: to set 2, by ann (local)"), "{list}");
@@ -189,6 +208,36 @@ async fn promote_and_rollback_are_one_command_each_and_say_who_did_it() {
     assert!(back.ends_with("no server runs, so it is in force at the next start\n"), "{back}");
     let server = started(&home).await;
     assert_eq!(head(&server, "a").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_candidate_whose_file_is_gone_is_on_trial_again_from_the_history_and_a_newer_one_stays() {
+    let bytes = spawn_blocking(|| component(&PLAIN)).await.unwrap();
+    let home = Home::new(&backlog(), "");
+    std::fs::write(home.path("mine.wasm"), &bytes).unwrap();
+    home.configure(&candidate("shadow", "ranker = { source = \"mine.wasm\" }"));
+    let server = started(&home).await;
+    let sets = |count: usize| move |body: &Value| body["sets"].as_array().is_some_and(|sets| sets.len() >= count);
+    server.wait_until("/api/policies/history", sets(1)).await;
+    // Somebody gives the trial up, and later another ranker.
+    let essentials = "[policies]\ncall_ms_max = 5000\nchoose_ms_max = 1000\n";
+    home.configure(&format!("{essentials}ranker = {{ settings = {{ tiers = [[\"urgent\"]] }} }}\n"));
+    std::fs::remove_file(home.path("mine.wasm")).unwrap();
+    server.wait_until("/api/policies/history", sets(2)).await;
+
+    let back = told(&home, &["policy", "rollback"], &[]);
+    assert!(back.contains("mine.wasm is another file now; the one of then is policies/"), "{back}");
+    assert!(back.contains(".wasm is on trial again (shadow), as it was then\nrolled back to builtin:rules"), "{back}");
+    let trial = server.get("/api/policies/candidate").await["trial"].clone();
+    assert_eq!(std::fs::read(home.path(trial["candidate"]["ranker"]["source"].as_str().unwrap())).unwrap(), bytes);
+
+    // Who tries something else meanwhile goes on trying it.
+    let other = "candidate = { mode = \"canary\", ranker = { settings = { tiers = [[\"slow\"]] } } }\n";
+    home.configure(&format!("{essentials}ranker = {{ settings = {{ tiers = [[\"urgent\"]] }} }}\n{other}"));
+    server.wait_until("/api/policies/candidate", |body| body["trial"]["candidate"]["mode"] == "canary").await;
+    let back = told(&home, &["policy", "rollback"], &[]);
+    assert!(back.starts_with("rolled back to builtin:rules"), "{back}");
+    assert_eq!(server.get("/api/policies/candidate").await["trial"]["candidate"]["mode"], "canary");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,13 @@
 //! Sets of policies that were in force, their components, and trials of candidates.
 
 use futures_util::future::try_join_all;
-use issuecommand::config::RankerConfig;
+use issuecommand::config::{CandidateConfig, CandidateMode, RankerConfig};
 use issuecommand::domain::{
     Disagreement, EventDraft, EventKind, IssueNumber, PolicyStamp, Preference, Reason, TrialCounts, from_unix_ms,
 };
-use issuecommand::store::{COMPONENT_PIECE_BYTES, PolicyAudit, PolicySetRecord, Trial, TrialBatch, TrialHour};
+use issuecommand::store::{
+    COMPONENT_PIECE_BYTES, OnTrialRecord, PolicyAudit, PolicySetRecord, Trial, TrialBatch, TrialHour,
+};
 
 use crate::bed::{Bed, Keep, agent, at, repo};
 
@@ -36,6 +38,10 @@ fn set(name: &str) -> PolicySetRecord {
         stale_rule: stamp("stale"),
         repo_filter: stamp("filter"),
         candidate: Some(stamp("candidate")),
+        on_trial: Some(OnTrialRecord {
+            config: CandidateConfig { mode: CandidateMode::Canary, share: 0.25, ranker: RankerConfig::default() },
+            parts: vec![stamp("tried")],
+        }),
     }
 }
 
@@ -65,7 +71,7 @@ pub async fn a_set_comes_back_as_it_was_the_newest_first(bed: Bed) {
 }
 
 pub async fn the_last_sets_are_kept_with_the_components_that_they_name(bed: Bed) {
-    for name in ["one".to_owned(), "always".to_owned(), "three".to_owned()] {
+    for name in ["one", "always", "three", "tried"].map(str::to_owned) {
         bed.store.policy_component_keep(digest(&name), name.into_bytes()).await.unwrap();
     }
     let first = put_in_force(&bed, "one", 0).await;
@@ -80,8 +86,12 @@ pub async fn the_last_sets_are_kept_with_the_components_that_they_name(bed: Bed)
     let sets = bed.store.policy_set_list().await.unwrap();
     assert_eq!((sets.len(), sets[0].set_id), (SET_COUNT_MAX, last));
     assert!(sets.iter().all(|set| set.set_id != first), "the oldest is forgotten");
-    let named = ["one", "always", "three"].map(str::to_owned);
-    assert_eq!(kept_components(&bed, named).await, ["always", "three"], "with the component that only it named");
+    let named = ["one", "always", "three", "tried"].map(str::to_owned);
+    assert_eq!(
+        kept_components(&bed, named).await,
+        ["always", "three", "tried"],
+        "with the component that only it named"
+    );
     assert_eq!(bed.store.policy_component_piece(digest("one"), 0).await.unwrap(), None);
 }
 
@@ -127,7 +137,13 @@ fn disagreement(number: u64) -> Disagreement {
         score: 1.5,
         reasons: vec![Reason { rule: "label".into(), amount: 1.5, text: "bug".into() }],
     };
-    Disagreement { at: at(number), agent_id: agent("a"), picked: Some(preference(number)), would_have_picked: None }
+    Disagreement {
+        at: at(number),
+        agent_id: agent("a"),
+        by_candidate: false,
+        picked: Some(preference(number)),
+        would_have_picked: None,
+    }
 }
 
 fn batch(candidate: &str, hour: u64, counts: TrialCounts, disagreements: Vec<Disagreement>) -> TrialBatch {

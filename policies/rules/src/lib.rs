@@ -50,14 +50,21 @@ impl Ranker for Rules {
     }
 
     fn score(&self, candidate: &Candidate<'_>, now: Instant, score: &mut Score<'_>) {
-        if let Some(reason) = self.table.waits_for(candidate) {
-            return score.skip(&reason);
+        self.table.gate(candidate, score);
+        if score.is_settled() {
+            return;
         }
         let row = Row::new(candidate, &self.table.facts, now);
         for skip in &self.table.skips {
             if row.satisfies(&skip.conditions, score) {
-                return score.skip(&skip.reason);
+                score.skip(&skip.reason);
+                if score.is_settled() {
+                    return;
+                }
             }
+        }
+        if score.is_skipped() {
+            return;
         }
         self.table.tiers.add(candidate, now, score);
         for rule in &self.table.rules {
@@ -93,20 +100,21 @@ impl WorkOrder for Rules {
 }
 
 impl Table {
-    /// What a gate makes `candidate` wait for, in a sentence.
-    fn waits_for(&self, candidate: &Candidate<'_>) -> Option<String> {
+    /// Leaves `candidate` out while it waits for an approval or for other issues.
+    fn gate(&self, candidate: &Candidate<'_>, score: &mut Score<'_>) {
         if self.needs_approval(candidate) {
             match candidate.approval() {
                 "approved" => {}
-                "edited" => return Some("edited after approval: waits for a maintainer to approve it again".into()),
-                _ => return Some("waits for a maintainer's approval".into()),
+                "edited" => score.skip("edited after approval: waits for a maintainer to approve it again"),
+                _ => score.skip("waits for a maintainer's approval"),
             }
         }
         if self.skip_blocked {
             let blockers: Vec<_> = candidate.open_blockers().collect();
-            return (!blockers.is_empty()).then(|| format!("blocked by {}", blockers.join(" and ")));
+            if !blockers.is_empty() {
+                score.skip(&format!("blocked by {}", blockers.join(" and ")));
+            }
         }
-        None
     }
 
     fn needs_approval(&self, candidate: &Candidate<'_>) -> bool {

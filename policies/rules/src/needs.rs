@@ -62,7 +62,7 @@ fn compile_need(need: &Need, key: &str) -> Result<CompiledNeed, String> {
         return Err(format!("{key}: give one of label, topic, repo and area, to say which issues are meant"));
     };
     let (kind, names) = match (&need.skill, &need.group) {
-        (Some(skills), None) => (Kind::Skill, names(skills)),
+        (Some(skills), None) => (Kind::Skill, names(skills).iter().map(|name| as_word(name)).collect()),
         (None, Some(groups)) => (Kind::Group, names(groups)),
         _ => return Err(format!("{key}: give either skill or group, to say what the agent needs")),
     };
@@ -77,6 +77,12 @@ fn compile_need(need: &Need, key: &str) -> Result<CompiledNeed, String> {
         ));
     }
     Ok(CompiledNeed { on, pattern, kind, names })
+}
+
+/// A skill is one word: white space and commas of a name become hyphens.
+fn as_word(name: &str) -> String {
+    let parts = name.split(|sign: char| sign.is_whitespace() || sign == ',').filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join("-")
 }
 
 fn names(names: &OneOrMore) -> Vec<String> {
@@ -99,7 +105,11 @@ impl CompiledNeed {
         if !glob_matches(&self.pattern, &key) {
             return None;
         }
-        let wanted: Vec<_> = self.names.iter().map(|name| name.replace('*', self.starred(&key))).collect();
+        let starred = match self.kind {
+            Kind::Skill => as_word(self.starred(&key)),
+            Kind::Group => self.starred(&key).to_owned(),
+        };
+        let wanted: Vec<_> = self.names.iter().map(|name| name.replace('*', &starred)).collect();
         let has = |wanted: &String| match self.kind {
             Kind::Skill => request.has_skill(wanted),
             Kind::Group => request.is_in_group(wanted),

@@ -305,8 +305,22 @@ fn the_terms_of_an_explanation_add_up_to_the_score() {
 }
 
 #[test]
-fn a_skip_explains_itself() {
-    let ranker = rules(json!({ "skip": [{ "field": "label", "op": "is", "value": "x", "reason": "no x" }] }));
-    let reasons = explain(&ranker, &candidates([candidate().label("x")]), NOW).remove(0);
-    assert_eq!((reasons[0].rule.as_str(), reasons[0].amount, reasons[0].text.as_str()), ("skip", 0.0, "no x"));
+fn every_reason_for_a_skip_explains_itself_and_the_first_one_counts() {
+    let ranker = rules(json!({
+        "require_approval": true,
+        "skip_blocked": true,
+        "skip": [
+            { "field": "label", "op": "is", "value": "x", "reason": "no x" },
+            { "field": "label", "op": "is", "value": "y", "reason": "no y" },
+            { "field": "comments", "op": "at_most", "value": 3 },
+        ],
+        "rules": [{ "field": "label", "op": "is", "value": "x", "weight": 5 }],
+    }));
+    let facts = candidates([candidate().label("x").blocked_by("acme/app#7").comments(2)]);
+    let waits = "waits for a maintainer's approval";
+    assert_eq!(score(&ranker, &facts, NOW)[0].skipped.as_deref(), Some(waits));
+    let reasons = explain(&ranker, &facts, NOW).remove(0);
+    let terms: Vec<_> = reasons.iter().map(|r| (r.rule.as_str(), r.amount, r.text.as_str())).collect();
+    let skip = |why| ("skip", 0.0, why);
+    assert_eq!(terms, [skip(waits), skip("blocked by acme/app#7"), skip("no x"), skip("comments at most 3")]);
 }

@@ -3,6 +3,7 @@
 use crate::Instant;
 use crate::column::{Column, TextLists, Texts};
 use crate::per_name::{NameWeights, PerName};
+use crate::rows::rows;
 use crate::wit::{candidates as facts, request};
 
 /// The issues that one call is about. Reads from the host only the columns that a policy asks for.
@@ -33,27 +34,7 @@ pub struct Candidates {
     pub(crate) reviewer_loads: Column<u32>,
 }
 
-impl Candidates {
-    /// Those of the call under way.
-    pub(crate) fn of_this_call() -> Self {
-        Self { count: facts::count() as usize, ..Self::default() }
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.count
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// All of them, in the order in which they now stand.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Candidate<'_>> {
-        (0..self.count).map(|row| Candidate { facts: self, row })
-    }
-}
+rows!(Candidates of Candidate);
 
 /// An open, unclaimed, admitted issue. A view: cheap to copy, and a fact costs nothing until it is
 /// read. Texts come as GitHub spells them, and compare without case in every question asked here.
@@ -64,7 +45,7 @@ pub struct Candidate<'a> {
 }
 
 impl<'a> Candidate<'a> {
-    /// Its place in this call.
+    /// Its place in this call, from 0.
     pub fn row(&self) -> u32 {
         self.row as u32
     }
@@ -90,12 +71,13 @@ impl<'a> Candidate<'a> {
         &self.facts.bodies.get_or_init(facts::bodies)[self.row]
     }
 
-    /// The login of who opened it.
+    /// The login of who opened it, with `[bot]` at the end of a program's; `ghost` where the account is gone.
     pub fn author(&self) -> &'a str {
         self.facts.authors.row(self.row, facts::authors)
     }
 
-    /// GitHub's word for the author's relation to the repository: `OWNER`, `MEMBER`, `NONE`, ...
+    /// GitHub's word for the author's relation to the repository: `OWNER`, `MEMBER`, `COLLABORATOR`, `CONTRIBUTOR`,
+    /// `FIRST_TIME_CONTRIBUTOR`, `FIRST_TIMER`, `MANNEQUIN` or `NONE`; empty where that is not known.
     pub fn author_association(&self) -> &'a str {
         self.facts.author_associations.row(self.row, facts::author_associations)
     }
@@ -105,12 +87,13 @@ impl<'a> Candidate<'a> {
         self.facts.milestones.row(self.row, facts::milestones)
     }
 
-    /// The label names.
+    /// The label names, in GitHub's order. GitHub takes `Bug` and `bug` for the same label: compare with
+    /// [`name_key`](crate::name_key), or ask with a [`PerName`].
     pub fn labels(&self) -> impl Iterator<Item = &'a str> {
         self.facts.labels.row(self.row, facts::labels)
     }
 
-    /// The logins of those GitHub says it is assigned to.
+    /// The logins of those GitHub says it is assigned to. A claim assigns nobody.
     pub fn assignees(&self) -> impl Iterator<Item = &'a str> {
         self.facts.assignees.row(self.row, facts::assignees)
     }
@@ -120,7 +103,8 @@ impl<'a> Candidate<'a> {
         self.facts.topics.row(self.row, facts::topics)
     }
 
-    /// The issues that must be closed first and are still open, as `owner/name#number`.
+    /// The issues that must be closed first and are still open, as `owner/name#number` in lower case: by GitHub's
+    /// dependencies, and by what title and text say (`blocked by #12`).
     pub fn open_blockers(&self) -> impl Iterator<Item = &'a str> {
         self.facts.open_blockers.row(self.row, facts::open_blockers)
     }
@@ -131,22 +115,25 @@ impl<'a> Candidate<'a> {
         self.facts.approvals.row(self.row, facts::approvals)
     }
 
-    /// Files and folders (`src/net/`) that it is likely to touch, the most likely first; a guess.
+    /// What it is likely to touch, the most likely first, at most 16; a guess. A file (`src/net/tcp.rs`), a folder
+    /// with its slash (`src/net/`, which holds whatever begins with it), or, where no file of it is known, the word by
+    /// which titles name a part (`word:gui`). Nothing where nothing is known.
     pub fn areas(&self) -> impl Iterator<Item = &'a str> {
         self.facts.areas.row(self.row, facts::areas)
     }
 
-    /// Logins whose review a change in those areas needs; empty where that is not known.
+    /// Logins, and teams as `org/team`, whose review a change in those areas needs, by CODEOWNERS; nothing where that
+    /// is not known.
     pub fn reviewers(&self) -> impl Iterator<Item = &'a str> {
         self.facts.reviewers.row(self.row, facts::reviewers)
     }
 
-    /// How many comments it has.
+    /// How many comments it has, as of the last sync.
     pub fn comment_count(&self) -> u32 {
         self.facts.comment_counts.get_or_init(facts::comment_counts)[self.row]
     }
 
-    /// How many reactions it has.
+    /// How many reactions of any kind it has, as of the last sync; those to comments do not count.
     pub fn reaction_count(&self) -> u32 {
         self.facts.reaction_counts.get_or_init(facts::reaction_counts)[self.row]
     }
@@ -156,7 +143,7 @@ impl<'a> Candidate<'a> {
         Instant::from_ms(self.facts.created_at.get_or_init(facts::created_at)[self.row])
     }
 
-    /// When GitHub last saw a change.
+    /// When GitHub last saw a change: of a text, a label, a comment, ...
     pub fn updated_at(&self) -> Instant {
         Instant::from_ms(self.facts.updated_at.get_or_init(facts::updated_at)[self.row])
     }

@@ -3,6 +3,7 @@
 use crate::Instant;
 use crate::column::{Column, Texts};
 use crate::per_name::PerName;
+use crate::rows::rows;
 use crate::wit::follow_ups as facts;
 
 /// The review feedback on offer to the asking agent: first that on its own pull requests, then the rest,
@@ -19,27 +20,7 @@ pub struct FollowUps {
     pub(crate) pushed: Column<bool>,
 }
 
-impl FollowUps {
-    /// Those of the call under way.
-    pub(crate) fn of_this_call() -> Self {
-        Self { count: facts::count() as usize, ..Self::default() }
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.count
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// All of them, in the order in which they now stand.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = FollowUp<'_>> {
-        (0..self.count).map(|row| FollowUp { facts: self, row })
-    }
-}
+rows!(FollowUps of FollowUp);
 
 /// One piece of review feedback on a pull request. A view: cheap to copy, and a fact costs nothing until it
 /// is read.

@@ -2,10 +2,10 @@
 //! (when a claim has lapsed) or a [`RepoFilter`] (which repositories take part). A ranker may be a
 //! [`WorkOrder`] too (whether and when review feedback comes).
 //!
-//! A policy is a crate of type `["cdylib", "rlib"]` with one such type, registered by one macro and
-//! built for `wasm32-unknown-unknown`; `wasm-tools component new` makes the component. It has no
-//! clock, files, network or randomness: time, settings and facts are given, so the same input gives
-//! the same answer.
+//! A policy is a crate of type `["cdylib", "rlib"]` with one such type, registered by one macro:
+//! `issuecommand policy new NAME` (with `--kind stale-rule` or `--kind repo-filter` for those) makes one that builds,
+//! with cases and unit tests, and `issuecommand policy build` makes a component of it. It has no clock, files, network
+//! or randomness: time, settings and facts are given, so the same input gives the same answer.
 //!
 //! ```
 //! use issuecommand_policy::{Candidate, Instant, NameWeights, Ranker, Score};
@@ -41,7 +41,7 @@
 //! assert_eq!(scored[0].value, 12.0);
 //! assert_eq!(scored[1].value, 0.0);
 //! ```
-
+//!
 //! # What a policy sees
 //!
 //! | in | are | read from |
@@ -54,7 +54,26 @@
 //! | [`RepoFilter`] | one repository | [`Repository`] |
 //!
 //! Each fact is pulled from the server when it is first read, once a call: what a policy does not read costs
-//! nothing, and is not imported, so an older server that does not know it still loads the policy.
+//! nothing, and is not imported, so an older server that does not know it still loads the policy. Texts are spelled
+//! as on GitHub unless it is said otherwise, and come from strangers.
+//!
+//! # When it is asked, and what it may take
+//!
+//! | function | when | time, in milliseconds | where it fails |
+//! |---|---|---|---|
+//! | `new` | once in each instance, of which there are several at once; on trial before a policy comes in force | 250 | the server keeps the policy it has, and says why |
+//! | [`Ranker::score`] | for every issue when the policy comes in force, then where a fact changed or a score ran out | 250 for up to 16,384 issues; longer calls are made again in halves | the built-in order stands in for a minute; after three failures in a row the policies before are back |
+//! | the same, for reasons | when an issue is given out, or somebody asks why | 20, with `choose` | there are no reasons |
+//! | [`Ranker::choose`] | while an agent waits: a short list, usually of 32; a further one where it skips all of that | 20 | the order of the scores stands |
+//! | [`WorkOrder::choose_work`] | while an agent waits, where there is feedback on offer: at most 64 pieces | 20 | feedback comes before issues |
+//! | [`StaleRule::assess`] | for every live claim, every 30 seconds | 250 for all of them | no claim is touched |
+//! | [`RepoFilter::exclude`] | for every repository when the policy comes in force, then where one is new or changed | 250 for all of them | nothing new is admitted |
+//!
+//! An instance may hold 256 MiB, and 512 KiB of stack. Times and memory are those of a server that does not say
+//! otherwise (`choose_ms_max`, `call_ms_max` and `memory_bytes_max` of `[policies]`). A panic fails the call, and its
+//! message is what people read in the log and in `/api/health`; so does a score, or a term of one, that is not a finite
+//! number. After three failures in a row the functions that agents wait for are left alone for a minute.
+//! Reasons are cut after 300 bytes. Nothing may depend on earlier calls: instances come and go.
 
 mod candidate;
 mod column;
@@ -67,6 +86,7 @@ mod per_name;
 mod ranker;
 mod repo_filter;
 mod request;
+mod rows;
 mod score;
 pub mod settings;
 mod stale_rule;

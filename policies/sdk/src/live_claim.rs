@@ -2,6 +2,7 @@
 
 use crate::Instant;
 use crate::column::{Column, TextLists, Texts};
+use crate::rows::rows;
 use crate::wit::live_claims as facts;
 
 /// What is being worked on in the repositories of a short list. Reads from the host only the columns that a
@@ -17,27 +18,7 @@ pub struct LiveClaims {
     pub(crate) claimed_at: Column<u64>,
 }
 
-impl LiveClaims {
-    /// Those of the call under way.
-    pub(crate) fn of_this_call() -> Self {
-        Self { count: facts::count() as usize, ..Self::default() }
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.count
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// All of them.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = LiveClaim<'_>> {
-        (0..self.count).map(|row| LiveClaim { facts: self, row })
-    }
-}
+rows!(LiveClaims of LiveClaim);
 
 /// Some agent's live hold on an issue. A view: cheap to copy, and a fact costs nothing until it is read.
 #[derive(Debug, Clone, Copy)]

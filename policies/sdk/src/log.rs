@@ -1,9 +1,9 @@
-//! Lines for the server's log, at this policy's own target. A call may write few; natively they go
+//! Lines for the server's log, at the target `policy`. A call may write eight of up to 500 bytes; natively they go
 //! nowhere.
 
 use crate::wit::log::Level;
 
-/// For whoever writes the policy.
+/// For whoever writes the policy; off unless the server is told otherwise.
 pub fn debug(message: &str) {
     write(Level::Debug, message);
 }
@@ -18,7 +18,7 @@ pub fn warn(message: &str) {
     write(Level::Warn, message);
 }
 
-/// Something is wrong.
+/// Something is wrong. The last one of a call that fails is told with the failure.
 pub fn error(message: &str) {
     write(Level::Error, message);
 }

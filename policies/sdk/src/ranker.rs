@@ -72,7 +72,8 @@ pub trait Ranker: Sized + 'static {
         Choice::keep()
     }
 
-    /// A JSON Schema of the settings.
+    /// A JSON Schema of the settings, as text: `issuecommand policy check` and `inspect` read it, the server does not.
+    /// Without it any object fits.
     fn settings_schema() -> String {
         crate::settings::ANY_OBJECT.to_owned()
     }

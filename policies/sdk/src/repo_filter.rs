@@ -4,11 +4,38 @@ use serde::de::DeserializeOwned;
 
 use crate::column::{Column, TextLists};
 use crate::per_name::PerName;
+use crate::rows::rows;
 use crate::wit::repositories as facts;
 use crate::wit::types::Exclusion;
 
 /// Says which repositories take part. Register it with
 /// [`export_repo_filter!`](crate::export_repo_filter).
+///
+/// ```
+/// use issuecommand_policy::{RepoFilter, Repository};
+///
+/// /// Repositories whose owners said so, by a topic.
+/// struct ByTopic;
+///
+/// impl RepoFilter for ByTopic {
+///     type Settings = std::collections::BTreeMap<String, String>;
+///
+///     fn new(_: Self::Settings) -> Result<Self, String> {
+///         Ok(Self)
+///     }
+///
+///     fn exclude(&self, repository: &Repository<'_>) -> Option<String> {
+///         let is_ready = repository.topics().any(|topic| topic == "agents");
+///         (!is_ready).then(|| "has no topic agents".to_owned())
+///     }
+/// }
+///
+/// issuecommand_policy::export_repo_filter!(ByTopic);
+///
+/// use issuecommand_policy::testing::{exclude, repository};
+/// let excluded = exclude(&ByTopic, [repository("acme/app").topic("agents"), repository("acme/docs")]);
+/// assert_eq!(excluded, [None, Some("has no topic agents".to_owned())]);
+/// ```
 pub trait RepoFilter: Sized + 'static {
     /// The `[policies.repo_filter.settings]` of issuecommand.toml.
     type Settings: DeserializeOwned;
@@ -19,10 +46,12 @@ pub trait RepoFilter: Sized + 'static {
     /// What cannot work, naming the key and what is allowed; the server then keeps the policy it has.
     fn new(settings: Self::Settings) -> Result<Self, String>;
 
-    /// Why `repository` takes no part; `None` admits it. People and agents read the reason.
+    /// Why `repository` takes no part; `None` admits it. People and agents read the reason. Judge each by itself: the
+    /// others may be left out of a call. Claims that are live in one that is left out stay.
     fn exclude(&self, repository: &Repository<'_>) -> Option<String>;
 
-    /// A JSON Schema of the settings.
+    /// A JSON Schema of the settings, as text: `issuecommand policy check` and `inspect` read it, the server does not.
+    /// Without it any object fits.
     fn settings_schema() -> String {
         crate::settings::ANY_OBJECT.to_owned()
     }
@@ -39,16 +68,7 @@ pub struct Repositories {
     pub(crate) private: Column<bool>,
 }
 
-impl Repositories {
-    fn of_this_call() -> Self {
-        Self { count: facts::count() as usize, ..Self::default() }
-    }
-
-    /// All of them.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Repository<'_>> {
-        (0..self.count).map(|row| Repository { facts: self, row })
-    }
-}
+rows!(Repositories of Repository);
 
 /// A repository that may take part.
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +83,7 @@ impl<'a> Repository<'a> {
         &self.facts.names.get_or_init(facts::names)[self.row]
     }
 
-    /// Its topics, as set on GitHub.
+    /// Its topics, in lower case, in GitHub's order.
     pub fn topics(&self) -> impl Iterator<Item = &'a str> {
         self.facts.topics.row(self.row, facts::topics)
     }
@@ -73,7 +93,7 @@ impl<'a> Repository<'a> {
         self.facts.topics.fold(self.row, facts::topics, topics, false, |_, _| true)
     }
 
-    /// Whether it is read-only.
+    /// Whether it is archived, and so read-only.
     pub fn is_archived(&self) -> bool {
         self.facts.archived.get_or_init(facts::archived)[self.row]
     }

@@ -46,12 +46,12 @@ impl Request {
         self.now
     }
 
-    /// The asking agent's name.
+    /// The asking agent's name: its own word, unless its token names it.
     pub fn agent(&self) -> &str {
         self.agent.get_or_init(facts::agent)
     }
 
-    /// How many active claims the agent holds.
+    /// How many active claims the agent holds, in whatever status, stale ones too.
     pub fn claim_count(&self) -> u32 {
         *self.claim_count.get_or_init(facts::agent_claim_count)
     }
@@ -61,7 +61,7 @@ impl Request {
         self.claim_repos.get_or_init(facts::agent_claim_repos)
     }
 
-    /// What the agent says it can do, in lower case: `rust`, `frontend`, ...
+    /// What the agent says it can do, in lower case: `rust`, `frontend`, ...; at most 32. Empty where it says nothing.
     pub fn skills(&self) -> &[String] {
         self.skills.get_or_init(facts::skills)
     }
@@ -88,12 +88,13 @@ impl Request {
         *self.review_count.get_or_init(facts::agent_review_count)
     }
 
-    /// The live claims in the repositories of the short list: in `choose`; none elsewhere.
+    /// The live claims in the repositories of the short list, the agent's own too: in `choose`; none elsewhere.
     pub fn live_claims(&self) -> &LiveClaims {
         self.live_claims.get_or_init(LiveClaims::of_this_call)
     }
 
-    /// Tells the agent, should it get nothing, that asking again makes sense in `minutes`. The soonest counts.
+    /// Tells the agent, should it get nothing, that asking again makes sense in `minutes`, up to a day. The soonest
+    /// counts; in `choose` only.
     pub fn retry_after_minutes(&self, minutes: u64) {
         let ms = Instant::from_ms(0).plus_minutes(minutes).ms();
         #[cfg(target_arch = "wasm32")]

@@ -18,7 +18,8 @@ impl<'r> Score<'r> {
         Self { value: 0.0, valid_until: Instant::NEVER, skipped: None, reasons }
     }
 
-    /// Adds `amount`, on the word of `rule`. Higher scores come first; equals in the order of age.
+    /// Adds `amount`, a finite number, on the word of `rule`. Higher scores come first; equals in the order of age.
+    /// At most 64 terms are shown; people see terms of the same rule in the same colour.
     #[inline]
     pub fn add(&mut self, rule: &str, amount: f64) {
         self.value += amount;
@@ -35,18 +36,32 @@ impl<'r> Score<'r> {
         }
     }
 
-    /// Leaves the candidate out; the first reason counts. An agent reads it when there is no work.
+    /// Leaves the candidate out, for everybody; the first reason counts. An agent reads it when there is no work, with
+    /// how many issues it holds for: the same reason is best worded the same. People who ask for the reasons are
+    /// told all that are given.
     #[cold]
     pub fn skip(&mut self, reason: &str) {
         if self.skipped.is_none() {
             self.skipped = Some(reason.to_owned());
-            self.keep("skip", 0.0);
-            self.note(|| reason.to_owned());
         }
+        self.keep("skip", 0.0);
+        self.note(|| reason.to_owned());
+    }
+
+    /// Whether the candidate is left out, whatever else is said of it.
+    #[inline]
+    pub fn is_skipped(&self) -> bool {
+        self.skipped.is_some()
+    }
+
+    /// Whether the candidate is left out and nobody asked for the reasons, so that no further one is heard.
+    #[inline]
+    pub fn is_settled(&self) -> bool {
+        self.skipped.is_some() && self.reasons.is_none()
     }
 
     /// Says that the score, or the skip, holds until `end` only, not included; the earliest counts.
-    /// Without it the host asks again only when a fact changes.
+    /// Without it the host asks again only when a fact changes. What is sooner than a second from now counts as that.
     #[inline]
     pub fn valid_until(&mut self, end: Instant) {
         self.valid_until = self.valid_until.min(end);

@@ -4,10 +4,42 @@ use serde::de::DeserializeOwned;
 
 use crate::Instant;
 use crate::column::{Column, Texts};
+use crate::rows::rows;
 use crate::wit::claims as facts;
 use crate::wit::stale_rule_world::exports::issuecommand::policy::stale_rule as wit;
 
 /// Says how live claims are doing. Register it with [`export_stale_rule!`](crate::export_stale_rule).
+///
+/// ```
+/// use issuecommand_policy::{Claim, Instant, StaleRule, Verdict};
+///
+/// /// An hour of silence, unless people are to look at the pull request; then another hour.
+/// struct AnHour;
+///
+/// impl StaleRule for AnHour {
+///     type Settings = std::collections::BTreeMap<String, String>;
+///
+///     fn new(_: Self::Settings) -> Result<Self, String> {
+///         Ok(Self)
+///     }
+///
+///     fn assess(&self, claim: &Claim<'_>, now: Instant) -> Verdict {
+///         let last_sign = Some(claim.last_call_at()).max(claim.last_push_at()).unwrap_or(claim.claimed_at());
+///         match claim.status() {
+///             "pr_submitted" if claim.review_state() != "changes_requested" => Verdict::Waiting,
+///             "stale" if now >= claim.status_since().plus_minutes(60) => Verdict::Release,
+///             _ if now >= last_sign.plus_minutes(60) => Verdict::Stale,
+///             _ => Verdict::Healthy,
+///         }
+///     }
+/// }
+///
+/// issuecommand_policy::export_stale_rule!(AnHour);
+///
+/// use issuecommand_policy::testing::{assess, claim, NOW};
+/// let pushed = claim().last_push_at(NOW.plus_minutes(30));
+/// assert_eq!(assess(&AnHour, [claim(), pushed], NOW.plus_minutes(60)), [Verdict::Stale, Verdict::Healthy]);
+/// ```
 pub trait StaleRule: Sized + 'static {
     /// The `[policies.stale_rule.settings]` of issuecommand.toml.
     type Settings: DeserializeOwned;
@@ -18,10 +50,12 @@ pub trait StaleRule: Sized + 'static {
     /// What cannot work, naming the key and what is allowed; the server then keeps the policy it has.
     fn new(settings: Self::Settings) -> Result<Self, String>;
 
-    /// How one claim is doing.
+    /// How one claim is doing. A verdict on a claim whose owner calls meanwhile is dropped, and none is acted upon
+    /// while the server itself was unwell or has just started.
     fn assess(&self, claim: &Claim<'_>, now: Instant) -> Verdict;
 
-    /// A JSON Schema of the settings.
+    /// A JSON Schema of the settings, as text: `issuecommand policy check` and `inspect` read it, the server does not.
+    /// Without it any object fits.
     fn settings_schema() -> String {
         crate::settings::ANY_OBJECT.to_owned()
     }
@@ -30,13 +64,13 @@ pub trait StaleRule: Sized + 'static {
 /// How a claim is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Its owner is at work.
+    /// Its owner is at work. Nothing is done; a stale claim stays so until its owner moves it to `in_progress`.
     Healthy,
-    /// It waits for a person or a review; leave it alone.
+    /// It waits for a person or a review; leave it alone. Nothing is done.
     Waiting,
-    /// It has lapsed: mark it, and go on blocking others.
+    /// It has lapsed: mark it, and go on blocking others. One that is marked stays as it is.
     Stale,
-    /// Take it back, so that others can have the issue.
+    /// Take it back, so that others can have the issue; marked before or not. Its agent is told at its next call.
     Release,
 }
 
@@ -70,16 +104,7 @@ pub struct Claims {
     pub(crate) container_states: Texts,
 }
 
-impl Claims {
-    fn of_this_call() -> Self {
-        Self { count: facts::count() as usize, ..Self::default() }
-    }
-
-    /// All of them.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Claim<'_>> {
-        (0..self.count).map(|row| Claim { facts: self, row })
-    }
-}
+rows!(Claims of Claim);
 
 /// One agent's live hold on one issue.
 #[derive(Debug, Clone, Copy)]
@@ -114,12 +139,12 @@ impl<'a> Claim<'a> {
         Instant::from_ms(self.facts.claimed_at.get_or_init(facts::claimed_at)[self.row])
     }
 
-    /// When it entered its present status.
+    /// When it entered its present status: for a stale one when it was marked.
     pub fn status_since(&self) -> Instant {
         Instant::from_ms(self.facts.status_since.get_or_init(facts::status_since)[self.row])
     }
 
-    /// When its owner was last heard of: any call of the owner counts.
+    /// When its owner was last heard of: any call of the owner counts, whatever it is about.
     pub fn last_call_at(&self) -> Instant {
         Instant::from_ms(self.facts.last_call_at.get_or_init(facts::last_call_at)[self.row])
     }

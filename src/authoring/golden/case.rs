@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::claims::{ClaimCase, VerdictWord};
 use super::moment::Moment;
-use crate::domain::{Approval, ClaimStatus};
+use super::repos::RepoCase;
+use crate::authoring::PolicyKind;
+use crate::domain::{Approval, ClaimStatus, IssueRef};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -17,7 +20,7 @@ pub(super) struct Cases {
     pub(super) case: Vec<Case>,
 }
 
-/// One case.
+/// One case: of issues, asked of a ranker; of claims, asked of a stale rule; or of repositories, asked of a filter.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Case {
@@ -31,7 +34,25 @@ pub(super) struct Case {
     #[serde(default)]
     pub(super) live_claims: Vec<LiveClaimCase>,
     #[serde(default)]
+    pub(super) claims: Vec<ClaimCase>,
+    #[serde(default)]
+    pub(super) repos: Vec<RepoCase>,
+    #[serde(default)]
     pub(super) expect: Expectation,
+}
+
+impl Case {
+    /// Which kinds of policy are asked by what it names and what it expects: one, or none where it expects only that
+    /// settings are refused.
+    pub(super) fn kinds(&self) -> Vec<PolicyKind> {
+        let Self { issues, live_claims, claims, repos, expect, .. } = self;
+        let asked = [
+            (PolicyKind::Ranker, !issues.is_empty() || !live_claims.is_empty() || expect.is_of_issues()),
+            (PolicyKind::StaleRule, !claims.is_empty() || !expect.verdicts.is_empty()),
+            (PolicyKind::RepoFilter, !repos.is_empty() || expect.admitted.is_some() || !expect.out.is_empty()),
+        ];
+        asked.into_iter().filter(|(_, is_asked)| *is_asked).map(|(kind, _)| kind).collect()
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -129,19 +150,32 @@ pub(super) struct Expectation {
     pub(super) reasons: BTreeMap<String, Vec<String>>,
     /// When an agent that gets nothing is told to come again.
     pub(super) retry_after_seconds: Option<u64>,
+    /// For each claim, how it is doing.
+    pub(super) verdicts: BTreeMap<String, VerdictWord>,
+    /// All repositories that take part, in the order of the case.
+    #[serde(rename = "in")]
+    pub(super) admitted: Option<Vec<String>>,
+    /// For each repository that takes no part, a part of the reason.
+    pub(super) out: BTreeMap<String, String>,
     /// A part of the message with which the settings must be refused.
     pub(super) refused: Option<String>,
 }
 
 impl Expectation {
     pub(super) fn is_empty(&self) -> bool {
-        let Self { order, first, skip, reasons, retry_after_seconds, refused } = self;
-        order.is_none()
-            && first.is_none()
-            && skip.is_empty()
-            && reasons.is_empty()
-            && retry_after_seconds.is_none()
-            && refused.is_none()
+        !self.is_of_issues()
+            && self.verdicts.is_empty()
+            && self.admitted.is_none()
+            && self.out.is_empty()
+            && self.refused.is_none()
+    }
+
+    fn is_of_issues(&self) -> bool {
+        self.order.is_some()
+            || self.first.is_some()
+            || !self.skip.is_empty()
+            || !self.reasons.is_empty()
+            || self.retry_after_seconds.is_some()
     }
 }
 
@@ -158,6 +192,23 @@ impl IssueName {
     pub(super) fn of_key(key: &str) -> Self {
         key.parse().map_or_else(|_| Self::Full(key.to_owned()), Self::Number)
     }
+
+    /// The row of what it names among `issues`.
+    ///
+    /// # Errors
+    /// When there is none, or more than one, in words that call the rows `noun`.
+    pub(super) fn row_in<'a>(&self, issues: impl Iterator<Item = &'a IssueRef>, noun: &str) -> Result<usize, String> {
+        let is_named = |issue: &IssueRef| match self {
+            Self::Number(number) => issue.number.get() == *number,
+            Self::Full(name) => issue.to_string().eq_ignore_ascii_case(name),
+        };
+        let rows: Vec<usize> = issues.enumerate().filter(|(_, issue)| is_named(issue)).map(|(row, _)| row).collect();
+        match rows[..] {
+            [row] => Ok(row),
+            [] => Err(format!("it expects something of issue {self}, which is not among its {noun}")),
+            _ => Err(format!("issue {self} is there more than once: write \"owner/name#number\"")),
+        }
+    }
 }
 
 impl std::fmt::Display for IssueName {
@@ -172,7 +223,7 @@ impl std::fmt::Display for IssueName {
 /// The repository of issues that name none.
 pub(super) const DEFAULT_REPO: &str = "acme/app";
 
-fn default_repo() -> String {
+pub(super) fn default_repo() -> String {
     DEFAULT_REPO.into()
 }
 
@@ -180,6 +231,6 @@ fn default_association() -> String {
     "NONE".into()
 }
 
-fn default_status() -> ClaimStatus {
+pub(super) fn default_status() -> ClaimStatus {
     ClaimStatus::InProgress
 }

@@ -25,16 +25,7 @@ impl Scene {
     /// # Errors
     /// When there is none, or more than one.
     pub(super) fn row(&self, name: &IssueName) -> Result<usize, String> {
-        let is_named = |facts: &IssueFacts| match name {
-            IssueName::Number(number) => facts.issue.number.get() == *number,
-            IssueName::Full(name) => facts.issue.to_string().eq_ignore_ascii_case(name),
-        };
-        let rows: Vec<usize> = (0..self.issues.len()).filter(|row| is_named(&self.issues[*row])).collect();
-        match rows[..] {
-            [row] => Ok(row),
-            [] => Err(format!("it expects something of issue {name}, which is not among its issues")),
-            _ => Err(format!("issue {name} is there more than once: write \"owner/name#number\"")),
-        }
+        name.row_in(self.issues.iter().map(|facts| &facts.issue), "issues")
     }
 }
 
@@ -104,12 +95,12 @@ fn live_work(claim: &LiveClaimCase, now: Timestamp) -> Result<LiveWork, String> 
     })
 }
 
-fn issue_ref(name: &str, number: u64) -> Result<IssueRef, String> {
+pub(super) fn issue_ref(name: &str, number: u64) -> Result<IssueRef, String> {
     let number = IssueNumber::new(number).map_err(|error| format!("issue {number}: {error}"))?;
     Ok(IssueRef::new(repo(name)?, number))
 }
 
-fn repo(name: &str) -> Result<RepoName, String> {
+pub(super) fn repo(name: &str) -> Result<RepoName, String> {
     name.parse().map_err(|error| format!("repository {name:?}: {error}"))
 }
 

@@ -1,5 +1,6 @@
-//! Where cases are played: a host, and the policy with the settings that a case asks for.
+//! Where cases are played: a host, and the policies with the settings that a case asks for.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,38 +8,26 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
+use super::case::Case;
 use super::facts::Scene;
-use crate::authoring::trial::config_for;
-use crate::authoring::{AuthoringError, PolicyKind, Specimen, backlog};
+use crate::authoring::trial::{config_for, settings_mut};
+use crate::authoring::{AuthoringError, PolicyKind, Specimen};
 use crate::config::PoliciesConfig;
-use crate::domain::{IssueRef, Reason};
-use crate::policy::{BodySource, Choice, PolicyError, PolicyHost, PolicyRejected, PolicySet, Shortlisted};
+use crate::domain::IssueRef;
+use crate::policy::{BodySource, PolicyHost, PolicyRejected, PolicySet};
 
-/// What came out of a case.
-#[derive(Debug)]
-pub(super) struct Answer {
-    /// The rows that are offered, best first.
-    pub(super) order: Vec<usize>,
-    /// The rows that are left out, and why.
-    pub(super) skipped: Vec<(usize, String)>,
-    /// The score and its terms, for the rows that are not skipped by `score`.
-    pub(super) explained: Vec<(usize, f64, Vec<Reason>)>,
-    pub(super) retry_after_ms: Option<u64>,
-}
+/// Policies, and which of them was loaded with which settings.
+type Loaded = (PolicyKind, Map<String, Value>, Arc<PolicySet>);
 
-/// An answer, or why there is none: the policy failed, or refused its settings.
-pub(super) type Played = Result<Answer, String>;
-
-/// A policy, and the settings that it was loaded with.
-type Loaded = (Map<String, Value>, Arc<PolicySet>);
-
-/// Plays cases with one policy.
+/// Plays cases with the policies of a component, or of a configuration.
 pub struct Stage {
     host: PolicyHost,
     bodies: Arc<CaseBodies>,
     config: PoliciesConfig,
     folder: PathBuf,
-    /// The policy as it was last loaded: cases with the same settings share it.
+    /// What can be asked here.
+    kinds: Vec<PolicyKind>,
+    /// The policies as they were last loaded: cases with the same settings share them.
     loaded: Mutex<Option<Loaded>>,
 }
 
@@ -49,10 +38,10 @@ impl fmt::Debug for Stage {
 }
 
 impl Stage {
-    /// A stage for the ranker in `file`, which gets `settings` where cases name none.
+    /// A stage for the policy in `file`, which gets `settings` where cases name none.
     ///
     /// # Errors
-    /// [`AuthoringError`] when the file is no ranker.
+    /// [`AuthoringError`] when the file is no policy.
     pub fn of_component(
         host: PolicyHost,
         file: &Path,
@@ -61,81 +50,75 @@ impl Stage {
     ) -> Result<Self, AuthoringError> {
         let specimen = Specimen::read(file)?;
         specimen.is_policy().map_err(AuthoringError::Component)?;
-        if !specimen.kinds().contains(&PolicyKind::Ranker) {
-            let why = format!("{} is no ranker: cases are for rankers", file.display());
-            return Err(AuthoringError::Component(why));
-        }
-        Ok(Self::of_config(host, config_for(PolicyKind::Ranker, file, settings, limits), PathBuf::new()))
+        let kinds = specimen.kinds();
+        Ok(Self {
+            kinds: kinds.clone(),
+            ..Self::of_config(host, config_for(&kinds, file, settings, limits), "".into())
+        })
     }
 
-    /// A stage for the ranker of a configuration in `folder`.
+    /// A stage for the policies of a configuration in `folder`.
     pub fn of_config(host: PolicyHost, config: PoliciesConfig, folder: PathBuf) -> Self {
         let bodies = Arc::new(CaseBodies::default());
         let host = host.reading_bodies_from(Arc::clone(&bodies) as Arc<dyn BodySource>);
-        Self { host, bodies, config, folder, loaded: Mutex::new(None) }
+        Self { host, bodies, config, folder, kinds: PolicyKind::ALL.to_vec(), loaded: Mutex::new(None) }
     }
 
-    /// What the policy says in a scene, with these settings or its own.
-    pub(super) fn answer(
+    /// Which kind of policy a case asks.
+    ///
+    /// # Errors
+    /// When it asks several, or one that is not here.
+    pub(super) fn kind_for(&self, case: &Case) -> Result<PolicyKind, String> {
+        match case.kinds()[..] {
+            [] => Ok(self.kinds[0]),
+            [kind] if self.kinds.contains(&kind) => Ok(kind),
+            [kind] => Err(format!("it asks a {kind}, but the component is a {}", self.kinds[0])),
+            _ => Err("it asks several kinds of policy: issues are for rankers, claims for stale rules, repos for \
+                      repository filters; write a case for each"
+                .into()),
+        }
+    }
+
+    /// The policies, the one of `kind` with these settings or its own; or why it does not take them.
+    pub(super) fn load(
         &self,
-        scene: &Scene,
+        kind: PolicyKind,
         settings: Option<&Map<String, Value>>,
-    ) -> Result<Played, AuthoringError> {
-        let set = match self.load(settings.unwrap_or(&self.config.ranker.settings)) {
-            Ok(set) => set,
-            Err(PolicyRejected { policy: "ranker", reason, .. }) => return Ok(Err(reason)),
-            Err(rejected) => return Err(rejected.into()),
-        };
+    ) -> Result<Result<Arc<PolicySet>, String>, AuthoringError> {
+        let mut config = self.config.clone();
+        let own = settings_mut(kind, &mut config);
+        if let Some(settings) = settings {
+            own.clone_from(settings);
+        }
+        let settings = own.clone();
+        let mut loaded = self.loaded.lock();
+        if let Some((of, with, set)) = &*loaded
+            && (*of, with) == (kind, &settings)
+        {
+            return Ok(Ok(Arc::clone(set)));
+        }
+        match self.host.load(&config, &self.folder) {
+            Ok(set) => {
+                let set = Arc::new(set);
+                *loaded = Some((kind, settings, Arc::clone(&set)));
+                Ok(Ok(set))
+            }
+            Err(PolicyRejected { policy, reason, .. }) if policy == kind.key() => Ok(Err(reason)),
+            Err(rejected) => Err(rejected.into()),
+        }
+    }
+
+    /// Lets the texts of a scene be read.
+    pub(super) fn show(&self, scene: &Scene) {
         let texts = scene.issues.iter().map(|facts| facts.issue.clone()).zip(scene.bodies.iter().cloned());
         *self.bodies.texts.lock() = texts.collect();
-        Ok(play(&set, scene).map_err(|error| error.to_string()))
     }
-
-    fn load(&self, settings: &Map<String, Value>) -> Result<Arc<PolicySet>, PolicyRejected> {
-        let mut loaded = self.loaded.lock();
-        if let Some((with, set)) = &*loaded
-            && with == settings
-        {
-            return Ok(Arc::clone(set));
-        }
-        let mut config = self.config.clone();
-        config.ranker.settings = settings.clone();
-        let set = Arc::new(self.host.load(&config, &self.folder)?);
-        *loaded = Some((settings.clone(), Arc::clone(&set)));
-        Ok(set)
-    }
-}
-
-/// Asks as the server does: scores ahead, then the last word on the best, then the reasons.
-fn play(set: &PolicySet, scene: &Scene) -> Result<Answer, PolicyError> {
-    let scored = set.ranker.score(&scene.issues, scene.now)?;
-    let rows = backlog::best(&scene.issues, &scored, backlog::SHORTLIST_COUNT);
-    let shortlisted = |row: usize| {
-        let [repo_claim_count, repo_review_count, reviewer_load] = scene.loads[row];
-        let facts = Arc::clone(&scene.issues[row]);
-        Shortlisted { facts, score: scored[row].value, repo_claim_count, repo_review_count, reviewer_load }
-    };
-    let shortlist: Vec<Shortlisted> = rows.iter().map(|row| shortlisted(*row)).collect();
-    // Where nothing is left the server asks no ranker.
-    let choice = match shortlist.len() {
-        0 => Choice::keep(0),
-        _ => set.ranker.choose(&scene.request, &shortlist, scene.now)?,
-    };
-    let explained = set.ranker.explain(&shortlist, scene.now)?;
-    let by_score = scored.iter().enumerate().filter_map(|(row, it)| Some((row, it.skip.as_deref()?.to_owned())));
-    let by_choice = choice.skipped.into_iter().map(|(place, why)| (rows[place], why));
-    Ok(Answer {
-        order: choice.order.into_iter().map(|place| rows[place]).collect(),
-        skipped: by_score.chain(by_choice).collect(),
-        explained: rows.iter().zip(explained).map(|(row, terms)| (*row, scored[*row].value, terms)).collect(),
-        retry_after_ms: choice.retry_after_ms,
-    })
 }
 
 /// The texts of the case that is being played.
 #[derive(Debug, Default)]
 struct CaseBodies {
-    texts: Mutex<std::collections::HashMap<IssueRef, String>>,
+    texts: Mutex<HashMap<IssueRef, String>>,
 }
 
 impl BodySource for CaseBodies {

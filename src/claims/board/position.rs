@@ -10,7 +10,7 @@ use crate::policy::{Shortlisted, ViewName};
 pub(in crate::claims) struct Position {
     /// The issue, as a ranker is shown it.
     pub(in crate::claims) own: Shortlisted,
-    /// Whether it has a score at all.
+    /// Whether it has a score. One that is skipped has none: what else its ranker said of it means nothing.
     pub(in crate::claims) is_scored: bool,
     pub(in crate::claims) standing: Standing,
     /// Its place among what is on offer, from 1; `None` where it is not.
@@ -35,7 +35,7 @@ impl Board {
         };
         Some(Position {
             own: self.shortlisted(view, slot, row),
-            is_scored: place.score.is_some(),
+            is_scored: place.score.as_ref().is_some_and(|scored| scored.skip.is_none()),
             standing: place.standing.clone(),
             rank: rank.map(|before| before + 1),
             ready_count: view.order.ready_count(&everything),

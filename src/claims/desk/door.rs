@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{Desk, FAILURE_COUNT_MAX, InForce, part_of};
-use crate::domain::{FollowUp, Reason, Timestamp};
-use crate::policy::{Choice, ChooseRequest, PolicyError, Shortlisted, ViewName, WorkChoice};
+use crate::domain::{FollowUp, Reason, RepoName, Timestamp};
+use crate::policy::{Choice, ChooseRequest, Closed, PolicyError, Shortlisted, ViewName, WorkChoice};
 
 /// What a ranker may do besides while an agent waits, in faults and events.
 const CHOOSE_WORK: &str = "ranker.choose-work";
@@ -48,21 +48,35 @@ impl Desk {
         (!by_score()).then_some(choice)
     }
 
-    /// What the candidate would put first, if anything; `None` when it fails. Nobody waits for it.
+    /// Why a view has nothing for anybody now, whatever there is, if so: a filter that failed over and over is
+    /// left alone. For a candidate the ranker in force stands in.
+    pub(in crate::claims) fn closed(
+        &self,
+        policies: &InForce,
+        view: &ViewName,
+        repo: Option<&RepoName>,
+        now: Timestamp,
+    ) -> Option<Closed> {
+        let closed = policies.set.ranking_of(view).closed(repo, now)?;
+        if *view == ViewName::candidate() { policies.set.ranker.closed(repo, now) } else { Some(closed) }
+    }
+
+    /// What the ranker of a view would put first, if anything; `None` when it fails. Nobody waits for it.
     pub(in crate::claims) fn would_pick(
         &self,
         policies: &InForce,
+        view: &ViewName,
         request: &ChooseRequest,
         rows: &[Shortlisted],
         now: Timestamp,
     ) -> Option<Option<usize>> {
-        let candidate = policies.set.candidate.as_ref()?;
-        let (choice, faults) = candidate.ranking.choose_at_work(request, rows, now);
-        let part = part_of(&ViewName::candidate(), ".choose");
+        let ranking = policies.set.ranking_of(view);
+        let (choice, faults) = ranking.choose_at_work(request, rows, now);
+        let part = part_of(view, ".choose");
         if !faults.is_empty() {
             self.note_stage_failures(policies, &part, &faults);
         }
-        if candidate.ranking.is_troubled() {
+        if ranking.is_troubled() {
             return None;
         }
         policies.clear_fault(&part);
@@ -108,6 +122,17 @@ impl Desk {
                 None
             }
         }
+    }
+
+    /// Every reason for which the ranker of a view skips an issue. Nobody waits for it but people.
+    pub(in crate::claims) fn skips(
+        &self,
+        policies: &InForce,
+        view: &ViewName,
+        row: &Shortlisted,
+        now: Timestamp,
+    ) -> Vec<String> {
+        policies.set.ranking_of(view).skips(row, now)
     }
 
     /// Asks the ranker of a view for the terms of some scores; none when it fails, or failed too often.

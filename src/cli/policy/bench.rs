@@ -1,12 +1,14 @@
-//! `issuecommand policy bench`: what a ranker costs.
+//! `issuecommand policy bench`: what a policy costs.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::bail;
 use clap::Args;
-use issuecommand::authoring::{Measurement, PolicyKind, Specimen, measure, ranker_of};
+use issuecommand::authoring::{
+    Measurement, PolicyKind, Specimen, SweepMeasurement, measure, measure_filter, measure_stale_rule, policies_of,
+};
 use issuecommand::config::PoliciesConfig;
+use issuecommand::policy::PolicySet;
 use serde_json::json;
 
 use super::progress::Step;
@@ -15,6 +17,8 @@ use super::{Target, host, patient, short};
 
 /// The sizes that backlogs have.
 const ISSUE_COUNTS: [u32; 3] = [1_000, 10_000, 100_000];
+/// The sizes that sweeps have: live claims, or repositories.
+const ROW_COUNTS: [u32; 3] = [100, 1_000, 10_000];
 
 #[derive(Debug, Args)]
 pub struct BenchArgs {
@@ -25,32 +29,72 @@ pub struct BenchArgs {
     json: bool,
 }
 
+/// What was measured of a component, as far as it is a policy of that kind.
+#[derive(Default)]
+struct Measured {
+    ranker: Vec<Measurement>,
+    stale_rule: Vec<SweepMeasurement>,
+    repo_filter: Vec<SweepMeasurement>,
+}
+
 pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     let chosen = args.target.choose()?;
-    if !Specimen::read(&chosen.file)?.kinds().contains(&PolicyKind::Ranker) {
-        bail!("{} is no ranker: only rankers are measured", chosen.file.display());
-    }
+    let kinds = Specimen::read(&chosen.file)?.kinds();
     let host = host()?;
-    let mut measured: Vec<Measurement> = Vec::new();
-    {
+    let measured = {
         let step = Step::begin("measuring");
-        let ranker = ranker_of(&host, &chosen.file, &chosen.settings, &patient(PoliciesConfig::default()))?;
-        for count in ISSUE_COUNTS {
-            step.say(&format!("{count} issues"));
-            measured.push(measure(&ranker, count)?);
-        }
-    }
+        let set = policies_of(&host, &chosen.file, &chosen.settings, &patient(PoliciesConfig::default()))?;
+        measured(&set, &kinds, &step)?
+    };
+    let Measured { ranker, stale_rule, repo_filter } = &measured;
     if args.json {
-        anstream::println!(
-            "{}",
-            json!({ "file": chosen.file, "measured": measured.iter().map(row).collect::<Vec<_>>() })
-        );
+        let rows = |of: &[SweepMeasurement]| of.iter().map(sweep_row).collect::<Vec<_>>();
+        let all = json!({
+            "file": chosen.file, "measured": ranker.iter().map(row).collect::<Vec<_>>(),
+            "stale_rule": rows(stale_rule), "repo_filter": rows(repo_filter),
+        });
+        anstream::println!("{all}");
         return Ok(ExitCode::SUCCESS);
     }
     anstream::println!("{}, in milliseconds of one processor:", short(&chosen.file));
+    if !ranker.is_empty() {
+        print_ranker(ranker);
+    }
+    if !stale_rule.is_empty() {
+        print_sweep("claims", "assess all", stale_rule);
+        anstream::println!("The server asks about all live claims every leases.sweep_seconds; no agent waits for it.");
+    }
+    if !repo_filter.is_empty() {
+        print_sweep("repositories", "exclude all", repo_filter);
+        anstream::println!("The server asks when repositories or the filter change; no agent waits for it.");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn measured(set: &PolicySet, kinds: &[PolicyKind], step: &Step) -> anyhow::Result<Measured> {
+    let mut measured = Measured::default();
+    if kinds.contains(&PolicyKind::Ranker) {
+        for count in ISSUE_COUNTS {
+            step.say(&format!("{count} issues"));
+            measured.ranker.push(measure(&set.ranker, count)?);
+        }
+    }
+    for count in ROW_COUNTS {
+        step.say(&format!("{count} rows"));
+        if kinds.contains(&PolicyKind::StaleRule) {
+            measured.stale_rule.push(measure_stale_rule(&set.stale_rule, count)?);
+        }
+        if kinds.contains(&PolicyKind::RepoFilter) {
+            measured.repo_filter.push(measure_filter(&set.repo_filter, count)?);
+        }
+    }
+    Ok(measured)
+}
+
+fn print_ranker(measured: &[Measurement]) {
     let head = ["issues", "score all", "per 1,000", "score 10", "choose of 32", "explain of 32", "memory"];
     let mut table = Table::of_numbers(&head);
-    for it in &measured {
+    for it in measured {
         let ms = [it.score, per_thousand(it), it.score_ten, it.choose, it.explain].map(in_ms);
         let memory = format!("{} MiB", it.memory_bytes >> 20);
         table.row([it.issue_count.to_string()].into_iter().chain(ms).chain([memory]));
@@ -59,7 +103,14 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     anstream::println!(
         "The server scores changed issues only, off the request path; choose and explain are waited for."
     );
-    Ok(ExitCode::SUCCESS)
+}
+
+fn print_sweep(rows: &str, call: &str, measured: &[SweepMeasurement]) {
+    let mut table = Table::of_numbers(&[rows, call, "per 1,000"]);
+    for it in measured {
+        table.row([it.row_count.to_string(), in_ms(it.call), in_ms(it.call * 1000 / it.row_count)]);
+    }
+    anstream::print!("{table}");
 }
 
 fn per_thousand(it: &Measurement) -> Duration {
@@ -77,4 +128,8 @@ fn row(it: &Measurement) -> serde_json::Value {
         "score_ten_us": micros(it.score_ten), "choose_us": micros(it.choose), "explain_us": micros(it.explain),
         "memory_bytes": it.memory_bytes,
     })
+}
+
+fn sweep_row(it: &SweepMeasurement) -> serde_json::Value {
+    json!({ "rows": it.row_count, "call_us": it.call.as_micros() as u64 })
 }

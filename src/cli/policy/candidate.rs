@@ -63,20 +63,12 @@ fn print(trial: &TrialReport, limit: usize) {
     match agreement {
         Some(agreement) => {
             let compared = counts.agreed + counts.disagreed;
-            let before = if candidate.mode.as_str() == "canary" { "before, in shadow: " } else { "" };
-            anstream::println!(
-                "{before}agreed on {} of {compared} requests ({:.1} %)",
-                counts.agreed,
-                agreement * 100.0
-            );
-        }
-        None if candidate.mode.as_str() == "canary" => {
-            anstream::println!("A canary's picks are served, not compared; mode = \"shadow\" counts agreement.")
+            anstream::println!("agreed on {} of {compared} requests ({:.1} %)", counts.agreed, agreement * 100.0);
         }
         None => anstream::println!("No request has been compared yet."),
     }
     let others = [
-        (counts.undecided, "undecided: it passed over all that it was shown"),
+        (counts.undecided, "undecided: the other passed over all that it was shown"),
         (counts.failed, "failed"),
         (counts.dropped, "not looked at: too many came at once"),
     ];
@@ -88,7 +80,9 @@ fn print(trial: &TrialReport, limit: usize) {
         .take(limit)
         .map(|it| {
             let at = it.at.format("%Y-%m-%d %H:%M:%S").to_string();
-            [at, it.agent_id.to_string(), told(it.picked.as_ref()), told(it.would_have_picked.as_ref())]
+            let by = if it.by_candidate { " by the candidate" } else { "" };
+            let picked = told(it.picked.as_ref());
+            [at, it.agent_id.to_string(), format!("{picked}{by}"), told(it.would_have_picked.as_ref())]
         })
         .collect();
     if rows.is_empty() {
@@ -104,12 +98,13 @@ fn print(trial: &TrialReport, limit: usize) {
     }
 }
 
-/// `acme/app#7 (12.5: tier +10)`
+/// `acme/app#7 (12.5: tier +10)`, with the term that says most.
 fn told(preference: Option<&Preference>) -> String {
     let Some(Preference { repo, number, score, reasons }) = preference else { return "nothing".to_owned() };
     let number = number.get();
-    match reasons.first() {
-        Some(first) => format!("{repo}#{number} ({score}: {} {:+})", first.rule, first.amount),
+    let most = reasons.iter().max_by(|a, b| a.amount.abs().total_cmp(&b.amount.abs()));
+    match most.filter(|term| term.amount != 0.0) {
+        Some(term) => format!("{repo}#{number} ({score}: {} {:+})", term.rule, term.amount),
         None => format!("{repo}#{number} ({score})"),
     }
 }

@@ -87,15 +87,28 @@ fn issue_told(explanation: &Explanation) -> String {
     let title = explanation.title.as_deref().map(|title| format!(" {}", plain(title))).unwrap_or_default();
     let style = match explanation.standing {
         IssueStanding::OnOffer => GOOD,
-        IssueStanding::Held | IssueStanding::Unscored => MARK,
+        IssueStanding::Held | IssueStanding::Unscored | IssueStanding::NotReadYet => MARK,
         _ => BAD,
     };
     _ = writeln!(told, "{BOLD}{issue}{BOLD:#}{title}");
     _ = writeln!(told, "{style}{}{style:#}", plain(&explanation.why));
     _ = writeln!(told, "{SOFT}{}{SOFT:#}", stamp_told(&explanation.ranker));
+    if let Some(why) = &explanation.rejected {
+        _ = writeln!(
+            told,
+            "{MARK}the configured policy was refused, and another stands in for it: {}{MARK:#}",
+            plain(why)
+        );
+    }
     if let Some(score) = explanation.score {
         _ = writeln!(told);
         told.push_str(&terms_told(&explanation.reasons, score));
+    }
+    if explanation.skip_reasons.len() > 1 {
+        _ = writeln!(told, "\n{SOFT}every reason for which it is skipped{SOFT:#}");
+        for reason in &explanation.skip_reasons {
+            _ = writeln!(told, "  {}", plain(reason));
+        }
     }
     if !explanation.first.is_empty() {
         _ = writeln!(told, "\n{SOFT}first of {} on offer{SOFT:#}", explanation.ready_count);

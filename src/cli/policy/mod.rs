@@ -40,7 +40,7 @@ pub enum PolicyCommand {
     Check(check::CheckArgs),
     /// Run the cases of golden.toml
     Test(test::TestArgs),
-    /// Measure what a ranker costs at 1,000, 10,000 and 100,000 issues
+    /// Measure what a policy costs, at the sizes that backlogs and sweeps have
     Bench(bench::BenchArgs),
     /// Say what a component is, and which settings it takes
     Inspect(inspect::InspectArgs),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use issuecommand::authoring::{Language, scaffold};
+use issuecommand::authoring::{Language, PolicyKind, scaffold};
 
 use super::short;
 
@@ -16,6 +16,19 @@ pub struct NewArgs {
     /// What it is written in
     #[arg(long, value_enum, default_value = "rust")]
     lang: Lang,
+    /// What it decides; all but rankers are written in Rust
+    #[arg(long, value_enum, default_value = "ranker")]
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Kind {
+    /// Which issue comes first
+    Ranker,
+    /// How live claims are doing
+    StaleRule,
+    /// Which repositories take part
+    RepoFilter,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -37,9 +50,14 @@ pub fn run(args: &NewArgs) -> anyhow::Result<ExitCode> {
         Lang::Python => Language::Python,
         Lang::C => Language::C,
     };
-    let project = scaffold(&std::path::absolute(&args.folder)?, language)?;
+    let kind = match args.kind {
+        Kind::Ranker => PolicyKind::Ranker,
+        Kind::StaleRule => PolicyKind::StaleRule,
+        Kind::RepoFilter => PolicyKind::RepoFilter,
+    };
+    let project = scaffold(&std::path::absolute(&args.folder)?, language, kind)?;
     let folder = short(&project.folder);
-    anstream::println!("made {folder}, a ranker in {language}; its README.md says what is where");
+    anstream::println!("made {folder}, a {kind} in {language}; its README.md says what is where");
     anstream::println!("next: cd {folder} && issuecommand policy build && issuecommand policy test");
     Ok(ExitCode::SUCCESS)
 }

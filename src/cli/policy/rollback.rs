@@ -1,4 +1,5 @@
-//! `issuecommand policy rollback`: a ranker that was in force before is so again.
+//! `issuecommand policy rollback`: a ranker that was in force before is so again, and the trial that a promotion
+//! had ended goes on.
 
 use std::io::Write;
 use std::path::Path;
@@ -7,9 +8,11 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::Args;
 use issuecommand::api::Call;
-use issuecommand::config::{Loaded, PolicyConfig, RankerConfig, with_ranker};
+use issuecommand::config::{
+    CandidateConfig, EditError, Loaded, PolicyConfig, RankerConfig, with_candidate, with_ranker,
+};
 use issuecommand::domain::PolicyStamp;
-use issuecommand::store::PolicySetKept;
+use issuecommand::store::{OnTrialRecord, PolicySetKept, PolicySetRecord};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -59,6 +62,7 @@ pub fn run(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
         let target = chosen(&sets, args.to)?;
         let ranker = with_components(&door, &loaded, &target.record.ranker, &target.record.parts).await?;
         let stamp = stamp_of(&loaded, &ranker)?;
+        let trial = Trial::after(&door, &loaded, &stamp, &target.record).await;
         if !is_same(&stamp, &target.record.ranker_stamp) {
             bail!(
                 "a built-in policy is another in this version of the server: set {} cannot be put back",
@@ -67,11 +71,12 @@ pub fn run(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
         }
         let file = file_of(&loaded)?;
         let text = std::fs::read_to_string(file).with_context(|| format!("failed to read {}", file.display()))?;
-        let text = with_ranker(&text, &ranker)?;
+        let text = trial.put_in(with_ranker(&text, &ranker)?)?;
         let told = format!("{} ({})", stamp.source, stamp.digest.get(..12).unwrap_or(&stamp.digest));
         let note = args.note.clone().or_else(|| Some(format!("to set {}", target.set_id)));
         let change = Change { loaded: &loaded, text, ranker: stamp, action: "rolled_back", note };
         let outcome = change.make(&door).await?;
+        trial.tell();
         anstream::println!("rolled back to {told} of {}: {}", target.at.format("%Y-%m-%d %H:%M"), outcome.told());
         Ok(ExitCode::SUCCESS)
     })
@@ -86,6 +91,63 @@ fn chosen(sets: &[PolicySetKept], to: Option<u64>) -> anyhow::Result<&PolicySetK
     let (present, before) = sets.split_first().context("no policy has been in force yet")?;
     let other = before.iter().find(|set| !is_same(&set.record.ranker_stamp, &present.record.ranker_stamp));
     other.context("no other ranker has been in force, as far back as the history goes")
+}
+
+/// What becomes of the trial.
+enum Trial {
+    /// It is as the configuration says.
+    AsItIs,
+    /// The candidate is the ranker now: there is nothing to try.
+    Over,
+    /// The promotion had ended it; the candidate is on trial again.
+    GoesOn(CandidateConfig),
+    /// The same, but for this reason it is not.
+    Lost(String),
+}
+
+impl Trial {
+    /// With the ranker of `stamp` put back from `record`. A candidate that was configured since then stays.
+    async fn after(door: &Door, loaded: &Loaded, stamp: &PolicyStamp, record: &PolicySetRecord) -> Self {
+        if let Some(present) = &loaded.config.policies.candidate {
+            let is_put_back = stamp_of(loaded, &present.ranker).is_ok_and(|it| is_same(&it, stamp));
+            return if is_put_back { Self::Over } else { Self::AsItIs };
+        }
+        let Some(before) = &record.candidate else { return Self::AsItIs };
+        let Some(OnTrialRecord { config, parts }) = &record.on_trial else {
+            return Self::Lost("the history does not say how it was configured".to_owned());
+        };
+        let ranker = match with_components(door, loaded, &config.ranker, parts).await {
+            Ok(ranker) => ranker,
+            Err(error) => return Self::Lost(format!("{error:#}")),
+        };
+        match stamp_of(loaded, &ranker) {
+            Ok(it) if is_same(&it, before) => Self::GoesOn(CandidateConfig { ranker, ..config.clone() }),
+            Ok(_) => Self::Lost("a built-in policy is another in this version of the server".to_owned()),
+            Err(error) => Self::Lost(format!("{error:#}")),
+        }
+    }
+
+    /// The configuration's text, with the trial as it is to be.
+    fn put_in(&self, text: String) -> Result<String, EditError> {
+        match self {
+            Self::AsItIs | Self::Lost(_) => Ok(text),
+            Self::Over => with_candidate(&text, None),
+            Self::GoesOn(candidate) => with_candidate(&text, Some(candidate)),
+        }
+    }
+
+    fn tell(&self) {
+        match self {
+            Self::AsItIs => {}
+            Self::Over => anstream::println!("the candidate is the ranker now, so its trial is over"),
+            Self::GoesOn(it) => {
+                anstream::println!("{} is on trial again ({}), as it was then", it.ranker.source, it.mode.as_str());
+            }
+            Self::Lost(why) => {
+                anstream::println!("the candidate of then is not on trial again: {why}; set [policies.candidate]");
+            }
+        }
+    }
 }
 
 /// The ranker with components that are there: one whose file is another now is put beside the configuration.

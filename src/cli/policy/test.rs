@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, bail};
 use clap::Args;
-use issuecommand::authoring::{AnswerRow, CaseOutcome, GoldenFile, Project, Stage};
+use issuecommand::authoring::{CaseOutcome, GoldenFile, Project, Stage};
 use issuecommand::config::PoliciesConfig;
 use serde_json::json;
 
@@ -86,12 +86,6 @@ fn print(outcome: &CaseOutcome) {
     }
     if !outcome.answer.is_empty() {
         anstream::println!("        {DIM}what the policy said:{DIM:#}");
-        outcome.answer.iter().for_each(print_row);
+        outcome.answer.iter().for_each(|row| anstream::println!("          {DIM}{row}{DIM:#}"));
     }
-}
-
-fn print_row(row: &AnswerRow) {
-    let score = row.score.map_or_else(|| "-".to_owned(), |score| format!("{score}"));
-    let skipped = row.skipped.as_ref().map_or_else(String::new, |reason| format!("left out: {reason}; "));
-    anstream::println!("          {DIM}{}  {score}  {skipped}{}{DIM:#}", row.issue, row.reasons.join(", "));
 }

@@ -42,9 +42,16 @@ pub(super) fn issue(explanation: &Explanation) -> Markup {
             (minute(explanation.explained_at)) " · " (stamp(&explanation.ranker))
         }
         p .why { (explanation.why) }
+        @if let Some(why) = &explanation.rejected {
+            p .why { "The configured policy was refused, and another stands in for it: " (why) }
+        }
         @if explanation.score.is_some() {
             h2 { "Its score" @if let Some(rank) = explanation.rank { ", " (nth(rank)) " of " (explanation.ready_count) } }
             (terms(&explanation.reasons, explanation.score))
+        }
+        @if explanation.skip_reasons.len() > 1 {
+            h2 { "Every reason for which it is skipped" }
+            ul { @for reason in &explanation.skip_reasons { li { (reason) } } }
         }
         @let bars = bars_of(explanation, &issue);
         @if !bars.is_empty() { h2 { "Beside the first on offer" } (chart(&bars)) }

@@ -7,7 +7,7 @@ use super::hours;
 use super::page::{minute, short, signed, stamp};
 use crate::claims::{TrialReport, points};
 use crate::config::CandidateMode;
-use crate::domain::{Disagreement, PolicyStamp, Preference, TrialCounts};
+use crate::domain::{Disagreement, PolicyStamp, Preference};
 use crate::policy::{Effective, Part};
 use crate::store::PolicySetKept;
 
@@ -86,22 +86,22 @@ fn trial_of(trial: &TrialReport) -> Markup {
             (stamp(&candidate.ranker)) " · "
             @match candidate.mode {
                 CandidateMode::Shadow => "in shadow: asked behind every answer, served to nobody",
-                CandidateMode::Canary => { "canary: serves " (points(candidate.share * 100.0)) " % of agents" }
+                CandidateMode::Canary => {
+                    "canary: serves " (points(candidate.share * 100.0)) " % of agents, and the ranker in force is asked behind"
+                }
             }
         }
         @if !is_well { p .why { "It failed over and over and is left alone until the next edit; the log says why." } }
-        @if candidate.mode == CandidateMode::Shadow || *counts != TrialCounts::default() {
-            p .why {
-                @match agreement {
-                    Some(agreement) => {
-                        "Agreed on " (counts.agreed) " of " (counts.agreed + counts.disagreed) " requests ("
-                        (format!("{:.1} %)", agreement * 100.0))
-                    }
-                    None => "No request has been compared yet"
+        p .why {
+            @match agreement {
+                Some(agreement) => {
+                    "Agreed on " (counts.agreed) " of " (counts.agreed + counts.disagreed) " requests ("
+                    (format!("{:.1} %)", agreement * 100.0))
                 }
-                @for (count, what) in [(counts.undecided, "undecided"), (counts.failed, "failed"), (counts.dropped, "not looked at")] {
-                    @if count > 0 { "; " (count) " " (what) }
-                }
+                None => "No request has been compared yet"
+            }
+            @for (count, what) in [(counts.undecided, "undecided"), (counts.failed, "failed"), (counts.dropped, "not looked at")] {
+                @if count > 0 { "; " (count) " " (what) }
             }
         }
         (hours::chart(hours))
@@ -120,7 +120,7 @@ fn disagreement(it: &Disagreement) -> Markup {
         tr {
             td { (minute(it.at)) }
             td { (it.agent_id) }
-            td { (preference(it.picked.as_ref())) }
+            td { (preference(it.picked.as_ref())) @if it.by_candidate { div .soft { "by the candidate" } } }
             td { (preference(it.would_have_picked.as_ref())) }
         }
     }

@@ -5,6 +5,7 @@
 //! description of each type serves both doors.
 
 mod answers;
+mod nulls;
 
 use std::sync::LazyLock;
 
@@ -64,7 +65,7 @@ fn document(webhook: Option<&str>) -> Value {
     let problem = named::<answers::Problem>(&mut schemas);
     named::<answers::Rejection>(&mut schemas);
     let mut definitions = Value::Object(schemas.take_definitions(true));
-    answers::without_nulls(&mut definitions);
+    nulls::without_nulls(&mut definitions);
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -141,7 +142,7 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
         operation["parameters"] = parameters.into();
     }
     let mut found = answers::of(route.call, schemas).to_value();
-    answers::without_nulls(&mut found);
+    nulls::without_nulls(&mut found);
     operation["responses"] = responses(&found, &named::<answers::Rejection>(schemas));
     operation
 }
@@ -228,7 +229,7 @@ fn event_stream(schemas: &mut SchemaGenerator) -> Value {
 
 fn delivery(schemas: &mut SchemaGenerator) -> Value {
     let mut delivered = named::<answers::Delivered>(schemas);
-    answers::without_nulls(&mut delivered);
+    nulls::without_nulls(&mut delivered);
     let problem = json!({ "$ref": "#/components/responses/Problem" });
     let text = |pattern: &str| json!({ "type": "string", "pattern": pattern });
     json!({

@@ -23,9 +23,11 @@ const SET_TRIM: &str = "DELETE FROM policy_sets WHERE set_id <= (SELECT max(set_
 const SET_MARK: &str = "UPDATE policy_sets SET why = ?2, by_whom = ?3 WHERE set_id = ?1";
 /// Components that no kept set names any more.
 const COMPONENT_TRIM: &str = "DELETE FROM policy_components WHERE digest NOT IN \
-     (SELECT part.value ->> 'digest' FROM policy_sets, json_each(policy_sets.record, '$.parts') AS part)";
+     (SELECT part.value ->> 'digest' FROM policy_sets, json_each(policy_sets.record, '$.parts') AS part \
+     UNION SELECT part.value ->> 'digest' FROM policy_sets, json_each(policy_sets.record, '$.on_trial.parts') AS part)";
 const PIECE_TRIM: &str = "DELETE FROM policy_component_pieces WHERE digest NOT IN \
-     (SELECT part.value ->> 'digest' FROM policy_sets, json_each(policy_sets.record, '$.parts') AS part)";
+     (SELECT part.value ->> 'digest' FROM policy_sets, json_each(policy_sets.record, '$.parts') AS part \
+     UNION SELECT part.value ->> 'digest' FROM policy_sets, json_each(policy_sets.record, '$.on_trial.parts') AS part)";
 const HOUR_ADD: &str = "INSERT INTO trial_hours (candidate, hour_ms, agreed, disagreed, undecided, failed, dropped) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (candidate, hour_ms) DO UPDATE SET \
      agreed = agreed + excluded.agreed, disagreed = disagreed + excluded.disagreed, \

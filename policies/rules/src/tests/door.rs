@@ -135,6 +135,18 @@ fn an_issue_goes_to_agents_that_state_the_skill_it_needs() {
 }
 
 #[test]
+fn a_skill_is_one_word_whatever_the_label_or_the_table_says() {
+    let settings =
+        || json!({ "needs": [{ "label": "lang:*", "skill": "*" }, { "topic": "ml", "skill": "Deep, Learning" }] });
+    let facts = [candidate().label("lang: Visual  Basic"), candidate().topic("ml")];
+    let rows = |skills: &[&str]| offered_to(&request("ada", &[]).skilled(skills), settings(), &facts).rows;
+    assert_eq!(rows(&["visual-basic"]), [0]);
+    assert_eq!(rows(&["deep-learning"]), [1]);
+    let told = offered_to(&request("ada", &[]), settings(), &facts).skipped;
+    assert!(told[0].1.starts_with("needs the skill visual-basic, for label lang: Visual  Basic;"), "{told:?}");
+}
+
+#[test]
 fn an_issue_goes_to_agents_of_the_group_it_is_for() {
     let settings =
         || json!({ "needs": [{ "repo": "acme/vault*", "group": "trusted" }, { "area": "*.css", "group": "ui" }] });

@@ -175,8 +175,7 @@ class Score {
 
   /** Leaves the issue out; the first reason counts. An agent reads it when there is no work. */
   skip(reason) {
-    if (this.skipped !== undefined) return;
-    this.skipped = reason;
+    this.skipped ??= reason;
     this.terms?.push({ rule: 'skip', amount: 0, text: reason });
   }
 

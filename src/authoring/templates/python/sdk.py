@@ -135,8 +135,8 @@ class Score:
         """Leaves the issue out; the first reason counts. An agent reads it when there is no work."""
         if self.skipped is None:
             self.skipped = reason
-            if self.terms is not None:
-                self.terms.append(types.Reason("skip", 0.0, reason))
+        if self.terms is not None:
+            self.terms.append(types.Reason("skip", 0.0, reason))
 
     def valid_until(self, end):
         """Says that this holds until `end` only. Without it: until a fact changes."""

@@ -1,0 +1,1 @@
+../../../src/authoring/templates/c/sdk.h
