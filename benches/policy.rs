@@ -23,12 +23,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::TimeDelta;
 use self::cpu_time::CpuTime;
+use chrono::TimeDelta;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use issuecommand::config::{ConfigWatch, PoliciesConfig};
 use issuecommand::domain::{Issue, IssueFacts, IssueNumber, IssueState, Timestamp, from_unix_ms, unix_ms};
-use issuecommand::policy::{ChooseRequest, PolicyHost, PolicySet, Shortlisted};
+use issuecommand::policy::{ChooseRequest, IssueRows, PolicyHost, PolicySet, Shortlisted};
 use issuecommand_policy::Ranker;
 use issuecommand_policy::testing;
 use serde_json::json;
@@ -176,7 +176,7 @@ fn changing(criterion: &mut Criterion) {
     let config = weights_config(dir.path());
     let file = Path::new(&config.ranker.source).to_owned();
     let component = std::fs::read(&file).unwrap();
-    let rows = facts(100_000);
+    let rows = IssueRows::from(facts(100_000));
     host.load(&config, Path::new("/")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let watch = ConfigWatch::start(vec![file.clone()]).unwrap();
@@ -219,7 +219,7 @@ fn beside_native(criterion: &mut Criterion<CpuTime>) {
     let dir = tempfile::tempdir().unwrap();
     let set = PolicyHost::new(None).unwrap().load(&weights_config(dir.path()), Path::new("/")).unwrap();
     let native = weights::Weights::new(WEIGHTS.map(|(label, weight)| (label.to_owned(), weight)).into()).unwrap();
-    let rows = facts(100_000);
+    let rows = IssueRows::from(facts(100_000));
     let mut group = criterion.benchmark_group("score 100000 by a ranker of few lines");
     group.throughput(Throughput::Elements(100_000));
     group.bench_function("component", |bencher| bencher.iter(|| set.ranker.score(black_box(&rows), now()).unwrap()));
@@ -265,7 +265,7 @@ fn scoring(criterion: &mut Criterion<CpuTime>) {
         let set = host.load(&config, Path::new("/")).unwrap();
         let mut group = criterion.benchmark_group(name);
         for count in [10, 1_000, 10_000, 100_000] {
-            let rows = facts(count);
+            let rows = IssueRows::from(facts(count));
             group.throughput(Throughput::Elements(count));
             group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
                 bencher.iter(|| set.ranker.score(black_box(&rows), now()).unwrap());

@@ -10,6 +10,8 @@
 mod backlog;
 mod door;
 
+pub(super) use door::Word;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

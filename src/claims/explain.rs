@@ -2,7 +2,7 @@
 
 use super::asking::chooser;
 use super::board::Position;
-use super::desk::InForce;
+use super::desk::{InForce, Word};
 use super::explanation::{DecisionSummary, Explanation, Holder, IssueStanding, NotChosen, Rival};
 use super::order::Standing;
 use super::{ClaimManager, ManagerError, NextRequest};
@@ -136,7 +136,11 @@ impl ClaimManager {
             rows.len() - 1
         });
         let asked = chooser(&self.index.board.read(), &self.groups.load().of(&request.agent), request, &rows);
-        let choice = self.desk.choose(policies, view, &asked, &rows, now)?;
+        let word = match self.desk.choose(policies, view, &asked, &rows, now) {
+            Word::StoodInFor => self.desk.choose(policies, &ViewName::main(), &asked, &rows, now),
+            word => word,
+        };
+        let Word::Said(choice) = word else { return None };
         choice.skipped.into_iter().find(|(row, _)| *row == place).map(|(_, reason)| reason)
     }
 

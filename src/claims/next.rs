@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::asking::chooser;
-use super::desk::InForce;
+use super::desk::{InForce, Word};
 use super::order::{OrderKey, Question, Slot};
 use super::reasons::{KeptBack, explained_rows};
 use super::recording::{EXPLAINED_COUNT, Recording};
@@ -28,8 +28,9 @@ const ROUND_COUNT_MAX: usize = 8;
 const RACED_RETRY_MS: u64 = 1000;
 
 /// The outcome of asking the policies, before the store has decided.
-#[derive(Default)]
 struct Pick {
+    /// The view that served.
+    view: ViewName,
     candidates: Vec<IssueRef>,
     decision: Option<Decision>,
     first: Option<Slot>,
@@ -41,6 +42,11 @@ struct Pick {
 }
 
 impl Pick {
+    fn begun(view: ViewName) -> Self {
+        let (candidates, decision, first, kept_back, recording, case) = Default::default();
+        Self { view, candidates, decision, first, kept_back, recording, case }
+    }
+
     /// Hands the request over to whoever did not serve it, if a candidate is on trial: there is an answer now.
     fn try_on(&mut self, trials: &Trials) {
         if let Some(case) = self.case.take() {
@@ -92,7 +98,7 @@ impl ClaimManager {
             let mut pick = self.pick(policies, &view, request, now);
             if pick.candidates.is_empty() && request.request_id.is_none() {
                 pick.try_on(&self.trials);
-                let why = self.why_nothing(&view, request, pick.kept_back);
+                let why = self.why_nothing(&pick.view, request, pick.kept_back);
                 return Ok((NextOutcome::Nothing(why), pick.recording));
             }
             let nothing_left = pick.candidates.is_empty();
@@ -125,7 +131,7 @@ impl ClaimManager {
                 }
                 InsertOutcome::NoneFree if nothing_left => {
                     pick.try_on(&self.trials);
-                    let why = self.why_nothing(&view, request, pick.kept_back);
+                    let why = self.why_nothing(&pick.view, request, pick.kept_back);
                     return Ok((NextOutcome::Nothing(why), pick.recording));
                 }
                 // The follow-up is to be had where the request got it.
@@ -146,7 +152,7 @@ impl ClaimManager {
     fn pick(&self, policies: &Arc<InForce>, view: &ViewName, request: &NextRequest, now: Timestamp) -> Pick {
         let question = question(request);
         let groups = self.groups.load().of(&request.agent);
-        let mut pick = Pick::default();
+        let mut pick = Pick::begun(view.clone());
         let mut recording = Recording::begin(policies, view, request, now);
         let mut after: Option<OrderKey> = None;
         let mut page_count = SHORTLIST_COUNT;
@@ -175,14 +181,21 @@ impl ClaimManager {
                 (page, chooser, self.desk.is_in_force(policies), beside)
             };
             let word = match page.rows.is_empty() {
-                true => None,
+                true => Word::ByScore,
                 false => self.desk.choose(policies, view, &chooser, &page.rows, now),
             };
-            recording.take_down(&chooser, &page, word.as_ref(), is_own);
+            recording.take_down(&chooser, &page, word.choice(), is_own);
             if let Some((other, page)) = beside {
                 pick.case = Some(Case::new(policies, other, chooser, page, now));
             }
-            let choice = word.unwrap_or_else(|| Choice::keep(page.rows.len()));
+            let choice = match word {
+                Word::Said(choice) => choice,
+                Word::ByScore => Choice::keep(page.rows.len()),
+                Word::StoodInFor => {
+                    let case = pick.case.map(Case::stood_in_for);
+                    return Pick { case, ..self.pick(policies, &ViewName::main(), request, now) };
+                }
+            };
             if let Some(&first) = choice.order.first() {
                 pick.first = Some(page.slots[first]);
                 let best = choice.order.iter().take(SHORTLIST_COUNT);

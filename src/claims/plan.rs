@@ -7,13 +7,13 @@ use std::sync::Arc;
 use super::board::{Board, Place, View, slot_of};
 use super::order::{Order, Slot, Standing};
 use crate::domain::{IssueFacts, Repo, RepoName};
-use crate::policy::{Scored, ViewName};
+use crate::policy::{IssueRows, Scored, ViewName};
 
 /// Everything a new set of policies must be applied to, as it was when it was taken.
 #[derive(Debug)]
 pub(super) struct Backlog {
     slots: Vec<Slot>,
-    pub(super) facts: Vec<Arc<IssueFacts>>,
+    pub(super) facts: IssueRows,
     /// Where an issue stands whatever a ranker says of it: held, or finished.
     fixed: Vec<Option<Standing>>,
     pub(super) repos: Vec<Repo>,
@@ -34,14 +34,14 @@ impl Backlog {
         let names = self.repos.iter().map(|repo| repo.full_name.clone());
         let exclusions: HashMap<_, _> = names.zip(exclusions.into_iter().map(|why| why.map(Arc::from))).collect();
         let views = scores.into_iter().map(|(name, scores)| self.view(name, scores, &exclusions)).collect();
-        Plan { views, rows: self.slots.into_iter().zip(self.facts).collect(), exclusions }
+        Plan { views, rows: self.slots.into_iter().zip(self.facts.iter().cloned()).collect(), exclusions }
     }
 
     fn view(&self, name: ViewName, scores: Vec<Scored>, exclusions: &HashMap<RepoName, Option<Arc<str>>>) -> View {
         let mut view = View::new(name);
         let slot_count = self.slots.iter().max().map_or(0, |slot| *slot as usize + 1);
         view.places.resize_with(slot_count, Place::default);
-        for (((&slot, facts), fixed), scored) in self.slots.iter().zip(&self.facts).zip(&self.fixed).zip(scores) {
+        for (((&slot, facts), fixed), scored) in self.slots.iter().zip(&*self.facts).zip(&self.fixed).zip(scores) {
             let admitted = exclusions.get(&facts.issue.repo).is_some_and(Option::is_none);
             let standing = match fixed {
                 _ if !admitted => Standing::NotAdmitted,
@@ -54,7 +54,7 @@ impl Backlog {
             view.places[slot as usize] = Place { score: Some(scored), standing };
         }
         let standing = |slot: &Slot| view.places[*slot as usize].standing.clone();
-        view.order = Order::build(self.slots.iter().zip(&self.facts).map(|(slot, facts)| (&**facts, standing(slot))));
+        view.order = Order::build(self.slots.iter().zip(&*self.facts).map(|(slot, facts)| (&**facts, standing(slot))));
         view
     }
 }
@@ -66,19 +66,15 @@ impl Board {
         self.touched = Some(HashSet::new());
         let repos = self.repos.values().map(|row| row.repo.clone()).collect();
         let count = self.rows.len();
-        let mut backlog = Backlog {
-            slots: Vec::with_capacity(count),
-            facts: Vec::with_capacity(count),
-            fixed: Vec::with_capacity(count),
-            repos,
-        };
+        let (mut slots, mut facts, mut fixed) =
+            (Vec::with_capacity(count), Vec::with_capacity(count), Vec::with_capacity(count));
         for (index, row) in self.rows.iter().enumerate() {
             let Some(row) = row else { continue };
-            backlog.slots.push(slot_of(index));
-            backlog.facts.push(row.facts.shared());
-            backlog.fixed.push(self.held_standing(row));
+            slots.push(slot_of(index));
+            facts.push(row.facts.shared());
+            fixed.push(self.held_standing(row));
         }
-        backlog
+        Backlog { slots, facts: facts.into(), fixed, repos }
     }
 
     /// Forgets a backlog that came to nothing.

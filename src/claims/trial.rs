@@ -56,11 +56,13 @@ impl Case {
         page: Shortlist,
         at: Timestamp,
     ) -> Self {
-        let is_whole = page.next.is_none();
-        let is_stood_in_for =
-            other == ViewName::main() && policies.set.ranking_of(&ViewName::candidate()).is_troubled();
-        let policies = Arc::clone(policies);
-        Self { policies, other, request, rows: page.rows, is_whole, picked: None, is_stood_in_for, at }
+        let (policies, is_whole) = (Arc::clone(policies), page.next.is_none());
+        Self { policies, other, request, rows: page.rows, is_whole, picked: None, is_stood_in_for: false, at }
+    }
+
+    /// The same where the ranker that was to serve the request failed.
+    pub(super) fn stood_in_for(self) -> Self {
+        Self { is_stood_in_for: true, ..self }
     }
 }
 

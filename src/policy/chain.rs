@@ -19,6 +19,7 @@ use chrono::TimeDelta;
 use super::breaker::Breaker;
 use super::error::PolicyError;
 use super::ranker::{Choice, ChooseRequest, Ranker, Scored, Shortlisted};
+use super::rows::IssueRows;
 use super::source::sha256_hex;
 use crate::config::StageRole;
 use crate::domain::{IssueFacts, PolicyStamp, Reason, Timestamp};
@@ -141,7 +142,7 @@ impl Chain {
     /// The first failure, where nothing may stand in.
     pub(super) fn score(
         &self,
-        rows: &[Arc<IssueFacts>],
+        rows: &IssueRows,
         now: Timestamp,
         stand_in: Option<StandIn<'_>>,
         faults: &mut Vec<StageFault>,

@@ -1,20 +1,21 @@
 //! The facts of one call, and the imported interfaces through which a policy pulls them. A column is
 //! built when it is asked for and not kept: a policy asks once.
 
+mod claims;
+mod follow_ups;
+mod issues;
+mod repositories;
+
 use std::fmt;
 use std::sync::Arc;
 
-use super::bindings::ranker::issuecommand::policy::types::{LabelTable, TextColumn};
-use super::bindings::ranker::issuecommand::policy::{candidates, live_claims, request, types};
-use super::bindings::repo_filter::issuecommand::policy::repositories;
-use super::bindings::stale_rule::issuecommand::policy::claims;
-use super::bindings::work_order::issuecommand::policy::follow_ups;
-use super::columns::{label_table, text_column};
+use super::bindings::ranker::issuecommand::policy::types::{self, TextColumn};
+use super::columns::text_column;
 use super::ranker::{ChooseRequest, LiveWork};
-use super::state::{CallState, Stop};
+use super::rows::IssueRows;
+use super::state::CallState;
 use crate::domain::{
     AgentId, Claim, ClaimSignals, ClaimStatus, FollowUp, IssueFacts, IssueNumber, IssueRef, Repo, RepoName, Timestamp,
-    unix_ms,
 };
 
 /// What one call is about.
@@ -34,7 +35,7 @@ pub(super) enum Facts {
 /// Issues to score, or a short list to choose from.
 #[derive(Default)]
 pub(super) struct IssueView {
-    pub(super) rows: Vec<Arc<IssueFacts>>,
+    pub(super) rows: IssueRows,
     /// The scores in force; empty in `score`.
     pub(super) scores: Vec<f64>,
     /// Active claims in each row's repository; only in `choose`.
@@ -156,286 +157,3 @@ fn texts<T>(rows: &[T], read: impl Fn(&T) -> &str) -> TextColumn {
 }
 
 impl types::Host for CallState {}
-
-impl candidates::Host for CallState {
-    fn count(&mut self) -> wasmtime::Result<u32> {
-        self.pull(|facts| count_of(facts.issues()))
-    }
-
-    fn repos(&mut self) -> wasmtime::Result<TextColumn> {
-        self.pull(|facts| texts(facts.issues(), |row| row.issue.repo.as_str()))
-    }
-
-    fn numbers(&mut self) -> wasmtime::Result<Vec<u64>> {
-        self.pull(|facts| each(facts.issues(), |row| row.issue.number.get()))
-    }
-
-    fn titles(&mut self) -> wasmtime::Result<Vec<String>> {
-        self.pull(|facts| each(facts.issues(), |row| row.title.to_string()))
-    }
-
-    fn authors(&mut self) -> wasmtime::Result<TextColumn> {
-        self.pull(|facts| texts(facts.issues(), |row| &row.author))
-    }
-
-    fn author_associations(&mut self) -> wasmtime::Result<TextColumn> {
-        self.pull(|facts| texts(facts.issues(), |row| &row.author_association))
-    }
-
-    fn labels(&mut self) -> wasmtime::Result<LabelTable> {
-        self.pull(|facts| label_table(facts.issues().iter().map(|row| &*row.labels)))
-    }
-
-    fn assignees(&mut self) -> wasmtime::Result<LabelTable> {
-        self.pull(|facts| label_table(facts.issues().iter().map(|row| &*row.assignees)))
-    }
-
-    fn milestones(&mut self) -> wasmtime::Result<TextColumn> {
-        self.pull(|facts| texts(facts.issues(), |row| row.milestone.as_deref().unwrap_or_default()))
-    }
-
-    fn comment_counts(&mut self) -> wasmtime::Result<Vec<u32>> {
-        self.pull(|facts| each(facts.issues(), |row| row.comment_count))
-    }
-
-    fn reaction_counts(&mut self) -> wasmtime::Result<Vec<u32>> {
-        self.pull(|facts| each(facts.issues(), |row| row.reaction_count))
-    }
-
-    fn created_at(&mut self) -> wasmtime::Result<Vec<u64>> {
-        self.pull(|facts| each(facts.issues(), |row| unix_ms(row.created_at)))
-    }
-
-    fn updated_at(&mut self) -> wasmtime::Result<Vec<u64>> {
-        self.pull(|facts| each(facts.issues(), |row| unix_ms(row.updated_at)))
-    }
-
-    fn scores(&mut self) -> wasmtime::Result<Vec<f64>> {
-        self.pull(|facts| if let Facts::Issues(view) = facts { view.scores.clone() } else { Vec::new() })
-    }
-
-    fn bodies(&mut self) -> wasmtime::Result<Vec<String>> {
-        let texts = match &self.facts {
-            Facts::Issues(IssueView { rows, bodies: Some(bodies), .. }) => {
-                let read = bodies.bodies(&each(rows, |row| row.issue.clone()));
-                read.map_err(|why| Stop::Unreadable(format!("the texts of issues cannot be read: {why}")))?
-            }
-            facts => vec![String::new(); facts.issues().len()],
-        };
-        self.pull(|_| texts)
-    }
-
-    fn topics(&mut self) -> wasmtime::Result<LabelTable> {
-        self.pull(|facts| label_table(facts.issues().iter().map(|row| &*row.topics)))
-    }
-
-    fn open_blockers(&mut self) -> wasmtime::Result<LabelTable> {
-        self.pull(|facts| label_table(facts.issues().iter().map(|row| &*row.open_blockers)))
-    }
-
-    fn approvals(&mut self) -> wasmtime::Result<TextColumn> {
-        self.pull(|facts| texts(facts.issues(), |row| row.approval.as_str()))
-    }
-
-    fn areas(&mut self) -> wasmtime::Result<LabelTable> {
-        self.pull(|facts| label_table(facts.issues().iter().map(|row| &*row.areas)))
-    }
-
-    fn reviewers(&mut self) -> wasmtime::Result<LabelTable> {
-        self.pull(|facts| label_table(facts.issues().iter().map(|row| &*row.reviewers)))
-    }
-}
-
-impl request::Host for CallState {
-    fn agent(&mut self) -> wasmtime::Result<String> {
-        self.pull(|facts| facts.request().map_or_else(String::new, |request| request.agent.to_string()))
-    }
-
-    fn agent_claim_count(&mut self) -> wasmtime::Result<u32> {
-        self.pull(|facts| facts.request().map_or(0, |request| count_of(&request.claim_repos)))
-    }
-
-    fn agent_claim_repos(&mut self) -> wasmtime::Result<Vec<String>> {
-        self.pull(|facts| facts.request().map_or_else(Vec::new, |r| each(&r.claim_repos, ToString::to_string)))
-    }
-
-    fn repo_claim_counts(&mut self) -> wasmtime::Result<Vec<u32>> {
-        self.pull(|facts| facts.at_choose(|view| &view.repo_claim_counts))
-    }
-
-    fn skills(&mut self) -> wasmtime::Result<Vec<String>> {
-        self.pull(|facts| facts.request().map_or_else(Vec::new, |request| each(&request.skills, ToString::to_string)))
-    }
-
-    fn groups(&mut self) -> wasmtime::Result<Vec<String>> {
-        self.pull(|facts| facts.request().map_or_else(Vec::new, |request| each(&request.groups, ToString::to_string)))
-    }
-
-    fn agent_review_count(&mut self) -> wasmtime::Result<u32> {
-        self.pull(|facts| facts.request().map_or(0, |request| request.review_count))
-    }
-
-    fn repo_review_counts(&mut self) -> wasmtime::Result<Vec<u32>> {
-        self.pull(|facts| facts.at_choose(|view| &view.repo_review_counts))
-    }
-
-    fn reviewer_loads(&mut self) -> wasmtime::Result<Vec<u32>> {
-        self.pull(|facts| facts.at_choose(|view| &view.reviewer_loads))
-    }
-
-    fn retry_after(&mut self, milliseconds: u64) -> wasmtime::Result<()> {
-        self.note_retry_after(milliseconds);
-        Ok(())
-    }
-}
-
-impl live_claims::Host for CallState {
-    fn count(&mut self) -> wasmtime::Result<u32> {
-        self.pull(|facts| count_of(facts.live_claims()))
-    }
-
-    fn agents(&mut self) -> wasmtime::Result<TextColumn> {
-        self.pull(|facts| texts(facts.live_claims(), |row| row.agent.as_str()))
-    }
-
-    fn repos(&mut self) -> wasmtime::Result<TextColumn> {
-        self.pull(|facts| texts(facts.live_claims(), |row| row.issue.repo.as_str()))
-    }
-
-    fn numbers(&mut self) -> wasmtime::Result<Vec<u64>> {
-        self.pull(|facts| each(facts.live_claims(), |row| row.issue.number.get()))
-    }
-
-    fn statuses(&mut self) -> wasmtime::Result<TextColumn> {
-        self.pull(|facts| texts(facts.live_claims(), |row| row.status.as_str()))
-    }
-
-    fn areas(&mut self) -> wasmtime::Result<LabelTable> {
-        self.pull(|facts| label_table(facts.live_claims().iter().map(|row| &*row.areas)))
-    }
-
-    fn claimed_at(&mut self) -> wasmtime::Result<Vec<u64>> {
-        self.pull(|facts| each(facts.live_claims(), |row| unix_ms(row.claimed_at)))
-    }
-}
-
-impl follow_ups::Host for CallState {
-    fn count(&mut self) -> wasmtime::Result<u32> {
-        self.pull(|facts| count_of(facts.follow_ups()))
-    }
-
-    fn repos(&mut self) -> wasmtime::Result<TextColumn> {
-        self.pull(|facts| texts(facts.follow_ups(), |row| row.repo.as_str()))
-    }
-
-    fn numbers(&mut self) -> wasmtime::Result<Vec<u64>> {
-        self.pull(|facts| each(facts.follow_ups(), |row| row.pr_number.get()))
-    }
-
-    fn kinds(&mut self) -> wasmtime::Result<TextColumn> {
-        self.pull(|facts| texts(facts.follow_ups(), |row| row.source_event_type.as_str()))
-    }
-
-    fn requested_by(&mut self) -> wasmtime::Result<TextColumn> {
-        self.pull(|facts| texts(facts.follow_ups(), |row| row.requested_by.as_deref().unwrap_or_default()))
-    }
-
-    fn from_own_claim(&mut self) -> wasmtime::Result<Vec<bool>> {
-        self.pull(|facts| match facts {
-            Facts::FollowUps(view) => each(&view.rows, |row| row.is_own_of(&view.request.agent)),
-            _ => Vec::new(),
-        })
-    }
-
-    fn created_at(&mut self) -> wasmtime::Result<Vec<u64>> {
-        self.pull(|facts| each(facts.follow_ups(), |row| unix_ms(row.created_at)))
-    }
-
-    fn pushed(&mut self) -> wasmtime::Result<Vec<bool>> {
-        self.pull(|facts| each(facts.follow_ups(), |row| row.pushed_at.is_some()))
-    }
-}
-
-impl claims::Host for CallState {
-    fn count(&mut self) -> wasmtime::Result<u32> {
-        self.pull(|facts| count_of(facts.claims()))
-    }
-
-    fn agents(&mut self) -> wasmtime::Result<TextColumn> {
-        self.pull(|facts| texts(facts.claims(), |row| row.agent.as_str()))
-    }
-
-    fn repos(&mut self) -> wasmtime::Result<TextColumn> {
-        self.pull(|facts| texts(facts.claims(), |row| row.repo.as_str()))
-    }
-
-    fn numbers(&mut self) -> wasmtime::Result<Vec<u64>> {
-        self.pull(|facts| each(facts.claims(), |row| row.number.get()))
-    }
-
-    fn statuses(&mut self) -> wasmtime::Result<TextColumn> {
-        self.pull(|facts| texts(facts.claims(), |row| row.status.as_str()))
-    }
-
-    fn claimed_at(&mut self) -> wasmtime::Result<Vec<u64>> {
-        self.pull(|facts| each(facts.claims(), |row| unix_ms(row.claimed_at)))
-    }
-
-    fn status_since(&mut self) -> wasmtime::Result<Vec<u64>> {
-        self.pull(|facts| each(facts.claims(), |row| unix_ms(row.status_since)))
-    }
-
-    fn last_call_at(&mut self) -> wasmtime::Result<Vec<u64>> {
-        self.pull(|facts| each(facts.claims(), |row| unix_ms(row.last_call_at)))
-    }
-
-    fn last_commit_at(&mut self) -> wasmtime::Result<Vec<u64>> {
-        self.pull(|facts| each(facts.claims(), |row| row.signals.last_commit_at.map_or(0, unix_ms)))
-    }
-
-    fn last_push_at(&mut self) -> wasmtime::Result<Vec<u64>> {
-        self.pull(|facts| each(facts.claims(), |row| row.signals.last_push_at.map_or(0, unix_ms)))
-    }
-
-    fn pull_states(&mut self) -> wasmtime::Result<TextColumn> {
-        self.pull(|facts| texts(facts.claims(), |row| row.signals.pull.as_str()))
-    }
-
-    fn review_states(&mut self) -> wasmtime::Result<TextColumn> {
-        self.pull(|facts| texts(facts.claims(), |row| row.signals.review.as_str()))
-    }
-
-    fn ci_states(&mut self) -> wasmtime::Result<TextColumn> {
-        self.pull(|facts| texts(facts.claims(), |row| row.signals.ci.as_str()))
-    }
-
-    fn container_states(&mut self) -> wasmtime::Result<TextColumn> {
-        self.pull(|facts| texts(facts.claims(), |row| row.signals.container.as_str()))
-    }
-}
-
-impl repositories::Host for CallState {
-    fn count(&mut self) -> wasmtime::Result<u32> {
-        self.pull(|facts| count_of(facts.repos()))
-    }
-
-    fn names(&mut self) -> wasmtime::Result<Vec<String>> {
-        self.pull(|facts| each(facts.repos(), |row| row.full_name.to_string()))
-    }
-
-    fn topics(&mut self) -> wasmtime::Result<LabelTable> {
-        self.pull(|facts| label_table(facts.repos().iter().map(|row| &*row.topics)))
-    }
-
-    fn archived(&mut self) -> wasmtime::Result<Vec<bool>> {
-        self.pull(|facts| each(facts.repos(), |row| row.archived))
-    }
-
-    fn forks(&mut self) -> wasmtime::Result<Vec<bool>> {
-        self.pull(|facts| each(facts.repos(), |row| row.fork))
-    }
-
-    fn private(&mut self) -> wasmtime::Result<Vec<bool>> {
-        self.pull(|facts| each(facts.repos(), |row| row.private))
-    }
-}

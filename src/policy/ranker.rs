@@ -14,6 +14,7 @@ use super::error::PolicyError;
 use super::facts::{BodySource, Facts, IssueView};
 use super::instance::{Answer, Function, Kind, Policy};
 use super::output::{self, TEXT_BYTES_MAX, full_or_empty, line};
+use super::rows::IssueRows;
 use super::sample;
 use super::state::CallState;
 use super::work_order::find as find_work_order;
@@ -163,10 +164,11 @@ impl Ranker {
     ///
     /// # Errors
     /// [`PolicyError`] when the policy fails, or its scores cannot be compared.
-    pub fn score(&self, rows: &[Arc<IssueFacts>], now: Timestamp) -> Result<Vec<Scored>, PolicyError> {
+    pub fn score(&self, rows: &IssueRows, now: Timestamp) -> Result<Vec<Scored>, PolicyError> {
         let mut scored = Vec::with_capacity(rows.len());
-        for chunk in rows.chunks(SCORE_ROW_COUNT_MAX) {
-            self.score_chunk(chunk, now, &mut scored)?;
+        for start in (0..rows.len()).step_by(SCORE_ROW_COUNT_MAX) {
+            let end = rows.len().min(start + SCORE_ROW_COUNT_MAX);
+            self.score_chunk(&rows.part(start..end), now, &mut scored)?;
         }
         Ok(scored)
     }
@@ -234,7 +236,7 @@ impl Ranker {
         let ranker = Self { policy, bodies: None };
         let (now, request, shortlist) = (sample::now(), sample::request(), sample::shortlist());
         for issues in [Vec::new(), sample::issues()] {
-            ranker.score_chunk(&issues, now, &mut Vec::new())?;
+            ranker.score_chunk(&issues.into(), now, &mut Vec::new())?;
         }
         for rows in [&[], &shortlist[..]] {
             ranker.choose(&request, rows, now)?;
@@ -246,31 +248,21 @@ impl Ranker {
         Ok(ranker)
     }
 
-    fn score_chunk(
-        &self,
-        rows: &[Arc<IssueFacts>],
-        now: Timestamp,
-        scored: &mut Vec<Scored>,
-    ) -> Result<(), PolicyError> {
+    fn score_chunk(&self, rows: &IssueRows, now: Timestamp, scored: &mut Vec<Scored>) -> Result<(), PolicyError> {
         match self.score_at_once(rows, now, scored) {
             Err(PolicyError::DeadlineExceeded { .. } | PolicyError::BudgetExceeded { .. })
                 if rows.len() > SCORE_ROW_COUNT_HALVED =>
             {
-                let (first, rest) = rows.split_at(rows.len() / 2);
-                self.score_chunk(first, now, scored)?;
-                self.score_chunk(rest, now, scored)
+                let half = rows.len() / 2;
+                self.score_chunk(&rows.part(0..half), now, scored)?;
+                self.score_chunk(&rows.part(half..rows.len()), now, scored)
             }
             answer => answer,
         }
     }
 
-    fn score_at_once(
-        &self,
-        rows: &[Arc<IssueFacts>],
-        now: Timestamp,
-        scored: &mut Vec<Scored>,
-    ) -> Result<(), PolicyError> {
-        let view = IssueView { rows: rows.to_vec(), bodies: self.bodies.clone(), ..IssueView::default() };
+    fn score_at_once(&self, rows: &IssueRows, now: Timestamp, scored: &mut Vec<Scored>) -> Result<(), PolicyError> {
+        let view = IssueView { rows: rows.clone(), bodies: self.bodies.clone(), ..IssueView::default() };
         let scores = self.policy.call(SCORE, Facts::Issues(view), |guest, store| {
             guest.ranker.issuecommand_policy_ranker().call_score(store, unix_ms(now))
         })?;

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::chain::{Chain, Closed, StageFault, StandIn};
 use super::error::PolicyError;
 use super::ranker::{Choice, ChooseRequest, Scored, Shortlisted};
+use super::rows::IssueRows;
 use super::source::sha256_hex;
 use super::work_order::WorkChoice;
 use crate::domain::{FollowUp, IssueFacts, PolicyStamp, Reason, RepoName, Timestamp};
@@ -158,26 +159,27 @@ impl Ranking {
     ///
     /// # Errors
     /// [`PolicyError`] when a stage fails, or its scores cannot be compared.
-    pub fn score(&self, rows: &[Arc<IssueFacts>], now: Timestamp) -> Result<Vec<Scored>, PolicyError> {
-        self.scored(rows, now, None, &mut Vec::new())
+    pub fn score(&self, rows: impl Into<IssueRows>, now: Timestamp) -> Result<Vec<Scored>, PolicyError> {
+        self.scored(&rows.into(), now, None, &mut Vec::new())
     }
 
     /// The same at work, where there must be an answer: what failed is made up for and told. `stand_in`
     /// scores where a base fails; a failing score stage is left out; a failing filter keeps everything back.
     pub fn score_at_work(
         &self,
-        rows: &[Arc<IssueFacts>],
+        rows: impl Into<IssueRows>,
         now: Timestamp,
         stand_in: &dyn Fn(&[Arc<IssueFacts>]) -> Vec<Scored>,
     ) -> (Vec<Scored>, Vec<StageFault>) {
         let mut faults = Vec::new();
-        let scores = self.scored(rows, now, Some(stand_in), &mut faults);
-        (scores.unwrap_or_else(|_| stand_in(rows)), faults)
+        let rows = rows.into();
+        let scores = self.scored(&rows, now, Some(stand_in), &mut faults);
+        (scores.unwrap_or_else(|_| stand_in(&rows)), faults)
     }
 
     fn scored(
         &self,
-        rows: &[Arc<IssueFacts>],
+        rows: &IssueRows,
         now: Timestamp,
         stand_in: Option<StandIn<'_>>,
         faults: &mut Vec<StageFault>,
@@ -187,7 +189,7 @@ impl Ranking {
         }
         let mut scores: Vec<Option<Scored>> = rows.iter().map(|_| None).collect();
         for (chain, places) in self.by_chain(rows.iter().map(|row| &row.issue.repo)) {
-            let own: Vec<_> = places.iter().map(|place| Arc::clone(&rows[*place])).collect();
+            let own: IssueRows = places.iter().map(|place| Arc::clone(&rows[*place])).collect();
             let own = chain.score(&own, now, stand_in, faults)?;
             places.into_iter().zip(own).for_each(|(place, scored)| scores[place] = Some(scored));
         }

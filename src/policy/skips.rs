@@ -33,7 +33,7 @@ impl Ranking {
 impl Stage {
     /// Its own reasons. One that fails gives none, unless it filters: then nothing passes.
     fn skips(&self, row: &Shortlisted, now: Timestamp) -> Vec<String> {
-        let first = match self.ranker.score(&[Arc::clone(&row.facts)], now) {
+        let first = match self.ranker.score(&vec![Arc::clone(&row.facts)].into(), now) {
             Ok(scored) => scored.into_iter().find_map(|scored| scored.skip).map(|why| why.to_string()),
             Err(_) if self.role == Role::Stage(StageRole::Filter) => return vec![FILTER_FAILS.to_owned()],
             Err(_) => None,

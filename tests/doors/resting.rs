@@ -4,7 +4,7 @@ use issuecommand::config::{Config, PoliciesConfig};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::server::{Server, config, issue};
+use crate::server::{DEADLINE, Server, config, issue};
 use crate::workshop::{self, PLAIN};
 
 /// A policy configuration in which `faulty.wasm` is the tests' own guest, that panics at every door; with the folder
@@ -70,15 +70,20 @@ async fn while_a_failing_filter_is_left_alone_nobody_walks_the_backlog_and_all_h
 #[tokio::test(flavor = "multi_thread")]
 async fn agents_of_a_canary_that_rests_get_what_the_ranker_in_force_gives_within_its_caps() {
     let (config, _dir) = with_guest(
-        "[ranker.settings]\nmax_claims_per_agent = 1\n[candidate]\nmode = \"canary\"\nshare = 1.0\nranker = { FAULTY }",
+        "[ranker.settings]\nmax_claims_per_agent = 1\ntiers = [[\"urgent\"]]\n[candidate]\nmode = \"canary\"\nshare = 1.0\nranker = { FAULTY }",
     );
-    let server = Server::over(config, &[issue(1, &[]), issue(2, &[]), issue(3, &[])]).await;
+    let server = Server::over(config, &[issue(1, &[]), issue(2, &[]), issue(3, &["urgent"])]).await;
     let view = async || {
         let (_, body) = server.get("/api/policies/effective?agent_id=a").await;
         body["policy"]["view"].clone()
     };
     assert_eq!(view().await, "candidate");
-    assert_eq!(next(&server, "a").await.0, 200);
+    let (_, got) = next(&server, "a").await;
+    assert_eq!(got["issue"]["number"], 3, "the candidate knows nothing of urgency: {got}");
+    let decision = format!("/api/decisions/{}", got["claim"]["decision_id"].as_str().unwrap());
+    let (_, told) = server.get(&decision).await;
+    assert_eq!(told["decision"]["ranker"]["source"], "builtin:rules", "who decided is who is named");
+    assert_eq!(got["why"], "tier +1 (tier 0: label urgent)");
     for failure_count in 2..=6 {
         // The candidate knows no cap: that there is one shows who was asked.
         let (status, answer) = next(&server, "a").await;
@@ -89,4 +94,10 @@ async fn agents_of_a_canary_that_rests_get_what_the_ranker_in_force_gives_within
     assert_eq!(next(&server, "b").await.0, 200, "others are served");
     let (_, health) = server.get("/api/health").await;
     assert!(health["health"]["degraded"][0].as_str().unwrap().starts_with("candidate.choose: "), "{health}");
+    let failed = async || server.get("/api/policies/candidate").await.1["trial"]["counts"]["failed"].clone();
+    let begun = std::time::Instant::now();
+    while failed().await != json!(3) {
+        assert!(begun.elapsed() < DEADLINE, "three of its picks failed, not {}", failed().await);
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
 }

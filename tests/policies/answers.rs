@@ -17,7 +17,7 @@ fn scores_come_back_in_the_order_of_the_rows_and_hold_as_long_as_the_policy_says
         assert_eq!(scored.valid_until, Some(later() + TimeDelta::hours(1)));
         assert_eq!(scored.skip, None);
     }
-    assert!(set.ranker.score(&[], later()).unwrap().is_empty());
+    assert!(set.ranker.score(&Vec::new(), later()).unwrap().is_empty());
 }
 
 #[test]

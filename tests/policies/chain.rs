@@ -240,9 +240,9 @@ fn in_repo(name: &str) -> Arc<IssueFacts> {
 fn worth(set: &PolicySet, agent: &str) -> [i64; 3] {
     let rows = ["acme/app", "acme/web", "other/web"].map(in_repo);
     let ranking = set.ranking_of(&set.view_of(&agent.parse().unwrap()));
-    let scored = ranking.score(&rows, later()).unwrap();
+    let scored = ranking.score(&rows[..], later()).unwrap();
     // The last row's repository has no ranker of its own, and by default a bug is worth one there.
-    let base = load(&overridden()).unwrap().ranker.score(&rows, later()).unwrap()[2].value - 1.0;
+    let base = load(&overridden()).unwrap().ranker.score(&rows[..], later()).unwrap()[2].value - 1.0;
     [0, 1, 2].map(|row: usize| (scored[row].value - base).round() as i64)
 }
 

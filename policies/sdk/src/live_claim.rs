@@ -5,8 +5,8 @@ use crate::column::{Column, TextLists, Texts};
 use crate::rows::rows;
 use crate::wit::live_claims as facts;
 
-/// What is being worked on in the repositories of a short list. Reads from the host only the columns that a
-/// policy asks for.
+/// What is being worked on in the repositories of a short list, the newest first, by the asking agent too; at most the
+/// newest 256 claims. Reads from the host only the columns that a policy asks for.
 #[derive(Debug, Default)]
 pub struct LiveClaims {
     pub(crate) count: usize,

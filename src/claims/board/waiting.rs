@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::{Board, slot_of};
 use crate::claims::order::Slot;
-use crate::domain::{IssueFacts, Repo, RepoName, Timestamp};
-use crate::policy::{Scored, ViewName};
+use crate::domain::{Repo, RepoName, Timestamp};
+use crate::policy::{IssueRows, Scored, ViewName};
 
 /// Issues to be scored, as they were when they were taken.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub(in crate::claims) struct Batch {
     /// The view that needs the scores.
     pub(in crate::claims) view: ViewName,
     slots: Vec<Slot>,
-    pub(in crate::claims) facts: Vec<Arc<IssueFacts>>,
+    pub(in crate::claims) facts: IssueRows,
     generation: u64,
 }
 
@@ -39,8 +39,8 @@ impl Board {
                 continue;
             }
             let known = slots.into_iter().filter_map(|slot| Some((slot, self.rows.get(slot as usize)?.as_ref()?)));
-            let (slots, facts) = known.map(|(slot, row)| (slot, row.facts.shared())).unzip();
-            return Some(Batch { view: view.name.clone(), slots, facts, generation: self.generation });
+            let (slots, facts): (_, Vec<_>) = known.map(|(slot, row)| (slot, row.facts.shared())).unzip();
+            return Some(Batch { view: view.name.clone(), slots, facts: facts.into(), generation: self.generation });
         }
         None
     }
@@ -51,13 +51,13 @@ impl Board {
         if batch.generation != self.generation {
             return;
         }
-        for ((slot, facts), scored) in batch.slots.into_iter().zip(batch.facts).zip(scores) {
-            let Some(row) = self.row(slot).filter(|row| row.facts.is(&facts)) else { continue };
+        for ((slot, facts), scored) in batch.slots.into_iter().zip(&*batch.facts).zip(scores) {
+            let Some(row) = self.row(slot).filter(|row| row.facts.is(facts)) else { continue };
             let fixed = self.fixed_standing(row);
             self.touch(slot);
             if let Some(view) = self.views.iter_mut().find(|view| view.name == batch.view) {
                 view.set_score(slot, Some(scored));
-                view.place(slot, &facts, fixed.as_ref());
+                view.place(slot, facts, fixed.as_ref());
             }
         }
     }

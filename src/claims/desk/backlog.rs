@@ -7,7 +7,7 @@ use tracing::{error, warn};
 
 use super::{Desk, FAILURE_COUNT_MAX, InForce, TakenInForce, Unfit, part_of};
 use crate::domain::{IssueFacts, Timestamp};
-use crate::policy::{PolicyError, Ranking, Scored, ViewName};
+use crate::policy::{IssueRows, PolicyError, Ranking, Scored, ViewName};
 
 /// Issues scored by one call of a ranker off the request path.
 const SCORE_BATCH_COUNT: usize = 256;
@@ -34,7 +34,7 @@ impl Desk {
     fn swap(
         &self,
         next: &Arc<InForce>,
-        score: impl Fn(&Ranking, &ViewName, &[Arc<IssueFacts>], Timestamp) -> Result<Vec<Scored>, PolicyError>,
+        score: impl Fn(&Ranking, &ViewName, &IssueRows, Timestamp) -> Result<Vec<Scored>, PolicyError>,
     ) -> Result<(), Unfit> {
         let _one_at_a_time = self.judging.lock();
         let backlog = self.index.board.write().take_backlog();
@@ -104,7 +104,7 @@ impl Desk {
     }
 
     /// Scores issues in a view; there is always an answer.
-    fn score(&self, policies: &InForce, view: &ViewName, facts: &[Arc<IssueFacts>], now: Timestamp) -> Vec<Scored> {
+    fn score(&self, policies: &InForce, view: &ViewName, facts: &IssueRows, now: Timestamp) -> Vec<Scored> {
         let is_candidate = *view == ViewName::candidate();
         let stand_in = |facts: &[Arc<IssueFacts>]| {
             let (instead, name) = match is_candidate {

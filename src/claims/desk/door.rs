@@ -10,9 +10,27 @@ use crate::policy::{Choice, ChooseRequest, Closed, PolicyError, Shortlisted, Vie
 /// What a ranker may do besides while an agent waits, in faults and events.
 const CHOOSE_WORK: &str = "ranker.choose-work";
 
+/// What came of asking a ranker for the order of a short list.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::claims) enum Word {
+    /// Its answer.
+    Said(Choice),
+    /// None, since it fails, or failed too often: the order by score stands.
+    ByScore,
+    /// The same of a candidate: the ranker in force is to be asked, of its own view. One that rests serves nobody:
+    /// its caps would not hold, nor those of the ranker in force.
+    StoodInFor,
+}
+
+impl Word {
+    /// The answer, if there is one.
+    pub(in crate::claims) fn choice(&self) -> Option<&Choice> {
+        if let Self::Said(choice) = self { Some(choice) } else { None }
+    }
+}
+
 impl Desk {
-    /// Asks the ranker of a view for the order of a short list. `None` when it fails, or failed too often, so that
-    /// the order by score stands; for a candidate the ranker in force is asked.
+    /// Asks the ranker of a view for the order of a short list.
     pub(in crate::claims) fn choose(
         &self,
         policies: &InForce,
@@ -20,32 +38,24 @@ impl Desk {
         request: &ChooseRequest,
         rows: &[Shortlisted],
         now: Timestamp,
-    ) -> Option<Choice> {
+    ) -> Word {
         let ranking = policies.set.ranking_of(view);
         let (choice, faults) = ranking.choose_at_work(request, rows, now);
-        let part = || part_of(view, ".choose");
-        let by_score = || choice == Choice::keep(rows.len());
-        let is_candidate = *view == ViewName::candidate();
-        if faults.is_empty() {
-            let is_left_alone = ranking.is_troubled();
-            if is_candidate && !is_left_alone {
-                policies.candidate_choose_failures.store(0, Ordering::Relaxed);
+        self.note_stage_failures(policies, &part_of(view, ".choose"), &faults);
+        let is_well = faults.is_empty() && !ranking.is_troubled();
+        if *view == ViewName::candidate() {
+            let failures = &policies.candidate_choose_failures;
+            if is_well {
+                failures.store(0, Ordering::Relaxed);
+            } else {
+                failures.fetch_add(u32::from(!faults.is_empty()), Ordering::Relaxed);
+                return Word::StoodInFor;
             }
-            if is_candidate && is_left_alone {
-                // One that rests serves nobody: its caps would not hold, nor those of the ranker in force.
-                return self.choose(policies, &ViewName::main(), request, rows, now);
-            }
-            if policies.is_faulty.load(Ordering::Relaxed) && !is_left_alone {
-                policies.clear_fault(&part());
-            }
-            return (!is_left_alone || !by_score()).then_some(choice);
         }
-        self.note_stage_failures(policies, &part(), &faults);
-        if is_candidate {
-            policies.candidate_choose_failures.fetch_add(1, Ordering::Relaxed);
-            return self.choose(policies, &ViewName::main(), request, rows, now);
+        if is_well && policies.is_faulty.load(Ordering::Relaxed) {
+            policies.clear_fault(&part_of(view, ".choose"));
         }
-        (!by_score()).then_some(choice)
+        if is_well || choice != Choice::keep(rows.len()) { Word::Said(choice) } else { Word::ByScore }
     }
 
     /// Why a view has nothing for anybody now, whatever there is, if so: a filter that failed over and over is

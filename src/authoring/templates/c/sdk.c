@@ -286,6 +286,7 @@ struct sdk_score {
     double value;
     uint64_t end;
     bool is_skipped;
+    // The first reason to skip, where no terms are wanted; else all of them are among the terms.
     sdk_text reason;
     // Where terms are wanted: in `explain`.
     exports_issuecommand_policy_ranker_list_reason_t *terms;
@@ -301,9 +302,17 @@ void sdk_add(sdk_score *score, const char *rule, double amount, const char *form
 }
 
 void sdk_skip(sdk_score *score, const char *format, ...) {
-    if (score->is_skipped) return;
+    if (score->is_skipped && !score->terms) return;
+    sdk_text reason;
+    WITH_ARGUMENTS(format, reason = formatted(format, arguments));
     score->is_skipped = true;
-    WITH_ARGUMENTS(format, score->reason = formatted(format, arguments));
+    if (score->terms) {
+        issuecommand_policy_types_reason_t term = {.text = reason};
+        ranker_policy_string_dup(&term.rule, "skip");
+        PUSH(*score->terms, term);
+    } else {
+        score->reason = reason;
+    }
 }
 
 void sdk_valid_until(sdk_score *score, uint64_t end) {
@@ -385,11 +394,6 @@ bool exports_issuecommand_policy_ranker_explain(uint64_t now,
         exports_issuecommand_policy_ranker_list_reason_t terms = {0};
         sdk_score score = {.end = NEVER, .terms = &terms};
         policy_rate(issue, now, &score);
-        if (score.is_skipped) {
-            issuecommand_policy_types_reason_t term = {.text = score.reason};
-            ranker_policy_string_dup(&term.rule, "skip");
-            PUSH(terms, term);
-        }
         PUSH(*ret, terms);
     }
     forget_all();

@@ -92,7 +92,8 @@ typedef struct sdk_score sdk_score;
 // Adds `amount`, on the word of `rule`. `format`, as printf's, says what it saw; it may be NULL.
 void sdk_add(sdk_score *score, const char *rule, double amount, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-// Leaves the issue out; the first reason counts. An agent reads it when there is no work.
+// Leaves the issue out; the first reason counts. An agent reads it when there is no work. People who ask for the
+// reasons are told all that are given.
 void sdk_skip(sdk_score *score, const char *format, ...) __attribute__((format(printf, 2, 3)));
 // Says that this score holds until `end` only. Without it: until a fact changes.
 void sdk_valid_until(sdk_score *score, uint64_t end);
