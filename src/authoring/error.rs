@@ -41,6 +41,9 @@ pub enum AuthoringError {
     /// A registry did not take or give a policy.
     #[error("{0}")]
     Registry(String),
+    /// The policy is not signed by the one who should have signed it.
+    #[error("{0}")]
+    Signature(String),
     /// The policy is not fit for service.
     #[error(transparent)]
     Rejected(#[from] PolicyRejected),

@@ -13,6 +13,7 @@ mod measure;
 mod project;
 mod registry;
 mod scaffold;
+mod signatures;
 mod specimen;
 mod trial;
 
@@ -23,5 +24,6 @@ pub use measure::{Measurement, SweepMeasurement, measure, measure_filter, measur
 pub use project::{About, Language, PROJECT_FILE_NAME, Project};
 pub use registry::{Pulled, Pushed, Registry};
 pub use scaffold::scaffold;
+pub use signatures::{Signatures, signed_by};
 pub use specimen::{PolicyKind, Specimen};
 pub use trial::{Finding, Trial, check, policies_of, settings_schema};

@@ -2,6 +2,7 @@
 //! `application/wasm`, and a config that names what the component imports and exports.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 use oci_client::client::{ClientConfig, ClientProtocol, Config, ImageLayer};
@@ -12,9 +13,11 @@ use oci_client::{Client, Reference};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::signatures::{Signatures, not_signed};
 use super::{About, AuthoringError, Specimen};
-use crate::config::OCI_PREFIX;
-use crate::policy::COMPONENT_BYTES_MAX;
+use crate::config::{OCI_PREFIX, Signer};
+use crate::policy::signature::Component;
+use crate::policy::{COMPONENT_BYTES_MAX, Signed};
 
 /// The media type of the config, by the "Wasm OCI Artifact" layout that `wkg` writes and reads.
 const CONFIG_MEDIA_TYPE: &str = "application/vnd.wasm.config.v0+json";
@@ -52,6 +55,10 @@ pub struct Pulled {
     pub component: Vec<u8>,
     /// SHA-256 of the component, in hex.
     pub sha256: String,
+    /// What the registry has of signatures, if anything.
+    pub signatures: Option<Signatures>,
+    /// Who was found to have signed it; `None` where nobody in particular was asked for.
+    pub signed: Option<Signed>,
 }
 
 impl Registry {
@@ -74,11 +81,18 @@ impl Registry {
         Ok(Pushed { reference: to.whole(), manifest_digest, sha256: specimen.sha256 })
     }
 
-    /// Gets a component from a registry. `pin` is the SHA-256 that it must have.
+    /// Gets a component from a registry. `pin` is the SHA-256 that it must have, `signer` who must have signed it,
+    /// with the folder that the signer's paths are relative to.
     ///
     /// # Errors
-    /// [`AuthoringError::Registry`] when there is none, it is no policy's artefact, or not the one that is pinned.
-    pub async fn pull(&self, reference: &str, pin: Option<&str>) -> Result<Pulled, AuthoringError> {
+    /// [`AuthoringError::Registry`] when there is none, it is no policy's artefact, or not the one that is pinned;
+    /// [`AuthoringError::Signature`] when `signer` did not sign it.
+    pub async fn pull(
+        &self,
+        reference: &str,
+        pin: Option<&str>,
+        signer: Option<(&Signer, &Path)>,
+    ) -> Result<Pulled, AuthoringError> {
         let from = self.reference(reference)?;
         let (client, auth) = (self.client(), credentials(from.resolve_registry())?);
         let failed = |error| failure("pull", &from, &error);
@@ -97,7 +111,22 @@ impl Registry {
             return Err(AuthoringError::Registry(why));
         }
         Specimen::of(&component)?.is_policy().map_err(AuthoringError::Component)?;
-        Ok(Pulled { reference: from.whole(), manifest_digest, component, sha256 })
+        let artefact = from.clone_with_digest(manifest_digest.clone());
+        let signatures = match Signatures::fetch(&client, &auth, &artefact).await {
+            Ok(signatures) => signatures,
+            Err(error) if signer.is_some() => return Err(failure("list the signatures of", &from, &error)),
+            // A registry that cannot tell who signed is no reason to do without what nobody asked to be signed.
+            Err(_) => None,
+        };
+        let signed = signer.map(|(signer, folder)| match &signatures {
+            None => Err(not_signed(&from.whole(), signer, &never_signed(&artefact, signer))),
+            Some(signatures) => {
+                let proven = signatures.proven(&Component::new(&component, &sha256), signer, folder);
+                proven.map_err(|why| not_signed(&from.whole(), signer, &why))
+            }
+        });
+        let signed = signed.transpose()?;
+        Ok(Pulled { reference: from.whole(), manifest_digest, component, sha256, signatures, signed })
     }
 
     fn reference(&self, text: &str) -> Result<Reference, AuthoringError> {
@@ -151,6 +180,11 @@ fn component_layer(manifest: &OciImageManifest) -> Result<&OciDescriptor, String
         return Ok(layer);
     }
     Err(format!("it says that it has {} bytes; a policy has at most {COMPONENT_BYTES_MAX}", layer.size))
+}
+
+fn never_signed(artefact: &Reference, signer: &Signer) -> String {
+    let key = if matches!(signer, Signer::Key { .. }) { "--key cosign.key " } else { "" };
+    format!("the registry has no signature of it: sign it with `cosign sign {key}{artefact}` (cosign 3)")
 }
 
 fn is_loopback(registry: &str) -> bool {

@@ -114,7 +114,8 @@ pub(super) fn config_for(
     limits: &PoliciesConfig,
 ) -> PoliciesConfig {
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
-    let policy = PolicyConfig { source: file.display().to_string(), sha256: None, settings: settings.clone() };
+    let policy =
+        PolicyConfig { source: file.display().to_string(), sha256: None, signed_by: None, settings: settings.clone() };
     let mut config = PoliciesConfig {
         call_ms_max: limits.call_ms_max,
         choose_ms_max: limits.choose_ms_max,

@@ -158,7 +158,7 @@ pub fn replace_file(file: &Path, text: &str) -> std::io::Result<()> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::config::{Config, StageRole};
+    use crate::config::{Config, Signer, StageRole};
 
     const TEXT: &str = r#"# Ours.
 [server]
@@ -231,6 +231,7 @@ allow = ["acme/*"]
         for text in [TEXT, "", "[policies]\ncall_ms_max = 9\n"] {
             let mut ranker = read(TEXT).policies.candidate.unwrap().ranker;
             ranker.base.sha256 = Some("a".repeat(64));
+            ranker.base.signed_by = Some(Signer::Key { key: "team.pub".into() });
             ranker.base.settings.insert("nested".into(), serde_json::json!({ "list": [[1, 2.5], ["x"]], "none": {} }));
             assert_eq!(ranker.stage[0].role, StageRole::Filter);
             let edited = with_ranker(text, &ranker).unwrap();

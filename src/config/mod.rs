@@ -35,8 +35,8 @@ pub use settings::{
     AgentGroupsConfig, AreasConfig, BUILTIN_CONFLICT_AWARE, BUILTIN_PREFIX, BUILTIN_RANKER, BUILTIN_REPO_FILTER,
     BUILTIN_STALE_RULE, CandidateConfig, CandidateMode, Config, FollowUpConfig, FollowUpPulls, GithubAppConfig,
     GithubConfig, LeaseConfig, LogConfig, LogFormat, OCI_PREFIX, OnClosedPull, OnPush, OverrideConfig,
-    PULLED_FOLDER_NAME, PoliciesConfig, PolicyConfig, RankerConfig, RateLimit, RateLimitConfig, ServerConfig,
-    StageConfig, StageRole, StoreConfig, SyncConfig, TrustConfig, WebhookConfig,
+    PULLED_FOLDER_NAME, PoliciesConfig, PolicyConfig, RankerConfig, RateLimit, RateLimitConfig, ServerConfig, Signer,
+    StageConfig, StageRole, StoreConfig, SyncConfig, TrustConfig, WebhookConfig, manifest_path, signature_path,
 };
 pub use source::{CONFIG_BYTES_MAX, CONFIG_FILE_NAME, ConfigSource, DOTENV_FILE_NAME, Loaded, Origin, load};
 pub use summary::{Summary, SummaryRow, check};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use super::{PoliciesConfig, PolicyConfig, RankerConfig, RateLimit, RateLimitConfig, StageConfig, StageRole};
+use super::{PoliciesConfig, PolicyConfig, RankerConfig, RateLimit, RateLimitConfig, Signer, StageConfig, StageRole};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,13 +41,21 @@ pub(super) fn sse_connect_limit<'de, D: Deserializer<'de>>(deserializer: D) -> R
 struct PolicyPart {
     source: Option<String>,
     sha256: Option<String>,
+    signed_by: Option<Signer>,
     #[serde(default)]
     settings: Map<String, Value>,
 }
 
 fn policy<'de, D: Deserializer<'de>>(deserializer: D, default: PolicyConfig) -> Result<PolicyConfig, D::Error> {
     let part = PolicyPart::deserialize(deserializer)?;
-    Ok(PolicyConfig { source: part.source.unwrap_or(default.source), sha256: part.sha256, settings: part.settings })
+    Ok(part.over(default))
+}
+
+impl PolicyPart {
+    fn over(self, default: PolicyConfig) -> PolicyConfig {
+        let Self { source, sha256, signed_by, settings } = self;
+        PolicyConfig { source: source.unwrap_or(default.source), sha256, signed_by, settings }
+    }
 }
 
 #[derive(Deserialize)]
@@ -55,6 +63,7 @@ fn policy<'de, D: Deserializer<'de>>(deserializer: D, default: PolicyConfig) -> 
 struct RankerPart {
     source: Option<String>,
     sha256: Option<String>,
+    signed_by: Option<Signer>,
     #[serde(default)]
     settings: Map<String, Value>,
     #[serde(default)]
@@ -62,9 +71,9 @@ struct RankerPart {
 }
 
 pub(super) fn ranker<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RankerConfig, D::Error> {
-    let RankerPart { source, sha256, settings, stage } = RankerPart::deserialize(deserializer)?;
+    let RankerPart { source, sha256, signed_by, settings, stage } = RankerPart::deserialize(deserializer)?;
     let source = source.unwrap_or_else(|| RankerConfig::default().base.source);
-    Ok(RankerConfig { base: PolicyConfig { source, sha256, settings }, stage })
+    Ok(RankerConfig { base: PolicyConfig { source, sha256, signed_by, settings }, stage })
 }
 
 #[derive(Deserialize)]
@@ -75,13 +84,14 @@ struct StagePart {
     weight: Option<f64>,
     source: String,
     sha256: Option<String>,
+    signed_by: Option<Signer>,
     #[serde(default)]
     settings: Map<String, Value>,
 }
 
 pub(super) fn stage<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StageConfig, D::Error> {
-    let StagePart { name, role, weight, source, sha256, settings } = StagePart::deserialize(deserializer)?;
-    let policy = PolicyConfig { source, sha256, settings };
+    let StagePart { name, role, weight, source, sha256, signed_by, settings } = StagePart::deserialize(deserializer)?;
+    let policy = PolicyConfig { source, sha256, signed_by, settings };
     Ok(StageConfig {
         name: name.unwrap_or_else(|| policy.stem().to_owned()),
         role,
@@ -101,10 +111,6 @@ pub(super) fn repo_filter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 pub(super) fn some_stale_rule<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PolicyConfig>, D::Error> {
     Option::<PolicyPart>::deserialize(deserializer).map(|part| {
         let default = PoliciesConfig::default().stale_rule;
-        part.map(|part| PolicyConfig {
-            source: part.source.unwrap_or(default.source),
-            sha256: part.sha256,
-            settings: part.settings,
-        })
+        part.map(|part| part.over(default))
     })
 }

@@ -129,10 +129,9 @@ impl Loaded {
     }
 
     /// Every file whose change may change what the server does: issuecommand.toml and `.env`, whether
-    /// they exist or not, and the policy components.
+    /// they exist or not, the policy components, and what says who signed those.
     pub fn watched_files(&self) -> Vec<PathBuf> {
-        let components = self.config.policies.component_paths(&self.folder);
-        self.watched.iter().cloned().chain(components).collect()
+        self.watched.iter().cloned().chain(self.config.policies.paths(&self.folder)).collect()
     }
 }
 

@@ -317,6 +317,14 @@ impl Check {
             self.found(&format!("{path}.sha256"), "a policy from a registry must be pinned", Some(&hint));
         }
         self.pin(&format!("{path}.sha256"), policy.sha256.as_deref());
+        if policy.signed_by.is_some() && policy.builtin_name().is_some() {
+            let hint = "leave signed_by out, or name the source of a component";
+            self.found(
+                &format!("{path}.signed_by"),
+                "a built-in policy is part of the server, and not signed",
+                Some(hint),
+            );
+        }
     }
 
     fn pin(&mut self, key: &str, digest: Option<&str>) {

@@ -123,7 +123,7 @@ impl PolicyHost {
             choose_ms_max: all.choose_ms_max,
             memory_bytes_max: all.memory_bytes_max,
         };
-        self.prepare::<K>(policy, file.as_deref(), limits)
+        self.prepare::<K>(policy, file.as_deref(), base_dir, limits)
             .and_then(|ready| accept(ready).map_err(|error| error.to_string()))
             .map_err(|reason| PolicyRejected { policy: key, source: policy.source.clone(), file, reason })
     }
@@ -132,9 +132,10 @@ impl PolicyHost {
         &self,
         config: &PolicyConfig,
         file: Option<&Path>,
+        base_dir: &Path,
         limits: Limits,
     ) -> Result<Policy<K>, String> {
-        let source = source::read(config, file)?;
+        let source = source::read(config, file, base_dir)?;
         let component = self
             .cache
             .component(&self.machine.engine, &source)

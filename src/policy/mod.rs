@@ -2,7 +2,8 @@
 //! which repositories take part. Only this module names wasmtime.
 //!
 //! [`PolicyHost::load`] turns a configuration into a [`PolicySet`], or says why not. The way there:
-//! `source` reads a component, `cache` compiles it or finds it compiled, `check` looks at its imports and
+//! `source` reads a component and demands
+//! its `signature`, `cache` compiles it or finds it compiled, `check` looks at its imports and
 //! exports, `instance` configures it, and `ranker` (with its optional
 //! `work_order`), `stale_rule` and `repo_filter` try it on a `sample`.
 //!
@@ -33,6 +34,7 @@ mod repo_filter;
 mod rows;
 mod sample;
 mod set;
+pub(crate) mod signature;
 mod skips;
 mod source;
 mod stale_rule;
@@ -54,6 +56,7 @@ pub use ranking::{Part, Ranking};
 pub use repo_filter::RepoFilter;
 pub use rows::IssueRows;
 pub use set::PolicySet;
+pub use signature::Signed;
 pub use source::COMPONENT_BYTES_MAX;
 pub use stale_rule::{LiveClaim, StaleRule, Verdict};
 pub use stale_rules::StaleRules;

@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 
 use super::builtin::{BUILTINS, Builtin, builtin};
 use super::check::is_component;
-use crate::config::PolicyConfig;
+use super::signature::{self, Component};
+use crate::config::{PolicyConfig, Signer};
 
 /// Largest component that is read, in bytes. A Python guest is about 40 MB.
 pub const COMPONENT_BYTES_MAX: u64 = 96 << 20;
@@ -22,11 +23,12 @@ pub(super) struct Source {
     pub(super) digest: String,
 }
 
-/// Reads what `config` names, and checks it against its pin.
+/// Reads what `config` names, and checks it against its pin and for its signature. `folder` is what paths are
+/// relative to.
 ///
 /// # Errors
 /// Says what could not be read, what the file is instead of a component, or which digest it has.
-pub(super) fn read(config: &PolicyConfig, file: Option<&Path>) -> Result<Source, String> {
+pub(super) fn read(config: &PolicyConfig, file: Option<&Path>, folder: &Path) -> Result<Source, String> {
     let (bytes, digest): (Cow<'static, [u8]>, String) = match file {
         None => {
             let found = built_in(config.builtin_name().unwrap_or_default())?;
@@ -41,13 +43,31 @@ pub(super) fn read(config: &PolicyConfig, file: Option<&Path>) -> Result<Source,
             (bytes.into(), digest)
         }
     };
-    match &config.sha256 {
-        Some(pin) if !pin.trim().eq_ignore_ascii_case(&digest) => Err(format!(
+    if let Some(pin) = config.sha256.as_ref().filter(|pin| !pin.trim().eq_ignore_ascii_case(&digest)) {
+        return Err(format!(
             "its SHA-256 is {digest}, but the configuration pins {}: if the change is meant, pin the new one",
             pin.trim()
-        )),
-        _ => Ok(Source { bytes, digest }),
+        ));
     }
+    match (&config.signed_by, file) {
+        (Some(signer), Some(file)) => {
+            let component = Component::new(&bytes, &digest);
+            signature::demand(signer, file, folder, &component, &how_to_sign(config, signer))?;
+        }
+        (Some(_), None) => return Err("a built-in policy is part of the server, and not signed: no signed_by".into()),
+        (None, _) => {}
+    }
+    Ok(Source { bytes, digest })
+}
+
+fn how_to_sign(config: &PolicyConfig, signer: &Signer) -> String {
+    let source = &config.source;
+    if config.is_pulled() {
+        let flags = signer.flags();
+        return format!("run `issuecommand policy pull {source} {flags}` beside issuecommand.toml");
+    }
+    let key = if matches!(signer, Signer::Key { .. }) { "--key cosign.key " } else { "" };
+    format!("sign it with `cosign sign-blob {key}--bundle {source}.sigstore.json {source}`")
 }
 
 fn not_pinned(source: &str) -> String {

@@ -66,7 +66,7 @@ impl Contender {
             (true, None) => from_config(Path::new(policy))?,
             (false, settings) => {
                 let settings = settings.map(settings_in).transpose()?.unwrap_or_default();
-                let ranker = PolicyConfig { source: policy.to_owned(), sha256: None, settings }.into();
+                let ranker = PolicyConfig { source: policy.to_owned(), sha256: None, signed_by: None, settings }.into();
                 (PoliciesConfig { ranker, ..PoliciesConfig::default() }, PathBuf::from("."))
             }
         };

@@ -3,6 +3,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../cosign/mod.rs"]
+#[allow(dead_code, reason = "other tests use the rest of it")]
+mod cosign;
+
 #[path = "../server/harness.rs"]
 #[allow(dead_code)]
 mod harness;

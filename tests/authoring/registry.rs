@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
+use crate::cosign::{BUNDLE_MEDIA_TYPE, Team};
 use crate::desk::{ROOT, command, failed, rules, succeeded};
 
 /// `author:secret`, as `htpasswd -B` writes it.
@@ -54,6 +56,12 @@ impl Registry {
         Some(registry)
     }
 
+    /// Ends it; its folder stays.
+    fn close(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     fn folder(&self) -> &Path {
         self.desk.path()
     }
@@ -72,6 +80,43 @@ impl Registry {
         command.env("DOCKER_CONFIG", docker).arg("policy").args(arguments).output().unwrap()
     }
 
+    /// Puts a bundle to what was pushed, as `cosign sign` does with a registry that keeps no list of referrers.
+    async fn attach(&self, pushed: &Value, bundle: &str) {
+        const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+        const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+        let subject = pushed["manifest_digest"].as_str().unwrap();
+        let empty = json!({ "mediaType": "application/vnd.oci.empty.v1+json", "size": 2, "digest": digest_of("{}") });
+        let layer = json!({ "mediaType": BUNDLE_MEDIA_TYPE, "size": bundle.len(), "digest": digest_of(bundle) });
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": BUNDLE_MEDIA_TYPE, "config": empty,
+            "layers": [layer], "subject": { "mediaType": MANIFEST, "size": 332, "digest": subject },
+        });
+        let manifest = manifest.to_string();
+        // The type of the config, as cosign 3.1.1 has it in this list.
+        let entry = json!({
+            "mediaType": MANIFEST, "artifactType": "application/vnd.oci.empty.v1+json",
+            "size": manifest.len(), "digest": digest_of(&manifest),
+        });
+        let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [entry] }).to_string();
+        for blob in ["{}", bundle] {
+            let upload = self.request("POST", "blobs/uploads/", "", "").await;
+            let place = upload.headers()["location"].to_str().unwrap().to_owned();
+            let place = format!("{place}&digest={}", digest_of(blob).replace(':', "%3A"));
+            self.request("PUT", &place, "application/octet-stream", blob).await;
+        }
+        self.request("PUT", &format!("manifests/{}", digest_of(&manifest)), MANIFEST, &manifest).await;
+        self.request("PUT", &format!("manifests/{}", subject.replace(':', "-")), INDEX, &index).await;
+    }
+
+    /// Sends one request, which must succeed. `place` is below the name, or a whole address.
+    async fn request(&self, method: &str, place: &str, media_type: &str, body: &str) -> reqwest::Response {
+        let below = format!("http://{}/v2/team/rules/{place}", self.address);
+        let address = if place.starts_with("http") { place } else { &below };
+        let request = reqwest::Client::new().request(method.parse().unwrap(), address).body(body.to_owned());
+        let request = request.header("Content-Type", media_type).basic_auth("author", Some("secret"));
+        request.send().await.unwrap().error_for_status().unwrap()
+    }
+
     fn pushed(&self) -> Value {
         let file = rules(self.folder());
         let output =
@@ -83,8 +128,7 @@ impl Registry {
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.close();
     }
 }
 
@@ -118,6 +162,10 @@ fn a_policy_comes_back_from_a_registry_as_it_was_pushed_and_is_put_in_force_by_i
     fs::write(registry.folder().join("issuecommand.toml"), lines.replace("sha256", "# sha256")).unwrap();
     let text = said_of(&check());
     assert!(text.contains("must be pinned"), "{text}");
+}
+
+fn digest_of(text: &str) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(text)))
 }
 
 fn said_of(output: &Output) -> String {
@@ -170,4 +218,64 @@ fn a_registry_that_does_not_give_or_take_is_told_with_what_to_do() {
     fs::write(registry.folder().join("no.wasm"), "no").unwrap();
     let text = failed(&registry.policy(true, &["push", &reference, "no.wasm", "--insecure-http"]));
     assert!(text.contains("it is text"), "{text}");
+}
+
+#[tokio::test]
+async fn a_signed_policy_is_pulled_kept_with_its_signature_and_loaded_without_a_network() {
+    let Some(mut registry) = Registry::start() else { return };
+    let (team, pushed) = (Team::new(), registry.pushed());
+    fs::write(registry.folder().join("team.pub"), team.public_key()).unwrap();
+    let sha256 = pushed["manifest_digest"].as_str().unwrap().trim_start_matches("sha256:");
+    registry.attach(&pushed, &team.sign(sha256)).await;
+    let reference = registry.reference();
+    let text = succeeded(&registry.policy(true, &["pull", &reference, "--insecure-http", "--key", "team.pub"]));
+    assert!(text.contains("signed by the key team.pub ("), "{text}");
+    // What it prints is what issuecommand.toml needs, and no registry is asked for it.
+    let lines = text.split_once("issuecommand.toml:").unwrap().1;
+    assert!(lines.contains("signed_by = { key = \"team.pub\" }"), "{lines}");
+    fs::write(registry.folder().join("issuecommand.toml"), lines).unwrap();
+    let file = registry.folder().join("policies").join(pushed["sha256"].as_str().unwrap()).with_extension("wasm");
+    let text = succeeded(&registry.policy(true, &["inspect", file.to_str().unwrap(), "--key", "team.pub"]));
+    assert!(text.contains("signed by  the key team.pub ("), "{text}");
+    registry.close();
+    let check = || command("issuecommand", registry.folder()).args(["config", "check"]).output().unwrap();
+    let text = succeeded(&check());
+    assert!(text.contains(&format!("oci://{reference}")), "{text}");
+
+    let signatures = file.with_added_extension("sigstore.json");
+    fs::write(&signatures, Team::new().sign(sha256)).unwrap();
+    let text = failed(&check());
+    assert!(text.contains("its signature was made with another key than team.pub ("), "{text}");
+    fs::write(&signatures, team.sign(&"0".repeat(64))).unwrap();
+    let text = failed(&check());
+    assert!(text.contains(&format!("its signature is of something else (SHA-256 {})", "0".repeat(64))), "{text}");
+    fs::remove_file(&signatures).unwrap();
+    let text = failed(&check());
+    let remedy = format!("run `issuecommand policy pull oci://{reference} --key team.pub` beside issuecommand.toml");
+    assert!(text.contains("but there is no ") && text.contains(&remedy), "{text}");
+}
+
+#[tokio::test]
+async fn what_is_not_signed_by_the_one_who_is_asked_for_is_not_kept() {
+    let Some(registry) = Registry::start() else { return };
+    let (team, pushed) = (Team::new(), registry.pushed());
+    fs::write(registry.folder().join("team.pub"), team.public_key()).unwrap();
+    fs::write(registry.folder().join("other.pub"), Team::new().public_key()).unwrap();
+    let reference = registry.reference();
+    let pull = |more: &[&str]| registry.policy(true, &[&["pull", &reference, "--insecure-http"], more].concat());
+    let text = failed(&pull(&["--key", "team.pub"]));
+    let digest = pushed["manifest_digest"].as_str().unwrap();
+    let named = reference.trim_end_matches(":1.0.0");
+    assert!(text.contains("must be signed by the key team.pub, but the registry has no signature of it"), "{text}");
+    assert!(text.contains(&format!("`cosign sign --key cosign.key {named}@{digest}`")), "{text}");
+
+    registry.attach(&pushed, &team.sign(digest.trim_start_matches("sha256:"))).await;
+    let text = failed(&pull(&["--key", "other.pub"]));
+    assert!(text.contains("its signature was made with another key than other.pub ("), "{text}");
+    let text = failed(&pull(&["--identity", "me@acme.example", "--issuer", "https://accounts.example.org"]));
+    assert!(text.contains("was made with a key, and not by an identity"), "{text}");
+    assert!(!registry.folder().join("policies").exists(), "nothing is kept of a refused pull");
+    // Who asks for nobody gets it as before, and is told that there is something to ask for.
+    let text = succeeded(&pull(&[]));
+    assert!(text.contains("signed, by whom was not asked") && !text.contains("signed_by ="), "{text}");
 }

@@ -25,7 +25,12 @@ fn rules(table: Value) -> PolicyConfig {
 
 /// The test's own guest, which scores by comments and turns lists round, misbehaving so at work.
 fn guest(at: &str, what: &str) -> PolicyConfig {
-    PolicyConfig { source: file_of(&PLAIN).display().to_string(), sha256: None, settings: fault(at, what, LATER_MS) }
+    PolicyConfig {
+        source: file_of(&PLAIN).display().to_string(),
+        sha256: None,
+        signed_by: None,
+        settings: fault(at, what, LATER_MS),
+    }
 }
 
 fn stage(name: &str, role: StageRole, weight: f64, policy: PolicyConfig) -> StageConfig {

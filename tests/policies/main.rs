@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../cosign/mod.rs"]
+#[allow(dead_code, reason = "other tests use the rest of it")]
+mod cosign;
+
 mod answers;
 mod cache;
 mod chain;
@@ -9,6 +13,7 @@ mod evolution;
 mod faults;
 mod refusals;
 mod rules;
+mod signatures;
 mod stage;
 mod work_order;
 mod workshop;

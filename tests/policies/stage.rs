@@ -22,6 +22,10 @@ pub const LATER_MS: u64 = 1_767_225_600_000;
 static HOST: LazyLock<PolicyHost> =
     LazyLock::new(|| PolicyHost::new(Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled"))).unwrap());
 
+pub fn host() -> &'static PolicyHost {
+    &HOST
+}
+
 pub fn later() -> Timestamp {
     from_unix_ms(LATER_MS)
 }
@@ -42,7 +46,7 @@ pub fn file_of(variant: &Variant) -> PathBuf {
 /// A configuration in which all three policies are this variant, behaving.
 pub fn config(variant: &Variant) -> PoliciesConfig {
     let source = file_of(variant).display().to_string();
-    let policy = PolicyConfig { source, sha256: None, settings: serde_json::Map::new() };
+    let policy = PolicyConfig { source, sha256: None, signed_by: None, settings: serde_json::Map::new() };
     PoliciesConfig {
         ranker: policy.clone().into(),
         stale_rule: policy.clone(),

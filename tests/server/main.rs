@@ -3,6 +3,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../cosign/mod.rs"]
+#[allow(dead_code, reason = "other tests use the rest of it")]
+mod cosign;
+
 #[path = "../standin/mod.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod standin;

@@ -4,10 +4,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use issuecommand::policy::builtin_component;
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
 use super::harness::{Home, Server, issue};
+use crate::cosign::Team;
 use crate::workshop::{PLAIN, WASI, component};
 
 const OLD_FIRST: &str = "";
@@ -132,5 +134,31 @@ async fn every_broken_edit_is_refused_by_name_and_no_request_fails_meanwhile() {
     let well = |body: &Value| body["health"]["policies"]["rejected"].is_null();
     server.wait_until("/api/health", well).await;
     wait_for_head(&server, 1).await;
+    assert!(bystanders.finish().await > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ranker_that_must_be_signed_waits_for_its_signature() {
+    let home = Home::new(&backlog(), OLD_FIRST);
+    let server = Arc::new(home.serve());
+    server.wait_for_backlog(40).await;
+    let bystanders = Bystanders::start(&server);
+    wait_for_head(&server, 1).await;
+
+    let (team, rules) = (Team::new(), builtin_component("rules").unwrap());
+    std::fs::write(home.path("team.pub"), team.public_key()).unwrap();
+    std::fs::write(home.path("ours.wasm"), rules).unwrap();
+    let signed = "[policies.ranker]\nsource = \"ours.wasm\"\nsigned_by = { key = \"team.pub\" }\n";
+    home.configure(&format!("{signed}{LABEL_FIRST}"));
+    let why = rejection(&server, "ours.wasm.sigstore.json").await;
+    assert!(why.contains("it must be signed by the key team.pub, but there is no "), "{why}");
+    assert!(head(&server, "watcher").await <= 20, "what was in force stays so");
+    std::fs::write(home.path("ours.wasm.sigstore.json"), team.sign_blob(rules)).unwrap();
+    wait_for_head(&server, 21).await;
+
+    // Another component in its place, by whoever can write to the folder.
+    std::fs::write(home.path("ours.wasm"), builtin_component("conflict-aware").unwrap()).unwrap();
+    rejection(&server, "its signature is of something else").await;
+    assert!(head(&server, "watcher").await > 20, "what was in force stays so");
     assert!(bystanders.finish().await > 0);
 }

@@ -1,11 +1,14 @@
 //! `issuecommand policy inspect`: what a component is.
 
+use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Args;
-use issuecommand::authoring::{PolicyKind, Specimen, settings_schema};
+use issuecommand::authoring::{PolicyKind, Specimen, settings_schema, signed_by};
 use serde_json::{Value, json};
 
+use super::signer::SignerArgs;
 use super::table::Table;
 use super::{Target, host, short, size};
 
@@ -13,6 +16,8 @@ use super::{Target, host, short, size};
 pub struct InspectArgs {
     #[command(flatten)]
     target: Target,
+    #[command(flatten)]
+    signer: SignerArgs,
     /// Print the result as JSON, for scripts
     #[arg(long)]
     json: bool,
@@ -31,6 +36,8 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
         }
     }
     let told = told(&specimen, &chosen);
+    let component = std::fs::read(&chosen.file).with_context(|| format!("failed to read {}", chosen.file.display()))?;
+    let signed_by = signed_by(&chosen.file, &component, args.signer.signer().as_ref(), Path::new(""))?;
     if args.json {
         let schemas: serde_json::Map<_, _> =
             schemas.into_iter().map(|(kind, it)| (kind.key().to_owned(), it)).collect();
@@ -38,13 +45,13 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
         let all = json!({
             "file": chosen.file, "kinds": kinds, "package_versions": specimen.package_versions(),
             "sha256": specimen.sha256, "bytes": specimen.bytes, "imports": specimen.imports,
-            "exports": specimen.exports, "annotations": told, "settings_schemas": schemas,
+            "exports": specimen.exports, "annotations": told, "signed_by": signed_by, "settings_schemas": schemas,
             "problem": fit.err(),
         });
         anstream::println!("{all}");
         return Ok(ExitCode::SUCCESS);
     }
-    print(&specimen, &chosen, &told, &schemas, fit);
+    print(&specimen, &chosen, &told, &signed_by, &schemas, fit);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -60,6 +67,7 @@ fn print(
     specimen: &Specimen,
     chosen: &super::Chosen,
     told: &std::collections::BTreeMap<String, String>,
+    signed_by: &[String],
     schemas: &[(PolicyKind, Value)],
     fit: Result<(), String>,
 ) {
@@ -69,6 +77,9 @@ fn print(
     facts.row(["package".into(), format!("issuecommand:policy@{}", specimen.package_versions().join(", "))]);
     facts.row(["size".into(), size(specimen.bytes)]);
     facts.row(["sha256".into(), specimen.sha256.clone()]);
+    for signer in signed_by {
+        facts.row(["signed by".into(), signer.clone()]);
+    }
     for (name, text) in told {
         facts.row([name.trim_start_matches("org.opencontainers.image.").to_owned(), text.clone()]);
     }

@@ -26,6 +26,7 @@ mod push;
 mod replay;
 mod rollback;
 mod show;
+mod signer;
 mod table;
 mod test;
 

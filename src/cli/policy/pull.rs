@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use issuecommand::authoring::{PolicyKind, Registry, Specimen};
-use issuecommand::config::{CONFIG_FILE_NAME, PULLED_FOLDER_NAME};
+use issuecommand::authoring::{PolicyKind, Pulled, Registry, Specimen};
+use issuecommand::config::{CONFIG_FILE_NAME, PULLED_FOLDER_NAME, Signer, manifest_path, signature_path};
 use serde_json::json;
 
 use super::progress::Step;
 use super::short;
+use super::signer::{SignerArgs, seen_from};
 use crate::cli::runtime;
 
 #[derive(Debug, Args)]
@@ -21,6 +22,8 @@ pub struct PullArgs {
     /// The SHA-256 that the component must have
     #[arg(long, value_name = "HEX")]
     sha256: Option<String>,
+    #[command(flatten)]
+    signer: SignerArgs,
     /// The configuration beside which the component is put [default: ./issuecommand.toml]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -34,40 +37,65 @@ pub struct PullArgs {
 
 pub fn run(args: &PullArgs) -> anyhow::Result<ExitCode> {
     let registry = Registry { insecure_http: args.insecure_http };
+    let signer = args.signer.signer();
     let pulled = {
         let _step = Step::begin(&format!("pulling {}", args.reference));
-        runtime()?.block_on(registry.pull(&args.reference, args.sha256.as_deref()))?
+        let signer = signer.as_ref().map(|signer| (signer, Path::new("")));
+        runtime()?.block_on(registry.pull(&args.reference, args.sha256.as_deref(), signer))?
     };
     let config = args.config.clone().unwrap_or_else(|| CONFIG_FILE_NAME.into());
-    let folder = config.parent().unwrap_or(Path::new("")).join(PULLED_FOLDER_NAME);
-    let file = folder.join(&pulled.sha256).with_extension("wasm");
-    put(&folder, &file, &pulled.component)?;
+    let beside = config.parent().unwrap_or(Path::new(""));
+    let file = put(&beside.join(PULLED_FOLDER_NAME), &pulled)?;
     let kinds = Specimen::of(&pulled.component)?.kinds();
     if args.json {
         let all = json!({
             "reference": pulled.reference, "manifest_digest": pulled.manifest_digest, "sha256": pulled.sha256,
-            "file": file, "kinds": kinds.into_iter().map(PolicyKind::key).collect::<Vec<_>>(),
+            "file": file, "signed_by": pulled.signed.map(|signed| signed.to_string()), "kinds": kinds.into_iter().map(PolicyKind::key).collect::<Vec<_>>(),
         });
         anstream::println!("{all}");
         return Ok(ExitCode::SUCCESS);
     }
     anstream::println!("pulled {} to {}", pulled.reference, short(&file));
     anstream::println!("manifest {}", pulled.manifest_digest);
+    match (&pulled.signed, &pulled.signatures) {
+        (Some(signed), _) => anstream::println!("signed by {signed}"),
+        (None, Some(_)) => anstream::println!("signed, by whom was not asked: --key or --identity and --issuer do"),
+        (None, None) => {}
+    }
+    let signed_by = signer.map(|signer| toml_of(&seen_from(beside, signer))).transpose()?;
     anstream::println!("Put it in force with, in {}:\n", config.display());
     for kind in kinds {
         anstream::println!("[policies.{}]", kind.key());
         anstream::println!("source = \"oci://{}\"\nsha256 = \"{}\"", pulled.reference, pulled.sha256);
+        if let Some(signed_by) = &signed_by {
+            anstream::println!("signed_by = {signed_by}");
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes the component at once or not at all: a running server may be looking.
-fn put(folder: &Path, file: &Path, component: &[u8]) -> anyhow::Result<()> {
-    let write = || {
-        std::fs::create_dir_all(folder)?;
-        let part = tempfile::NamedTempFile::new_in(folder)?;
-        std::fs::write(part.path(), component)?;
-        part.persist(file).map_err(|error| error.error)
+/// Puts a component into `folder`, under its digest, and what says who signed it beside it. Each file is there at
+/// once or not at all, the component last: a running server may be looking.
+fn put(folder: &Path, pulled: &Pulled) -> anyhow::Result<PathBuf> {
+    let component = folder.join(&pulled.sha256).with_extension("wasm");
+    std::fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
+    let write = |file: &Path, bytes: &[u8]| {
+        let attempt = || {
+            let part = tempfile::NamedTempFile::new_in(folder)?;
+            std::fs::write(part.path(), bytes)?;
+            part.persist(file).map_err(|error| error.error)
+        };
+        attempt().map(drop).with_context(|| format!("failed to write {}", file.display()))
     };
-    write().map(drop).with_context(|| format!("failed to write {}", file.display()))
+    if let Some(signatures) = &pulled.signatures {
+        write(&manifest_path(&component), &signatures.manifest)?;
+        write(&signature_path(&component), &signatures.bundles)?;
+    }
+    write(&component, &pulled.component)?;
+    Ok(component)
+}
+
+/// A signer in one line of TOML.
+fn toml_of(signer: &Signer) -> anyhow::Result<String> {
+    Ok(toml::Value::try_from(signer).context("a signer has no form in TOML")?.to_string())
 }

@@ -169,7 +169,7 @@ async fn with_components(
             let bytes = component(door, &stamp.digest).await?;
             write(&loaded.folder.join(&source), &bytes)?;
             anstream::println!("{} is another file now; the one of then is {source}", policy.source);
-            *policy = PolicyConfig { source, sha256: Some(stamp.digest.clone()), settings: policy.settings.clone() };
+            *policy = PolicyConfig { source, sha256: Some(stamp.digest.clone()), ..policy.clone() };
         }
     }
     Ok(ranker)

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::Config;
 use super::composition::{CandidateConfig, OverrideConfig, RankerConfig};
+use super::signer::Signer;
 use crate::config::partial;
 
 /// `[policies]`: which policies decide. Hot, as a whole.
@@ -78,6 +79,8 @@ pub struct PolicyConfig {
     pub source: String,
     /// The component is refused unless its SHA-256, in hex, is this one.
     pub sha256: Option<String>,
+    /// The component is refused unless this one signed it.
+    pub signed_by: Option<Signer>,
     /// The policy's own settings.
     pub settings: Map<String, Value>,
 }
@@ -85,7 +88,7 @@ pub struct PolicyConfig {
 impl PolicyConfig {
     /// A built-in policy without settings.
     pub fn builtin(name: &str) -> Self {
-        Self { source: format!("{BUILTIN_PREFIX}{name}"), sha256: None, settings: Map::new() }
+        Self { source: format!("{BUILTIN_PREFIX}{name}"), sha256: None, signed_by: None, settings: Map::new() }
     }
 
     /// The name of the built-in policy this is; `None` for a component in a file.
@@ -114,10 +117,30 @@ impl PolicyConfig {
         }
     }
 
+    /// Every file it depends on, `folder` being that of issuecommand.toml: the component, and what says who
+    /// signed it, whether it is there or not.
+    fn paths(&self, folder: &Path) -> Vec<PathBuf> {
+        let Some(component) = self.component_path(folder) else { return Vec::new() };
+        let Some(signer) = &self.signed_by else { return vec![component] };
+        let evidence = [signature_path(&component), manifest_path(&component)];
+        [component].into_iter().chain(evidence).chain(signer.path(folder)).collect()
+    }
+
     /// Whether it comes from an OCI registry.
     pub fn is_pulled(&self) -> bool {
         self.source.starts_with(OCI_PREFIX)
     }
+}
+
+/// Where the signatures of a component are, by the custom of cosign: `x.wasm.sigstore.json` beside `x.wasm`.
+pub fn signature_path(component: &Path) -> PathBuf {
+    component.with_added_extension("sigstore.json")
+}
+
+/// Where the manifest of a component that was pulled is: signatures in a registry are of the manifest, and the
+/// manifest names the component.
+pub fn manifest_path(component: &Path) -> PathBuf {
+    component.with_added_extension("manifest.json")
 }
 
 impl PoliciesConfig {
@@ -144,9 +167,10 @@ impl PoliciesConfig {
         [&mut self.stale_rule].into_iter().chain(self.overrides.iter_mut().filter_map(|it| it.stale_rule.as_mut()))
     }
 
-    /// The files of all components that are not built in, `folder` being that of issuecommand.toml.
-    pub fn component_paths(&self, folder: &Path) -> Vec<PathBuf> {
-        let mut paths: Vec<_> = self.all().filter_map(|policy| policy.component_path(folder)).collect();
+    /// Every file that policies depend on, there or not, `folder` being that of issuecommand.toml: components
+    /// that are not built in, and what says who signed them.
+    pub fn paths(&self, folder: &Path) -> Vec<PathBuf> {
+        let mut paths: Vec<_> = self.all().flat_map(|policy| policy.paths(folder)).collect();
         paths.sort_unstable();
         paths.dedup();
         paths
