@@ -262,6 +262,7 @@ impl Ranker {
     }
 
     fn score_at_once(&self, rows: &IssueRows, now: Timestamp, scored: &mut Vec<Scored>) -> Result<(), PolicyError> {
+        rows.fetch();
         let view = IssueView { rows: rows.clone(), bodies: self.bodies.clone(), ..IssueView::default() };
         let scores = self.policy.call(SCORE, Facts::Issues(view), |guest, store| {
             guest.ranker.issuecommand_policy_ranker().call_score(store, unix_ms(now))

@@ -1,5 +1,6 @@
 //! The issues that a call is about, shared with whoever asks.
 
+use std::hint::black_box;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
@@ -19,6 +20,19 @@ impl IssueRows {
         let (start, end) = (self.part.start + part.start, self.part.start + part.end);
         debug_assert!(start <= end && end <= self.part.end, "a part lies within the whole");
         Self { all: Arc::clone(&self.all), part: start..end }
+    }
+
+    /// Reads a little of each, so that they are on their way from memory together. Whoever builds columns looks at
+    /// one after the other, and would wait for each: with 100,000 that is most of the time that scoring takes.
+    pub(super) fn fetch(&self) {
+        let mut seen = 0;
+        for row in self.iter() {
+            let label = row.labels.first().map_or(0, |label| label.as_ptr().addr());
+            let texts = row.title.as_ptr().addr() ^ row.author.as_ptr().addr();
+            seen ^= label ^ texts ^ row.comment_count as usize ^ row.created_at.timestamp_subsec_nanos() as usize;
+        }
+        // What was read is of no use, but must not be left out for that.
+        black_box(seen);
     }
 }
 

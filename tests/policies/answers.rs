@@ -10,33 +10,33 @@ use crate::workshop::PLAIN;
 #[test]
 fn scores_come_back_in_the_order_of_the_rows_and_hold_as_long_as_the_policy_says() {
     let set = load(&config(&PLAIN)).unwrap();
-    let scored = set.ranker.score(&rows(40_000), later()).unwrap();
+    let scored = set.ranker.score(rows(40_000), later()).unwrap();
     assert_eq!(scored.len(), 40_000);
     for (row, scored) in (0u32..).zip(&scored) {
         assert_eq!(scored.value, f64::from(row));
         assert_eq!(scored.valid_until, Some(later() + TimeDelta::hours(1)));
         assert_eq!(scored.skip, None);
     }
-    assert!(set.ranker.score(&Vec::new(), later()).unwrap().is_empty());
+    assert!(set.ranker.score(Vec::new(), later()).unwrap().is_empty());
 }
 
 #[test]
 fn a_policy_that_names_no_values_scores_all_alike_and_for_ever() {
-    let scored = misbehaving("score", "silent").ranker.score(&rows(3), later()).unwrap();
+    let scored = misbehaving("score", "silent").ranker.score(rows(3), later()).unwrap();
     assert!(scored.iter().all(|scored| scored.value == 0.0 && scored.valid_until.is_none()), "{scored:?}");
-    let scored = misbehaving("score", "for_ever").ranker.score(&rows(3), later()).unwrap();
+    let scored = misbehaving("score", "for_ever").ranker.score(rows(3), later()).unwrap();
     assert!(scored.iter().all(|scored| scored.valid_until.is_none()), "{scored:?}");
 }
 
 #[test]
 fn a_score_that_has_lapsed_already_holds_for_a_second() {
-    let scored = misbehaving("score", "lapsed").ranker.score(&rows(2), later()).unwrap();
+    let scored = misbehaving("score", "lapsed").ranker.score(rows(2), later()).unwrap();
     assert!(scored.iter().all(|scored| scored.valid_until == Some(later() + TimeDelta::seconds(1))), "{scored:?}");
 }
 
 #[test]
 fn a_skipped_row_carries_its_reason() {
-    let scored = misbehaving("score", "skip_last").ranker.score(&rows(3), later()).unwrap();
+    let scored = misbehaving("score", "skip_last").ranker.score(rows(3), later()).unwrap();
     let reasons: Vec<_> = scored.iter().map(|scored| scored.skip.as_deref()).collect();
     assert_eq!(reasons, [None, None, Some("not this one")]);
 }

@@ -19,7 +19,7 @@ fn entries(cache: &Path) -> Vec<PathBuf> {
 }
 
 fn assert_serves(set: &PolicySet) {
-    assert_eq!(set.ranker.score(&rows(3), later()).unwrap()[2].value, 2.0);
+    assert_eq!(set.ranker.score(rows(3), later()).unwrap()[2].value, 2.0);
 }
 
 /// Compiles into a new cache and returns it with its one entry.

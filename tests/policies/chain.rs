@@ -68,8 +68,8 @@ fn scores_of_stages_add_up_by_weight_and_so_do_their_reasons() {
     let comments = stage("comments", StageRole::Score, 0.5, guest("", ""));
     let alone = load(&with_ranker(bugs_first(), Vec::new())).unwrap();
     let set = load(&with_ranker(bugs_first(), vec![comments])).unwrap();
-    let base = values(&alone.ranker.score(&rows(4), later()).unwrap());
-    let scored = set.ranker.score(&rows(4), later()).unwrap();
+    let base = values(&alone.ranker.score(rows(4), later()).unwrap());
+    let scored = set.ranker.score(rows(4), later()).unwrap();
     let expected: Vec<f64> = base.iter().zip([0.0, 0.5, 1.0, 1.5]).map(|(base, more)| base + more).collect();
     assert_eq!(values(&scored), expected);
     assert_eq!(scored[0].valid_until, Some(later() + chrono::TimeDelta::hours(1)), "the soonest end holds");
@@ -88,8 +88,8 @@ fn scores_of_stages_add_up_by_weight_and_so_do_their_reasons() {
 fn a_filter_only_keeps_back_and_says_so_with_its_name() {
     let filter = stage("trust", StageRole::Filter, 1.0, guest("score", "skip_last"));
     let set = load(&with_ranker(bugs_first(), vec![filter])).unwrap();
-    let scored = set.ranker.score(&rows(3), later()).unwrap();
-    let alone = load(&with_ranker(bugs_first(), Vec::new())).unwrap().ranker.score(&rows(3), later()).unwrap();
+    let scored = set.ranker.score(rows(3), later()).unwrap();
+    let alone = load(&with_ranker(bugs_first(), Vec::new())).unwrap().ranker.score(rows(3), later()).unwrap();
     assert_eq!(values(&scored), values(&alone), "its scores do not count");
     assert_eq!(skips(&scored), [None, None, Some("trust: not this one")]);
     assert_eq!(choose(&set).order, [0, 1, 2, 3, 4, 5], "nor does the order that it gives at the door");
@@ -108,7 +108,7 @@ fn choosing_stages_go_on_from_the_order_so_far() {
     let twice = choose(&load(&with_ranker(bugs_first(), vec![turn("one"), turn("two")])).unwrap());
     assert_eq!(twice.order, [2, 1, 0, 5, 4, 3]);
     let set = load(&with_ranker(bugs_first(), vec![turn("one")])).unwrap();
-    assert!(values(&set.ranker.score(&rows(3), later()).unwrap()).iter().all(|value| value.abs() < 1e9), "not asked");
+    assert!(values(&set.ranker.score(rows(3), later()).unwrap()).iter().all(|value| value.abs() < 1e9), "not asked");
     assert_eq!(
         set.ranker.explain(&shortlist(1), later()).unwrap()[0].iter().filter(|it| it.rule.starts_with("one")).count(),
         0
@@ -119,9 +119,9 @@ fn choosing_stages_go_on_from_the_order_so_far() {
 fn a_score_stage_that_fails_at_work_is_left_out_and_asked_again_within_a_minute() {
     let comments = stage("comments", StageRole::Score, 100.0, guest("score", "panic"));
     let set = load(&with_ranker(bugs_first(), vec![comments])).unwrap();
-    assert!(set.ranker.score(&rows(2), later()).unwrap_err().to_string().contains("full of bees"), "no edit may fail");
-    let (scored, faults) = set.ranker.score_at_work(&rows(2), later(), &stand_in);
-    let alone = load(&with_ranker(bugs_first(), Vec::new())).unwrap().ranker.score(&rows(2), later()).unwrap();
+    assert!(set.ranker.score(rows(2), later()).unwrap_err().to_string().contains("full of bees"), "no edit may fail");
+    let (scored, faults) = set.ranker.score_at_work(rows(2), later(), &stand_in);
+    let alone = load(&with_ranker(bugs_first(), Vec::new())).unwrap().ranker.score(rows(2), later()).unwrap();
     assert_eq!(values(&scored), values(&alone));
     assert_eq!(scored[0].valid_until, Some(later() + chrono::TimeDelta::minutes(1)));
     assert_eq!((faults.len(), faults[0].stage.as_deref(), faults[0].is_base), (1, Some("comments"), false));
@@ -132,7 +132,7 @@ fn while_a_filter_fails_nothing_passes_even_where_the_base_is_stood_in_for() {
     for (at, what) in [("score", "panic"), ("score", "loop"), ("score", "nan")] {
         let filter = stage("trust", StageRole::Filter, 1.0, guest(at, what));
         let set = load(&with_ranker(guest("score", "trap"), vec![filter])).unwrap();
-        let (scored, faults) = set.ranker.score_at_work(&rows(2), later(), &stand_in);
+        let (scored, faults) = set.ranker.score_at_work(rows(2), later(), &stand_in);
         assert_eq!(values(&scored), [-1.0, -1.0], "{what}: the stand-in's");
         let why = "trust: this filter fails, so nothing passes until it answers";
         assert_eq!(skips(&scored), [Some(why), Some(why)], "{what}");

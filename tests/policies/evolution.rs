@@ -27,7 +27,7 @@ fn imports(variant: &Variant) -> Vec<String> {
 #[test]
 fn a_ranker_built_before_there_were_further_facts_goes_on_working() {
     let set = ranked_by(&FROZEN);
-    let scored = set.ranker.score(&rows(3), later()).unwrap();
+    let scored = set.ranker.score(rows(3), later()).unwrap();
     let skips: Vec<_> = scored.iter().map(|scored| scored.skip.as_deref()).collect();
     assert_eq!(skips, [Some("nobody spoke of it"), None, None]);
     assert!(scored.iter().all(|scored| scored.value == 5.0), "{scored:?}");
@@ -58,6 +58,6 @@ fn a_ranker_built_with_the_sdk_imports_only_the_facts_it_reads() {
     // Only the last words of a panic.
     expected.push("log.write".into());
     assert_eq!(imports, expected, "an older server would not know the others");
-    let scored = ranked_by(&WEIGHTS).ranker.score(&rows(2), later()).unwrap();
+    let scored = ranked_by(&WEIGHTS).ranker.score(rows(2), later()).unwrap();
     assert_eq!((scored[0].value, scored[1].value), (5.0, 5.5));
 }

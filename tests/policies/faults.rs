@@ -12,7 +12,7 @@ use crate::stage::{claim, later, misbehaving, repo, request, rows, shortlist};
 /// the fault is served afterwards.
 fn score_error(what: &str) -> PolicyError {
     let set = misbehaving("score", what);
-    let error = set.ranker.score(&rows(3), later()).unwrap_err();
+    let error = set.ranker.score(rows(3), later()).unwrap_err();
     assert_serves(&set);
     error
 }
@@ -26,7 +26,7 @@ fn choose_error(what: &str) -> PolicyError {
 
 fn assert_serves(set: &PolicySet) {
     let before = later() - chrono::TimeDelta::days(1);
-    assert_eq!(set.ranker.score(&rows(3), before).unwrap()[2].value, 2.0);
+    assert_eq!(set.ranker.score(rows(3), before).unwrap()[2].value, 2.0);
     assert_eq!(set.ranker.choose(&request(), &shortlist(2), before).unwrap().order, [1, 0]);
 }
 
@@ -80,7 +80,7 @@ fn memory_is_bounded() {
 fn a_policy_that_leaks_is_served_by_fresh_instances() {
     let set = misbehaving("score", "leak");
     for _ in 0..100 {
-        set.ranker.score(&rows(3), later()).unwrap();
+        set.ranker.score(rows(3), later()).unwrap();
     }
 }
 
@@ -117,7 +117,7 @@ fn rows_that_are_not_there_or_named_twice_are_refused() {
 
 #[test]
 fn a_long_reason_is_cut_to_one_line() {
-    let scored = misbehaving("score", "skip_long").ranker.score(&rows(1), later()).unwrap();
+    let scored = misbehaving("score", "skip_long").ranker.score(rows(1), later()).unwrap();
     let reason = scored[0].skip.clone().unwrap();
     assert!(reason.starts_with("long long") && reason.ends_with('…') && reason.len() < 310, "{reason:?}");
 }
@@ -168,7 +168,7 @@ fn a_repository_filter_that_fails_says_so() {
 #[test]
 fn the_log_takes_a_few_bounded_lines_of_a_call() {
     let lines = logged(|| {
-        misbehaving("score", "log_flood").ranker.score(&rows(1), later()).unwrap();
+        misbehaving("score", "log_flood").ranker.score(rows(1), later()).unwrap();
     });
     let own = lines.iter().filter(|line| line.contains("policy: line ")).count();
     assert_eq!(own, 8, "{lines:#?}");
@@ -179,7 +179,7 @@ fn the_log_takes_a_few_bounded_lines_of_a_call() {
 #[test]
 fn a_policy_cannot_forge_lines_of_the_log() {
     let lines = logged(|| {
-        misbehaving("score", "log_controls").ranker.score(&rows(1), later()).unwrap();
+        misbehaving("score", "log_controls").ranker.score(rows(1), later()).unwrap();
     });
     let [line] = lines.iter().filter(|line| line.contains("forged")).collect::<Vec<_>>()[..] else {
         panic!("{lines:#?}")

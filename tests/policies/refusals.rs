@@ -82,7 +82,7 @@ fn a_policy_of_another_version_is_told_which_one_is_spoken() {
 fn a_policy_of_a_later_0_1_works_until_it_calls_what_is_not_offered() {
     let mut config = config(&NEWER);
     let set = load(&config).unwrap();
-    assert_eq!(set.ranker.score(&rows(3), later()).unwrap()[2].value, 2.0);
+    assert_eq!(set.ranker.score(rows(3), later()).unwrap()[2].value, 2.0);
     config.ranker.settings = fault("score", "probe", 0);
     let text = load(&config).unwrap_err().to_string();
     assert_says(&text, &["`score`", "issuecommand:policy/candidates@0.1.7#body-lines", "does not offer"]);

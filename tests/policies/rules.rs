@@ -31,7 +31,7 @@ fn the_deepest_expressions_that_are_allowed_do_not_overflow_the_stack() {
         let rule = |depth| ruled_by(json!({ "rules": [{ "when": shape(depth), "weight": 1 }] }));
         let accepted = (1..60).take_while(|depth| rule(*depth).is_ok()).last().unwrap();
         let set = rule(accepted).unwrap();
-        assert_eq!(set.ranker.score(&rows(3), later()).unwrap().len(), 3, "{name} {accepted}");
+        assert_eq!(set.ranker.score(rows(3), later()).unwrap().len(), 3, "{name} {accepted}");
         for depth in [accepted + 1, 60, 300] {
             let refusal = rule(depth).unwrap_err();
             assert!(refusal.contains("rules[0].when"), "{name} {depth}: {refusal}");
@@ -46,7 +46,7 @@ fn an_expression_that_fails_at_work_does_not_take_the_policy_down() {
         { "when": "labels[5] == 'bug'", "weight": 1 },
         { "points": "10 / (comments - 1)", "max_points": 100 },
     ]});
-    let scored = ruled_by(settings).unwrap().ranker.score(&rows(3), later()).unwrap();
+    let scored = ruled_by(settings).unwrap().ranker.score(rows(3), later()).unwrap();
     let values: Vec<_> = scored.iter().map(|scored| scored.value).collect();
     assert_eq!(values, [-10.0, 0.0, 10.0]);
 }
@@ -55,7 +55,7 @@ fn an_expression_that_fails_at_work_does_not_take_the_policy_down() {
 fn a_full_table_of_expressions_scores_a_large_repository_within_its_time() {
     let rule = |at: usize| json!({ "when": format!("labels.exists(l, l == 'p{at}') && comments > {at}"), "weight": 1 });
     let settings = json!({ "rules": (0..16).map(rule).collect::<Vec<_>>() });
-    let scored = ruled_by(settings).unwrap().ranker.score(&rows(40_000), later()).unwrap();
+    let scored = ruled_by(settings).unwrap().ranker.score(rows(40_000), later()).unwrap();
     // A tier is worth 100 where rules can add 16.
     assert_eq!(scored[39_999].value, 100.0 + 1.0);
 }

@@ -61,7 +61,7 @@ fn a_ranker_sees_every_fact_of_the_feedback_and_who_asks() {
 fn a_ranker_built_without_it_works_and_leaves_feedback_first() {
     let set = load(&config(&WITHOUT_WORK_ORDER)).unwrap();
     assert!(!set.ranker.orders_work());
-    assert_eq!(set.ranker.score(&rows(3), later()).unwrap()[2].value, 2.0);
+    assert_eq!(set.ranker.score(rows(3), later()).unwrap()[2].value, 2.0);
     assert_eq!(set.ranker.choose(&request(), &shortlist(2), later()).unwrap().order, [1, 0]);
     let choice = set.ranker.choose_work(&request(), &follow_ups(3), later()).unwrap();
     assert_eq!(choice, WorkChoice::feedback_first(3));

@@ -114,9 +114,9 @@ impl Table {
         compiler.tiers(&settings.tiers);
         let (mut by_name, mut others) = (Vec::new(), Vec::new());
         for rule in rules {
-            match rule.by_name() {
-                Ok(rule) => by_name.push(rule),
-                Err(rule) => others.push(rule),
+            match rule.weight_by_name() {
+                Some(weight) => by_name.push(NameRule { conditions: rule.conditions, name: rule.name, weight }),
+                None => others.push(rule),
             }
         }
         Ok(Self {
@@ -144,13 +144,11 @@ impl Table {
 }
 
 impl CompiledRule {
-    /// The rule as one that adds a number by names alone, or as it is where it is none.
-    fn by_name(self) -> Result<NameRule, Self> {
+    /// What it adds, if that is one number and names alone decide.
+    fn weight_by_name(&self) -> Option<f64> {
         match self.points {
-            Points::Flat(weight) if self.conditions.others.is_empty() => {
-                Ok(NameRule { conditions: self.conditions, name: self.name, weight })
-            }
-            _ => Err(self),
+            Points::Flat(weight) if self.conditions.others.is_empty() => Some(weight),
+            _ => None,
         }
     }
 }

@@ -305,6 +305,29 @@ fn the_terms_of_an_explanation_add_up_to_the_score() {
 }
 
 #[test]
+fn what_is_remembered_of_names_is_what_each_of_them_adds_to_the_last_bit() {
+    const LABEL_COUNT: u32 = 9;
+    let label = |number: u32| format!("l{number}");
+    let weighted = |number: u32| json!({ "field": "label", "op": "is", "value": label(number), "weight": 0.1 * f64::from(number + 1) });
+    let mut list: Vec<_> = (0..LABEL_COUNT).map(weighted).collect();
+    list.push(json!({ "field": "label", "op": "is_not", "value": "l0", "weight": -0.7 }));
+    list.push(json!({ "field": "comments", "op": "at_least", "value": 1, "weight": 0.3 }));
+    let ranker = rules(json!({ "tiers": [["l1", "l2"], ["l2", "l3"]], "default_tier": 1, "rules": list }));
+    // More sets of labels than are remembered, each twice, the second time in another order.
+    let sets = (0..1u32 << LABEL_COUNT).chain((0..1 << LABEL_COUNT).rev());
+    let issue = |set: u32| {
+        let labels = (0..LABEL_COUNT).filter(|number| set & 1 << number != 0);
+        labels.fold(candidate().comments(set % 2), |issue, number| issue.label(&label(number)))
+    };
+    let facts = candidates(sets.map(issue));
+    let scores = score(&ranker, &facts, NOW);
+    for (row, reasons) in explain(&ranker, &facts, NOW).iter().enumerate() {
+        let sum = reasons.iter().fold(0.0, |sum, reason| sum + reason.amount);
+        assert_eq!(sum.to_bits(), scores[row].value.to_bits(), "row {row}: {reasons:?}");
+    }
+}
+
+#[test]
 fn every_reason_for_a_skip_explains_itself_and_the_first_one_counts() {
     let ranker = rules(json!({
         "require_approval": true,
