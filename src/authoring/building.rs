@@ -4,6 +4,7 @@ mod c;
 mod js;
 mod python;
 mod rust;
+mod sources;
 mod toolbox;
 
 use std::fs;

@@ -59,7 +59,7 @@ pub fn with_our_crates(folder: &Path) {
     symlink(kept("target"), folder.join("target")).unwrap();
 }
 
-/// A folder of the examples, copied with what its links lead to.
+/// A folder of the examples, copied; links to files stay links, as where the example lies.
 pub fn example(name: &str, to: &Path) -> PathBuf {
     let folder = to.join(name);
     copy(&Path::new(ROOT).join("examples/policies").join(name), &folder);
@@ -72,6 +72,8 @@ fn copy(from: &Path, to: &Path) {
         let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
         if path.is_dir() && name != "target" {
             copy(&path, &to.join(name));
+        } else if path.is_symlink() && path.is_file() {
+            symlink(path.canonicalize().unwrap(), to.join(name)).unwrap();
         } else if path.is_file() {
             fs::copy(&path, to.join(name)).unwrap();
         }

@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use super::WORLD;
+use super::sources::Sources;
 use super::toolbox::{provide, run};
 use crate::authoring::scaffold::js_build_program;
 use crate::authoring::{AuthoringError, Project};
@@ -27,8 +28,9 @@ pub(super) fn build(project: &Project, progress: &(dyn Fn(&str) + Sync)) -> Resu
     fs::write(&program, js_build_program()).map_err(AuthoringError::io("write", &program))?;
     let output = tempfile::NamedTempFile::new().map_err(AuthoringError::io("make", "a temporary file".as_ref()))?;
     progress("making a component of policy.js (about ten seconds)");
+    let sources = Sources::of(project)?;
     let mut node = Command::new("node");
-    node.arg(&program).arg(project.folder.join("policy.js")).arg(project.wit()).arg(WORLD).arg(output.path());
+    node.arg(&program).arg(sources.folder().join("policy.js")).arg(project.wit()).arg(WORLD).arg(output.path());
     run(&mut node, "ComponentizeJS", NODE_MISSING, progress)?;
     fs::read(output.path()).map_err(AuthoringError::io("read", output.path()))
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::WORLD;
+use super::sources::Sources;
 use super::toolbox::{provide, run};
 use crate::authoring::{AuthoringError, Project};
 
@@ -27,16 +28,22 @@ pub(super) fn build(project: &Project, progress: &(dyn Fn(&str) + Sync)) -> Resu
     })?;
     let output = tempfile::NamedTempFile::new().map_err(AuthoringError::io("make", "a temporary file".as_ref()))?;
     progress("making a component of policy.py (a few seconds)");
-    run(&mut componentize(&tools, project, output.path()), "componentize-py", PYTHON_MISSING, progress)?;
+    let sources = Sources::of(project)?;
+    run(
+        &mut componentize(&tools, project, sources.folder(), output.path()),
+        "componentize-py",
+        PYTHON_MISSING,
+        progress,
+    )?;
     fs::read(output.path()).map_err(AuthoringError::io("read", output.path()))
 }
 
 /// With WASI stubbed out, nothing is imported but the policy's own package.
-fn componentize(tools: &Path, project: &Project, output: &Path) -> Command {
+fn componentize(tools: &Path, project: &Project, sources: &Path, output: &Path) -> Command {
     let mut command = Command::new(tools.join("bin/componentize-py"));
     command.arg("--wit-path").arg(project.wit()).args(["--world", WORLD, "componentize", "--stub-wasi"]);
-    command.arg("--python-path").arg(&project.folder).arg("policy").arg("--output").arg(output);
+    command.arg("--python-path").arg(sources).arg("policy").arg("--output").arg(output);
     // Another environment that happens to be active has nothing to do with the policy.
-    command.env_remove("VIRTUAL_ENV").current_dir(&project.folder);
+    command.env_remove("VIRTUAL_ENV").current_dir(sources);
     command
 }
