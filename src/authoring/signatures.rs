@@ -8,6 +8,7 @@ use oci_client::client::Client;
 use oci_client::errors::OciDistributionError;
 use oci_client::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor};
 use oci_client::secrets::RegistryAuth;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::AuthoringError;
@@ -46,7 +47,10 @@ impl Signatures {
             for layer in manifest.layers.iter().filter(|layer| is_bundle(layer)) {
                 let mut bundle = Vec::new();
                 client.pull_blob(&referrer, layer, &mut bundle).await?;
-                if (bundles.len() + bundle.len()) as u64 <= EVIDENCE_BYTES_MAX - SIGNATURE_COUNT_MAX as u64 {
+                // What is no JSON would hide the bundles after it.
+                let is_json = serde_json::from_slice::<Value>(&bundle).is_ok();
+                let fits = (bundles.len() + bundle.len()) as u64 <= EVIDENCE_BYTES_MAX - SIGNATURE_COUNT_MAX as u64;
+                if is_json && fits {
                     bundles.extend(bundle);
                     bundles.push(b'\n');
                 }
@@ -62,8 +66,7 @@ impl Signatures {
     /// The signature of `component` by `signer`; `folder` is what the signer's paths are relative to.
     pub(super) fn proven(&self, component: &Component<'_>, signer: &Signer, folder: &Path) -> Result<Signed, String> {
         let trust = Trust::read(signer, folder)?;
-        let evidence = Evidence::new(&self.bundles, Some(self.manifest.clone()));
-        evidence.map_err(|why| format!("its signature {why}"))?.proven(component, &trust)
+        Evidence::new(&self.bundles, Some(self.manifest.clone())).proven(component, &trust)
     }
 }
 

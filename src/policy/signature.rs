@@ -127,20 +127,26 @@ impl Trust {
 }
 
 impl Evidence {
-    /// `bundles`: one or more, in JSON, one after the other. `manifest`: that of the artefact in a registry in which
-    /// the component came.
-    pub(crate) fn new(bundles: &[u8], manifest: Option<Vec<u8>>) -> Result<Self, String> {
-        let values = serde_json::Deserializer::from_slice(bundles).into_iter::<Value>().take(SIGNATURE_COUNT_MAX);
-        let values: Vec<Value> = values.collect::<Result<_, _>>().map_err(|error| no_bundle(&error))?;
-        let bundles = values.into_iter().map(|value| serde_json::from_value(value).map_err(|error| no_bundle(&error)));
-        Ok(Self { bundles: bundles.collect(), manifest })
+    /// `bundles`: one or more, in JSON, one after the other; after one that is no JSON nobody knows where the next one
+    /// begins. `manifest`: that of the artefact in a registry in which the component came.
+    pub(crate) fn new(bundles: &[u8], manifest: Option<Vec<u8>>) -> Self {
+        let values = serde_json::Deserializer::from_slice(bundles).into_iter::<Value>();
+        let mut bundles = Vec::new();
+        for value in values.take(SIGNATURE_COUNT_MAX) {
+            let is_json = value.is_ok();
+            bundles.push(value.and_then(serde_json::from_value).map_err(|error| no_bundle(&error)));
+            if !is_json {
+                break;
+            }
+        }
+        Self { bundles, manifest }
     }
 
     /// What lies beside the file of a component; `None` where no signature does.
     pub(crate) fn beside(component: &Path) -> Result<Option<Self>, String> {
         let (bundles, manifest) = (signature_path(component), manifest_path(component));
         let Some(bytes) = read(&bundles)? else { return Ok(None) };
-        Self::new(&bytes, read(&manifest)?).map(Some).map_err(|why| format!("{} {why}", bundles.display()))
+        Ok(Some(Self::new(&bytes, read(&manifest)?)))
     }
 
     /// The signature by whom `trust` recognises, or what is wrong with those that there are.

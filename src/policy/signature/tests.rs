@@ -29,7 +29,7 @@ fn component_of(bytes: &[u8]) -> Component<'_> {
 }
 
 fn proven(bundles: &str, component: &[u8], trust: &Trust) -> Result<Signed, String> {
-    Evidence::new(bundles.as_bytes(), None)?.proven(&component_of(component), trust)
+    Evidence::new(bundles.as_bytes(), None).proven(&component_of(component), trust)
 }
 
 #[track_caller]
@@ -95,7 +95,7 @@ fn what_cosign_signs_with_a_key_is_by_that_key() {
 #[test]
 fn what_cosign_signs_in_a_registry_is_by_that_key() {
     let read = |name: &str| std::fs::read(folder().join(name)).unwrap();
-    let of = |manifest| Evidence::new(&read("in-registry.sigstore.json"), manifest).unwrap();
+    let of = |manifest| Evidence::new(&read("in-registry.sigstore.json"), manifest);
     let signed = of(Some(read("manifest.json"))).proven(&component_of(COMPONENT), &team()).unwrap();
     assert!(signed.by.starts_with("the key team.pub ("), "{signed}");
     refused(of(None).proven(&component_of(COMPONENT), &team()), "is of something else");
@@ -189,7 +189,7 @@ fn the_signature_of_a_manifest_is_one_of_the_component_that_it_names() {
     };
     let of = |signed: &[u8], there: Vec<u8>| {
         let bundle = team.statement(signed, SIGNED_PREDICATE);
-        Evidence::new(bundle.as_bytes(), Some(there)).unwrap().proven(&component_of(COMPONENT), &team.trust())
+        Evidence::new(bundle.as_bytes(), Some(there)).proven(&component_of(COMPONENT), &team.trust())
     };
     let ours = manifest(&[COMPONENT]);
     assert!(of(&ours, ours.clone()).is_ok());
@@ -224,6 +224,9 @@ fn one_signature_that_fits_is_enough_and_otherwise_each_is_told() {
     let both = format!("{BY_KEY}\n{}\n", team.statement(COMPONENT, SIGNED_PREDICATE));
     assert!(proven(&both, COMPONENT, &team.trust()).is_ok());
     assert!(proven(&format!("{{\"mediaType\": \"of tomorrow\"}}\n{both}"), COMPONENT, &team.trust()).is_ok());
+    // What is no JSON hides what follows it, and nothing before it.
+    assert!(proven(&format!("{both}<html>"), COMPONENT, &team.trust()).is_ok());
+    refused(proven(&format!("<html>{both}"), COMPONENT, &team.trust()), "its signature is no bundle");
     let told = proven(&format!("{BY_KEY}{BY_IDENTITY}"), COMPONENT, &team.trust()).unwrap_err();
     assert!(told.starts_with("none of its signatures fits: one was made with another key than own.pub ("), "{told}");
     assert!(told.ends_with("; one was made by an identity, and not with a key"), "{told}");
