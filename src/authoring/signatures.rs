@@ -8,13 +8,12 @@ use oci_client::client::Client;
 use oci_client::errors::OciDistributionError;
 use oci_client::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor};
 use oci_client::secrets::RegistryAuth;
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::AuthoringError;
 use crate::config::Signer;
 use crate::policy::Signed;
-use crate::policy::signature::{Component, EVIDENCE_BYTES_MAX, Evidence, SIGNATURE_COUNT_MAX, Trust};
+use crate::policy::signature::{Component, EVIDENCE_BYTES_MAX, Evidence, SIGNATURE_COUNT_MAX, Trust, may_be_signature};
 
 /// What the media type of a bundle begins with; a version follows.
 const BUNDLE_MEDIA_TYPE_START: &str = "application/vnd.dev.sigstore.bundle";
@@ -47,10 +46,8 @@ impl Signatures {
             for layer in manifest.layers.iter().filter(|layer| is_bundle(layer)) {
                 let mut bundle = Vec::new();
                 client.pull_blob(&referrer, layer, &mut bundle).await?;
-                // What is no JSON would hide the bundles after it.
-                let is_json = serde_json::from_slice::<Value>(&bundle).is_ok();
                 let fits = (bundles.len() + bundle.len()) as u64 <= EVIDENCE_BYTES_MAX - SIGNATURE_COUNT_MAX as u64;
-                if is_json && fits {
+                if fits && may_be_signature(&bundle) {
                     bundles.extend(bundle);
                     bundles.push(b'\n');
                 }

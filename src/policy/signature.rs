@@ -68,6 +68,8 @@ pub(crate) struct Component<'a> {
 /// What there is to show who signed a component.
 pub(crate) struct Evidence {
     bundles: Vec<Result<Bundle, String>>,
+    /// Whether there are more than are looked at.
+    are_more: bool,
     manifest: Option<Vec<u8>>,
 }
 
@@ -130,16 +132,16 @@ impl Evidence {
     /// `bundles`: one or more, in JSON, one after the other; after one that is no JSON nobody knows where the next one
     /// begins. `manifest`: that of the artefact in a registry in which the component came.
     pub(crate) fn new(bundles: &[u8], manifest: Option<Vec<u8>>) -> Self {
-        let values = serde_json::Deserializer::from_slice(bundles).into_iter::<Value>();
+        let mut values = serde_json::Deserializer::from_slice(bundles).into_iter::<Value>();
         let mut bundles = Vec::new();
-        for value in values.take(SIGNATURE_COUNT_MAX) {
+        for value in values.by_ref().take(SIGNATURE_COUNT_MAX) {
             let is_json = value.is_ok();
             bundles.push(value.and_then(serde_json::from_value).map_err(|error| no_bundle(&error)));
             if !is_json {
-                break;
+                return Self { bundles, are_more: false, manifest };
             }
         }
-        Self { bundles, manifest }
+        Self { bundles, are_more: values.next().is_some(), manifest }
     }
 
     /// What lies beside the file of a component; `None` where no signature does.
@@ -164,11 +166,12 @@ impl Evidence {
             }
         }
         faults.truncate(FAULT_COUNT_MAX);
-        Err(match faults.as_slice() {
+        let fault = match faults.as_slice() {
             [] => "the file of its signature is empty".into(),
             [fault] => format!("its signature {fault}"),
             faults => format!("none of its signatures fits: one {}", faults.join("; one ")),
-        })
+        };
+        Err(if self.are_more { format!("{fault}; {}", not_looked_at()) } else { fault })
     }
 
     /// What each signature says of itself: verified for those by identities that Sigstore's public instance knows,
@@ -182,12 +185,16 @@ impl Evidence {
             }
             verify_certified(&PUBLIC_INSTANCE, bundle, artefact).map(|(_, signed)| signed.to_string())
         };
-        self.bundles.iter().map(|bundle| claim(bundle).unwrap_or_else(|why| format!("nobody: it {why}"))).collect()
+        let claims = self.bundles.iter().map(|bundle| claim(bundle).unwrap_or_else(|why| format!("nobody: it {why}")));
+        claims.chain(self.are_more.then(not_looked_at)).collect()
     }
 
     /// The bytes that a signature is of: the component's, or those of the manifest that names it.
     fn artefact<'a>(&'a self, bundle: &Bundle, component: &Component<'a>) -> Result<&'a [u8], String> {
         let subject = Subject::of(bundle)?;
+        if let Some(predicate) = subject.attested() {
+            return Err(format!("is an attestation ({predicate}), and not what `cosign sign` makes"));
+        }
         let digest = &component.sha256;
         if subject.is(digest) {
             return Ok(component.bytes);
@@ -223,12 +230,17 @@ impl Subject {
                 }
                 let statement: Statement = serde_json::from_slice(envelope.payload.as_bytes())
                     .map_err(|error| format!("is of no statement that can be read: {error}"))?;
-                if statement.predicate_type == SIGNED_PREDICATE {
-                    return Ok(Self::Statement(statement));
-                }
-                Err(format!("is an attestation ({}), and not what `cosign sign` makes", statement.predicate_type))
+                Ok(Self::Statement(statement))
             }
             _ => Err("has a form that this server does not know".into()),
+        }
+    }
+
+    /// What it states besides that it is signed; such a statement approves nothing.
+    fn attested(&self) -> Option<&str> {
+        match self {
+            Self::Statement(it) if it.predicate_type != SIGNED_PREDICATE => Some(&it.predicate_type),
+            _ => None,
         }
     }
 
@@ -249,6 +261,18 @@ impl fmt::Display for Subject {
         };
         write!(f, "SHA-256 {}", named.as_deref().unwrap_or("unknown"))
     }
+}
+
+/// Whether a bundle of a registry is one to keep: an attestation is none, and what is no JSON would hide those after
+/// it. One that cannot be read is kept, so that it can be told.
+pub(crate) fn may_be_signature(bundle: &[u8]) -> bool {
+    let is_attestation = |bundle: Bundle| Subject::of(&bundle).is_ok_and(|it| it.attested().is_some());
+    let value = serde_json::from_slice::<Value>(bundle);
+    value.is_ok_and(|value| !serde_json::from_value(value).is_ok_and(is_attestation))
+}
+
+fn not_looked_at() -> String {
+    format!("there are more, but only {SIGNATURE_COUNT_MAX} are looked at")
 }
 
 /// Reads what lies beside `file` and demands a signature by `signer`. `remedy` says how to get one.

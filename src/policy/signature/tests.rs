@@ -233,6 +233,27 @@ fn one_signature_that_fits_is_enough_and_otherwise_each_is_told() {
 }
 
 #[test]
+fn more_signatures_than_are_looked_at_are_told() {
+    let others = |count: usize| BY_KEY.repeat(count);
+    let team = Team::new();
+    let ours = team.statement(COMPONENT, SIGNED_PREDICATE);
+    assert!(proven(&format!("{}{ours}", others(SIGNATURE_COUNT_MAX - 1)), COMPONENT, &team.trust()).is_ok());
+    refused(proven(&format!("{}{ours}", others(16)), COMPONENT, &team.trust()), "are more, but only 16 are looked at");
+    let told = proven(&others(SIGNATURE_COUNT_MAX), COMPONENT, &team.trust()).unwrap_err();
+    assert!(!told.contains("are more"), "{told}");
+}
+
+#[test]
+fn attestations_are_told_from_signatures_without_a_key() {
+    let team = Team::new();
+    assert!(!may_be_signature(team.statement(COMPONENT, "https://slsa.dev/provenance/v1").as_bytes()));
+    assert!(!may_be_signature(b"<html>"));
+    for kept in [&team.statement(COMPONENT, SIGNED_PREDICATE), BY_KEY, BY_IDENTITY, "{}"] {
+        assert!(may_be_signature(kept.as_bytes()), "{kept}");
+    }
+}
+
+#[test]
 fn a_file_that_holds_no_signature_says_so() {
     refused(proven("", COMPONENT, &team()), "the file of its signature is empty");
     refused(proven("MEUCIQ", COMPONENT, &team()), "is no bundle, as cosign 3 (or 2 with --new-bundle-format) writes");
