@@ -17,12 +17,17 @@ use sigstore_verify::types::{
 };
 use sigstore_verify::{VerificationPolicy, VerificationResult, Verifier};
 
+use super::output::line;
 use crate::config::{Signer, manifest_path, signature_path};
 
 /// Most signatures of one component that are looked at.
 pub(crate) const SIGNATURE_COUNT_MAX: usize = 16;
 /// Most bytes of a file that says who signed: bundles with their certificates are about 10 KiB each.
 pub(crate) const EVIDENCE_BYTES_MAX: u64 = 1 << 20;
+/// Longest text out of a bundle that is told, in bytes: anybody may have written it.
+const QUOTE_BYTES_MAX: usize = 200;
+/// Longest fault of one signature, in bytes, with what the library quotes of the bundle.
+const FAULT_BYTES_MAX: usize = 1_000;
 /// How many different faults of signatures are told at once.
 const FAULT_COUNT_MAX: usize = 3;
 /// What a signed statement of an artefact is.
@@ -159,6 +164,7 @@ impl Evidence {
                 let artefact = self.artefact(bundle, component)?;
                 trust.verify(bundle, artefact)
             });
+            let verified = verified.map_err(|fault| line(&fault, FAULT_BYTES_MAX));
             match verified {
                 Ok(signed) => return Ok(signed),
                 Err(fault) if faults.contains(&fault) => {}
@@ -181,11 +187,12 @@ impl Evidence {
             let bundle = bundle.as_ref().map_err(Clone::clone)?;
             let artefact = self.artefact(bundle, component)?;
             if let VerificationMaterialContent::PublicKey(key) = &bundle.verification_material.content {
-                return Ok(format!("with a key ({}), not verified: give it as --key", key.hint));
+                return Ok(format!("with a key ({}), not verified: give it as --key", quoted(&key.hint)));
             }
             verify_certified(&PUBLIC_INSTANCE, bundle, artefact).map(|(_, signed)| signed.to_string())
         };
-        let claims = self.bundles.iter().map(|bundle| claim(bundle).unwrap_or_else(|why| format!("nobody: it {why}")));
+        let claim = |bundle| claim(bundle).unwrap_or_else(|why| format!("nobody: it {why}"));
+        let claims = self.bundles.iter().map(|bundle| line(&claim(bundle), FAULT_BYTES_MAX));
         claims.chain(self.are_more.then(not_looked_at)).collect()
     }
 
@@ -193,7 +200,7 @@ impl Evidence {
     fn artefact<'a>(&'a self, bundle: &Bundle, component: &Component<'a>) -> Result<&'a [u8], String> {
         let subject = Subject::of(bundle)?;
         if let Some(predicate) = subject.attested() {
-            return Err(format!("is an attestation ({predicate}), and not what `cosign sign` makes"));
+            return Err(format!("is an attestation ({}), and not what `cosign sign` makes", quoted(predicate)));
         }
         let digest = &component.sha256;
         if subject.is(digest) {
@@ -226,7 +233,7 @@ impl Subject {
             }
             SignatureContent::DsseEnvelope(envelope) => {
                 if envelope.payload_type != STATEMENT_TYPE {
-                    return Err(format!("is of {:?}, and of no statement", envelope.payload_type));
+                    return Err(format!("is of {:?}, and of no statement", quoted(&envelope.payload_type)));
                 }
                 let statement: Statement = serde_json::from_slice(envelope.payload.as_bytes())
                     .map_err(|error| format!("is of no statement that can be read: {error}"))?;
@@ -259,7 +266,7 @@ impl fmt::Display for Subject {
             Self::Message(named) => named.as_ref().map(hex::encode),
             Self::Statement(it) => it.subject.first().and_then(|it| it.digest.sha256.as_ref()).map(Sha256Hash::to_hex),
         };
-        write!(f, "SHA-256 {}", named.as_deref().unwrap_or("unknown"))
+        write!(f, "SHA-256 {}", quoted(named.as_deref().unwrap_or("unknown")))
     }
 }
 
@@ -350,7 +357,7 @@ fn verify_certified(
 fn other_key(bundle: &Bundle, key: &DerPublicKey) -> Option<String> {
     let VerificationMaterialContent::PublicKey(named) = &bundle.verification_material.content else { return None };
     let own = fingerprint(key);
-    (!named.hint.is_empty() && named.hint != own).then(|| format!("{}, and not {own}", named.hint))
+    (!named.hint.is_empty() && named.hint != own).then(|| format!("{}, and not {own}", quoted(&named.hint)))
 }
 
 /// A key as cosign names it: SHA-256 of its DER form, in base64.
@@ -381,6 +388,11 @@ fn fits_pattern(pattern: &str, text: &str) -> bool {
         let end = rest.find('/').unwrap_or(rest.len());
         (0..=end).any(|at| rest.get(at..).is_some_and(|rest| fits_pattern(after, rest)))
     })
+}
+
+/// A text out of a bundle, for terminals and logs.
+fn quoted(text: &str) -> String {
+    line(text, QUOTE_BYTES_MAX)
 }
 
 fn no_bundle(error: &serde_json::Error) -> String {

@@ -254,6 +254,24 @@ fn attestations_are_told_from_signatures_without_a_key() {
 }
 
 #[test]
+fn what_a_bundle_says_of_itself_is_told_in_one_short_line() {
+    let team = Team::new();
+    let long = format!("\u{1b}[2J\n{}", "x".repeat(100_000));
+    let hint = changed(BY_KEY, |it| it["verificationMaterial"]["publicKey"]["hint"] = long.clone().into());
+    let digest = sigstore_verify::types::PayloadBytes::from_bytes(&[7; 100_000]);
+    let of_another = changed(BY_KEY, |it| it["messageSignature"]["messageDigest"]["digest"] = json!(digest));
+    let typed = team.enveloped(b"{}", &long);
+    for bundle in [hint, of_another, typed, team.statement(COMPONENT, &long), json!({ "mediaType": long }).to_string()]
+    {
+        let evidence = Evidence::new(bundle.as_bytes(), None);
+        let told = evidence.proven(&component_of(COMPONENT), &team.trust()).unwrap_err();
+        for told in evidence.claims(&component_of(COMPONENT)).into_iter().chain([told]) {
+            assert!(told.len() < 1_100 && !told.contains(char::is_control), "{} bytes: {told:?}", told.len());
+        }
+    }
+}
+
+#[test]
 fn a_file_that_holds_no_signature_says_so() {
     refused(proven("", COMPONENT, &team()), "the file of its signature is empty");
     refused(proven("MEUCIQ", COMPONENT, &team()), "is no bundle, as cosign 3 (or 2 with --new-bundle-format) writes");
