@@ -230,6 +230,14 @@ async fn a_signed_policy_is_pulled_kept_with_its_signature_and_loaded_without_a_
     let reference = registry.reference();
     let text = succeeded(&registry.policy(true, &["pull", &reference, "--insecure-http", "--key", "team.pub"]));
     assert!(text.contains("signed by the key team.pub ("), "{text}");
+    let signatures = registry.folder().join("policies").join(pushed["sha256"].as_str().unwrap());
+    let signatures = signatures.with_added_extension("wasm.sigstore.json");
+    let verified = fs::read(&signatures).unwrap();
+    // What nobody verified takes no place of what somebody did.
+    registry.attach(&pushed, &Team::new().sign(sha256)).await;
+    let unasked = succeeded(&registry.policy(true, &["pull", &reference, "--insecure-http"]));
+    assert!(unasked.contains("the signatures that lay beside it stay"), "{unasked}");
+    assert_eq!(fs::read(&signatures).unwrap(), verified);
     // What it prints is what issuecommand.toml needs, and no registry is asked for it.
     let lines = text.split_once("issuecommand.toml:").unwrap().1;
     assert!(lines.contains("signed_by = { key = \"team.pub\" }"), "{lines}");
@@ -242,7 +250,6 @@ async fn a_signed_policy_is_pulled_kept_with_its_signature_and_loaded_without_a_
     let text = succeeded(&check());
     assert!(text.contains(&format!("oci://{reference}")), "{text}");
 
-    let signatures = file.with_added_extension("sigstore.json");
     fs::write(&signatures, Team::new().sign(sha256)).unwrap();
     let text = failed(&check());
     assert!(text.contains("its signature was made with another key than team.pub ("), "{text}");

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use issuecommand::authoring::{PolicyKind, Pulled, Registry, Specimen};
+use issuecommand::authoring::{PolicyKind, Pulled, Registry, Signatures, Specimen};
 use issuecommand::config::{CONFIG_FILE_NAME, PULLED_FOLDER_NAME, Signer, manifest_path, signature_path};
 use serde_json::json;
 
@@ -45,7 +45,9 @@ pub fn run(args: &PullArgs) -> anyhow::Result<ExitCode> {
     };
     let config = args.config.clone().unwrap_or_else(|| CONFIG_FILE_NAME.into());
     let beside = config.parent().unwrap_or(Path::new(""));
-    let file = put(&beside.join(PULLED_FOLDER_NAME), &pulled)?;
+    let folder = beside.join(PULLED_FOLDER_NAME);
+    let keeps_present = keeps_present(&component_in(&folder, &pulled), &pulled);
+    let file = put(&folder, &pulled, !keeps_present)?;
     let kinds = Specimen::of(&pulled.component)?.kinds();
     if args.json {
         let all = json!({
@@ -59,6 +61,9 @@ pub fn run(args: &PullArgs) -> anyhow::Result<ExitCode> {
     anstream::println!("manifest {}", pulled.manifest_digest);
     match (&pulled.signed, &pulled.signatures) {
         (Some(signed), _) => anstream::println!("signed by {signed}"),
+        (None, Some(_)) if keeps_present => {
+            anstream::println!("the signatures that lay beside it stay: --key or --identity and --issuer replace them");
+        }
         (None, Some(_)) => anstream::println!("signed, by whom was not asked: --key or --identity and --issuer do"),
         (None, None) => {}
     }
@@ -74,10 +79,14 @@ pub fn run(args: &PullArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Puts a component into `folder`, under its digest, and what says who signed it beside it. Each file is there at
-/// once or not at all, the component last: a running server may be looking.
-fn put(folder: &Path, pulled: &Pulled) -> anyhow::Result<PathBuf> {
-    let component = folder.join(&pulled.sha256).with_extension("wasm");
+fn component_in(folder: &Path, pulled: &Pulled) -> PathBuf {
+    folder.join(&pulled.sha256).with_extension("wasm")
+}
+
+/// Puts a component into `folder`, under its digest, and what says who signed it beside it, if `with_signatures`. Each
+/// file is there at once or not at all, the component last: a running server may be looking.
+fn put(folder: &Path, pulled: &Pulled, with_signatures: bool) -> anyhow::Result<PathBuf> {
+    let component = component_in(folder, pulled);
     std::fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
     let write = |file: &Path, bytes: &[u8]| {
         let attempt = || {
@@ -87,12 +96,21 @@ fn put(folder: &Path, pulled: &Pulled) -> anyhow::Result<PathBuf> {
         };
         attempt().map(drop).with_context(|| format!("failed to write {}", file.display()))
     };
-    if let Some(signatures) = &pulled.signatures {
+    if let Some(signatures) = pulled.signatures.as_ref().filter(|_| with_signatures) {
         write(&manifest_path(&component), &signatures.manifest)?;
         write(&signature_path(&component), &signatures.bundles)?;
     }
     write(&component, &pulled.component)?;
     Ok(component)
+}
+
+/// Whether the signatures stay that lie beside a component: somebody may have verified those, and nobody these.
+fn keeps_present(component: &Path, pulled: &Pulled) -> bool {
+    let is_other = |signatures: &Signatures| {
+        let present = std::fs::read(signature_path(component));
+        present.is_ok_and(|present| !present.is_empty() && present != signatures.bundles)
+    };
+    pulled.signed.is_none() && pulled.signatures.as_ref().is_some_and(is_other)
 }
 
 /// A signer in one line of TOML.
