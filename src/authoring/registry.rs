@@ -13,7 +13,7 @@ use oci_client::{Client, Reference};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::signatures::{Signatures, not_signed};
+use super::signatures::{Found, Signatures, not_signed};
 use super::{About, AuthoringError, Specimen};
 use crate::config::{OCI_PREFIX, Signer};
 use crate::policy::signature::Component;
@@ -57,6 +57,8 @@ pub struct Pulled {
     pub sha256: String,
     /// What the registry has of signatures, if anything.
     pub signatures: Option<Signatures>,
+    /// Why the registry may have more signatures: what could not be read, or was not looked at.
+    pub unread: Option<String>,
     /// Who was found to have signed it; `None` where nobody in particular was asked for.
     pub signed: Option<Signed>,
 }
@@ -112,21 +114,25 @@ impl Registry {
         }
         Specimen::of(&component)?.is_policy().map_err(AuthoringError::Component)?;
         let artefact = from.clone_with_digest(manifest_digest.clone());
-        let signatures = match Signatures::fetch(&client, &auth, &artefact).await {
-            Ok(signatures) => signatures,
+        let Found { signatures, unread } = match Signatures::fetch(&client, &auth, &artefact).await {
+            Ok(found) => found,
             Err(error) if signer.is_some() => return Err(failure("list the signatures of", &from, &error)),
             // A registry that cannot tell who signed is no reason to do without what nobody asked to be signed.
-            Err(_) => None,
+            Err(error) => Found { signatures: None, unread: Some(text_of(&error)) },
         };
-        let signed = signer.map(|(signer, folder)| match &signatures {
-            None => Err(not_signed(&from.whole(), signer, &never_signed(&artefact, signer))),
-            Some(signatures) => {
+        let signed = signer.map(|(signer, folder)| match (&signatures, &unread) {
+            (None, None) => Err(not_signed(&from.whole(), signer, &never_signed(&artefact, signer))),
+            (None, Some(unread)) => {
+                Err(not_signed(&from.whole(), signer, &format!("its signatures could not be read: {unread}")))
+            }
+            (Some(signatures), unread) => {
                 let proven = signatures.proven(&Component::new(&component, &sha256), signer, folder);
-                proven.map_err(|why| not_signed(&from.whole(), signer, &why))
+                let more = unread.as_ref().map(|why| format!("; others could not be read: {why}")).unwrap_or_default();
+                proven.map_err(|why| not_signed(&from.whole(), signer, &format!("{why}{more}")))
             }
         });
         let signed = signed.transpose()?;
-        Ok(Pulled { reference: from.whole(), manifest_digest, component, sha256, signatures, signed })
+        Ok(Pulled { reference: from.whole(), manifest_digest, component, sha256, signatures, unread, signed })
     }
 
     fn reference(&self, text: &str) -> Result<Reference, AuthoringError> {
@@ -222,7 +228,11 @@ fn failure(verb: &str, reference: &Reference, error: &OciDistributionError) -> A
         }
         _ => String::new(),
     };
-    // A failed connection says only in its causes what failed.
+    AuthoringError::Registry(format!("failed to {verb} {reference}: {}{hint}", text_of(error)))
+}
+
+/// An error with its causes: a failed connection says only there what failed.
+pub(super) fn text_of(error: &OciDistributionError) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(next) = cause {
@@ -231,7 +241,7 @@ fn failure(verb: &str, reference: &Reference, error: &OciDistributionError) -> A
         }
         cause = next.source();
     }
-    AuthoringError::Registry(format!("failed to {verb} {reference}: {text}{hint}"))
+    text
 }
 
 #[cfg(test)]

@@ -52,7 +52,8 @@ pub fn run(args: &PullArgs) -> anyhow::Result<ExitCode> {
     if args.json {
         let all = json!({
             "reference": pulled.reference, "manifest_digest": pulled.manifest_digest, "sha256": pulled.sha256,
-            "file": file, "signed_by": pulled.signed.map(|signed| signed.to_string()), "kinds": kinds.into_iter().map(PolicyKind::key).collect::<Vec<_>>(),
+            "file": file, "signed_by": pulled.signed.map(|signed| signed.to_string()), "unread": pulled.unread,
+            "kinds": kinds.into_iter().map(PolicyKind::key).collect::<Vec<_>>(),
         });
         anstream::println!("{all}");
         return Ok(ExitCode::SUCCESS);
@@ -66,6 +67,11 @@ pub fn run(args: &PullArgs) -> anyhow::Result<ExitCode> {
         }
         (None, Some(_)) => anstream::println!("signed, by whom was not asked: --key or --identity and --issuer do"),
         (None, None) => {}
+    }
+    match (&pulled.unread, &pulled.signatures) {
+        (None, _) => {}
+        (Some(why), None) => anstream::println!("its signatures could not be read: {why}"),
+        (Some(why), Some(_)) => anstream::println!("not all of its signatures could be read: {why}"),
     }
     let signed_by = signer.map(|signer| toml_of(&seen_from(beside, signer))).transpose()?;
     anstream::println!("Put it in force with, in {}:\n", config.display());
