@@ -1,7 +1,6 @@
 //! Policies in OCI registries, in the form that the WebAssembly ecosystem agreed on: one layer
 //! `application/wasm`, and a config that names what the component imports and exports.
 
-use std::net::IpAddr;
 use std::path::Path;
 
 use docker_credential::{CredentialRetrievalError, DockerCredential};
@@ -15,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::signatures::{Found, Signatures, not_signed};
 use super::{About, AuthoringError, Specimen};
-use crate::config::{OCI_PREFIX, Signer};
+use crate::config::{OCI_PREFIX, Signer, is_on_this_machine};
 use crate::policy::signature::Component;
 use crate::policy::{COMPONENT_BYTES_MAX, Signed};
 
@@ -140,7 +139,7 @@ impl Registry {
         let reference: Reference = named.parse().map_err(|error| {
             AuthoringError::Registry(format!("{text:?} names no artefact ({error}): write HOST/NAME:TAG"))
         })?;
-        if self.insecure_http && !is_loopback(reference.registry()) {
+        if self.insecure_http && !is_on_this_machine(reference.registry()) {
             let why = format!("--insecure-http is for a registry on this machine, not for {}", reference.registry());
             return Err(AuthoringError::Registry(why));
         }
@@ -191,11 +190,6 @@ fn component_layer(manifest: &OciImageManifest) -> Result<&OciDescriptor, String
 fn never_signed(artefact: &Reference, signer: &Signer) -> String {
     let key = if matches!(signer, Signer::Key { .. }) { "--key cosign.key " } else { "" };
     format!("the registry has no signature of it: sign it with `cosign sign {key}{artefact}` (cosign 3)")
-}
-
-fn is_loopback(registry: &str) -> bool {
-    let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host).trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// What `docker login` keeps for a registry, if anything.

@@ -36,7 +36,8 @@ pub use settings::{
     BUILTIN_STALE_RULE, CandidateConfig, CandidateMode, Config, FollowUpConfig, FollowUpPulls, GithubAppConfig,
     GithubConfig, LeaseConfig, LogConfig, LogFormat, OCI_PREFIX, OnClosedPull, OnPush, OverrideConfig,
     PULLED_FOLDER_NAME, PoliciesConfig, PolicyConfig, RankerConfig, RateLimit, RateLimitConfig, ServerConfig, Signer,
-    StageConfig, StageRole, StoreConfig, SyncConfig, TrustConfig, WebhookConfig, manifest_path, signature_path,
+    StageConfig, StageRole, StoreConfig, SyncConfig, TrustConfig, WebhookConfig, in_shell, is_on_this_machine,
+    manifest_path, signature_path,
 };
 pub use source::{CONFIG_BYTES_MAX, CONFIG_FILE_NAME, ConfigSource, DOTENV_FILE_NAME, Loaded, Origin, load};
 pub use summary::{Summary, SummaryRow, check};

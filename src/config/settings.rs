@@ -24,9 +24,9 @@ pub use github::{GithubAppConfig, GithubConfig, SyncConfig, WebhookConfig};
 pub use groups::AgentGroupsConfig;
 pub use policies::{
     BUILTIN_CONFLICT_AWARE, BUILTIN_PREFIX, BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE, OCI_PREFIX,
-    PULLED_FOLDER_NAME, PoliciesConfig, PolicyConfig, manifest_path, signature_path,
+    PULLED_FOLDER_NAME, PoliciesConfig, PolicyConfig, is_on_this_machine, manifest_path, signature_path,
 };
-pub use signer::Signer;
+pub use signer::{Signer, in_shell};
 pub use trust::TrustConfig;
 
 /// Everything that can be set. The annotated issuecommand.toml says what each key means.

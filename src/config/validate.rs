@@ -313,7 +313,7 @@ impl Check {
             _ => {}
         }
         if policy.is_pulled() && policy.sha256.is_none() {
-            let hint = format!("`issuecommand policy pull {}` prints it", policy.source);
+            let hint = format!("`{}` prints it", policy.pull_command());
             self.found(&format!("{path}.sha256"), "a policy from a registry must be pinned", Some(&hint));
         }
         self.pin(&format!("{path}.sha256"), policy.sha256.as_deref());

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::builtin::{BUILTINS, Builtin, builtin};
 use super::check::is_component;
 use super::signature::{self, Component};
-use crate::config::{PolicyConfig, Signer};
+use crate::config::{PolicyConfig, Signer, in_shell};
 
 /// Largest component that is read, in bytes. A Python guest is about 40 MB.
 pub const COMPONENT_BYTES_MAX: u64 = 96 << 20;
@@ -34,8 +34,8 @@ pub(super) fn read(config: &PolicyConfig, file: Option<&Path>, folder: &Path) ->
             let found = built_in(config.builtin_name().unwrap_or_default())?;
             (found.bytes.into(), found.digest().to_owned())
         }
-        Some(_) if config.is_pulled() && config.sha256.is_none() => return Err(not_pinned(&config.source)),
-        Some(file) if config.is_pulled() && !file.is_file() => return Err(not_pulled(&config.source, file)),
+        Some(_) if config.is_pulled() && config.sha256.is_none() => return Err(not_pinned(config)),
+        Some(file) if config.is_pulled() && !file.is_file() => return Err(not_pulled(config, file)),
         Some(file) => {
             let bytes = read_file(file)?;
             is_component(&bytes)?;
@@ -63,19 +63,19 @@ pub(super) fn read(config: &PolicyConfig, file: Option<&Path>, folder: &Path) ->
 fn how_to_sign(config: &PolicyConfig, signer: &Signer) -> String {
     let source = &config.source;
     if config.is_pulled() {
-        let flags = signer.flags();
-        return format!("run `issuecommand policy pull {source} {flags}` beside issuecommand.toml");
+        return format!("run `{}` beside issuecommand.toml", config.pull_command());
     }
     let key = if matches!(signer, Signer::Key { .. }) { "--key cosign.key " } else { "" };
-    format!("sign it with `cosign sign-blob {key}--bundle {source}.sigstore.json {source}`")
+    let (bundle, source) = (in_shell(&format!("{source}.sigstore.json")), in_shell(source));
+    format!("sign it with `cosign sign-blob {key}--bundle {bundle} {source}`")
 }
 
-fn not_pinned(source: &str) -> String {
-    format!("a policy from a registry needs `sha256 = \"...\"`: `issuecommand policy pull {source}` prints it")
+fn not_pinned(config: &PolicyConfig) -> String {
+    format!("a policy from a registry needs `sha256 = \"...\"`: `{}` prints it", config.pull_command())
 }
 
-fn not_pulled(source: &str, file: &Path) -> String {
-    format!("there is no {}: run `issuecommand policy pull {source}` beside issuecommand.toml", file.display())
+fn not_pulled(config: &PolicyConfig, file: &Path) -> String {
+    format!("there is no {}: run `{}` beside issuecommand.toml", file.display(), config.pull_command())
 }
 
 fn built_in(name: &str) -> Result<&'static Builtin, String> {

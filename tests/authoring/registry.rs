@@ -258,7 +258,9 @@ async fn a_signed_policy_is_pulled_kept_with_its_signature_and_loaded_without_a_
     assert!(text.contains(&format!("its signature is of something else (SHA-256 {})", "0".repeat(64))), "{text}");
     fs::remove_file(&signatures).unwrap();
     let text = failed(&check());
-    let remedy = format!("run `issuecommand policy pull oci://{reference} --key team.pub` beside issuecommand.toml");
+    let remedy = format!(
+        "run `issuecommand policy pull oci://{reference} --insecure-http --key team.pub` beside issuecommand.toml"
+    );
     assert!(text.contains("but there is no ") && text.contains(&remedy), "{text}");
 }
 

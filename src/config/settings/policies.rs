@@ -1,5 +1,6 @@
 //! Which policies decide, and what they are told.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::Config;
 use super::composition::{CandidateConfig, OverrideConfig, RankerConfig};
-use super::signer::Signer;
+use super::signer::{Signer, in_shell};
 use crate::config::partial;
 
 /// `[policies]`: which policies decide. Hot, as a whole.
@@ -126,10 +127,24 @@ impl PolicyConfig {
         [component].into_iter().chain(evidence).chain(signer.path(folder)).collect()
     }
 
+    /// The command that pulls it, verified as it must be.
+    pub fn pull_command(&self) -> String {
+        let registry = self.source.strip_prefix(OCI_PREFIX).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        let http = if is_on_this_machine(registry) { " --insecure-http" } else { "" };
+        let flags = self.signed_by.as_ref().map(|signer| format!(" {}", signer.flags())).unwrap_or_default();
+        format!("issuecommand policy pull {}{http}{flags}", in_shell(&self.source))
+    }
+
     /// Whether it comes from an OCI registry.
     pub fn is_pulled(&self) -> bool {
         self.source.starts_with(OCI_PREFIX)
     }
+}
+
+/// Whether a registry, `host` or `host:port`, is on this machine, where it is reached without TLS.
+pub fn is_on_this_machine(registry: &str) -> bool {
+    let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host).trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Where the signatures of a component are, by the custom of cosign: `x.wasm.sigstore.json` beside `x.wasm`.

@@ -69,13 +69,14 @@ impl Signer {
         }
     }
 
-    /// The same signer as flags of `issuecommand policy pull` and `inspect`.
+    /// The same signer as flags of `issuecommand policy pull` and `inspect`, to be pasted into a shell.
     pub fn flags(&self) -> String {
         match self {
-            Self::Key { key } => format!("--key {key}"),
+            Self::Key { key } => format!("--key {}", in_shell(key)),
             Self::Identity { identity, issuer, trusted_root } => {
-                let root = trusted_root.as_ref().map(|path| format!(" --trusted-root {path}")).unwrap_or_default();
-                format!("--identity '{identity}' --issuer {issuer}{root}")
+                let root = trusted_root.as_ref().map(|path| format!(" --trusted-root {}", in_shell(path)));
+                let root = root.unwrap_or_default();
+                format!("--identity {} --issuer {}{root}", in_shell(identity), in_shell(issuer))
             }
         }
     }
@@ -90,6 +91,15 @@ impl fmt::Display for Signer {
     }
 }
 
+/// A text as one word of a shell's command.
+pub fn in_shell(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"./:@_-+=,%".contains(&byte);
+    if !text.is_empty() && text.bytes().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -100,7 +110,12 @@ mod tests {
         let read = |text: &str| toml::from_str::<Signer>(text);
         assert_eq!(read("key = 'team.pub'").unwrap(), Signer::Key { key: "team.pub".into() });
         let by_identity = read("identity = 'a@b.example'\nissuer = 'https://c.example'").unwrap();
-        assert_eq!(by_identity.flags(), "--identity 'a@b.example' --issuer https://c.example");
+        assert_eq!(by_identity.flags(), "--identity a@b.example --issuer https://c.example");
+        let odd =
+            read("identity = '*@b.example'\nissuer = 'https://c.example?a&b'\ntrusted_root = \"it's; here\"").unwrap();
+        let flags = r"--identity '*@b.example' --issuer 'https://c.example?a&b' --trusted-root 'it'\''s; here'";
+        assert_eq!(odd.flags(), flags);
+        assert_eq!(Signer::Key { key: "my keys/$HOME.pub".into() }.flags(), "--key 'my keys/$HOME.pub'");
         for text in ["", "identity = 'a'", "issuer = 'a'", "key = 'a'\nissuer = 'b'", "key = 'a'\ntrusted_root = 'b'"] {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains("a signer is { key = \"team.pub\" }"), "{text}: {error}");
