@@ -326,7 +326,8 @@ impl Unfit {
 
 /// Loads a set, with a stand-in for what cannot be loaded: the built-in for a ranker's base or a stale rule,
 /// nothing for a stage that only adds to the order. There is none for what keeps work back, the repository
-/// filter and the stages that filter: without those nobody knows what is allowed.
+/// filter and the stages that filter: without those nobody knows what is allowed. There is none either for what must
+/// be signed: who takes a signature away must not gain a server without the policy.
 fn load_or_stand_in(
     host: &PolicyHost,
     mut config: PoliciesConfig,
@@ -363,6 +364,9 @@ fn do_without(config: &mut PoliciesConfig, rejected: &PolicyRejected, host: &Pol
                 it.source == rejected.source && *it != stand_in && !host.takes_stale_rule(it, &all, base_dir)
             };
             let refused: Vec<_> = config.stale_rules_mut().filter(|rule| is_refused(rule)).collect();
+            if refused.iter().any(|rule| rule.signed_by.is_some()) {
+                return false;
+            }
             let is_any = !refused.is_empty();
             refused.into_iter().for_each(|rule| *rule = stand_in.clone());
             is_any
@@ -371,14 +375,22 @@ fn do_without(config: &mut PoliciesConfig, rejected: &PolicyRejected, host: &Pol
     }
 }
 
-/// Leaves out of a ranker what is refused; whether anything was, or `None` where that keeps work back.
+/// Leaves out of a ranker what is refused; whether anything was, or `None` where that keeps work back or must be signed.
 fn mend(ranker: &mut RankerConfig, is_refused: impl Fn(&PolicyConfig) -> bool) -> Option<bool> {
     let (refused, kept): (Vec<_>, Vec<_>) = ranker.stage.drain(..).partition(|stage| is_refused(&stage.policy));
     ranker.stage = kept;
+    let is_signed = |it: &PolicyConfig| it.signed_by.is_some();
     let is_base_refused = ranker.base != PolicyConfig::builtin(BUILTIN_RANKER) && is_refused(&ranker.base);
+    if is_base_refused && is_signed(&ranker.base) {
+        return None;
+    }
     if is_base_refused {
         ranker.base = PolicyConfig::builtin(BUILTIN_RANKER);
     }
-    let keeps_work_back = refused.iter().any(|stage| stage.role == StageRole::Filter);
+    let keeps_work_back = refused.iter().any(|stage| stage.role == StageRole::Filter || is_signed(&stage.policy));
     (!keeps_work_back).then_some(is_base_refused || !refused.is_empty())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
