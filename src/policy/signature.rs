@@ -64,7 +64,8 @@ pub(crate) enum Trust {
     Identity { identity: String, issuer: String, instance: Option<Box<Verifier>> },
 }
 
-/// A component with its digest, so that tens of megabytes are not digested again for each signature.
+/// A component with its digest, so that a signature of something else is told without digesting tens of megabytes.
+/// Each signature that is of it digests them once more, in the library: not every key can sign a digest.
 pub(crate) struct Component<'a> {
     bytes: &'a [u8],
     sha256: Sha256Hash,

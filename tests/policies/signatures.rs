@@ -3,7 +3,10 @@
 use std::fs;
 use std::path::PathBuf;
 
-use issuecommand::config::{OverrideConfig, PoliciesConfig, PolicyConfig, Signer, StageConfig, StageRole};
+use issuecommand::config::{
+    CandidateConfig, CandidateMode, OverrideConfig, PoliciesConfig, PolicyConfig, RankerConfig, Signer, StageConfig,
+    StageRole,
+};
 use issuecommand::policy::builtin_component;
 
 use crate::cosign::Team;
@@ -96,7 +99,12 @@ fn every_part_of_a_set_may_have_to_be_signed() {
         ..OverrideConfig::default()
     };
     let rule = desk.put("lease-timeouts");
+    let ranker: RankerConfig = desk.put("rules").into();
+    let candidate = CandidateConfig { mode: CandidateMode::Shadow, share: 0.0, ranker: ranker.clone() };
+    let for_acme = OverrideConfig { stale_rule: None, ranker: Some(ranker), ..of(&rule) };
     let sets = [
+        ("rules", "candidate.ranker", PoliciesConfig { candidate: Some(candidate), ..PoliciesConfig::default() }),
+        ("rules", "override.ranker", PoliciesConfig { overrides: vec![for_acme], ..PoliciesConfig::default() }),
         ("conflict-aware", "ranker", staged),
         ("lease-timeouts", "stale_rule", PoliciesConfig { stale_rule: rule.clone(), ..PoliciesConfig::default() }),
         (
