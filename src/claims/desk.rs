@@ -157,7 +157,7 @@ pub enum Reload {
 
 impl Desk {
     /// Loads the configured policies and puts the backlog in order by them. A ranker or stale rule
-    /// that cannot be loaded is stood in for by its built-in, and said to be so.
+    /// that cannot be loaded is stood in for by its built-in, and said to be so. Not so one that must be signed.
     ///
     /// # Errors
     /// When the repository filter cannot be loaded: without it nobody knows what is allowed.
