@@ -1,6 +1,7 @@
 //! The sets of policies that were in force, kept so that each can be put back.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -9,9 +10,13 @@ use tracing::{info, warn};
 
 use super::desk::{InForce, TakenInForce};
 use super::{ClaimManager, Operations};
+use crate::config::{manifest_path, signature_path};
 use crate::domain::{AgentId, EventDraft, EventKind, PolicyStamp, RepoName};
 use crate::policy::{Effective, Ranking};
-use crate::store::{OnTrialRecord, PolicyAudit, PolicySetKept, PolicySetRecord, StoreError};
+use crate::store::{EvidenceRecord, OnTrialRecord, PolicyAudit, PolicySetKept, PolicySetRecord, StoreError};
+
+/// Most bytes of signatures, and of a manifest, that are kept with a component: a bundle has about 10 KiB.
+const EVIDENCE_KEPT_BYTES_MAX: u64 = 64 << 10;
 
 /// What was done to the ranker, by somebody's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +48,8 @@ impl ClaimManager {
     }
 
     async fn keep_set(&self, taken: &TakenInForce) -> Result<(), StoreError> {
-        let record = record_of(&taken.policies);
+        let mut record = record_of(&taken.policies);
+        record.evidence = evidence_of(&record, &taken.policies.folder).await;
         // A start with the policies of the last one changes nothing.
         if self.store.policy_set_list().await?.first().is_some_and(|newest| newest.record == record) {
             return Ok(());
@@ -137,7 +143,34 @@ fn record_of(policies: &InForce) -> PolicySetRecord {
         repo_filter: set.repo_filter.stamp().clone(),
         candidate: set.candidate.as_ref().map(|it| it.ranking.main_stamp().clone()),
         on_trial: on_trial.map(|(it, config)| OnTrialRecord { config: config.clone(), parts: stamps(&it.ranking) }),
+        evidence: BTreeMap::new(),
     }
+}
+
+/// What lies beside the components that must be signed.
+async fn evidence_of(record: &PolicySetRecord, folder: &Path) -> BTreeMap<String, EvidenceRecord> {
+    let signed = record.components().filter(|(policy, _)| policy.signed_by.is_some());
+    let files = signed.filter_map(|(policy, part)| Some((part.digest.clone(), policy.component_path(folder)?)));
+    let files: Vec<(String, PathBuf)> = files.collect();
+    let read = tokio::task::spawn_blocking(move || {
+        let evidence = files.into_iter().filter_map(|(digest, file)| {
+            let Some(bundles) = read_evidence(&signature_path(&file)) else {
+                warn!(
+                    "the signatures of {} are not kept in the history: it is put back only with them",
+                    file.display()
+                );
+                return None;
+            };
+            Some((digest, EvidenceRecord { bundles, manifest: read_evidence(&manifest_path(&file)) }))
+        });
+        evidence.collect()
+    });
+    read.await.unwrap_or_default()
+}
+
+fn read_evidence(file: &Path) -> Option<String> {
+    let bytes = std::fs::metadata(file).ok()?.len();
+    if bytes > EVIDENCE_KEPT_BYTES_MAX { None } else { std::fs::read_to_string(file).ok() }
 }
 
 /// A component's bytes, if the file still holds what was loaded from it.

@@ -46,7 +46,8 @@ pub use operator::{ClaimOverrule, OverruleOutcome};
 pub use past::{ClaimHistoryFilter, ClaimHistoryPlace, PastClaims};
 pub use places::{IssuePlace, OwnersFile, PastPull, PastWorkList, PlaceSource, PlaceStore};
 pub use policies::{
-    COMPONENT_PIECE_BYTES, OnTrialRecord, PolicyAudit, PolicySetKept, PolicySetRecord, Trial, TrialBatch, TrialHour,
+    COMPONENT_PIECE_BYTES, EvidenceRecord, OnTrialRecord, PolicyAudit, PolicySetKept, PolicySetRecord, Trial,
+    TrialBatch, TrialHour,
 };
 pub use signals::{CiNews, KeptSignals, NOTICE_COUNT_MAX, Notice, NoticeId, SignalNews, SignalStore};
 pub use sqlite::{FirstEditionError, FirstEditionRow, SqliteStore, first_edition_rows};

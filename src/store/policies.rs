@@ -1,5 +1,7 @@
 //! What the store keeps of policies: the sets that were in force, their components, and trials of candidates.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +32,19 @@ pub struct PolicySetRecord {
     /// How that was configured, so that its trial can go on; left out in records of versions before this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_trial: Option<OnTrialRecord>,
+    /// What proved who signed a component, by the component's digest; only of those that must be signed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub evidence: BTreeMap<String, EvidenceRecord>,
+}
+
+/// What lay beside a component that must be signed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvidenceRecord {
+    /// The bundles, as in `<component>.sigstore.json`.
+    pub bundles: String,
+    /// The manifest, as in `<component>.manifest.json`, where it came from a registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<String>,
 }
 
 /// The candidate of a set.

@@ -5,6 +5,7 @@ use tokio::task::spawn_blocking;
 
 use super::commands::{complaint, told};
 use super::harness::{Home, Server, issue};
+use crate::cosign::Team;
 use crate::workshop::{PLAIN, WITHOUT_WORK_ORDER, component};
 
 /// Issues 1 to 3 are the oldest, 4 to 6 are urgent.
@@ -238,6 +239,32 @@ async fn a_candidate_whose_file_is_gone_is_on_trial_again_from_the_history_and_a
     let back = told(&home, &["policy", "rollback"], &[]);
     assert!(back.starts_with("rolled back to builtin:rules"), "{back}");
     assert_eq!(server.get("/api/policies/candidate").await["trial"]["candidate"]["mode"], "canary");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_ranker_is_put_back_with_its_signature() {
+    let (one, other) = spawn_blocking(|| (component(&PLAIN), component(&WITHOUT_WORK_ORDER))).await.unwrap();
+    let (home, team) = (Home::new(&backlog(), ""), Team::new());
+    std::fs::write(home.path("team.pub"), team.public_key()).unwrap();
+    let put = |bytes: &[u8]| {
+        std::fs::write(home.path("mine.wasm.sigstore.json"), team.sign_blob(bytes)).unwrap();
+        std::fs::write(home.path("mine.wasm"), bytes).unwrap();
+    };
+    put(&one);
+    let ranker = "[policies.ranker]\nsource = \"mine.wasm\"\nsigned_by = { key = \"team.pub\" }\n";
+    home.configure(&format!("[policies]\ncall_ms_max = 5000\n{ranker}"));
+    let server = started(&home).await;
+    let digest = |body: &Value| body["sets"][0]["ranker_stamp"]["digest"].clone();
+    let first = server.wait_until("/api/policies/history", |body| digest(body).is_string()).await;
+    put(&other);
+    server.wait_until("/api/policies/history", |body| digest(body) != digest(&first)).await;
+
+    let back = told(&home, &["policy", "rollback"], &[]);
+    assert!(back.ends_with(": in force now\n"), "{back}");
+    let policy = server.get("/api/policies/effective").await["policy"].clone();
+    assert_eq!(policy["ranker"]["digest"], digest(&first));
+    let text = std::fs::read_to_string(home.path("issuecommand.toml")).unwrap();
+    assert!(text.contains("signed_by"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use issuecommand::domain::{
     Disagreement, EventDraft, EventKind, IssueNumber, PolicyStamp, Preference, Reason, TrialCounts, from_unix_ms,
 };
 use issuecommand::store::{
-    COMPONENT_PIECE_BYTES, OnTrialRecord, PolicyAudit, PolicySetRecord, Trial, TrialBatch, TrialHour,
+    COMPONENT_PIECE_BYTES, EvidenceRecord, OnTrialRecord, PolicyAudit, PolicySetRecord, Trial, TrialBatch, TrialHour,
 };
 
 use crate::bed::{Bed, Keep, agent, at, repo};
@@ -42,6 +42,7 @@ fn set(name: &str) -> PolicySetRecord {
             config: CandidateConfig { mode: CandidateMode::Canary, share: 0.25, ranker: RankerConfig::default() },
             parts: vec![stamp("tried")],
         }),
+        evidence: [(digest(name), EvidenceRecord { bundles: "{}\n".into(), manifest: None })].into(),
     }
 }
 

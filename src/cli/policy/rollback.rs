@@ -9,10 +9,11 @@ use anyhow::{Context, bail};
 use clap::Args;
 use issuecommand::api::Call;
 use issuecommand::config::{
-    CandidateConfig, EditError, Loaded, PolicyConfig, RankerConfig, with_candidate, with_ranker,
+    CandidateConfig, EditError, Loaded, PolicyConfig, RankerConfig, manifest_path, signature_path, with_candidate,
+    with_ranker,
 };
 use issuecommand::domain::PolicyStamp;
-use issuecommand::store::{OnTrialRecord, PolicySetKept, PolicySetRecord};
+use issuecommand::store::{EvidenceRecord, OnTrialRecord, PolicySetKept, PolicySetRecord};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -60,7 +61,8 @@ pub fn run(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         let target = chosen(&sets, args.to)?;
-        let ranker = with_components(&door, &loaded, &target.record.ranker, &target.record.parts).await?;
+        let ranker =
+            with_components(&door, &loaded, &target.record, &target.record.ranker, &target.record.parts).await?;
         let stamp = stamp_of(&loaded, &ranker)?;
         let trial = Trial::after(&door, &loaded, &stamp, &target.record).await;
         if !is_same(&stamp, &target.record.ranker_stamp) {
@@ -116,7 +118,7 @@ impl Trial {
         let Some(OnTrialRecord { config, parts }) = &record.on_trial else {
             return Self::Lost("the history does not say how it was configured".to_owned());
         };
-        let ranker = match with_components(door, loaded, &config.ranker, parts).await {
+        let ranker = match with_components(door, loaded, record, &config.ranker, parts).await {
             Ok(ranker) => ranker,
             Err(error) => return Self::Lost(format!("{error:#}")),
         };
@@ -150,15 +152,18 @@ impl Trial {
     }
 }
 
-/// The ranker with components that are there: one whose file is another now is put beside the configuration.
+/// The ranker of `record` with components that are there: one whose file is another now is put beside the
+/// configuration, with its signatures. Nothing is written unless all can be.
 async fn with_components(
     door: &Door,
     loaded: &Loaded,
+    record: &PolicySetRecord,
     ranker: &RankerConfig,
     stamps: &[PolicyStamp],
 ) -> anyhow::Result<RankerConfig> {
     let mut ranker = ranker.clone();
     let RankerConfig { base, stage } = &mut ranker;
+    let (mut files, mut told) = (Vec::new(), Vec::new());
     let parts = [base].into_iter().chain(stage.iter_mut().map(|stage| &mut stage.policy));
     for (policy, stamp) in parts.zip(stamps) {
         let Some(file) = policy.component_path(&loaded.folder) else { continue };
@@ -166,11 +171,32 @@ async fn with_components(
         if !is_there {
             let short = stamp.digest.get(..12).unwrap_or(&stamp.digest);
             let source = format!("{FOLDER}/{short}.wasm");
-            let bytes = component(door, &stamp.digest).await?;
-            write(&loaded.folder.join(&source), &bytes)?;
-            anstream::println!("{} is another file now; the one of then is {source}", policy.source);
+            let file = loaded.folder.join(&source);
+            match (&policy.signed_by, record.evidence.get(&stamp.digest)) {
+                (Some(_), Some(EvidenceRecord { bundles, manifest })) => {
+                    files.extend(manifest.iter().map(|it| (manifest_path(&file), it.clone().into_bytes())));
+                    files.push((signature_path(&file), bundles.clone().into_bytes()));
+                }
+                (Some(signer), None) if !signature_path(&file).is_file() => bail!(
+                    "{} of then ({short}) must be signed by {signer}, and the history does not have its signatures: put \
+                     its bundle there as {}, and the manifest that it is of, if it is of a registry's, as {}; then roll \
+                     back again",
+                    policy.source,
+                    signature_path(&file).display(),
+                    manifest_path(&file).display(),
+                ),
+                _ => {}
+            }
+            files.push((file, component(door, &stamp.digest).await?));
+            told.push(format!("{} is another file now; the one of then is {source}", policy.source));
             *policy = PolicyConfig { source, sha256: Some(stamp.digest.clone()), ..policy.clone() };
         }
+    }
+    for (file, bytes) in files {
+        write(&file, &bytes)?;
+    }
+    for line in told {
+        anstream::println!("{line}");
     }
     Ok(ranker)
 }
