@@ -24,7 +24,7 @@ use crate::domain::{
 
 /// Rows of one `score` call. More are scored in several: it bounds what a guest needs of memory and time, and the
 /// facts of so many stay in a processor's cache from one column to the next.
-const SCORE_ROW_COUNT_MAX: usize = 2 * 1024;
+pub const SCORE_ROW_COUNT_MAX: u32 = 2 * 1024;
 /// A `score` call about more rows than this that runs into a bound is made again in halves: a policy that is
 /// slow, or reads long texts, is no faulty one.
 const SCORE_ROW_COUNT_HALVED: usize = 64;
@@ -166,8 +166,9 @@ impl Ranker {
     /// [`PolicyError`] when the policy fails, or its scores cannot be compared.
     pub fn score(&self, rows: &IssueRows, now: Timestamp) -> Result<Vec<Scored>, PolicyError> {
         let mut scored = Vec::with_capacity(rows.len());
-        for start in (0..rows.len()).step_by(SCORE_ROW_COUNT_MAX) {
-            let end = rows.len().min(start + SCORE_ROW_COUNT_MAX);
+        let count_max = SCORE_ROW_COUNT_MAX as usize;
+        for start in (0..rows.len()).step_by(count_max) {
+            let end = rows.len().min(start + count_max);
             self.score_chunk(&rows.part(start..end), now, &mut scored)?;
         }
         Ok(scored)
