@@ -164,9 +164,8 @@ impl ClaimManager {
                     }
                     counts.disagreed += 1;
                     let would_have_picked = would.map(|row| {
-                        let explained =
-                            self.desk.explain(&case.policies, &case.other, std::slice::from_ref(row), case.at);
-                        let reasons = explained.into_iter().flatten().take(REASON_COUNT_MAX).collect();
+                        let reasons = self.desk.why_it_would(&case.policies, &case.other, row, case.at);
+                        let reasons = reasons.into_iter().take(REASON_COUNT_MAX).collect();
                         let issue = &row.facts.issue;
                         Preference { repo: issue.repo.clone(), number: issue.number, score: row.score, reasons }
                     });

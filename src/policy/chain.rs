@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 
-use super::breaker::Breaker;
+use super::breaker::{Asker, Breakers};
 use super::error::PolicyError;
 use super::ranker::{Choice, ChooseRequest, Ranker, Scored, Shortlisted};
 use super::rows::IssueRows;
@@ -61,22 +61,12 @@ pub(super) struct Stage {
     pub(super) role: Role,
     pub(super) weight: f64,
     pub(super) ranker: Ranker,
-    /// For `choose`.
-    breaker: Breaker,
-    /// For `explain`, which may be broken alone.
-    explain_breaker: Breaker,
+    breakers: Breakers,
 }
 
 impl Stage {
     pub(super) fn new(name: &str, role: Role, weight: f64, ranker: Ranker) -> Self {
-        Self {
-            name: name.into(),
-            role,
-            weight,
-            ranker,
-            breaker: Breaker::default(),
-            explain_breaker: Breaker::default(),
-        }
+        Self { name: name.into(), role, weight, ranker, breakers: Breakers::default() }
     }
 }
 
@@ -197,6 +187,7 @@ impl Chain {
     /// noted in `faults`; one that failed over and over is not asked for a while.
     pub(super) fn choose(
         &self,
+        asker: Asker,
         request: &ChooseRequest,
         rows: &[Shortlisted],
         now: Timestamp,
@@ -218,7 +209,7 @@ impl Chain {
             };
             let ms_left = milliseconds(self.choose_time.saturating_sub(begun.elapsed()));
             let ask = || stage.ranker.choose_within(ms_left.max(1), request, list, now);
-            match stage.breaker.ask(now, ask) {
+            match stage.breakers.of(asker).choose.ask(now, ask) {
                 Some(Ok(choice)) => self.take(stage, choice, &mut so_far),
                 failed => {
                     if let Some(Err(error)) = failed {
@@ -263,6 +254,7 @@ impl Chain {
     /// over and over. A stage that fails fails the whole: the terms of the others would not add up.
     pub(super) fn explain(
         &self,
+        asker: Asker,
         rows: &[Shortlisted],
         now: Timestamp,
     ) -> Option<Result<Vec<Vec<Reason>>, PolicyError>> {
@@ -271,7 +263,7 @@ impl Chain {
         for stage in self.stages.iter().filter(|stage| stage.role.adds_terms()) {
             let ms_left = milliseconds(self.choose_time.saturating_sub(begun.elapsed()));
             let ask = || stage.ranker.explain_within(ms_left.max(1), rows, now);
-            let own = match stage.explain_breaker.ask(now, ask)? {
+            let own = match stage.breakers.of(asker).explain.ask(now, ask)? {
                 Ok(own) if self.stages.len() == 1 => return Some(Ok(own)),
                 Ok(own) => own,
                 Err(error) => return Some(Err(error)),
@@ -290,14 +282,14 @@ impl Chain {
     /// Why nothing passes now, if so: as long as the filter that rests longest.
     pub(super) fn closed(&self, now: Timestamp) -> Option<Closed> {
         let filters = self.stages.iter().filter(|stage| stage.role.is_filter());
-        let resting = filters.filter_map(|stage| Some((stage, stage.breaker.rest_left_ms(now)?)));
+        let resting = filters.filter_map(|stage| Some((stage, stage.breakers.of(Asker::Agent).choose.rest_left_ms(now)?)));
         let (stage, left_ms) = resting.max_by_key(|(_, left_ms)| *left_ms)?;
         Some(Closed { why: kept_back_by(stage), left_ms })
     }
 
-    /// Whether a stage has failed lately at the door.
-    pub(super) fn is_troubled(&self) -> bool {
-        self.stages.iter().any(|stage| stage.breaker.is_troubled())
+    /// Whether a stage has failed lately, asked for such as these.
+    pub(super) fn is_troubled(&self, asker: Asker) -> bool {
+        self.stages.iter().any(|stage| stage.breakers.of(asker).choose.is_troubled())
     }
 
     fn fault(&self, stage: &Stage, error: PolicyError, instead: &'static str) -> StageFault {

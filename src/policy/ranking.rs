@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::breaker::Asker;
 use super::chain::{Chain, Closed, StageFault, StandIn};
 use super::error::PolicyError;
 use super::ranker::{Choice, ChooseRequest, Scored, Shortlisted};
@@ -139,7 +140,7 @@ impl Ranking {
 
     /// Whether a stage has failed lately at the door.
     pub fn is_troubled(&self) -> bool {
-        self.chains().any(Chain::is_troubled)
+        self.chains().any(|chain| chain.is_troubled(Asker::Agent))
     }
 
     /// Why nothing passes at the door now, of `repo` or of any repository, if so: there is no use in showing it
@@ -216,15 +217,38 @@ impl Ranking {
         rows: &[Shortlisted],
         now: Timestamp,
     ) -> (Choice, Vec<StageFault>) {
+        self.choose_for(Asker::Agent, request, rows, now)
+    }
+
+    /// The same for a candidate's trial: its failures put nothing to rest that serves agents. `None` when a stage
+    /// failed, or has failed lately; what failed is told.
+    pub fn choose_on_trial(
+        &self,
+        request: &ChooseRequest,
+        rows: &[Shortlisted],
+        now: Timestamp,
+    ) -> (Option<Choice>, Vec<StageFault>) {
+        let (choice, faults) = self.choose_for(Asker::Trial, request, rows, now);
+        let is_troubled = self.chains().any(|chain| chain.is_troubled(Asker::Trial));
+        ((!is_troubled).then_some(choice), faults)
+    }
+
+    fn choose_for(
+        &self,
+        asker: Asker,
+        request: &ChooseRequest,
+        rows: &[Shortlisted],
+        now: Timestamp,
+    ) -> (Choice, Vec<StageFault>) {
         let mut faults = Vec::new();
         if self.routes.is_empty() {
-            return (self.chain.choose(request, rows, now, &mut faults), faults);
+            return (self.chain.choose(asker, request, rows, now, &mut faults), faults);
         }
         let mut whole = Choice { order: Vec::new(), ..Choice::keep(0) };
         let mut by_place: Vec<Option<usize>> = vec![None; rows.len()];
         for (chain, places) in self.by_chain(rows.iter().map(|row| &row.facts.issue.repo)) {
             let own: Vec<_> = places.iter().map(|place| rows[*place].clone()).collect();
-            let choice = chain.choose(request, &own, now, &mut faults);
+            let choice = chain.choose(asker, request, &own, now, &mut faults);
             for (place, row) in places.iter().zip(choice.order) {
                 by_place[*place] = Some(places[row]);
             }
@@ -253,13 +277,31 @@ impl Ranking {
         rows: &[Shortlisted],
         now: Timestamp,
     ) -> Option<Result<Vec<Vec<Reason>>, PolicyError>> {
+        self.explain_for(Asker::Agent, rows, now)
+    }
+
+    /// The same for a candidate's trial: its failures put nothing to rest that serves agents.
+    pub fn explain_on_trial(
+        &self,
+        rows: &[Shortlisted],
+        now: Timestamp,
+    ) -> Option<Result<Vec<Vec<Reason>>, PolicyError>> {
+        self.explain_for(Asker::Trial, rows, now)
+    }
+
+    fn explain_for(
+        &self,
+        asker: Asker,
+        rows: &[Shortlisted],
+        now: Timestamp,
+    ) -> Option<Result<Vec<Vec<Reason>>, PolicyError>> {
         if self.routes.is_empty() {
-            return self.chain.explain(rows, now);
+            return self.chain.explain(asker, rows, now);
         }
         let mut reasons: Vec<Vec<Reason>> = rows.iter().map(|_| Vec::new()).collect();
         for (chain, places) in self.by_chain(rows.iter().map(|row| &row.facts.issue.repo)) {
             let own: Vec<_> = places.iter().map(|place| rows[*place].clone()).collect();
-            match chain.explain(&own, now)? {
+            match chain.explain(asker, &own, now)? {
                 Ok(own) => places.into_iter().zip(own).for_each(|(place, terms)| reasons[place] = terms),
                 Err(fault) => return Some(Err(fault)),
             }

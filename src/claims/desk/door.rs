@@ -71,7 +71,8 @@ impl Desk {
         if *view == ViewName::candidate() { policies.set.ranker.closed(repo, now) } else { Some(closed) }
     }
 
-    /// What the ranker of a view would put first, if anything; `None` when it fails. Nobody waits for it.
+    /// What the ranker of a view would put first, if anything; `None` when it fails. Nobody waits for it, so it
+    /// is no fault of the ranker in force that it fails here: what serves agents says for itself how it does.
     pub(in crate::claims) fn would_pick(
         &self,
         policies: &InForce,
@@ -80,17 +81,15 @@ impl Desk {
         rows: &[Shortlisted],
         now: Timestamp,
     ) -> Option<Option<usize>> {
-        let ranking = policies.set.ranking_of(view);
-        let (choice, faults) = ranking.choose_at_work(request, rows, now);
-        let part = part_of(view, ".choose");
-        if !faults.is_empty() {
+        let (choice, faults) = policies.set.ranking_of(view).choose_on_trial(request, rows, now);
+        if *view == ViewName::candidate() {
+            let part = part_of(view, ".choose");
             self.note_stage_failures(policies, &part, &faults);
+            if choice.is_some() {
+                policies.clear_fault(&part);
+            }
         }
-        if ranking.is_troubled() {
-            return None;
-        }
-        policies.clear_fault(&part);
-        Some(choice.order.first().copied())
+        Some(choice?.order.first().copied())
     }
 
     /// Asks the ranker when the review feedback on offer comes. When it fails, or failed too often, or has
@@ -143,6 +142,21 @@ impl Desk {
         now: Timestamp,
     ) -> Vec<String> {
         policies.set.ranking_of(view).skips(row, now)
+    }
+
+    /// The terms of the score of what [`Desk::would_pick`] picked; none when its ranker fails.
+    pub(in crate::claims) fn why_it_would(
+        &self,
+        policies: &InForce,
+        view: &ViewName,
+        row: &Shortlisted,
+        now: Timestamp,
+    ) -> Vec<Reason> {
+        let said = policies.set.ranking_of(view).explain_on_trial(std::slice::from_ref(row), now);
+        if let (Some(Err(fault)), true) = (&said, *view == ViewName::candidate()) {
+            self.note_failure(policies, &part_of(view, ".explain"), fault, "the pick has no reasons");
+        }
+        said.and_then(Result::ok).into_iter().flatten().flatten().collect()
     }
 
     /// Asks the ranker of a view for the terms of some scores; none when it fails, or failed too often.
