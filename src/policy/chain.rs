@@ -83,6 +83,22 @@ pub struct StageFault {
     pub is_base: bool,
 }
 
+/// What did not work in one call at the door.
+#[derive(Debug, Default)]
+pub struct Troubles {
+    /// The stages that failed.
+    pub faults: Vec<StageFault>,
+    /// Whether a stage was left alone, since it failed over and over before.
+    pub is_resting: bool,
+}
+
+impl Troubles {
+    /// Whether every stage that was needed has answered.
+    pub fn is_none(&self) -> bool {
+        self.faults.is_empty() && !self.is_resting
+    }
+}
+
 /// Why nothing passes for a while, whatever is shown: a filter failed over and over, and is left alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Closed {
@@ -184,14 +200,14 @@ impl Chain {
     }
 
     /// Orders a short list for one request, within the time that the whole chain has. A stage that fails is
-    /// noted in `faults`; one that failed over and over is not asked for a while.
+    /// noted in `troubles`; one that failed over and over is not asked for a while.
     pub(super) fn choose(
         &self,
         asker: Asker,
         request: &ChooseRequest,
         rows: &[Shortlisted],
         now: Timestamp,
-        faults: &mut Vec<StageFault>,
+        troubles: &mut Troubles,
     ) -> Choice {
         let begun = Instant::now();
         let mut so_far = Choice::keep(rows.len());
@@ -212,13 +228,13 @@ impl Chain {
             match stage.breakers.of(asker).choose.ask(now, ask) {
                 Some(Ok(choice)) => self.take(stage, choice, &mut so_far),
                 failed => {
-                    if let Some(Err(error)) = failed {
-                        let filters = stage.role.is_filter();
-                        let instead =
-                            if filters { "nothing passes until it answers" } else { "the order so far stands" };
-                        faults.push(self.fault(stage, error, instead));
+                    let filters = stage.role.is_filter();
+                    let instead = if filters { "nothing passes until it answers" } else { "the order so far stands" };
+                    match failed {
+                        Some(Err(error)) => troubles.faults.push(self.fault(stage, error, instead)),
+                        _ => troubles.is_resting = true,
                     }
-                    if stage.role.is_filter() {
+                    if filters {
                         let kept_back = std::mem::take(&mut so_far.order);
                         let why = kept_back_by(stage);
                         so_far.skipped.extend(kept_back.into_iter().map(|row| (row, why.clone())));
@@ -287,9 +303,9 @@ impl Chain {
         Some(Closed { why: kept_back_by(stage), left_ms })
     }
 
-    /// Whether a stage has failed lately, asked for such as these.
-    pub(super) fn is_troubled(&self, asker: Asker) -> bool {
-        self.stages.iter().any(|stage| stage.breakers.of(asker).choose.is_troubled())
+    /// Whether a stage failed when it was last asked at the door, be it needed now or not.
+    pub(super) fn is_troubled(&self) -> bool {
+        self.stages.iter().any(|stage| stage.breakers.of(Asker::Agent).choose.is_troubled())
     }
 
     fn fault(&self, stage: &Stage, error: PolicyError, instead: &'static str) -> StageFault {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::breaker::Asker;
-use super::chain::{Chain, Closed, StageFault, StandIn};
+use super::chain::{Chain, Closed, StageFault, StandIn, Troubles};
 use super::error::PolicyError;
 use super::ranker::{Choice, ChooseRequest, Scored, Shortlisted};
 use super::rows::IssueRows;
@@ -138,9 +138,9 @@ impl Ranking {
         self.chains().any(Chain::has_filter)
     }
 
-    /// Whether a stage has failed lately at the door.
+    /// Whether a stage failed when it was last asked at the door, be it needed now or not.
     pub fn is_troubled(&self) -> bool {
-        self.chains().any(|chain| chain.is_troubled(Asker::Agent))
+        self.chains().any(Chain::is_troubled)
     }
 
     /// Why nothing passes at the door now, of `repo` or of any repository, if so: there is no use in showing it
@@ -202,8 +202,8 @@ impl Ranking {
     /// # Errors
     /// [`PolicyError`] when a stage fails, or names rows that are not there.
     pub fn choose(&self, request: &ChooseRequest, rows: &[Shortlisted], now: Timestamp) -> Result<Choice, PolicyError> {
-        let (choice, faults) = self.choose_at_work(request, rows, now);
-        match faults.into_iter().next() {
+        let (choice, troubles) = self.choose_at_work(request, rows, now);
+        match troubles.faults.into_iter().next() {
             None => Ok(choice),
             Some(fault) => Err(fault.error),
         }
@@ -216,21 +216,20 @@ impl Ranking {
         request: &ChooseRequest,
         rows: &[Shortlisted],
         now: Timestamp,
-    ) -> (Choice, Vec<StageFault>) {
+    ) -> (Choice, Troubles) {
         self.choose_for(Asker::Agent, request, rows, now)
     }
 
     /// The same for a candidate's trial: its failures put nothing to rest that serves agents. `None` when a stage
-    /// failed, or has failed lately; what failed is told.
+    /// failed, or rests; what failed is told.
     pub fn choose_on_trial(
         &self,
         request: &ChooseRequest,
         rows: &[Shortlisted],
         now: Timestamp,
     ) -> (Option<Choice>, Vec<StageFault>) {
-        let (choice, faults) = self.choose_for(Asker::Trial, request, rows, now);
-        let is_troubled = self.chains().any(|chain| chain.is_troubled(Asker::Trial));
-        ((!is_troubled).then_some(choice), faults)
+        let (choice, troubles) = self.choose_for(Asker::Trial, request, rows, now);
+        (troubles.is_none().then_some(choice), troubles.faults)
     }
 
     fn choose_for(
@@ -239,16 +238,16 @@ impl Ranking {
         request: &ChooseRequest,
         rows: &[Shortlisted],
         now: Timestamp,
-    ) -> (Choice, Vec<StageFault>) {
-        let mut faults = Vec::new();
+    ) -> (Choice, Troubles) {
+        let mut troubles = Troubles::default();
         if self.routes.is_empty() {
-            return (self.chain.choose(asker, request, rows, now, &mut faults), faults);
+            return (self.chain.choose(asker, request, rows, now, &mut troubles), troubles);
         }
         let mut whole = Choice { order: Vec::new(), ..Choice::keep(0) };
         let mut by_place: Vec<Option<usize>> = vec![None; rows.len()];
         for (chain, places) in self.by_chain(rows.iter().map(|row| &row.facts.issue.repo)) {
             let own: Vec<_> = places.iter().map(|place| rows[*place].clone()).collect();
-            let choice = chain.choose(asker, request, &own, now, &mut faults);
+            let choice = chain.choose(asker, request, &own, now, &mut troubles);
             for (place, row) in places.iter().zip(choice.order) {
                 by_place[*place] = Some(places[row]);
             }
@@ -256,7 +255,7 @@ impl Ranking {
             whole.retry_after_ms = whole.retry_after_ms.into_iter().chain(choice.retry_after_ms).min();
         }
         whole.order = by_place.into_iter().flatten().collect();
-        (whole, faults)
+        (whole, troubles)
     }
 
     /// The terms of each row's score, in their order; they add up to it. In a chain of several stages each

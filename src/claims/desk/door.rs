@@ -40,22 +40,24 @@ impl Desk {
         now: Timestamp,
     ) -> Word {
         let ranking = policies.set.ranking_of(view);
-        let (choice, faults) = ranking.choose_at_work(request, rows, now);
-        self.note_stage_failures(policies, &part_of(view, ".choose"), &faults);
-        let is_well = faults.is_empty() && !ranking.is_troubled();
+        let (choice, troubles) = ranking.choose_at_work(request, rows, now);
+        self.note_stage_failures(policies, &part_of(view, ".choose"), &troubles.faults);
+        // A stage that failed before, and was not needed this time, is not well for that; the answer stands.
+        let (is_whole, is_well) = (troubles.is_none(), !ranking.is_troubled());
         if *view == ViewName::candidate() {
             let failures = &policies.candidate_choose_failures;
+            if !is_whole {
+                failures.fetch_add(u32::from(!troubles.faults.is_empty()), Ordering::Relaxed);
+                return Word::StoodInFor;
+            }
             if is_well {
                 failures.store(0, Ordering::Relaxed);
-            } else {
-                failures.fetch_add(u32::from(!faults.is_empty()), Ordering::Relaxed);
-                return Word::StoodInFor;
             }
         }
         if is_well && policies.is_faulty.load(Ordering::Relaxed) {
             policies.clear_fault(&part_of(view, ".choose"));
         }
-        if is_well || choice != Choice::keep(rows.len()) { Word::Said(choice) } else { Word::ByScore }
+        if is_whole || choice != Choice::keep(rows.len()) { Word::Said(choice) } else { Word::ByScore }
     }
 
     /// Why a view has nothing for anybody now, whatever there is, if so: a filter that failed over and over is
