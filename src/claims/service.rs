@@ -314,8 +314,8 @@ async fn sync_wanted(config: &mut LiveConfig, read_by: &Config) {
     }
 }
 
-/// Does what may wait for a lock without keeping other work from this thread.
-fn blocking<T>(work: impl FnOnce() -> T) -> T {
+/// Does what may wait for a lock, or for policies, without keeping other work from this thread.
+pub(super) fn blocking<T>(work: impl FnOnce() -> T) -> T {
     match tokio::runtime::Handle::current().runtime_flavor() {
         tokio::runtime::RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
         _ => work(),

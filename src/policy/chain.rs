@@ -61,7 +61,7 @@ pub(super) struct Stage {
     pub(super) role: Role,
     pub(super) weight: f64,
     pub(super) ranker: Ranker,
-    breakers: Breakers,
+    pub(super) breakers: Breakers,
 }
 
 impl Stage {
@@ -223,8 +223,7 @@ impl Chain {
                     &shown
                 }
             };
-            let ms_left = milliseconds(self.choose_time.saturating_sub(begun.elapsed()));
-            let ask = || stage.ranker.choose_within(ms_left.max(1), request, list, now);
+            let ask = || stage.ranker.choose_within(self.ms_left(begun), request, list, now);
             match stage.breakers.of(asker).choose.ask(now, ask) {
                 Some(Ok(choice)) => self.take(stage, choice, &mut so_far),
                 failed => {
@@ -243,6 +242,11 @@ impl Chain {
             }
         }
         so_far
+    }
+
+    /// What is left of the time that the whole chain has to answer somebody who waits since `begun`.
+    pub(super) fn ms_left(&self, begun: Instant) -> u64 {
+        milliseconds(self.choose_time.saturating_sub(begun.elapsed())).max(1)
     }
 
     /// Who is asked at the door, in order. Filters come first: no slow stage may take their time from them.
@@ -277,8 +281,7 @@ impl Chain {
         let begun = Instant::now();
         let mut terms: Vec<Vec<Reason>> = rows.iter().map(|_| Vec::new()).collect();
         for stage in self.stages.iter().filter(|stage| stage.role.adds_terms()) {
-            let ms_left = milliseconds(self.choose_time.saturating_sub(begun.elapsed()));
-            let ask = || stage.ranker.explain_within(ms_left.max(1), rows, now);
+            let ask = || stage.ranker.explain_within(self.ms_left(begun), rows, now);
             let own = match stage.breakers.of(asker).explain.ask(now, ask)? {
                 Ok(own) if self.stages.len() == 1 => return Some(Ok(own)),
                 Ok(own) => own,
@@ -298,7 +301,8 @@ impl Chain {
     /// Why nothing passes now, if so: as long as the filter that rests longest.
     pub(super) fn closed(&self, now: Timestamp) -> Option<Closed> {
         let filters = self.stages.iter().filter(|stage| stage.role.is_filter());
-        let resting = filters.filter_map(|stage| Some((stage, stage.breakers.of(Asker::Agent).choose.rest_left_ms(now)?)));
+        let resting =
+            filters.filter_map(|stage| Some((stage, stage.breakers.of(Asker::Agent).choose.rest_left_ms(now)?)));
         let (stage, left_ms) = resting.max_by_key(|(_, left_ms)| *left_ms)?;
         Some(Closed { why: kept_back_by(stage), left_ms })
     }

@@ -18,6 +18,9 @@ use super::source::sha256_hex;
 use super::work_order::WorkChoice;
 use crate::domain::{FollowUp, IssueFacts, PolicyStamp, Reason, RepoName, Timestamp};
 
+/// Why there is no answer from what rests.
+pub(super) const RESTS: &str = "it failed over and over, and is left alone for a minute";
+
 /// What ranks one view: a chain for each repository. Scores of different chains compare as they are.
 #[derive(Debug)]
 pub struct Ranking {
@@ -211,12 +214,7 @@ impl Ranking {
 
     /// The same at work, where there must be an answer: what failed is made up for and told. Where chains
     /// share a short list each reorders its own rows, within the places that they have.
-    pub fn choose_at_work(
-        &self,
-        request: &ChooseRequest,
-        rows: &[Shortlisted],
-        now: Timestamp,
-    ) -> (Choice, Troubles) {
+    pub fn choose_at_work(&self, request: &ChooseRequest, rows: &[Shortlisted], now: Timestamp) -> (Choice, Troubles) {
         self.choose_for(Asker::Agent, request, rows, now)
     }
 
@@ -264,10 +262,8 @@ impl Ranking {
     /// # Errors
     /// [`PolicyError`] when a stage fails, or does not explain every row.
     pub fn explain(&self, rows: &[Shortlisted], now: Timestamp) -> Result<Vec<Vec<Reason>>, PolicyError> {
-        self.explain_at_work(rows, now).unwrap_or_else(|| {
-            let message = "it failed over and over, and is left alone for a minute".into();
-            Err(PolicyError::Refused { call: "explain", message })
-        })
+        self.explain_at_work(rows, now)
+            .unwrap_or_else(|| Err(PolicyError::Refused { call: "explain", message: RESTS.into() }))
     }
 
     /// The same at work; `None` while a stage is left alone that failed over and over.

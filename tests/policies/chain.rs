@@ -163,7 +163,8 @@ fn a_slow_stage_has_what_is_left_of_the_time_and_takes_none_from_the_filters() {
 #[test]
 fn a_stage_that_fails_over_and_over_is_left_alone_for_a_minute() {
     let set = load(&with_ranker(guest("choose", "panic"), Vec::new())).unwrap();
-    let failures = |at| (0..5).map(|_| set.ranker.choose_at_work(&request(), &shortlist(3), at).1.faults.len()).sum::<usize>();
+    let failures =
+        |at| (0..5).map(|_| set.ranker.choose_at_work(&request(), &shortlist(3), at).1.faults.len()).sum::<usize>();
     assert_eq!(failures(later()), 3);
     assert!(set.ranker.is_troubled());
     assert_eq!(failures(later() + chrono::TimeDelta::minutes(2)), 1, "asked once, and left alone again");
@@ -219,7 +220,8 @@ fn a_stage_that_failed_and_is_not_needed_now_troubles_no_call() {
         stage("turn", StageRole::Choose, 1.0, guest("choose", "panic")),
     ];
     let set = load(&with_ranker(bugs_first(), stages)).unwrap();
-    let busy = ChooseRequest { claim_repos: vec!["acme/app".parse().unwrap()], ..ChooseRequest::of("a".parse().unwrap()) };
+    let busy =
+        ChooseRequest { claim_repos: vec!["acme/app".parse().unwrap()], ..ChooseRequest::of("a".parse().unwrap()) };
     let idle = ChooseRequest { claim_repos: Vec::new(), ..busy.clone() };
     let ask = |request| set.ranker.choose_at_work(request, &shortlist(3), later());
     let (choice, troubles) = ask(&idle);
@@ -243,6 +245,33 @@ fn what_fails_behind_the_answers_rests_there_and_is_asked_for_agents_all_the_sam
     assert_eq!(set.ranker.closed(None, later()), None, "for agents it is asked");
     assert!(!set.ranker.is_troubled());
     assert_eq!(set.ranker.choose_at_work(&request(), &shortlist(2), later()).1.faults.len(), 1);
+}
+
+#[test]
+fn stages_that_fail_to_say_why_an_issue_is_skipped_say_so_within_the_time_of_one_answer() {
+    let stages = || {
+        vec![
+            stage("slow", StageRole::Score, 1.0, guest("score", "loop")),
+            stage("slower", StageRole::Score, 1.0, guest("score", "loop")),
+            stage("trust", StageRole::Filter, 1.0, guest("score", "panic")),
+        ]
+    };
+    let set = load(&with_ranker(rules(json!({ "require_approval": true })), stages())).unwrap();
+    let skips = || set.ranker.skips(&shortlist(1)[0], later());
+    let told = skips();
+    assert_eq!(told.len(), 4, "{told:?}");
+    assert_eq!(told[0], "rules: waits for a maintainer's approval");
+    assert!(told[1].starts_with("slow: not every reason is known: `score` took longer than "), "{told:?}");
+    assert!(told[2].starts_with("slower: not every reason is known: `score` took longer than 1 ms"), "{told:?}");
+    assert!(told[3].starts_with("trust: "), "{told:?}");
+    (0..2).for_each(|_| drop(skips()));
+    let rests = "slow: not every reason is known: it failed over and over, and is left alone for a minute";
+    assert_eq!(skips()[1], rests);
+
+    let trust = stage("trust", StageRole::Filter, 1.0, guest("score", "panic"));
+    let set = load(&with_ranker(bugs_first(), vec![trust])).unwrap();
+    let told = set.ranker.skips(&shortlist(1)[0], later());
+    assert_eq!(told, ["trust: this filter fails, so nothing passes until it answers"]);
 }
 
 /// Overrides: other rankers for a repository, for a group, and for the group in that repository.
