@@ -299,6 +299,8 @@ impl ClaimManager {
         self.status.report("github", general.chain(single).next());
         if report.went_through() {
             self.status.synced(self.clock.now());
+        } else if report.came_round() {
+            self.status.came_round();
         }
     }
 }
