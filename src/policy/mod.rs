@@ -44,7 +44,7 @@ mod views;
 mod work_order;
 
 pub use builtin::builtin_component;
-pub use chain::{Closed, StageFault};
+pub use chain::{Closed, StageFault, Troubles};
 pub use check::{exports_policy, imports_are_ours, is_component};
 pub use effective::{Effective, OnTrial, Overridden};
 pub use error::{PolicyError, PolicyRejected};

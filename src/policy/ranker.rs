@@ -174,6 +174,13 @@ impl Ranker {
         Ok(scored)
     }
 
+    /// The score of one issue, within `ms` milliseconds at most.
+    pub(super) fn score_within(&self, ms: u64, row: &Arc<IssueFacts>, now: Timestamp) -> Result<Scored, PolicyError> {
+        let mut scored = Vec::new();
+        self.score_at_once(ms, &vec![Arc::clone(row)].into(), now, &mut scored)?;
+        Ok(scored.pop().expect("one row has one score"))
+    }
+
     /// Orders a short list for one request.
     ///
     /// # Errors
@@ -250,7 +257,7 @@ impl Ranker {
     }
 
     fn score_chunk(&self, rows: &IssueRows, now: Timestamp, scored: &mut Vec<Scored>) -> Result<(), PolicyError> {
-        match self.score_at_once(rows, now, scored) {
+        match self.score_at_once(u64::MAX, rows, now, scored) {
             Err(PolicyError::DeadlineExceeded { .. } | PolicyError::BudgetExceeded { .. })
                 if rows.len() > SCORE_ROW_COUNT_HALVED =>
             {
@@ -262,10 +269,16 @@ impl Ranker {
         }
     }
 
-    fn score_at_once(&self, rows: &IssueRows, now: Timestamp, scored: &mut Vec<Scored>) -> Result<(), PolicyError> {
+    fn score_at_once(
+        &self,
+        ms: u64,
+        rows: &IssueRows,
+        now: Timestamp,
+        scored: &mut Vec<Scored>,
+    ) -> Result<(), PolicyError> {
         rows.fetch();
         let view = IssueView { rows: rows.clone(), bodies: self.bodies.clone(), ..IssueView::default() };
-        let scores = self.policy.call(SCORE, Facts::Issues(view), |guest, store| {
+        let scores = self.policy.call_within(ms, SCORE, Facts::Issues(view), |guest, store| {
             guest.ranker.issuecommand_policy_ranker().call_score(store, unix_ms(now))
         })?;
         let checked = add_checked_scores(&scores, rows.len(), now, scored);
