@@ -9,10 +9,8 @@ use serde_json::{Map, Value};
 use super::measure::{Calls, backlog_of};
 use super::{AuthoringError, PolicyKind, Specimen};
 use crate::config::{PoliciesConfig, PolicyConfig};
-use crate::policy::{PolicyHost, PolicyRejected, PolicySet};
+use crate::policy::{PolicyHost, PolicyRejected, PolicySet, SCORE_ROW_COUNT_MAX};
 
-/// Issues that a ranker is tried on: as many as a server scores in one call.
-const ROW_COUNT: u32 = 16 * 1024;
 /// From this share of a bound on, in percent, a policy is told that it comes close.
 const CLOSE_PERCENT: u128 = 50;
 
@@ -102,8 +100,9 @@ pub fn policies_of(
     settings: &Map<String, Value>,
     limits: &PoliciesConfig,
 ) -> Result<PolicySet, AuthoringError> {
-    let kinds = Specimen::read(file)?.kinds();
-    Ok(host.load(&config_for(&kinds, file, settings, limits), Path::new(""))?)
+    let specimen = Specimen::read(file)?;
+    specimen.is_policy().map_err(AuthoringError::Component)?;
+    Ok(host.load(&config_for(&specimen.kinds(), file, settings, limits), Path::new(""))?)
 }
 
 /// A configuration in which the policies of these kinds are the one in `file`, and the others are built in.
@@ -219,14 +218,14 @@ fn loaded(
 
 /// Whether all calls about a large backlog succeed; what they cost is found either way.
 fn costs(trial: &mut Trial, set: &PolicySet, limits: &PoliciesConfig) -> bool {
-    let (issues, now) = backlog_of(ROW_COUNT);
+    let (issues, now) = backlog_of(SCORE_ROW_COUNT_MAX);
     let calls = match Calls::time(&set.ranker, &issues, now) {
         Ok(calls) => calls,
         Err(error) => return trial.found("a large backlog", Err(error.to_string())),
     };
     let (call_max, choose_max) =
         (Duration::from_millis(limits.call_ms_max), Duration::from_millis(limits.choose_ms_max));
-    let what = format!("time of score, {ROW_COUNT} issues");
+    let what = format!("time of score, {SCORE_ROW_COUNT_MAX} issues");
     trial.found(&what, Ok(share(calls.score, call_max, "call_ms_max")));
     trial.found("time of choose", Ok(share(calls.choose, choose_max, "choose_ms_max")));
     trial.found("time of explain", Ok(share(calls.explain, choose_max, "choose_ms_max")));

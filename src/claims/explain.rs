@@ -5,6 +5,7 @@ use super::board::Position;
 use super::desk::{InForce, Word};
 use super::explanation::{DecisionSummary, Explanation, Holder, IssueStanding, NotChosen, Rival};
 use super::order::Standing;
+use super::service::blocking;
 use super::{ClaimManager, ManagerError, NextRequest};
 use crate::domain::{AgentId, Claim, Decision, DecisionId, IssueRef, IssueState, Skills, Timestamp};
 use crate::policy::{Shortlisted, ViewName};
@@ -46,7 +47,9 @@ impl ClaimManager {
             _ if !is_repo_known && is_first_sync_due => explanation.standing = IssueStanding::NotReadYet,
             // Nothing is told of a repository that takes no part, but that it does not.
             _ if exclusion.is_some() => explanation.standing = IssueStanding::NotAdmitted,
-            Some(position) => self.place(&policies, &view, &mut explanation, position, skills, now),
+            Some(position) => {
+                blocking(|| self.place(&policies, &view, &mut explanation, position, skills, now));
+            }
             None => {
                 if let Some(known) = self.store.issue_get(issue.clone()).await? {
                     explanation.title = Some(known.title);
@@ -68,7 +71,7 @@ impl ClaimManager {
         Ok(explanation.summed_up(exclusion.as_deref()))
     }
 
-    /// Tells where an open issue stands.
+    /// Tells where an open issue stands. Asks policies, which may take their time.
     fn place(
         &self,
         policies: &InForce,

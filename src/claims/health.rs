@@ -13,6 +13,8 @@ pub(super) struct Status {
     started_at: Timestamp,
     /// Whether syncs were begun at all: a server at rest only reads.
     is_syncing: AtomicBool,
+    /// Whether every repository had its turn since the start, be it that single ones failed.
+    has_come_round: AtomicBool,
     last_sync_at: Mutex<Option<Timestamp>>,
     /// What is wrong now, by part.
     troubles: Mutex<Vec<(&'static str, String)>>,
@@ -20,17 +22,24 @@ pub(super) struct Status {
 
 impl Status {
     pub(super) fn new(started_at: Timestamp) -> Self {
-        let (is_syncing, last_sync_at, troubles) = Default::default();
-        Self { started_at, is_syncing, last_sync_at, troubles }
+        let (is_syncing, has_come_round, last_sync_at, troubles) = Default::default();
+        Self { started_at, is_syncing, has_come_round, last_sync_at, troubles }
     }
 
+    /// Notes a sync in which nothing failed.
     pub(super) fn synced(&self, at: Timestamp) {
         *self.last_sync_at.lock() = Some(at);
+        self.came_round();
     }
 
-    /// Whether a sync has finished since the start.
-    pub(super) fn has_synced(&self) -> bool {
-        self.last_sync_at.lock().is_some()
+    /// Notes a sync in which every repository had its turn.
+    pub(super) fn came_round(&self) {
+        self.has_come_round.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether every repository had its turn since the start. One that fails for ever does not keep this back.
+    pub(super) fn has_come_round(&self) -> bool {
+        self.has_come_round.load(Ordering::Relaxed)
     }
 
     pub(super) fn begins_to_sync(&self) {
@@ -39,7 +48,7 @@ impl Status {
 
     /// Whether the first sync since the start is not done yet.
     pub(super) fn is_reading(&self) -> bool {
-        self.is_syncing.load(Ordering::Relaxed) && !self.has_synced()
+        self.is_syncing.load(Ordering::Relaxed) && !self.has_come_round()
     }
 
     /// Notes how a part is doing; `None` when all is well with it again.

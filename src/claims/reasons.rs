@@ -71,7 +71,7 @@ impl ClaimManager {
             };
             Empty { in_all, ..empty }
         };
-        empty.is_reading = !self.status.has_synced();
+        empty.is_reading = !self.status.has_come_round();
         empty.retry_after_seconds =
             kept_back.retry_after_ms.map(|ms| ms.div_ceil(1000).clamp(1, RETRY_AFTER_SECONDS_MAX));
         // What the agent itself runs into comes before what holds for everybody.

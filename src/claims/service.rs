@@ -299,6 +299,8 @@ impl ClaimManager {
         self.status.report("github", general.chain(single).next());
         if report.went_through() {
             self.status.synced(self.clock.now());
+        } else if report.came_round() {
+            self.status.came_round();
         }
     }
 }
@@ -314,8 +316,8 @@ async fn sync_wanted(config: &mut LiveConfig, read_by: &Config) {
     }
 }
 
-/// Does what may wait for a lock without keeping other work from this thread.
-fn blocking<T>(work: impl FnOnce() -> T) -> T {
+/// Does what may wait for a lock, or for policies, without keeping other work from this thread.
+pub(super) fn blocking<T>(work: impl FnOnce() -> T) -> T {
     match tokio::runtime::Handle::current().runtime_flavor() {
         tokio::runtime::RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
         _ => work(),

@@ -18,7 +18,7 @@ use super::ClaimManager;
 use super::board::Shortlist;
 use super::desk::InForce;
 use crate::config::CandidateMode;
-use crate::domain::{Decision, Disagreement, PolicyStamp, Preference, Timestamp, TrialCounts};
+use crate::domain::{Decision, Disagreement, PolicyStamp, Preference, Reason, Timestamp, TrialCounts};
 use crate::policy::{ChooseRequest, OnTrial, Shortlisted, ViewName};
 use crate::store::{StoreError, Trial, TrialBatch, TrialHour};
 
@@ -79,8 +79,17 @@ pub(super) fn beside(policies: &InForce, view: &ViewName) -> Option<ViewName> {
 /// What a decision puts first.
 pub(super) fn preference(decision: &Decision) -> Option<Preference> {
     let row = decision.considered.iter().find(|row| row.passed_over.is_none())?;
-    let reasons = row.reasons.iter().take(REASON_COUNT_MAX).cloned().collect();
+    let reasons = weightiest(row.reasons.clone());
     Some(Preference { repo: row.repo.clone(), number: row.number, score: row.score, reasons })
+}
+
+/// The terms that say most, in the order in which they were given.
+fn weightiest(reasons: Vec<Reason>) -> Vec<Reason> {
+    let mut places: Vec<usize> = (0..reasons.len()).collect();
+    places.sort_by(|a, b| reasons[*b].amount.abs().total_cmp(&reasons[*a].amount.abs()));
+    places.truncate(REASON_COUNT_MAX);
+    let is_kept = |(place, reason)| places.contains(&place).then_some(reason);
+    reasons.into_iter().enumerate().filter_map(is_kept).collect()
 }
 
 /// The way to whoever looks at cases.
@@ -164,9 +173,8 @@ impl ClaimManager {
                     }
                     counts.disagreed += 1;
                     let would_have_picked = would.map(|row| {
-                        let explained =
-                            self.desk.explain(&case.policies, &case.other, std::slice::from_ref(row), case.at);
-                        let reasons = explained.into_iter().flatten().take(REASON_COUNT_MAX).collect();
+                        let reasons = self.desk.why_it_would(&case.policies, &case.other, row, case.at);
+                        let reasons = weightiest(reasons);
                         let issue = &row.facts.issue;
                         Preference { repo: issue.repo.clone(), number: issue.number, score: row.score, reasons }
                     });
@@ -203,4 +211,16 @@ impl ClaimManager {
 /// What a candidate's trial is kept under: its components and settings, wherever they came from.
 fn key_of(stamp: &PolicyStamp) -> String {
     format!("{}.{}", stamp.digest, stamp.settings_digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_terms_that_say_most_are_kept_in_their_order() {
+        let term = |amount: f64| Reason { rule: amount.to_string(), amount, text: String::new() };
+        let kept = weightiest([1.0, 2.0, 0.0, -30.0, 1.0, 4.0, 50.0].map(term).into());
+        assert_eq!(kept.iter().map(|term| term.amount).collect::<Vec<_>>(), [2.0, -30.0, 4.0, 50.0]);
+    }
 }

@@ -10,6 +10,38 @@ const FAILURE_COUNT_MAX: u32 = 3;
 /// For how long, in milliseconds. Then it is asked once, and left alone again unless it answers.
 const REST_MS: i64 = 60_000;
 
+/// Who is asked for: each has breakers of its own, so that what fails behind the answers takes nothing from agents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// An agent, that waits.
+    Agent,
+    /// A candidate's trial, for which nobody waits.
+    Trial,
+}
+
+/// The breakers of one policy.
+#[derive(Debug, Default)]
+pub(super) struct Breakers {
+    agent: PerCall,
+    trial: PerCall,
+}
+
+/// Apart from each other, since one call may be broken alone.
+#[derive(Debug, Default)]
+pub(super) struct PerCall {
+    pub(super) choose: Breaker,
+    pub(super) explain: Breaker,
+}
+
+impl Breakers {
+    pub(super) fn of(&self, asker: Asker) -> &PerCall {
+        match asker {
+            Asker::Agent => &self.agent,
+            Asker::Trial => &self.trial,
+        }
+    }
+}
+
 /// Counts the failures of one policy at the door.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 
-use super::breaker::Breaker;
+use super::breaker::{Asker, Breakers};
 use super::error::PolicyError;
 use super::ranker::{Choice, ChooseRequest, Ranker, Scored, Shortlisted};
 use super::rows::IssueRows;
@@ -61,22 +61,12 @@ pub(super) struct Stage {
     pub(super) role: Role,
     pub(super) weight: f64,
     pub(super) ranker: Ranker,
-    /// For `choose`.
-    breaker: Breaker,
-    /// For `explain`, which may be broken alone.
-    explain_breaker: Breaker,
+    pub(super) breakers: Breakers,
 }
 
 impl Stage {
     pub(super) fn new(name: &str, role: Role, weight: f64, ranker: Ranker) -> Self {
-        Self {
-            name: name.into(),
-            role,
-            weight,
-            ranker,
-            breaker: Breaker::default(),
-            explain_breaker: Breaker::default(),
-        }
+        Self { name: name.into(), role, weight, ranker, breakers: Breakers::default() }
     }
 }
 
@@ -91,6 +81,22 @@ pub struct StageFault {
     pub instead: &'static str,
     /// Whether a stand-in is needed for all of the ranker: its base failed.
     pub is_base: bool,
+}
+
+/// What did not work in one call at the door.
+#[derive(Debug, Default)]
+pub struct Troubles {
+    /// The stages that failed.
+    pub faults: Vec<StageFault>,
+    /// Whether a stage was left alone, since it failed over and over before.
+    pub is_resting: bool,
+}
+
+impl Troubles {
+    /// Whether every stage that was needed has answered.
+    pub fn is_none(&self) -> bool {
+        self.faults.is_empty() && !self.is_resting
+    }
 }
 
 /// Why nothing passes for a while, whatever is shown: a filter failed over and over, and is left alone.
@@ -194,13 +200,14 @@ impl Chain {
     }
 
     /// Orders a short list for one request, within the time that the whole chain has. A stage that fails is
-    /// noted in `faults`; one that failed over and over is not asked for a while.
+    /// noted in `troubles`; one that failed over and over is not asked for a while.
     pub(super) fn choose(
         &self,
+        asker: Asker,
         request: &ChooseRequest,
         rows: &[Shortlisted],
         now: Timestamp,
-        faults: &mut Vec<StageFault>,
+        troubles: &mut Troubles,
     ) -> Choice {
         let begun = Instant::now();
         let mut so_far = Choice::keep(rows.len());
@@ -216,18 +223,17 @@ impl Chain {
                     &shown
                 }
             };
-            let ms_left = milliseconds(self.choose_time.saturating_sub(begun.elapsed()));
-            let ask = || stage.ranker.choose_within(ms_left.max(1), request, list, now);
-            match stage.breaker.ask(now, ask) {
+            let ask = || stage.ranker.choose_within(self.ms_left(begun), request, list, now);
+            match stage.breakers.of(asker).choose.ask(now, ask) {
                 Some(Ok(choice)) => self.take(stage, choice, &mut so_far),
                 failed => {
-                    if let Some(Err(error)) = failed {
-                        let filters = stage.role.is_filter();
-                        let instead =
-                            if filters { "nothing passes until it answers" } else { "the order so far stands" };
-                        faults.push(self.fault(stage, error, instead));
+                    let filters = stage.role.is_filter();
+                    let instead = if filters { "nothing passes until it answers" } else { "the order so far stands" };
+                    match failed {
+                        Some(Err(error)) => troubles.faults.push(self.fault(stage, error, instead)),
+                        _ => troubles.is_resting = true,
                     }
-                    if stage.role.is_filter() {
+                    if filters {
                         let kept_back = std::mem::take(&mut so_far.order);
                         let why = kept_back_by(stage);
                         so_far.skipped.extend(kept_back.into_iter().map(|row| (row, why.clone())));
@@ -236,6 +242,11 @@ impl Chain {
             }
         }
         so_far
+    }
+
+    /// What is left of the time that the whole chain has to answer somebody who waits since `begun`.
+    pub(super) fn ms_left(&self, begun: Instant) -> u64 {
+        milliseconds(self.choose_time.saturating_sub(begun.elapsed())).max(1)
     }
 
     /// Who is asked at the door, in order. Filters come first: no slow stage may take their time from them.
@@ -263,15 +274,15 @@ impl Chain {
     /// over and over. A stage that fails fails the whole: the terms of the others would not add up.
     pub(super) fn explain(
         &self,
+        asker: Asker,
         rows: &[Shortlisted],
         now: Timestamp,
     ) -> Option<Result<Vec<Vec<Reason>>, PolicyError>> {
         let begun = Instant::now();
         let mut terms: Vec<Vec<Reason>> = rows.iter().map(|_| Vec::new()).collect();
         for stage in self.stages.iter().filter(|stage| stage.role.adds_terms()) {
-            let ms_left = milliseconds(self.choose_time.saturating_sub(begun.elapsed()));
-            let ask = || stage.ranker.explain_within(ms_left.max(1), rows, now);
-            let own = match stage.explain_breaker.ask(now, ask)? {
+            let ask = || stage.ranker.explain_within(self.ms_left(begun), rows, now);
+            let own = match stage.breakers.of(asker).explain.ask(now, ask)? {
                 Ok(own) if self.stages.len() == 1 => return Some(Ok(own)),
                 Ok(own) => own,
                 Err(error) => return Some(Err(error)),
@@ -290,14 +301,15 @@ impl Chain {
     /// Why nothing passes now, if so: as long as the filter that rests longest.
     pub(super) fn closed(&self, now: Timestamp) -> Option<Closed> {
         let filters = self.stages.iter().filter(|stage| stage.role.is_filter());
-        let resting = filters.filter_map(|stage| Some((stage, stage.breaker.rest_left_ms(now)?)));
+        let resting =
+            filters.filter_map(|stage| Some((stage, stage.breakers.of(Asker::Agent).choose.rest_left_ms(now)?)));
         let (stage, left_ms) = resting.max_by_key(|(_, left_ms)| *left_ms)?;
         Some(Closed { why: kept_back_by(stage), left_ms })
     }
 
-    /// Whether a stage has failed lately at the door.
+    /// Whether a stage failed when it was last asked at the door, be it needed now or not.
     pub(super) fn is_troubled(&self) -> bool {
-        self.stages.iter().any(|stage| stage.breaker.is_troubled())
+        self.stages.iter().any(|stage| stage.breakers.of(Asker::Agent).choose.is_troubled())
     }
 
     fn fault(&self, stage: &Stage, error: PolicyError, instead: &'static str) -> StageFault {

@@ -2,10 +2,9 @@
 //! which repositories take part. Only this module names wasmtime.
 //!
 //! [`PolicyHost::load`] turns a configuration into a [`PolicySet`], or says why not. The way there:
-//! `source` reads a component and demands
-//! its `signature`, `cache` compiles it or finds it compiled, `check` looks at its imports and
-//! exports, `instance` configures it, and `ranker` (with its optional
-//! `work_order`), `stale_rule` and `repo_filter` try it on a `sample`.
+//! `source` reads a component and demands its `signature`, `cache` compiles it or finds it compiled, `check`
+//! looks at its imports and exports, `instance` configures it, and `ranker` (with its optional `work_order`),
+//! `stale_rule` and `repo_filter` try it on a `sample`.
 //!
 //! A set is put together in `set`: components become a `chain`, chains become the `ranking` of a view, and
 //! `views` says which agent has which. Stale rules go by claim (`stale_rules`).
@@ -45,13 +44,13 @@ mod views;
 mod work_order;
 
 pub use builtin::builtin_component;
-pub use chain::{Closed, StageFault};
+pub use chain::{Closed, StageFault, Troubles};
 pub use check::{exports_policy, imports_are_ours, is_component};
 pub use effective::{Effective, OnTrial, Overridden};
 pub use error::{PolicyError, PolicyRejected};
 pub use facts::BodySource;
 pub use host::PolicyHost;
-pub use ranker::{Choice, ChooseRequest, LiveWork, Ranker, Scored, Shortlisted};
+pub use ranker::{Choice, ChooseRequest, LiveWork, Ranker, SCORE_ROW_COUNT_MAX, Scored, Shortlisted};
 pub use ranking::{Part, Ranking};
 pub use repo_filter::RepoFilter;
 pub use rows::IssueRows;

@@ -24,7 +24,7 @@ use crate::domain::{
 
 /// Rows of one `score` call. More are scored in several: it bounds what a guest needs of memory and time, and the
 /// facts of so many stay in a processor's cache from one column to the next.
-const SCORE_ROW_COUNT_MAX: usize = 2 * 1024;
+pub const SCORE_ROW_COUNT_MAX: u32 = 2 * 1024;
 /// A `score` call about more rows than this that runs into a bound is made again in halves: a policy that is
 /// slow, or reads long texts, is no faulty one.
 const SCORE_ROW_COUNT_HALVED: usize = 64;
@@ -166,11 +166,19 @@ impl Ranker {
     /// [`PolicyError`] when the policy fails, or its scores cannot be compared.
     pub fn score(&self, rows: &IssueRows, now: Timestamp) -> Result<Vec<Scored>, PolicyError> {
         let mut scored = Vec::with_capacity(rows.len());
-        for start in (0..rows.len()).step_by(SCORE_ROW_COUNT_MAX) {
-            let end = rows.len().min(start + SCORE_ROW_COUNT_MAX);
+        let count_max = SCORE_ROW_COUNT_MAX as usize;
+        for start in (0..rows.len()).step_by(count_max) {
+            let end = rows.len().min(start + count_max);
             self.score_chunk(&rows.part(start..end), now, &mut scored)?;
         }
         Ok(scored)
+    }
+
+    /// The score of one issue, within `ms` milliseconds at most.
+    pub(super) fn score_within(&self, ms: u64, row: &Arc<IssueFacts>, now: Timestamp) -> Result<Scored, PolicyError> {
+        let mut scored = Vec::new();
+        self.score_at_once(ms, &vec![Arc::clone(row)].into(), now, &mut scored)?;
+        Ok(scored.pop().expect("one row has one score"))
     }
 
     /// Orders a short list for one request.
@@ -249,7 +257,7 @@ impl Ranker {
     }
 
     fn score_chunk(&self, rows: &IssueRows, now: Timestamp, scored: &mut Vec<Scored>) -> Result<(), PolicyError> {
-        match self.score_at_once(rows, now, scored) {
+        match self.score_at_once(u64::MAX, rows, now, scored) {
             Err(PolicyError::DeadlineExceeded { .. } | PolicyError::BudgetExceeded { .. })
                 if rows.len() > SCORE_ROW_COUNT_HALVED =>
             {
@@ -261,10 +269,16 @@ impl Ranker {
         }
     }
 
-    fn score_at_once(&self, rows: &IssueRows, now: Timestamp, scored: &mut Vec<Scored>) -> Result<(), PolicyError> {
+    fn score_at_once(
+        &self,
+        ms: u64,
+        rows: &IssueRows,
+        now: Timestamp,
+        scored: &mut Vec<Scored>,
+    ) -> Result<(), PolicyError> {
         rows.fetch();
         let view = IssueView { rows: rows.clone(), bodies: self.bodies.clone(), ..IssueView::default() };
-        let scores = self.policy.call(SCORE, Facts::Issues(view), |guest, store| {
+        let scores = self.policy.call_within(ms, SCORE, Facts::Issues(view), |guest, store| {
             guest.ranker.issuecommand_policy_ranker().call_score(store, unix_ms(now))
         })?;
         let checked = add_checked_scores(&scores, rows.len(), now, scored);

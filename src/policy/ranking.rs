@@ -9,13 +9,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::chain::{Chain, Closed, StageFault, StandIn};
+use super::breaker::Asker;
+use super::chain::{Chain, Closed, StageFault, StandIn, Troubles};
 use super::error::PolicyError;
 use super::ranker::{Choice, ChooseRequest, Scored, Shortlisted};
 use super::rows::IssueRows;
 use super::source::sha256_hex;
 use super::work_order::WorkChoice;
 use crate::domain::{FollowUp, IssueFacts, PolicyStamp, Reason, RepoName, Timestamp};
+
+/// Why there is no answer from what rests.
+pub(super) const RESTS: &str = "it failed over and over, and is left alone for a minute";
 
 /// What ranks one view: a chain for each repository. Scores of different chains compare as they are.
 #[derive(Debug)]
@@ -137,7 +141,7 @@ impl Ranking {
         self.chains().any(Chain::has_filter)
     }
 
-    /// Whether a stage has failed lately at the door.
+    /// Whether a stage failed when it was last asked at the door, be it needed now or not.
     pub fn is_troubled(&self) -> bool {
         self.chains().any(Chain::is_troubled)
     }
@@ -201,8 +205,8 @@ impl Ranking {
     /// # Errors
     /// [`PolicyError`] when a stage fails, or names rows that are not there.
     pub fn choose(&self, request: &ChooseRequest, rows: &[Shortlisted], now: Timestamp) -> Result<Choice, PolicyError> {
-        let (choice, faults) = self.choose_at_work(request, rows, now);
-        match faults.into_iter().next() {
+        let (choice, troubles) = self.choose_at_work(request, rows, now);
+        match troubles.faults.into_iter().next() {
             None => Ok(choice),
             Some(fault) => Err(fault.error),
         }
@@ -210,21 +214,38 @@ impl Ranking {
 
     /// The same at work, where there must be an answer: what failed is made up for and told. Where chains
     /// share a short list each reorders its own rows, within the places that they have.
-    pub fn choose_at_work(
+    pub fn choose_at_work(&self, request: &ChooseRequest, rows: &[Shortlisted], now: Timestamp) -> (Choice, Troubles) {
+        self.choose_for(Asker::Agent, request, rows, now)
+    }
+
+    /// The same for a candidate's trial: its failures put nothing to rest that serves agents. `None` when a stage
+    /// failed, or rests; what failed is told.
+    pub fn choose_on_trial(
         &self,
         request: &ChooseRequest,
         rows: &[Shortlisted],
         now: Timestamp,
-    ) -> (Choice, Vec<StageFault>) {
-        let mut faults = Vec::new();
+    ) -> (Option<Choice>, Vec<StageFault>) {
+        let (choice, troubles) = self.choose_for(Asker::Trial, request, rows, now);
+        (troubles.is_none().then_some(choice), troubles.faults)
+    }
+
+    fn choose_for(
+        &self,
+        asker: Asker,
+        request: &ChooseRequest,
+        rows: &[Shortlisted],
+        now: Timestamp,
+    ) -> (Choice, Troubles) {
+        let mut troubles = Troubles::default();
         if self.routes.is_empty() {
-            return (self.chain.choose(request, rows, now, &mut faults), faults);
+            return (self.chain.choose(asker, request, rows, now, &mut troubles), troubles);
         }
         let mut whole = Choice { order: Vec::new(), ..Choice::keep(0) };
         let mut by_place: Vec<Option<usize>> = vec![None; rows.len()];
         for (chain, places) in self.by_chain(rows.iter().map(|row| &row.facts.issue.repo)) {
             let own: Vec<_> = places.iter().map(|place| rows[*place].clone()).collect();
-            let choice = chain.choose(request, &own, now, &mut faults);
+            let choice = chain.choose(asker, request, &own, now, &mut troubles);
             for (place, row) in places.iter().zip(choice.order) {
                 by_place[*place] = Some(places[row]);
             }
@@ -232,7 +253,7 @@ impl Ranking {
             whole.retry_after_ms = whole.retry_after_ms.into_iter().chain(choice.retry_after_ms).min();
         }
         whole.order = by_place.into_iter().flatten().collect();
-        (whole, faults)
+        (whole, troubles)
     }
 
     /// The terms of each row's score, in their order; they add up to it. In a chain of several stages each
@@ -241,10 +262,8 @@ impl Ranking {
     /// # Errors
     /// [`PolicyError`] when a stage fails, or does not explain every row.
     pub fn explain(&self, rows: &[Shortlisted], now: Timestamp) -> Result<Vec<Vec<Reason>>, PolicyError> {
-        self.explain_at_work(rows, now).unwrap_or_else(|| {
-            let message = "it failed over and over, and is left alone for a minute".into();
-            Err(PolicyError::Refused { call: "explain", message })
-        })
+        self.explain_at_work(rows, now)
+            .unwrap_or_else(|| Err(PolicyError::Refused { call: "explain", message: RESTS.into() }))
     }
 
     /// The same at work; `None` while a stage is left alone that failed over and over.
@@ -253,13 +272,31 @@ impl Ranking {
         rows: &[Shortlisted],
         now: Timestamp,
     ) -> Option<Result<Vec<Vec<Reason>>, PolicyError>> {
+        self.explain_for(Asker::Agent, rows, now)
+    }
+
+    /// The same for a candidate's trial: its failures put nothing to rest that serves agents.
+    pub fn explain_on_trial(
+        &self,
+        rows: &[Shortlisted],
+        now: Timestamp,
+    ) -> Option<Result<Vec<Vec<Reason>>, PolicyError>> {
+        self.explain_for(Asker::Trial, rows, now)
+    }
+
+    fn explain_for(
+        &self,
+        asker: Asker,
+        rows: &[Shortlisted],
+        now: Timestamp,
+    ) -> Option<Result<Vec<Vec<Reason>>, PolicyError>> {
         if self.routes.is_empty() {
-            return self.chain.explain(rows, now);
+            return self.chain.explain(asker, rows, now);
         }
         let mut reasons: Vec<Vec<Reason>> = rows.iter().map(|_| Vec::new()).collect();
         for (chain, places) in self.by_chain(rows.iter().map(|row| &row.facts.issue.repo)) {
             let own: Vec<_> = places.iter().map(|place| rows[*place].clone()).collect();
-            match chain.explain(&own, now)? {
+            match chain.explain(asker, &own, now)? {
                 Ok(own) => places.into_iter().zip(own).for_each(|(place, terms)| reasons[place] = terms),
                 Err(fault) => return Some(Err(fault)),
             }

@@ -57,6 +57,12 @@ impl SyncReport {
         self.failures.is_empty() && self.general_failure.is_none() && self.paused_until.is_none()
     }
 
+    /// Whether all repositories that could be named had their turn, and some answered: what is not known by now
+    /// is not merely early. Single ones may have failed.
+    pub fn came_round(&self) -> bool {
+        self.paused_until.is_none() && (self.repos_scanned > 0 || self.went_through())
+    }
+
     /// The details of the `sync.reconciled` event, with what sweeps did since the last one.
     pub fn details(&self, swept: Swept) -> Value {
         let mut details = json!({
@@ -135,5 +141,30 @@ impl SyncReport {
         if let Some(until) = self.paused_until {
             warn!("sync ended early: GitHub asks for a pause until {until}");
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::from_unix_ms;
+
+    #[test]
+    fn a_round_with_one_broken_repository_has_ended_and_one_that_was_paused_or_read_nothing_has_not() {
+        let broken = || SyncError::Endless { pages: 1 };
+        let mut report = SyncReport { repos_scanned: 1, ..SyncReport::default() };
+        report.note_failure("acme/broken".parse().unwrap(), broken(), from_unix_ms(0));
+        assert!(report.came_round() && !report.went_through());
+        let paused = SourceError::Paused { retry_after: Duration::from_secs(60) };
+        report.note_failure("acme/other".parse().unwrap(), paused.into(), from_unix_ms(0));
+        assert!(!report.came_round(), "the others wait for their turn");
+
+        let mut report = SyncReport::default();
+        assert!(report.came_round(), "there is nothing to read");
+        report.note_general(Err(broken()), from_unix_ms(0));
+        assert!(!report.came_round(), "nothing was read");
     }
 }

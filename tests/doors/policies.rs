@@ -4,7 +4,7 @@ use issuecommand::config::Config;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::server::{DEADLINE, KEY, Server, config, issue};
+use crate::server::{KEY, Server, config, issue};
 
 /// Settings as they stand in a configuration's `[policies]`.
 fn with_policies(policies: &str) -> Config {
@@ -45,16 +45,11 @@ async fn page(server: &Server, path: &str, key: Option<&str>) -> (u16, String) {
 
 /// What came of requests by now, once so many were looked at.
 async fn tried(server: &Server, count: u64) -> Value {
-    let begun = std::time::Instant::now();
-    loop {
-        let (_, body) = server.get("/api/policies/candidate").await;
+    let is_tried = |body: &Value| {
         let counts = &body["trial"]["counts"];
-        if counts["agreed"].as_u64().unwrap() + counts["disagreed"].as_u64().unwrap() >= count {
-            return body["trial"].clone();
-        }
-        assert!(begun.elapsed() < DEADLINE, "never looked at: {body}");
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+        counts["agreed"].as_u64().unwrap() + counts["disagreed"].as_u64().unwrap() >= count
+    };
+    server.wait_until("/api/policies/candidate", is_tried).await["trial"].clone()
 }
 
 #[tokio::test]
@@ -127,6 +122,16 @@ async fn people_see_policies_and_the_trial_as_a_page_on_which_names_are_text() {
     assert!(text.contains("repo"), "{text}");
     assert_eq!(page(&server, "/policies", None).await.0, 401);
     assert_eq!(page(&server, "/policies", Some("wrong")).await.0, 401);
+}
+
+#[tokio::test]
+async fn the_history_says_what_was_on_trial_and_how_it_was_configured() {
+    let server = Server::over(with_policies(COMPOSED), &[issue(1, &[])]).await;
+    let told = |body: &Value| body["sets"][0]["on_trial"].is_object();
+    let body = server.wait_until("/api/policies/history", told).await;
+    let (candidate, on_trial) = (&body["sets"][0]["candidate"], &body["sets"][0]["on_trial"]);
+    assert_eq!(on_trial["config"]["mode"], "shadow", "{body}");
+    assert_eq!((on_trial["parts"].as_array().unwrap().len(), &on_trial["parts"][0]), (1, candidate));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use issuecommand::config::{Config, PoliciesConfig};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::server::{DEADLINE, Server, config, issue};
+use crate::server::{Server, config, issue};
 use crate::workshop::{self, PLAIN};
 
 /// A policy configuration in which `faulty.wasm` is the tests' own guest, that panics at every door; with the folder
@@ -94,10 +94,5 @@ async fn agents_of_a_canary_that_rests_get_what_the_ranker_in_force_gives_within
     assert_eq!(next(&server, "b").await.0, 200, "others are served");
     let (_, health) = server.get("/api/health").await;
     assert!(health["health"]["degraded"][0].as_str().unwrap().starts_with("candidate.choose: "), "{health}");
-    let failed = async || server.get("/api/policies/candidate").await.1["trial"]["counts"]["failed"].clone();
-    let begun = std::time::Instant::now();
-    while failed().await != json!(3) {
-        assert!(begun.elapsed() < DEADLINE, "three of its picks failed, not {}", failed().await);
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    server.wait_until("/api/policies/candidate", |body| body["trial"]["counts"]["failed"] == 3).await;
 }

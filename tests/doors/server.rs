@@ -155,6 +155,19 @@ impl Server {
         sent(self.request(Method::GET, path)).await
     }
 
+    /// What is told there, once `is_so` holds of it.
+    pub async fn wait_until(&self, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        let begun = Instant::now();
+        loop {
+            let (_, body) = self.get(path).await;
+            if is_so(&body) {
+                return body;
+            }
+            assert!(begun.elapsed() < DEADLINE, "it never came to be, {path} tells {body}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         sent(self.request(Method::POST, path).json(&body)).await
     }

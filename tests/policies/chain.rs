@@ -7,7 +7,7 @@ use issuecommand::config::{
     CandidateConfig, CandidateMode, OverrideConfig, PoliciesConfig, PolicyConfig, RankerConfig, StageConfig, StageRole,
 };
 use issuecommand::domain::{AgentId, ClaimSignals, IssueFacts};
-use issuecommand::policy::{Choice, LiveClaim, PolicySet, Scored, Verdict, ViewName};
+use issuecommand::policy::{Choice, ChooseRequest, LiveClaim, PolicySet, Scored, Troubles, Verdict, ViewName};
 use serde_json::{Map, Value, json};
 
 use crate::stage::{LATER_MS, claim, config, fault, file_of, issue, later, load, request, rows, shortlist};
@@ -153,7 +153,7 @@ fn a_slow_stage_has_what_is_left_of_the_time_and_takes_none_from_the_filters() {
         stage("trust", StageRole::Filter, 1.0, guest("choose", "skip_last")),
     ];
     let set = load(&with_ranker(guest("choose", "loop"), stages)).unwrap();
-    let (choice, faults) = set.ranker.choose_at_work(&request(), &shortlist(3), later());
+    let (choice, Troubles { faults, .. }) = set.ranker.choose_at_work(&request(), &shortlist(3), later());
     assert_eq!(choice.order, [0, 1], "the filter was heard");
     let told: Vec<String> = faults.iter().map(|fault| fault.error.to_string()).collect();
     assert_eq!(faults.len(), 2, "{told:?}");
@@ -163,7 +163,8 @@ fn a_slow_stage_has_what_is_left_of_the_time_and_takes_none_from_the_filters() {
 #[test]
 fn a_stage_that_fails_over_and_over_is_left_alone_for_a_minute() {
     let set = load(&with_ranker(guest("choose", "panic"), Vec::new())).unwrap();
-    let failures = |at| (0..5).map(|_| set.ranker.choose_at_work(&request(), &shortlist(3), at).1.len()).sum::<usize>();
+    let failures =
+        |at| (0..5).map(|_| set.ranker.choose_at_work(&request(), &shortlist(3), at).1.faults.len()).sum::<usize>();
     assert_eq!(failures(later()), 3);
     assert!(set.ranker.is_troubled());
     assert_eq!(failures(later() + chrono::TimeDelta::minutes(2)), 1, "asked once, and left alone again");
@@ -210,6 +211,67 @@ fn a_filter_that_is_left_alone_closes_its_chain_and_no_other_one() {
     let set = load(&with_ranker(guest("choose", "panic"), Vec::new())).unwrap();
     fail(&set, 3);
     assert_eq!(set.ranker.closed(None, later()), None);
+}
+
+#[test]
+fn a_stage_that_failed_and_is_not_needed_now_troubles_no_call() {
+    let stages = vec![
+        stage("none", StageRole::Filter, 1.0, rules(json!({ "max_claims_per_agent": 1 }))),
+        stage("turn", StageRole::Choose, 1.0, guest("choose", "panic")),
+    ];
+    let set = load(&with_ranker(bugs_first(), stages)).unwrap();
+    let busy =
+        ChooseRequest { claim_repos: vec!["acme/app".parse().unwrap()], ..ChooseRequest::of("a".parse().unwrap()) };
+    let idle = ChooseRequest { claim_repos: Vec::new(), ..busy.clone() };
+    let ask = |request| set.ranker.choose_at_work(request, &shortlist(3), later());
+    let (choice, troubles) = ask(&idle);
+    assert_eq!((choice.order, troubles.faults.len(), troubles.is_none()), (vec![0, 1, 2], 1, false));
+    let (choice, troubles) = ask(&busy);
+    assert_eq!((choice.order.len(), choice.skipped.len(), troubles.is_none()), (0, 3, true), "all is kept back");
+    assert!(set.ranker.is_troubled(), "nobody has heard that it is well again");
+    (0..2).for_each(|_| drop(ask(&idle)));
+    let (_, troubles) = ask(&idle);
+    assert!(troubles.faults.is_empty() && troubles.is_resting && !troubles.is_none(), "{troubles:?}");
+}
+
+#[test]
+fn what_fails_behind_the_answers_rests_there_and_is_asked_for_agents_all_the_same() {
+    let trust = stage("trust", StageRole::Filter, 1.0, guest("choose", "panic"));
+    let set = load(&with_ranker(bugs_first(), vec![trust])).unwrap();
+    let try_it = || set.ranker.choose_on_trial(&request(), &shortlist(2), later());
+    let faults: Vec<usize> = (0..4).map(|_| try_it().1.len()).collect();
+    assert_eq!(faults, [1, 1, 1, 0], "left alone after three");
+    assert!(try_it().0.is_none());
+    assert_eq!(set.ranker.closed(None, later()), None, "for agents it is asked");
+    assert!(!set.ranker.is_troubled());
+    assert_eq!(set.ranker.choose_at_work(&request(), &shortlist(2), later()).1.faults.len(), 1);
+}
+
+#[test]
+fn stages_that_fail_to_say_why_an_issue_is_skipped_say_so_within_the_time_of_one_answer() {
+    let stages = || {
+        vec![
+            stage("slow", StageRole::Score, 1.0, guest("score", "loop")),
+            stage("slower", StageRole::Score, 1.0, guest("score", "loop")),
+            stage("trust", StageRole::Filter, 1.0, guest("score", "panic")),
+        ]
+    };
+    let set = load(&with_ranker(rules(json!({ "require_approval": true })), stages())).unwrap();
+    let skips = || set.ranker.skips(&shortlist(1)[0], later());
+    let told = skips();
+    assert_eq!(told.len(), 4, "{told:?}");
+    assert_eq!(told[0], "rules: waits for a maintainer's approval");
+    assert!(told[1].starts_with("slow: not every reason is known: `score` took longer than "), "{told:?}");
+    assert!(told[2].starts_with("slower: not every reason is known: `score` took longer than 1 ms"), "{told:?}");
+    assert!(told[3].starts_with("trust: "), "{told:?}");
+    (0..2).for_each(|_| drop(skips()));
+    let rests = "slow: not every reason is known: it failed over and over, and is left alone for a minute";
+    assert_eq!(skips()[1], rests);
+
+    let trust = stage("trust", StageRole::Filter, 1.0, guest("score", "panic"));
+    let set = load(&with_ranker(bugs_first(), vec![trust])).unwrap();
+    let told = set.ranker.skips(&shortlist(1)[0], later());
+    assert_eq!(told, ["trust: this filter fails, so nothing passes until it answers"]);
 }
 
 /// Overrides: other rankers for a repository, for a group, and for the group in that repository.

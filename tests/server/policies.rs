@@ -220,17 +220,22 @@ async fn a_candidate_whose_file_is_gone_is_on_trial_again_from_the_history_and_a
     let server = started(&home).await;
     let sets = |count: usize| move |body: &Value| body["sets"].as_array().is_some_and(|sets| sets.len() >= count);
     server.wait_until("/api/policies/history", sets(1)).await;
-    // Somebody gives the trial up, and later another ranker.
-    let essentials = "[policies]\ncall_ms_max = 5000\nchoose_ms_max = 1000\n";
-    home.configure(&format!("{essentials}ranker = {{ settings = {{ tiers = [[\"urgent\"]] }} }}\n"));
+    told(&home, &["policy", "promote"], &[]);
     std::fs::remove_file(home.path("mine.wasm")).unwrap();
-    server.wait_until("/api/policies/history", sets(2)).await;
-
     let back = told(&home, &["policy", "rollback"], &[]);
     assert!(back.contains("mine.wasm is another file now; the one of then is policies/"), "{back}");
     assert!(back.contains(".wasm is on trial again (shadow), as it was then\nrolled back to builtin:rules"), "{back}");
     let trial = server.get("/api/policies/candidate").await["trial"].clone();
     assert_eq!(std::fs::read(home.path(trial["candidate"]["ranker"]["source"].as_str().unwrap())).unwrap(), bytes);
+
+    // A trial that was given up is only told of when the ranker that came later is taken back.
+    let essentials = "[policies]\ncall_ms_max = 5000\nchoose_ms_max = 1000\n";
+    home.configure(&format!("{essentials}ranker = {{ settings = {{ tiers = [[\"urgent\"]] }} }}\n"));
+    server.wait_until("/api/policies/history", sets(4)).await;
+    let back = told(&home, &["policy", "rollback"], &[]);
+    let line = ".wasm was on trial then and is not now; set [policies.candidate] to try it again\nrolled back to builtin:rules";
+    assert!(back.contains(line), "{back}");
+    assert!(server.get("/api/policies/candidate").await.get("trial").is_none(), "nobody asked for it");
 
     // Who tries something else meanwhile goes on trying it.
     let other = "candidate = { mode = \"canary\", ranker = { settings = { tiers = [[\"slow\"]] } } }\n";

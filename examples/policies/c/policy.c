@@ -71,7 +71,7 @@ void policy_rate(sdk_issue issue, uint64_t now, sdk_score *score) {
 // A text as skills are written: in lower case, here with a zero at its end; what is too long is cut.
 static void lowered(char word[WORD_BYTES_MAX], sdk_text text) {
     size_t len = text.len < WORD_BYTES_MAX ? text.len : WORD_BYTES_MAX - 1;
-    for (size_t i = 0; i < len; i++) word[i] = (char)tolower(text.ptr[i]);
+    for (size_t i = 0; i < len; i++) word[i] = (char)tolower((unsigned char)text.ptr[i]);
     word[len] = 0;
 }
 

@@ -5,8 +5,8 @@ use std::cell::Cell;
 use crate::condition::Mask;
 
 /// Answers that are remembered. Issues share their labels, so that few of them occur.
-const PLACE_COUNT: usize = 1 << PLACE_BITS;
-const PLACE_BITS: u32 = 6;
+const PLACE_COUNT: usize = 64;
+const PLACE_BITS: u32 = PLACE_COUNT.ilog2();
 
 /// Points for each set of answers; of two that fall into one place the later stays.
 #[derive(Debug)]

@@ -238,7 +238,10 @@ fn the_earliest_change_is_the_one_that_counts() {
 
 #[test]
 fn each_counts_up_to_the_most_in_both_directions() {
-    let settings = |weight: f64| json!({ "tiers": [], "rules": [{ "field": "comments", "op": "each", "weight": weight, "max_points": 5 }] });
+    let settings = |weight: f64| {
+        let rule = json!({ "field": "comments", "op": "each", "weight": weight, "max_points": 5 });
+        json!({ "tiers": [], "rules": [rule] })
+    };
     for (weight, comments, expected) in [(2.0, 2, 4.0), (2.0, 3, 5.0), (-2.0, 2, -4.0), (-2.0, 9, -5.0)] {
         assert_eq!(score_one(settings(weight), candidate().comments(comments), NOW).value, expected);
     }
@@ -308,22 +311,32 @@ fn the_terms_of_an_explanation_add_up_to_the_score() {
 fn what_is_remembered_of_names_is_what_each_of_them_adds_to_the_last_bit() {
     const LABEL_COUNT: u32 = 9;
     let label = |number: u32| format!("l{number}");
-    let weighted = |number: u32| json!({ "field": "label", "op": "is", "value": label(number), "weight": 0.1 * f64::from(number + 1) });
+    let weighted = |number: u32| {
+        let weight = 0.1 * f64::from(number + 1);
+        json!({ "field": "label", "op": "is", "value": label(number), "weight": weight })
+    };
     let mut list: Vec<_> = (0..LABEL_COUNT).map(weighted).collect();
     list.push(json!({ "field": "label", "op": "is_not", "value": "l0", "weight": -0.7 }));
     list.push(json!({ "field": "comments", "op": "at_least", "value": 1, "weight": 0.3 }));
-    let ranker = rules(json!({ "tiers": [["l1", "l2"], ["l2", "l3"]], "default_tier": 1, "rules": list }));
+    let tiered = json!({
+        "tiers": [["l1", "l2"], ["l2", "l3"]], "default_tier": 1, "rules": list,
+        "aging": { "days_per_tier": 7, "points_per_day": 0.1, "max_points": 3 },
+    });
     // More sets of labels than are remembered, each twice, the second time in another order.
     let sets = (0..1u32 << LABEL_COUNT).chain((0..1 << LABEL_COUNT).rev());
     let issue = |set: u32| {
         let labels = (0..LABEL_COUNT).filter(|number| set & 1 << number != 0);
-        labels.fold(candidate().comments(set % 2), |issue, number| issue.label(&label(number)))
+        let issue = candidate().comments(set % 2).opened_days_ago(u64::from(set % 30));
+        labels.fold(issue, |issue, number| issue.label(&label(number)))
     };
     let facts = candidates(sets.map(issue));
-    let scores = score(&ranker, &facts, NOW);
-    for (row, reasons) in explain(&ranker, &facts, NOW).iter().enumerate() {
-        let sum = reasons.iter().fold(0.0, |sum, reason| sum + reason.amount);
-        assert_eq!(sum.to_bits(), scores[row].value.to_bits(), "row {row}: {reasons:?}");
+    for settings in [tiered, json!({ "tiers": [], "rules": list })] {
+        let ranker = rules(settings);
+        let scores = score(&ranker, &facts, NOW);
+        for (row, reasons) in explain(&ranker, &facts, NOW).iter().enumerate() {
+            let sum = reasons.iter().fold(0.0, |sum, reason| sum + reason.amount);
+            assert_eq!(sum.to_bits(), scores[row].value.to_bits(), "row {row}: {reasons:?}");
+        }
     }
 }
 

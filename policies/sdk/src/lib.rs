@@ -62,7 +62,7 @@
 //! | function | when | time, in milliseconds | where it fails |
 //! |---|---|---|---|
 //! | `new` | once in each instance, of which there are several at once; on trial before a policy comes in force | 250 | the server keeps the policy it has, and says why |
-//! | [`Ranker::score`] | for every issue when the policy comes in force, then where a fact changed or a score ran out | 250 for up to 16,384 issues; longer calls are made again in halves | the built-in order stands in for a minute; after three failures in a row the policies before are back |
+//! | [`Ranker::score`] | for every issue when the policy comes in force, then where a fact changed or a score ran out | 250 for up to 2,048 issues; longer calls are made again in halves | the built-in order stands in for a minute; after three failures in a row the policies before are back |
 //! | the same, for reasons | when an issue is given out, or somebody asks why | 20, with `choose` | there are no reasons |
 //! | [`Ranker::choose`] | while an agent waits: a short list, usually of 32; a further one where it skips all of that | 20 | the order of the scores stands |
 //! | [`WorkOrder::choose_work`] | while an agent waits, where there is feedback on offer: at most 64 pieces | 20 | feedback comes before issues |

@@ -40,22 +40,24 @@ impl Desk {
         now: Timestamp,
     ) -> Word {
         let ranking = policies.set.ranking_of(view);
-        let (choice, faults) = ranking.choose_at_work(request, rows, now);
-        self.note_stage_failures(policies, &part_of(view, ".choose"), &faults);
-        let is_well = faults.is_empty() && !ranking.is_troubled();
+        let (choice, troubles) = ranking.choose_at_work(request, rows, now);
+        self.note_stage_failures(policies, &part_of(view, ".choose"), &troubles.faults);
+        // A stage that failed before, and was not needed this time, is not well for that; the answer stands.
+        let (is_whole, is_well) = (troubles.is_none(), !ranking.is_troubled());
         if *view == ViewName::candidate() {
             let failures = &policies.candidate_choose_failures;
+            if !is_whole {
+                failures.fetch_add(u32::from(!troubles.faults.is_empty()), Ordering::Relaxed);
+                return Word::StoodInFor;
+            }
             if is_well {
                 failures.store(0, Ordering::Relaxed);
-            } else {
-                failures.fetch_add(u32::from(!faults.is_empty()), Ordering::Relaxed);
-                return Word::StoodInFor;
             }
         }
         if is_well && policies.is_faulty.load(Ordering::Relaxed) {
             policies.clear_fault(&part_of(view, ".choose"));
         }
-        if is_well || choice != Choice::keep(rows.len()) { Word::Said(choice) } else { Word::ByScore }
+        if is_whole || choice != Choice::keep(rows.len()) { Word::Said(choice) } else { Word::ByScore }
     }
 
     /// Why a view has nothing for anybody now, whatever there is, if so: a filter that failed over and over is
@@ -71,7 +73,8 @@ impl Desk {
         if *view == ViewName::candidate() { policies.set.ranker.closed(repo, now) } else { Some(closed) }
     }
 
-    /// What the ranker of a view would put first, if anything; `None` when it fails. Nobody waits for it.
+    /// What the ranker of a view would put first, if anything; `None` when it fails. Nobody waits for it, so it
+    /// is no fault of the ranker in force that it fails here: what serves agents says for itself how it does.
     pub(in crate::claims) fn would_pick(
         &self,
         policies: &InForce,
@@ -80,17 +83,15 @@ impl Desk {
         rows: &[Shortlisted],
         now: Timestamp,
     ) -> Option<Option<usize>> {
-        let ranking = policies.set.ranking_of(view);
-        let (choice, faults) = ranking.choose_at_work(request, rows, now);
-        let part = part_of(view, ".choose");
-        if !faults.is_empty() {
+        let (choice, faults) = policies.set.ranking_of(view).choose_on_trial(request, rows, now);
+        if *view == ViewName::candidate() {
+            let part = part_of(view, ".choose");
             self.note_stage_failures(policies, &part, &faults);
+            if choice.is_some() {
+                policies.clear_fault(&part);
+            }
         }
-        if ranking.is_troubled() {
-            return None;
-        }
-        policies.clear_fault(&part);
-        Some(choice.order.first().copied())
+        Some(choice?.order.first().copied())
     }
 
     /// Asks the ranker when the review feedback on offer comes. When it fails, or failed too often, or has
@@ -143,6 +144,21 @@ impl Desk {
         now: Timestamp,
     ) -> Vec<String> {
         policies.set.ranking_of(view).skips(row, now)
+    }
+
+    /// The terms of the score of what [`Desk::would_pick`] picked; none when its ranker fails.
+    pub(in crate::claims) fn why_it_would(
+        &self,
+        policies: &InForce,
+        view: &ViewName,
+        row: &Shortlisted,
+        now: Timestamp,
+    ) -> Vec<Reason> {
+        let said = policies.set.ranking_of(view).explain_on_trial(std::slice::from_ref(row), now);
+        if let (Some(Err(fault)), true) = (&said, *view == ViewName::candidate()) {
+            self.note_failure(policies, &part_of(view, ".explain"), fault, "the pick has no reasons");
+        }
+        said.and_then(Result::ok).into_iter().flatten().flatten().collect()
     }
 
     /// Asks the ranker of a view for the terms of some scores; none when it fails, or failed too often.

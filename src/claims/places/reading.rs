@@ -61,7 +61,7 @@ impl SourceReader {
         let now = manager.clock.now();
         let pause = TimeDelta::minutes(manager.config.current().sync.interval_minutes.clamp(1, 1_440) as i64);
         let is_early = self.last_round.is_some_and(|last| now >= last && now - last < pause);
-        if is_early || !manager.status.has_synced() || !(config.read_owners || config.read_pull_files) {
+        if is_early || !manager.status.has_come_round() || !(config.read_owners || config.read_pull_files) {
             return Ok(Vec::new());
         }
         self.last_round = Some(now);

@@ -1,5 +1,5 @@
 //! `issuecommand policy rollback`: a ranker that was in force before is so again, and the trial that a promotion
-//! had ended goes on.
+//! had ended goes on. A trial that somebody gave up does not.
 
 use std::io::Write;
 use std::path::Path;
@@ -64,7 +64,7 @@ pub fn run(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
         let ranker =
             with_components(&door, &loaded, &target.record, &target.record.ranker, &target.record.parts).await?;
         let stamp = stamp_of(&loaded, &ranker)?;
-        let trial = Trial::after(&door, &loaded, &stamp, &target.record).await;
+        let trial = Trial::after(&door, &loaded, &stamp, &sets, &target.record).await;
         if !is_same(&stamp, &target.record.ranker_stamp) {
             bail!(
                 "a built-in policy is another in this version of the server: set {} cannot be put back",
@@ -105,16 +105,28 @@ enum Trial {
     GoesOn(CandidateConfig),
     /// The same, but for this reason it is not.
     Lost(String),
+    /// No promotion had ended it: this was on trial then, and stays off it.
+    GivenUp(String),
 }
 
 impl Trial {
-    /// With the ranker of `stamp` put back from `record`. A candidate that was configured since then stays.
-    async fn after(door: &Door, loaded: &Loaded, stamp: &PolicyStamp, record: &PolicySetRecord) -> Self {
+    /// With the ranker of `stamp` put back from `record`. A candidate that was configured since then stays; the one
+    /// of then comes back where it is the ranker that is replaced now, the first of `sets`.
+    async fn after(
+        door: &Door,
+        loaded: &Loaded,
+        stamp: &PolicyStamp,
+        sets: &[PolicySetKept],
+        record: &PolicySetRecord,
+    ) -> Self {
         if let Some(present) = &loaded.config.policies.candidate {
             let is_put_back = stamp_of(loaded, &present.ranker).is_ok_and(|it| is_same(&it, stamp));
             return if is_put_back { Self::Over } else { Self::AsItIs };
         }
         let Some(before) = &record.candidate else { return Self::AsItIs };
+        if !sets.first().is_some_and(|replaced| is_same(&replaced.record.ranker_stamp, before)) {
+            return Self::GivenUp(before.source.clone());
+        }
         let Some(OnTrialRecord { config, parts }) = &record.on_trial else {
             return Self::Lost("the history does not say how it was configured".to_owned());
         };
@@ -132,7 +144,7 @@ impl Trial {
     /// The configuration's text, with the trial as it is to be.
     fn put_in(&self, text: String) -> Result<String, EditError> {
         match self {
-            Self::AsItIs | Self::Lost(_) => Ok(text),
+            Self::AsItIs | Self::Lost(_) | Self::GivenUp(_) => Ok(text),
             Self::Over => with_candidate(&text, None),
             Self::GoesOn(candidate) => with_candidate(&text, Some(candidate)),
         }
@@ -144,6 +156,11 @@ impl Trial {
             Self::Over => anstream::println!("the candidate is the ranker now, so its trial is over"),
             Self::GoesOn(it) => {
                 anstream::println!("{} is on trial again ({}), as it was then", it.ranker.source, it.mode.as_str());
+            }
+            Self::GivenUp(source) => {
+                anstream::println!(
+                    "{source} was on trial then and is not now; set [policies.candidate] to try it again"
+                );
             }
             Self::Lost(why) => {
                 anstream::println!("the candidate of then is not on trial again: {why}; set [policies.candidate]");

@@ -67,6 +67,17 @@ pub(super) struct PolicySetShown {
     repo_filter: PolicyStamp,
     #[schemars(skip_serializing_if = "Option::is_none")]
     candidate: Option<PolicyStamp>,
+    /// How that was configured; left out in sets of older versions.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    on_trial: Option<OnTrialShown>,
+}
+
+#[derive(JsonSchema)]
+pub(super) struct OnTrialShown {
+    /// `[policies.candidate]` as it was configured.
+    config: Value,
+    /// Its components, the base first.
+    parts: Vec<PolicyStamp>,
 }
 
 #[derive(JsonSchema)]
