@@ -39,7 +39,7 @@ impl ClaimManager {
             let (position, exclusion) = (board.position(&view, &issue, SHOWN_COUNT), board.exclusion(&issue.repo));
             (position, exclusion, holder, board.knows(&issue.repo), is_first_sync_due)
         };
-        let stamp = policies.set.ranking_of(&view).stamp().clone();
+        let stamp = policies.set.ranking_of(&view).stamp_for(Some(&issue.repo)).clone();
         let mut explanation = Explanation::begun(issue.clone(), agent, now, stamp);
         explanation.rejected = self.desk.rejected();
         explanation.held_by = holder;

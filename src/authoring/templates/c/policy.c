@@ -3,7 +3,7 @@
 #define DAY_MS (24 * 60 * 60 * 1000ull)
 
 const char policy_schema[] =
-    "{\"type\": \"object\", \"properties\": {"
+    "{\"type\": \"object\", \"additionalProperties\": false, \"properties\": {"
     "\"labels\": {\"type\": \"object\", \"additionalProperties\": {\"type\": \"number\"}}}}";
 
 static sdk_value labels;

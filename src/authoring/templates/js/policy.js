@@ -4,7 +4,11 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 let labels = {};
 
 export const ranker = make({
-  schema: { type: 'object', properties: { labels: { type: 'object', additionalProperties: { type: 'number' } } } },
+  schema: {
+    type: 'object',
+    additionalProperties: false,
+    properties: { labels: { type: 'object', additionalProperties: { type: 'number' } } },
+  },
 
   configure(settings) {
     labels = settings.labels ?? { bug: 10 };

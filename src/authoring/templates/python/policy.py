@@ -4,7 +4,11 @@ DAY_MS = 24 * 60 * 60 * 1000
 
 
 class Ranker(sdk.Ranker):
-    schema = {"type": "object", "properties": {"labels": {"type": "object", "additionalProperties": {"type": "number"}}}}
+    schema = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {"labels": {"type": "object", "additionalProperties": {"type": "number"}}},
+    }
 
     def take(self, settings):
         self.labels = settings.get("labels", {"bug": 10})
