@@ -66,11 +66,16 @@ impl DecisionRow {
         if told.is_empty() {
             return format!("score {}; among equals the oldest comes first", self.score);
         }
-        let term = |reason: &Reason| match reason.text.as_str() {
-            "" => format!("{} {:+}", reason.rule, reason.amount),
-            text => format!("{} {:+} ({text})", reason.rule, reason.amount),
-        };
-        told.into_iter().map(term).collect::<Vec<_>>().join(", ")
+        told.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// As people write it: `label +10 (bug)`, the amount to a millionth of a point.
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rule, amount, text } = self;
+        write!(f, "{rule} {:+}", (amount * 1e6).round() / 1e6)?;
+        if text.is_empty() { Ok(()) } else { write!(f, " ({text})") }
     }
 }
 
@@ -257,10 +262,10 @@ mod tests {
             number: IssueNumber::new(1).unwrap(),
             score: 2.5,
             passed_over: None,
-            reasons: vec![reason("tier", 2.0, "label p0"), reason("aging", 0.5, "")],
+            reasons: vec![reason("tier", 2.0, "label p0"), reason("aging", 0.1 + 0.2, "")],
             seen: None,
         };
-        assert_eq!(row.why(), "tier +2 (label p0), aging +0.5");
+        assert_eq!(row.why(), "tier +2 (label p0), aging +0.3");
         row.reasons.clear();
         assert_eq!(row.why(), "score 2.5; among equals the oldest comes first");
     }

@@ -104,13 +104,7 @@ fn rows(scene: &Scene, answer: &Answer) -> Vec<AnswerRow> {
 
 fn terms_of(answer: &Answer, row: usize) -> Vec<String> {
     let terms = answer.explained.iter().find(|(explained, ..)| *explained == row);
-    terms.map_or_else(Vec::new, |(_, _, terms)| terms.iter().map(term).collect())
-}
-
-/// `label +10 (bug)`. Amounts are rounded as people would write them.
-fn term(Reason { rule, amount, text }: &Reason) -> String {
-    let amount = format!("{:+}", (amount * 1e6).round() / 1e6);
-    if text.is_empty() { format!("{rule} {amount}") } else { format!("{rule} {amount} ({text})") }
+    terms.map_or_else(Vec::new, |(_, _, terms)| terms.iter().map(ToString::to_string).collect())
 }
 
 /// Numbers where all issues are of one repository, full names elsewhere.
