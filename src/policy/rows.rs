@@ -23,7 +23,7 @@ impl IssueRows {
     }
 
     /// Reads a little of each, so that they are on their way from memory together. Whoever builds columns looks at
-    /// one after the other, and would wait for each: with 100,000 that is most of the time that scoring takes.
+    /// one after the other, and would wait for each.
     pub(super) fn fetch(&self) {
         let mut seen = 0;
         for row in self.iter() {

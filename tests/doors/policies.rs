@@ -79,6 +79,14 @@ async fn the_one_policy_for_a_repository_and_an_agent_is_told() {
     let elsewhere = policy("?agent_id=nightly-1&repo=acme/small").await;
     assert_eq!((stages(&elsewhere), elsewhere.get("override")), (stages(&all), None));
     assert_eq!(policy("?agent_id=a&repo=acme/big-one").await["stages"], all["stages"], "not of the group");
+    let explained = async |agent: &str, repo: &str| {
+        let query = format!("/api/explain?agent_id={agent}&repo={repo}&issue_number=1");
+        let (status, body) = server.get(&query).await;
+        assert_eq!(status, 200, "{body}");
+        body["explanation"]["ranker"].clone()
+    };
+    assert_eq!(explained("nightly-1", "acme/big-one").await, night["ranker"], "an explanation names what ranks there");
+    assert_eq!(explained("nightly-1", "acme/small").await, all["ranker"]);
     assert_eq!(server.get("/api/policies/effective?repo=acme").await.0, 400);
 }
 

@@ -164,6 +164,7 @@ impl Server {
                 return body;
             }
             assert!(begun.elapsed() < DEADLINE, "it never came to be, {path} tells {body}");
+            // What is told there changes behind the answers, and no event says so.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

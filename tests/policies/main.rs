@@ -11,6 +11,7 @@ mod cache;
 mod chain;
 mod evolution;
 mod faults;
+mod overrides;
 mod refusals;
 mod rules;
 mod signatures;

@@ -1,7 +1,8 @@
 use serde_json::json;
 use sigstore_verify::crypto::KeyPair;
-use sigstore_verify::types::pae;
+use sigstore_verify::types::{Statement, pae};
 
+use super::subject::{SIGNED_PREDICATE, STATEMENT_TYPE};
 use super::*;
 
 const COMPONENT: &[u8] = include_bytes!("../../../tests/cosign/component");
