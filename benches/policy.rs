@@ -28,7 +28,9 @@ use chrono::TimeDelta;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use issuecommand::config::{ConfigWatch, PoliciesConfig};
 use issuecommand::domain::{Issue, IssueFacts, IssueNumber, IssueState, Timestamp, from_unix_ms, unix_ms};
-use issuecommand::policy::{ChooseRequest, IssueRows, PolicyHost, PolicySet, Shortlisted};
+use issuecommand::policy::{
+    BLOCK_ROW_COUNT_MAX, ChooseRequest, IssueBlock, IssueRows, PolicyHost, PolicySet, Shortlisted,
+};
 use issuecommand_policy::Ranker;
 use issuecommand_policy::testing;
 use serde_json::json;
@@ -81,6 +83,14 @@ fn facts(count: u64) -> Vec<Arc<IssueFacts>> {
     let mut texts: HashMap<String, Arc<str>> = HashMap::new();
     let mut share = |text: &str| Arc::clone(texts.entry(text.into()).or_insert_with(|| text.into()));
     (0..count).map(|row| Arc::new(issue(row).facts(&mut share))).collect()
+}
+
+/// The same in blocks, as the server shows them to policies: columns once made are kept.
+fn backlog(count: u64) -> IssueRows {
+    let facts = facts(count);
+    IssueRows::of_blocks(
+        facts.chunks(BLOCK_ROW_COUNT_MAX as usize).map(|rows| IssueBlock::kept(rows.to_vec())).collect(),
+    )
 }
 
 /// The built-in policies; with a table of ten rules of the kind that teams write, or without.
@@ -176,7 +186,7 @@ fn changing(criterion: &mut Criterion) {
     let config = weights_config(dir.path());
     let file = Path::new(&config.ranker.source).to_owned();
     let component = std::fs::read(&file).unwrap();
-    let rows = IssueRows::from(facts(100_000));
+    let rows = backlog(100_000);
     host.load(&config, Path::new("/")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let watch = ConfigWatch::start(vec![file.clone()]).unwrap();
@@ -219,10 +229,13 @@ fn beside_native(criterion: &mut Criterion<CpuTime>) {
     let dir = tempfile::tempdir().unwrap();
     let set = PolicyHost::new(None).unwrap().load(&weights_config(dir.path()), Path::new("/")).unwrap();
     let native = weights::Weights::new(WEIGHTS.map(|(label, weight)| (label.to_owned(), weight)).into()).unwrap();
-    let rows = IssueRows::from(facts(100_000));
+    let (rows, new_rows) = (backlog(100_000), IssueRows::from(facts(100_000)));
     let mut group = criterion.benchmark_group("score 100000 by a ranker of few lines");
     group.throughput(Throughput::Elements(100_000));
     group.bench_function("component", |bencher| bencher.iter(|| set.ranker.score(black_box(&rows), now()).unwrap()));
+    group.bench_function("component, of issues that no policy saw before", |bencher| {
+        bencher.iter(|| set.ranker.score(black_box(&new_rows), now()).unwrap());
+    });
     let ready = testing::candidates(rows.iter().map(|row| by_hand(row)));
     let at = issuecommand_policy::Instant::from_ms(unix_ms(now()));
     group.bench_function("native, from columns", |bencher| {
@@ -265,10 +278,13 @@ fn scoring(criterion: &mut Criterion<CpuTime>) {
         let set = host.load(&config, Path::new("/")).unwrap();
         let mut group = criterion.benchmark_group(name);
         for count in [10, 1_000, 10_000, 100_000] {
-            let rows = IssueRows::from(facts(count));
+            let (rows, new_rows) = (backlog(count), IssueRows::from(facts(count)));
             group.throughput(Throughput::Elements(count));
             group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
                 bencher.iter(|| set.ranker.score(black_box(&rows), now()).unwrap());
+            });
+            group.bench_function(BenchmarkId::new("issues that no policy saw before", count), |bencher| {
+                bencher.iter(|| set.ranker.score(black_box(&new_rows), now()).unwrap());
             });
         }
         group.finish();

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::measure::{Calls, backlog_of};
 use super::{AuthoringError, PolicyKind, Specimen};
 use crate::config::{PoliciesConfig, PolicyConfig};
-use crate::policy::{PolicyHost, PolicyRejected, PolicySet, SCORE_ROW_COUNT_MAX};
+use crate::policy::{BLOCK_ROW_COUNT_MAX, PolicyHost, PolicyRejected, PolicySet};
 
 /// From this share of a bound on, in percent, a policy is told that it comes close.
 const CLOSE_PERCENT: u128 = 50;
@@ -218,14 +218,14 @@ fn loaded(
 
 /// Whether all calls about a large backlog succeed; what they cost is found either way.
 fn costs(trial: &mut Trial, set: &PolicySet, limits: &PoliciesConfig) -> bool {
-    let (issues, now) = backlog_of(SCORE_ROW_COUNT_MAX);
+    let (issues, now) = backlog_of(BLOCK_ROW_COUNT_MAX);
     let calls = match Calls::time(&set.ranker, &issues, now) {
         Ok(calls) => calls,
         Err(error) => return trial.found("a large backlog", Err(error.to_string())),
     };
     let (call_max, choose_max) =
         (Duration::from_millis(limits.call_ms_max), Duration::from_millis(limits.choose_ms_max));
-    let what = format!("time of score, {SCORE_ROW_COUNT_MAX} issues");
+    let what = format!("time of score, {BLOCK_ROW_COUNT_MAX} issues");
     trial.found(&what, Ok(share(calls.score, call_max, "call_ms_max")));
     trial.found("time of choose", Ok(share(calls.choose, choose_max, "choose_ms_max")));
     trial.found("time of explain", Ok(share(calls.explain, choose_max, "choose_ms_max")));

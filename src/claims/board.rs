@@ -19,7 +19,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use self::beside::{Approvals, Blockers};
-use self::known::Known;
+pub(super) use self::known::Known;
 use self::notices::Notices;
 pub(super) use self::notices::in_one_line;
 pub(super) use self::position::Position;
@@ -28,7 +28,7 @@ use self::work::Workload;
 use super::order::{OrderKey, Question, Slot, Standing, answers, tally_of};
 use super::shelf::Shelf;
 use crate::domain::{AgentId, Claim, ClaimId, ClaimStatus, Empty, IssueFacts, IssueRef, Repo, RepoName, Timestamp};
-use crate::policy::{Shortlisted, ViewName};
+use crate::policy::{IssueBlock, Shortlisted, ViewName};
 use crate::store::{Change, Snapshot};
 
 pub(super) use view::{Place, View};
@@ -87,17 +87,19 @@ pub(super) struct Counts {
 pub(super) struct Board {
     pub(super) rows: Vec<Option<Row>>,
     free: Vec<Slot>,
-    by_issue: HashMap<IssueRef, Slot>,
+    pub(super) by_issue: HashMap<IssueRef, Slot>,
     by_repo: HashMap<RepoName, HashSet<Slot>>,
     /// The default view, then the others: never empty.
     pub(super) views: Vec<View>,
+    /// The issues as policies last saw all of them.
+    pub(super) blocks: Vec<IssueBlock>,
     /// Slots touched since a backlog was taken; `None` while none is out.
     pub(super) touched: Option<HashSet<Slot>>,
     pub(super) repos: HashMap<RepoName, RepoRow>,
     /// Repositories that the filter has yet to see.
     pub(super) unjudged: HashSet<RepoName>,
     claims: HashMap<ClaimId, Arc<Claim>>,
-    claim_by_issue: HashMap<IssueRef, ClaimId>,
+    pub(super) claim_by_issue: HashMap<IssueRef, ClaimId>,
     claims_by_agent: HashMap<AgentId, HashSet<ClaimId>>,
     blockers: Blockers,
     approvals: Approvals,
@@ -128,6 +130,7 @@ impl Default for Board {
             blockers,
             approvals,
             views: vec![View::new(ViewName::main())],
+            blocks: Vec::new(),
             touched,
             repos,
             unjudged,

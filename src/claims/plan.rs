@@ -4,25 +4,27 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::board::{Board, Place, View, slot_of};
+use super::board::{Board, Known, Place, View, slot_of};
 use super::order::{Order, Slot, Standing};
-use crate::domain::{IssueFacts, Repo, RepoName};
-use crate::policy::{IssueRows, Scored, ViewName};
+use crate::domain::{Repo, RepoName};
+use crate::policy::{BLOCK_ROW_COUNT_MAX, IssueBlock, IssueRows, Scored, ViewName};
 
 /// Everything a new set of policies must be applied to, as it was when it was taken.
 #[derive(Debug)]
 pub(super) struct Backlog {
+    /// In ascending order.
     slots: Vec<Slot>,
     pub(super) facts: IssueRows,
-    /// Where an issue stands whatever a ranker says of it: held, or finished.
-    fixed: Vec<Option<Standing>>,
+    /// Where an issue stands whatever a ranker says of it, if so: held, or finished.
+    fixed: HashMap<Slot, Standing>,
     pub(super) repos: Vec<Repo>,
 }
 
 /// A backlog in order, under the set of policies that judged and scored it.
 #[derive(Debug)]
 pub(super) struct Plan {
-    rows: Vec<(Slot, Arc<IssueFacts>)>,
+    slots: Vec<Slot>,
+    facts: IssueRows,
     views: Vec<View>,
     exclusions: HashMap<RepoName, Option<Arc<str>>>,
 }
@@ -34,27 +36,28 @@ impl Backlog {
         let names = self.repos.iter().map(|repo| repo.full_name.clone());
         let exclusions: HashMap<_, _> = names.zip(exclusions.into_iter().map(|why| why.map(Arc::from))).collect();
         let views = scores.into_iter().map(|(name, scores)| self.view(name, scores, &exclusions)).collect();
-        Plan { views, rows: self.slots.into_iter().zip(self.facts.iter().cloned()).collect(), exclusions }
+        Plan { slots: self.slots, facts: self.facts, views, exclusions }
     }
 
     fn view(&self, name: ViewName, scores: Vec<Scored>, exclusions: &HashMap<RepoName, Option<Arc<str>>>) -> View {
         let mut view = View::new(name);
-        let slot_count = self.slots.iter().max().map_or(0, |slot| *slot as usize + 1);
+        let slot_count = self.slots.last().map_or(0, |slot| *slot as usize + 1);
         view.places.resize_with(slot_count, Place::default);
-        for (((&slot, facts), fixed), scored) in self.slots.iter().zip(&*self.facts).zip(&self.fixed).zip(scores) {
+        for ((&slot, facts), scored) in self.slots.iter().zip(self.facts.iter()).zip(scores) {
             let admitted = exclusions.get(&facts.issue.repo).is_some_and(Option::is_none);
-            let standing = match fixed {
+            let standing = match self.fixed.get(&slot) {
                 _ if !admitted => Standing::NotAdmitted,
                 Some(fixed) => fixed.clone(),
                 None => Standing::by_score(Some(&scored), facts, slot),
             };
-            if let Some(at) = scored.valid_until {
+            if let Some(at) = scored.runs_out_ms() {
                 view.expiries.insert((at, slot));
             }
             view.places[slot as usize] = Place { score: Some(scored), standing };
         }
         let standing = |slot: &Slot| view.places[*slot as usize].standing.clone();
-        view.order = Order::build(self.slots.iter().zip(&*self.facts).map(|(slot, facts)| (&**facts, standing(slot))));
+        view.order =
+            Order::build(self.slots.iter().zip(self.facts.iter()).map(|(slot, facts)| (&**facts, standing(slot))));
         view
     }
 }
@@ -65,16 +68,32 @@ impl Board {
     pub(super) fn take_backlog(&mut self) -> Backlog {
         self.touched = Some(HashSet::new());
         let repos = self.repos.values().map(|row| row.repo.clone()).collect();
-        let count = self.rows.len();
-        let (mut slots, mut facts, mut fixed) =
-            (Vec::with_capacity(count), Vec::with_capacity(count), Vec::with_capacity(count));
+        let claimed = self.claim_by_issue.keys().filter_map(|issue| self.by_issue.get(issue));
+        let mut fixed: HashMap<Slot, Standing> = claimed.map(|slot| (*slot, Standing::Claimed)).collect();
+        let mut slots = Vec::with_capacity(self.rows.len());
         for (index, row) in self.rows.iter().enumerate() {
             let Some(row) = row else { continue };
             slots.push(slot_of(index));
-            facts.push(row.facts.shared());
-            fixed.push(self.held_standing(row));
+            if row.finished {
+                fixed.entry(slot_of(index)).or_insert(Standing::Finished);
+            }
         }
-        Backlog { slots, facts: facts.into(), fixed, repos }
+        Backlog { slots, facts: self.rows_in_blocks(), fixed, repos }
+    }
+
+    /// All issues, in blocks. A block of which no issue changed since it was last asked for is the same one, with
+    /// the columns that policies have asked for: a new set of policies need not wait for those to be made.
+    fn rows_in_blocks(&mut self) -> IssueRows {
+        let known = std::mem::take(&mut self.blocks).into_iter().map(Some).chain(std::iter::repeat(None));
+        let blocks = self.rows.chunks(BLOCK_ROW_COUNT_MAX as usize).zip(known).map(|(rows, known)| {
+            let facts = || rows.iter().flatten().map(|row| &row.facts);
+            let is_same = |known: &IssueBlock| {
+                known.len() == facts().count() && facts().zip(&**known).all(|(it, was)| it.is(was))
+            };
+            known.filter(is_same).unwrap_or_else(|| IssueBlock::kept(facts().map(Known::shared).collect()))
+        });
+        self.blocks = blocks.collect();
+        IssueRows::of_blocks(self.blocks.clone())
     }
 
     /// Forgets a backlog that came to nothing.
@@ -85,12 +104,14 @@ impl Board {
     /// Puts a plan in force; what was touched since its backlog was taken is placed anew, and scored
     /// again. Returns what it replaced, to be dropped outside the lock.
     pub(super) fn put_in_force(&mut self, plan: Plan) -> Vec<View> {
-        let Plan { rows, mut views, exclusions } = plan;
+        let Plan { slots, facts, mut views, exclusions } = plan;
         let touched = self.touched.take().unwrap_or_default();
         self.generation += 1;
         for view in &mut views {
-            let outdated = rows.iter().filter(|(slot, _)| touched.contains(slot));
-            outdated.for_each(|(slot, facts)| view.forget(*slot, facts));
+            for slot in &touched {
+                let known = slots.binary_search(slot).ok().and_then(|place| facts.get(place));
+                known.into_iter().for_each(|facts| view.forget(*slot, facts));
+            }
             view.places.resize_with(self.rows.len(), Place::default);
         }
         let replaced = std::mem::replace(&mut self.views, views);
@@ -164,19 +185,18 @@ mod tests {
 
     /// By default: the more labels the better; three or more are skipped; scores of two labels run out.
     /// To the candidate the other way round: the fewer the better, none is skipped, scores of one label run out.
-    fn scores(view: &ViewName, facts: &[Arc<IssueFacts>]) -> Vec<Scored> {
+    fn scores(view: &ViewName, facts: &IssueRows) -> Vec<Scored> {
         let is_candidate = *view == ViewName::candidate();
-        let score = |facts: &Arc<IssueFacts>| {
-            let labels = facts.labels.len();
+        let score = |labels: usize| {
             let runs_out = if is_candidate { 1 } else { 2 };
             Scored {
                 value: if is_candidate { -(labels as f64) } else { labels as f64 },
-                valid_until: (labels == runs_out).then(|| from_unix_ms(1_000)),
+                valid_until_ms: if labels == runs_out { 1_000 } else { Scored::NEVER },
                 skip: (labels > 2 && !is_candidate).then(|| "too many".into()),
                 scored_at: None,
             }
         };
-        facts.iter().map(score).collect()
+        facts.iter().map(|facts| score(facts.labels.len())).collect()
     }
 
     fn board(issues: &[(u64, usize)]) -> Board {
@@ -221,6 +241,25 @@ mod tests {
         board.apply(open(5, 1));
         adopt(&mut board, backlog, &[main, candidate.clone()]);
         assert_eq!(offer(&board, &candidate).0, [1, 5, 2, 3], "what came while the view was made is in it");
+    }
+
+    #[test]
+    fn issues_that_did_not_change_are_shown_to_the_next_policies_as_they_were_to_the_last() {
+        let count = u64::from(BLOCK_ROW_COUNT_MAX) + 2;
+        let mut board = board(&(1..=count).map(|number| (number, 0)).collect::<Vec<_>>());
+        let (first, again) = (board.take_backlog().facts, board.take_backlog().facts);
+        let same = |one: &IssueRows, other: &IssueRows| {
+            let pairs = one.blocks().iter().zip(other.blocks());
+            pairs.map(|(one, other)| std::ptr::eq(&**one, &**other)).collect::<Vec<_>>()
+        };
+        assert_eq!(same(&first, &again), [true, true]);
+        board.apply(open(1, 1));
+        board.apply(Change::IssueGone(issue(2, 0).issue_ref()));
+        let changed = board.take_backlog().facts;
+        assert_eq!(same(&first, &changed), [false, true], "one changed, one is gone, both in the first block");
+        let mut numbers: Vec<_> = changed.iter().map(|facts| facts.issue.number.get()).collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, [vec![1], (3..=count).collect()].concat());
     }
 
     proptest! {

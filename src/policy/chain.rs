@@ -22,7 +22,7 @@ use super::ranker::{Choice, ChooseRequest, Ranker, Scored, Shortlisted};
 use super::rows::IssueRows;
 use super::source::sha256_hex;
 use crate::config::StageRole;
-use crate::domain::{IssueFacts, PolicyStamp, Reason, Timestamp};
+use crate::domain::{PolicyStamp, Reason, Timestamp, unix_ms};
 
 /// How long a score holds that was given without a stage, or by a stand-in: then the stage is asked again.
 const DEGRADED_SCORE: TimeDelta = TimeDelta::seconds(60);
@@ -109,7 +109,7 @@ pub struct Closed {
 }
 
 /// Gives scores where the base of a chain fails to.
-pub(super) type StandIn<'a> = &'a dyn Fn(&[Arc<IssueFacts>]) -> Vec<Scored>;
+pub(super) type StandIn<'a> = &'a dyn Fn(&IssueRows) -> Vec<Scored>;
 
 /// The base first, then the stages in their order.
 #[derive(Debug)]
@@ -164,7 +164,7 @@ impl Chain {
                 (Err(error), Some(stand_in)) => {
                     let (instead, mut scores) = self.instead_of(stage, rows, stand_in);
                     for scored in &mut scores {
-                        (scored.valid_until, scored.scored_at) = (Some(now + DEGRADED_SCORE), None);
+                        (scored.valid_until_ms, scored.scored_at) = (unix_ms(now + DEGRADED_SCORE), None);
                     }
                     faults.push(self.fault(stage, error, instead));
                     scores
@@ -183,15 +183,8 @@ impl Chain {
     }
 
     /// What a failing stage is taken to say.
-    fn instead_of(
-        &self,
-        stage: &Stage,
-        rows: &[Arc<IssueFacts>],
-        stand_in: StandIn<'_>,
-    ) -> (&'static str, Vec<Scored>) {
-        let said = |skip: Option<Arc<str>>| {
-            rows.iter().map(|_| Scored { value: 0.0, valid_until: None, skip: skip.clone(), scored_at: None }).collect()
-        };
+    fn instead_of(&self, stage: &Stage, rows: &IssueRows, stand_in: StandIn<'_>) -> (&'static str, Vec<Scored>) {
+        let said = |skip: Option<Arc<str>>| vec![Scored { skip, ..Scored::stand_in(0.0) }; rows.len()];
         match stage.role {
             Role::Base => ("the built-in order stands in", stand_in(rows)),
             role if role.is_filter() => ("nothing passes until it answers", said(Some(FILTER_FAILS.into()))),
@@ -333,7 +326,7 @@ fn add(total: &mut [Scored], scores: Vec<Scored>, stage: &Stage) {
         if stage.role.adds_terms() {
             total.value = finite(total.value + finite(own.value * stage.weight));
         }
-        total.valid_until = total.valid_until.into_iter().chain(own.valid_until).min();
+        total.valid_until_ms = total.valid_until_ms.min(own.valid_until_ms);
         total.scored_at = total.scored_at.and(own.scored_at);
         total.skip = total.skip.take().or(own.skip);
     }

@@ -7,12 +7,12 @@ mod issues;
 mod repositories;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use super::bindings::ranker::issuecommand::policy::types::{self, TextColumn};
-use super::columns::text_column;
+use super::bindings::ranker::issuecommand::policy::types::{self, LabelTable, TextColumn};
+use super::columns::{label_table, text_column};
 use super::ranker::{ChooseRequest, LiveWork};
-use super::rows::IssueRows;
+use super::rows::{CallRows, Columns};
 use super::state::CallState;
 use crate::domain::{
     AgentId, Claim, ClaimSignals, ClaimStatus, FollowUp, IssueFacts, IssueNumber, IssueRef, Repo, RepoName, Timestamp,
@@ -35,7 +35,7 @@ pub(super) enum Facts {
 /// Issues to score, or a short list to choose from.
 #[derive(Default)]
 pub(super) struct IssueView {
-    pub(super) rows: IssueRows,
+    pub(super) rows: CallRows,
     /// The scores in force; empty in `score`.
     pub(super) scores: Vec<f64>,
     /// Active claims in each row's repository; only in `choose`.
@@ -106,6 +106,27 @@ impl Facts {
 
     fn issues(&self) -> &[Arc<IssueFacts>] {
         if let Self::Issues(view) = self { &view.rows } else { &[] }
+    }
+
+    /// A column of the issues: one that is kept, or built.
+    fn issue_column<C: Clone>(
+        &self,
+        kept: fn(&Columns) -> &OnceLock<C>,
+        build: impl FnOnce(&[Arc<IssueFacts>]) -> C,
+    ) -> C {
+        if let Self::Issues(view) = self { view.rows.column(kept, build) } else { build(&[]) }
+    }
+
+    fn issue_texts(&self, kept: fn(&Columns) -> &OnceLock<TextColumn>, read: fn(&IssueFacts) -> &str) -> TextColumn {
+        self.issue_column(kept, |rows| texts(rows, |row| read(row)))
+    }
+
+    fn issue_lists(
+        &self,
+        kept: fn(&Columns) -> &OnceLock<LabelTable>,
+        read: fn(&IssueFacts) -> &[Arc<str>],
+    ) -> LabelTable {
+        self.issue_column(kept, |rows| label_table(rows.iter().map(|row| read(row))))
     }
 
     fn request(&self) -> Option<&ChooseRequest> {

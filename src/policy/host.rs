@@ -161,6 +161,8 @@ fn engine_config() -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
+        // Traps are told by the names of functions; places within them would make a cached policy half as large again.
+        .generate_address_map(false)
         .concurrency_support(false)
         .max_wasm_stack(STACK_BYTES_MAX)
         // The same input gives the same answer on every machine, so that a decision can be replayed.

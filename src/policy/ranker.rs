@@ -1,8 +1,8 @@
 //! Rankers: scores ahead of any request, the last word at the door, and the reasons on demand.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use wasmtime::Store;
 use wasmtime::component::{HasSelf, InstancePre, Linker};
 
@@ -14,17 +14,12 @@ use super::error::PolicyError;
 use super::facts::{BodySource, Facts, IssueView};
 use super::instance::{Answer, Function, Kind, Policy};
 use super::output::{self, TEXT_BYTES_MAX, full_or_empty, line};
-use super::rows::IssueRows;
+use super::rows::{IssueBlock, IssueRows};
 use super::sample;
 use super::state::CallState;
 use super::work_order::find as find_work_order;
-use crate::domain::{
-    AgentId, ClaimStatus, IssueFacts, IssueRef, PolicyStamp, Reason, RepoName, Timestamp, from_unix_ms, unix_ms,
-};
+use crate::domain::{AgentId, ClaimStatus, IssueFacts, IssueRef, PolicyStamp, Reason, RepoName, Timestamp, unix_ms};
 
-/// Rows of one `score` call. More are scored in several: it bounds what a guest needs of memory and time, and the
-/// facts of so many stay in a processor's cache from one column to the next.
-pub const SCORE_ROW_COUNT_MAX: u32 = 2 * 1024;
 /// A `score` call about more rows than this that runs into a bound is made again in halves: a policy that is
 /// slow, or reads long texts, is no faulty one.
 const SCORE_ROW_COUNT_HALVED: usize = 64;
@@ -45,13 +40,28 @@ const EXPLAIN: Function = Function { name: "explain", output_bytes_per_row: 16 <
 pub struct Scored {
     /// Higher comes first; finite.
     pub value: f64,
-    /// Until when this holds, exclusive; `None` until a fact changes.
-    pub valid_until: Option<Timestamp>,
+    /// Until when this holds, exclusive, in milliseconds since the Unix epoch; [`Scored::NEVER`] until a fact changes.
+    pub valid_until_ms: u64,
     /// Why the issue must not be given out, if it must not.
     pub skip: Option<Arc<str>>,
     /// For which time the ranker in force gave it, by the issue's present facts; `None` where it did not: another
     /// stood in for it, or the issue or the ranker changed since.
     pub scored_at: Option<Timestamp>,
+}
+
+impl Scored {
+    /// Later than any score runs out.
+    pub const NEVER: u64 = u64::MAX;
+
+    /// A score that stands in for another, until a fact changes.
+    pub fn stand_in(value: f64) -> Self {
+        Self { value, valid_until_ms: Self::NEVER, skip: None, scored_at: None }
+    }
+
+    /// When it runs out, if it does by itself.
+    pub fn runs_out_ms(&self) -> Option<u64> {
+        (self.valid_until_ms != Self::NEVER).then_some(self.valid_until_ms)
+    }
 }
 
 /// One issue of a short list.
@@ -166,10 +176,8 @@ impl Ranker {
     /// [`PolicyError`] when the policy fails, or its scores cannot be compared.
     pub fn score(&self, rows: &IssueRows, now: Timestamp) -> Result<Vec<Scored>, PolicyError> {
         let mut scored = Vec::with_capacity(rows.len());
-        let count_max = SCORE_ROW_COUNT_MAX as usize;
-        for start in (0..rows.len()).step_by(count_max) {
-            let end = rows.len().min(start + count_max);
-            self.score_chunk(&rows.part(start..end), now, &mut scored)?;
+        for block in rows.blocks() {
+            self.score_block(block, now, &mut scored)?;
         }
         Ok(scored)
     }
@@ -177,7 +185,7 @@ impl Ranker {
     /// The score of one issue, within `ms` milliseconds at most.
     pub(super) fn score_within(&self, ms: u64, row: &Arc<IssueFacts>, now: Timestamp) -> Result<Scored, PolicyError> {
         let mut scored = Vec::new();
-        self.score_at_once(ms, &vec![Arc::clone(row)].into(), now, &mut scored)?;
+        self.score_at_once(ms, [Arc::clone(row)].into_iter().collect(), now, &mut scored)?;
         Ok(scored.pop().expect("one row has one score"))
     }
 
@@ -244,7 +252,7 @@ impl Ranker {
         let ranker = Self { policy, bodies: None };
         let (now, request, shortlist) = (sample::now(), sample::request(), sample::shortlist());
         for issues in [Vec::new(), sample::issues()] {
-            ranker.score_chunk(&issues.into(), now, &mut Vec::new())?;
+            ranker.score_block(&issues.into_iter().collect(), now, &mut Vec::new())?;
         }
         for rows in [&[], &shortlist[..]] {
             ranker.choose(&request, rows, now)?;
@@ -256,14 +264,14 @@ impl Ranker {
         Ok(ranker)
     }
 
-    fn score_chunk(&self, rows: &IssueRows, now: Timestamp, scored: &mut Vec<Scored>) -> Result<(), PolicyError> {
-        match self.score_at_once(u64::MAX, rows, now, scored) {
+    fn score_block(&self, rows: &IssueBlock, now: Timestamp, scored: &mut Vec<Scored>) -> Result<(), PolicyError> {
+        match self.score_at_once(u64::MAX, rows.clone(), now, scored) {
             Err(PolicyError::DeadlineExceeded { .. } | PolicyError::BudgetExceeded { .. })
                 if rows.len() > SCORE_ROW_COUNT_HALVED =>
             {
                 let half = rows.len() / 2;
-                self.score_chunk(&rows.part(0..half), now, scored)?;
-                self.score_chunk(&rows.part(half..rows.len()), now, scored)
+                self.score_block(&rows.part(0..half), now, scored)?;
+                self.score_block(&rows.part(half..rows.len()), now, scored)
             }
             answer => answer,
         }
@@ -272,23 +280,23 @@ impl Ranker {
     fn score_at_once(
         &self,
         ms: u64,
-        rows: &IssueRows,
+        rows: IssueBlock,
         now: Timestamp,
         scored: &mut Vec<Scored>,
     ) -> Result<(), PolicyError> {
-        rows.fetch();
-        let view = IssueView { rows: rows.clone(), bodies: self.bodies.clone(), ..IssueView::default() };
+        let count = rows.len();
+        let view = IssueView { rows: rows.into(), bodies: self.bodies.clone(), ..IssueView::default() };
         let scores = self.policy.call_within(ms, SCORE, Facts::Issues(view), |guest, store| {
             guest.ranker.issuecommand_policy_ranker().call_score(store, unix_ms(now))
         })?;
-        let checked = add_checked_scores(&scores, rows.len(), now, scored);
+        let checked = add_checked_scores(&scores, count, now, scored);
         checked.map_err(|why| PolicyError::BadOutput { call: SCORE.name, why })
     }
 }
 
 fn short_view(rows: &[Shortlisted]) -> IssueView {
     IssueView {
-        rows: rows.iter().map(|row| Arc::clone(&row.facts)).collect(),
+        rows: rows.iter().map(|row| Arc::clone(&row.facts)).collect::<IssueBlock>().into(),
         scores: rows.iter().map(|row| row.score).collect(),
         ..IssueView::default()
     }
@@ -303,20 +311,23 @@ fn add_checked_scores(
     full_or_empty("values", &scores.values, count)?;
     full_or_empty("valid-until", &scores.valid_until, count)?;
     let (first, soonest) = (scored.len(), unix_ms(now) + SCORE_VALID_MS_MIN);
+    let end_of_time = unix_ms(Timestamp::MAX_UTC);
     for row in 0..count {
         let value = scores.values.get(row).copied().unwrap_or(0.0);
         if !value.is_finite() {
             return Err(format!("the score of row {row} is {value}; scores must be finite numbers"));
         }
+        let until = scores.valid_until.get(row).copied().unwrap_or(Scored::NEVER).max(soonest);
         // Later than time goes means for ever.
-        let valid_until =
-            scores.valid_until.get(row).map(|ms| from_unix_ms(*ms.max(&soonest))).filter(|at| *at < Timestamp::MAX_UTC);
-        scored.push(Scored { value, valid_until, skip: None, scored_at: Some(now) });
+        let valid_until_ms = if until < end_of_time { until } else { Scored::NEVER };
+        scored.push(Scored { value, valid_until_ms, skip: None, scored_at: Some(now) });
     }
-    let mut shared: HashMap<String, Arc<str>> = HashMap::new();
-    for (row, reason) in output::exclusions("skipped", &scores.skipped, count)? {
-        // A few reasons are given for many rows, and kept for as long as those are open.
-        let text = shared.entry(reason).or_insert_with_key(|reason| reason.as_str().into());
+    let mut rows = output::Rows::new("skipped", count);
+    // A few reasons are given for many rows, and kept for as long as those are open.
+    let mut shared: FxHashMap<&str, Arc<str>> = FxHashMap::default();
+    for exclusion in &scores.skipped {
+        let row = rows.take(exclusion.row)?;
+        let text = shared.entry(&exclusion.reason).or_insert_with(|| output::reason_of(exclusion).into());
         scored[first + row].skip = Some(Arc::clone(text));
     }
     Ok(())

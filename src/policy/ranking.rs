@@ -173,7 +173,7 @@ impl Ranking {
         &self,
         rows: impl Into<IssueRows>,
         now: Timestamp,
-        stand_in: &dyn Fn(&[Arc<IssueFacts>]) -> Vec<Scored>,
+        stand_in: &dyn Fn(&IssueRows) -> Vec<Scored>,
     ) -> (Vec<Scored>, Vec<StageFault>) {
         let mut faults = Vec::new();
         let rows = rows.into();
@@ -191,9 +191,10 @@ impl Ranking {
         if self.routes.is_empty() {
             return self.chain.score(rows, now, stand_in, faults);
         }
-        let mut scores: Vec<Option<Scored>> = rows.iter().map(|_| None).collect();
-        for (chain, places) in self.by_chain(rows.iter().map(|row| &row.issue.repo)) {
-            let own: IssueRows = places.iter().map(|place| Arc::clone(&rows[*place])).collect();
+        let all: Vec<&Arc<IssueFacts>> = rows.iter().collect();
+        let mut scores: Vec<Option<Scored>> = vec![None; all.len()];
+        for (chain, places) in self.by_chain(all.iter().map(|row| &row.issue.repo)) {
+            let own: IssueRows = places.iter().map(|place| Arc::clone(all[*place])).collect();
             let own = chain.score(&own, now, stand_in, faults)?;
             places.into_iter().zip(own).for_each(|(place, scored)| scores[place] = Some(scored));
         }

@@ -14,7 +14,7 @@ fn scores_come_back_in_the_order_of_the_rows_and_hold_as_long_as_the_policy_says
     assert_eq!(scored.len(), 40_000);
     for (row, scored) in (0u32..).zip(&scored) {
         assert_eq!(scored.value, f64::from(row));
-        assert_eq!(scored.valid_until, Some(later() + TimeDelta::hours(1)));
+        assert_eq!(scored.runs_out_ms(), Some(unix_ms(later() + TimeDelta::hours(1))));
         assert_eq!(scored.skip, None);
     }
     assert!(set.ranker.score(Vec::new(), later()).unwrap().is_empty());
@@ -23,15 +23,18 @@ fn scores_come_back_in_the_order_of_the_rows_and_hold_as_long_as_the_policy_says
 #[test]
 fn a_policy_that_names_no_values_scores_all_alike_and_for_ever() {
     let scored = misbehaving("score", "silent").ranker.score(rows(3), later()).unwrap();
-    assert!(scored.iter().all(|scored| scored.value == 0.0 && scored.valid_until.is_none()), "{scored:?}");
+    assert!(scored.iter().all(|scored| scored.value == 0.0 && scored.runs_out_ms().is_none()), "{scored:?}");
     let scored = misbehaving("score", "for_ever").ranker.score(rows(3), later()).unwrap();
-    assert!(scored.iter().all(|scored| scored.valid_until.is_none()), "{scored:?}");
+    assert!(scored.iter().all(|scored| scored.runs_out_ms().is_none()), "{scored:?}");
 }
 
 #[test]
 fn a_score_that_has_lapsed_already_holds_for_a_second() {
     let scored = misbehaving("score", "lapsed").ranker.score(rows(2), later()).unwrap();
-    assert!(scored.iter().all(|scored| scored.valid_until == Some(later() + TimeDelta::seconds(1))), "{scored:?}");
+    assert!(
+        scored.iter().all(|scored| scored.runs_out_ms() == Some(unix_ms(later() + TimeDelta::seconds(1)))),
+        "{scored:?}"
+    );
 }
 
 #[test]

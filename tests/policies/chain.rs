@@ -1,10 +1,8 @@
 //! Rankers of several stages, and what happens when one of them fails.
 
-use std::sync::Arc;
-
 use issuecommand::config::{OverrideConfig, PoliciesConfig, PolicyConfig, RankerConfig, StageConfig, StageRole};
-use issuecommand::domain::IssueFacts;
-use issuecommand::policy::{Choice, ChooseRequest, PolicySet, Scored, Troubles};
+use issuecommand::domain::unix_ms;
+use issuecommand::policy::{Choice, ChooseRequest, IssueRows, PolicySet, Scored, Troubles};
 use serde_json::{Map, Value, json};
 
 use crate::stage::{LATER_MS, config, fault, file_of, later, load, request, rows, shortlist};
@@ -52,8 +50,8 @@ fn skips(scored: &[Scored]) -> Vec<Option<&str>> {
 }
 
 /// Scores that stand in, to be told from all others.
-fn stand_in(rows: &[Arc<IssueFacts>]) -> Vec<Scored> {
-    rows.iter().map(|_| Scored { value: -1.0, valid_until: None, skip: None, scored_at: None }).collect()
+fn stand_in(rows: &IssueRows) -> Vec<Scored> {
+    vec![Scored::stand_in(-1.0); rows.len()]
 }
 
 fn choose(set: &PolicySet) -> Choice {
@@ -69,7 +67,7 @@ fn scores_of_stages_add_up_by_weight_and_so_do_their_reasons() {
     let scored = set.ranker.score(rows(4), later()).unwrap();
     let expected: Vec<f64> = base.iter().zip([0.0, 0.5, 1.0, 1.5]).map(|(base, more)| base + more).collect();
     assert_eq!(values(&scored), expected);
-    assert_eq!(scored[0].valid_until, Some(later() + chrono::TimeDelta::hours(1)), "the soonest end holds");
+    assert_eq!(scored[0].runs_out_ms(), Some(unix_ms(later() + chrono::TimeDelta::hours(1))), "the soonest end holds");
 
     let mut list = shortlist(4);
     list.iter_mut().zip(&scored).for_each(|(row, scored)| row.score = scored.value);
@@ -120,7 +118,7 @@ fn a_score_stage_that_fails_at_work_is_left_out_and_asked_again_within_a_minute(
     let (scored, faults) = set.ranker.score_at_work(rows(2), later(), &stand_in);
     let alone = load(&with_ranker(bugs_first(), Vec::new())).unwrap().ranker.score(rows(2), later()).unwrap();
     assert_eq!(values(&scored), values(&alone));
-    assert_eq!(scored[0].valid_until, Some(later() + chrono::TimeDelta::minutes(1)));
+    assert_eq!(scored[0].runs_out_ms(), Some(unix_ms(later() + chrono::TimeDelta::minutes(1))));
     assert_eq!((faults.len(), faults[0].stage.as_deref(), faults[0].is_base), (1, Some("comments"), false));
 }
 

@@ -17,12 +17,45 @@ impl ColumnId {
     }
 }
 
+/// What is pulled when it is first read.
+#[derive(Debug)]
+pub(crate) struct Pulled<T>(OnceCell<T>);
+
 /// A column of anything: values of one kind, one a row.
-pub(crate) type Column<T> = OnceCell<Vec<T>>;
+pub(crate) type Column<T> = Pulled<Vec<T>>;
+
+impl<T> Pulled<T> {
+    /// Reads it. Rows are read in loops, so that this is to be a look at memory in all rounds but the first.
+    #[inline]
+    pub(crate) fn get_or_init(&self, pull: impl FnOnce() -> T) -> &T {
+        match self.0.get() {
+            Some(pulled) => pulled,
+            None => self.pull(pull),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn pull(&self, pull: impl FnOnce() -> T) -> &T {
+        self.0.get_or_init(pull)
+    }
+}
+
+impl<T> Default for Pulled<T> {
+    fn default() -> Self {
+        Self(OnceCell::new())
+    }
+}
+
+impl<T> From<T> for Pulled<T> {
+    fn from(here: T) -> Self {
+        Self(here.into())
+    }
+}
 
 /// A column of texts that repeat.
 #[derive(Debug, Default)]
-pub(crate) struct Texts(OnceCell<(ColumnId, TextColumn)>);
+pub(crate) struct Texts(Pulled<(ColumnId, TextColumn)>);
 
 impl Texts {
     /// A column that is already here, for tests.
@@ -32,11 +65,10 @@ impl Texts {
         for text in rows {
             column.ids.push(intern(&mut column.names, text.as_ref()));
         }
-        let cell = OnceCell::new();
-        let _ = cell.set((ColumnId::fresh(), column));
-        Self(cell)
+        Self((ColumnId::fresh(), column).into())
     }
 
+    #[inline]
     fn get(&self, pull: fn() -> TextColumn) -> &(ColumnId, TextColumn) {
         self.0.get_or_init(|| (ColumnId::fresh(), pull()))
     }
@@ -56,7 +88,7 @@ impl Texts {
 
 /// A column of lists of texts that repeat.
 #[derive(Debug, Default)]
-pub(crate) struct TextLists(OnceCell<(ColumnId, LabelTable)>);
+pub(crate) struct TextLists(Pulled<(ColumnId, LabelTable)>);
 
 impl TextLists {
     /// A column that is already here, for tests.
@@ -69,11 +101,10 @@ impl TextLists {
             }
             table.starts.push(table.ids.len() as u32);
         }
-        let cell = OnceCell::new();
-        let _ = cell.set((ColumnId::fresh(), table));
-        Self(cell)
+        Self((ColumnId::fresh(), table).into())
     }
 
+    #[inline]
     fn get(&self, row: usize, pull: fn() -> LabelTable) -> (ColumnId, &LabelTable, &[u32]) {
         let (id, table) = self.0.get_or_init(|| (ColumnId::fresh(), pull()));
         (*id, table, &table.ids[table.starts[row] as usize..table.starts[row + 1] as usize])

@@ -30,17 +30,17 @@ impl Instant {
 
     /// This instant and `minutes` more.
     pub const fn plus_minutes(self, minutes: u64) -> Self {
-        Self(self.0.saturating_add(minutes.saturating_mul(MINUTE_MS)))
+        Self(self.0.saturating_add(times(minutes, MINUTE_MS)))
     }
 
     /// This instant and `days` of 24 hours more.
     pub const fn plus_days(self, days: u64) -> Self {
-        Self(self.0.saturating_add(days.saturating_mul(DAY_MS)))
+        Self(self.0.saturating_add(times(days, DAY_MS)))
     }
 
     /// This instant less `days` of 24 hours.
     pub const fn minus_days(self, days: u64) -> Self {
-        Self(self.0.saturating_sub(days.saturating_mul(DAY_MS)))
+        Self(self.0.saturating_sub(times(days, DAY_MS)))
     }
 
     /// Days of 24 hours that passed since `earlier`; 0 if it lies ahead.
@@ -52,6 +52,12 @@ impl Instant {
     pub const fn whole_days_since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0) / DAY_MS
     }
+}
+
+/// `count` units of `ms` milliseconds each, or as many as there are. What the standard library has for it multiplies
+/// to 128 bits, which WebAssembly has no instruction for.
+const fn times(count: u64, ms: u64) -> u64 {
+    if count > u64::MAX / ms { u64::MAX } else { count * ms }
 }
 
 #[cfg(test)]

@@ -217,8 +217,7 @@ mod tests {
     fn rescored(board: &mut Board) -> Vec<String> {
         let Some(batch) = board.take_unscored(usize::MAX, from_unix_ms(0)) else { return Vec::new() };
         let mut names: Vec<_> = batch.facts.iter().map(|facts| facts.issue.to_string()).collect();
-        let scores =
-            names.iter().map(|_| Scored { value: 0.0, valid_until: None, skip: None, scored_at: None }).collect();
+        let scores = names.iter().map(|_| Scored::stand_in(0.0)).collect();
         board.note_scores(batch, scores);
         names.sort();
         names

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::super::order::{Order, OrderKey, Slot, Standing};
-use crate::domain::{IssueFacts, Timestamp};
+use crate::domain::{IssueFacts, Timestamp, unix_ms};
 use crate::policy::{Scored, ViewName};
 
 /// One order of all work.
@@ -13,8 +13,8 @@ pub(in crate::claims) struct View {
     pub(in crate::claims) order: Order,
     /// By slot: every issue's score and standing.
     pub(in crate::claims) places: Vec<Place>,
-    /// When scores run out.
-    pub(in crate::claims) expiries: BTreeSet<(Timestamp, Slot)>,
+    /// When scores run out, in milliseconds since the Unix epoch.
+    pub(in crate::claims) expiries: BTreeSet<(u64, Slot)>,
     /// Slots waiting for a score.
     pub(in crate::claims) unscored: HashSet<Slot>,
 }
@@ -96,10 +96,10 @@ impl View {
 
     pub(in crate::claims) fn set_score(&mut self, slot: Slot, score: Option<Scored>) {
         let place = &mut self.places[slot as usize];
-        if let Some(at) = place.score.as_ref().and_then(|old| old.valid_until) {
+        if let Some(at) = place.score.as_ref().and_then(Scored::runs_out_ms) {
             self.expiries.remove(&(at, slot));
         }
-        if let Some(at) = score.as_ref().and_then(|new| new.valid_until) {
+        if let Some(at) = score.as_ref().and_then(Scored::runs_out_ms) {
             self.expiries.insert((at, slot));
         }
         place.score = score;
@@ -116,7 +116,7 @@ impl View {
     /// Notes which scores have run out, and takes up to `limit` slots that need one.
     pub(super) fn take_unscored(&mut self, limit: usize, now: Timestamp) -> Vec<Slot> {
         while let Some(&(at, slot)) = self.expiries.first()
-            && at <= now
+            && at <= unix_ms(now)
         {
             self.expiries.pop_first();
             self.unscored.insert(slot);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Board, slot_of};
 use crate::claims::order::Slot;
-use crate::domain::{Repo, RepoName, Timestamp};
+use crate::domain::{Repo, RepoName, Timestamp, from_unix_ms};
 use crate::policy::{IssueRows, Scored, ViewName};
 
 /// Issues to be scored, as they were when they were taken.
@@ -28,7 +28,7 @@ impl Board {
 
     /// When the next score runs out.
     pub(in crate::claims) fn next_expiry(&self) -> Option<Timestamp> {
-        self.views.iter().filter_map(|view| view.expiries.first()).map(|(at, _)| *at).min()
+        self.views.iter().filter_map(|view| view.expiries.first()).map(|(at, _)| *at).min().map(from_unix_ms)
     }
 
     /// Takes up to `limit` issues that need a score at `now` in one view; `None` when no view needs any.
@@ -51,7 +51,7 @@ impl Board {
         if batch.generation != self.generation {
             return;
         }
-        for ((slot, facts), scored) in batch.slots.into_iter().zip(&*batch.facts).zip(scores) {
+        for ((slot, facts), scored) in batch.slots.into_iter().zip(batch.facts.iter()).zip(scores) {
             let Some(row) = self.row(slot).filter(|row| row.facts.is(facts)) else { continue };
             let fixed = self.fixed_standing(row);
             self.touch(slot);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tracing::{error, warn};
 
 use super::{Desk, FAILURE_COUNT_MAX, InForce, TakenInForce, Unfit, part_of};
-use crate::domain::{IssueFacts, Timestamp};
+use crate::domain::Timestamp;
 use crate::policy::{IssueRows, PolicyError, Ranking, Scored, ViewName};
 
 /// Issues scored by one call of a ranker off the request path.
@@ -106,14 +106,14 @@ impl Desk {
     /// Scores issues in a view; there is always an answer.
     fn score(&self, policies: &InForce, view: &ViewName, facts: &IssueRows, now: Timestamp) -> Vec<Scored> {
         let is_candidate = *view == ViewName::candidate();
-        let stand_in = |facts: &[Arc<IssueFacts>]| {
+        let stand_in = |facts: &IssueRows| {
             let (instead, name) = match is_candidate {
                 true => (&policies.set.ranker, "ranker in force"),
                 false => (&self.builtin.ranker, "built-in ranker"),
             };
             instead.score(facts, now).unwrap_or_else(|fault| {
                 error!("the {name} failed while it stood in: {fault}");
-                facts.iter().map(|_| Scored { value: 0.0, valid_until: None, skip: None, scored_at: None }).collect()
+                vec![Scored::stand_in(0.0); facts.len()]
             })
         };
         let (scores, faults) = policies.set.ranking_of(view).score_at_work(facts, now, &stand_in);

@@ -13,11 +13,11 @@ impl candidates::Host for CallState {
     }
 
     fn repos(&mut self) -> wasmtime::Result<TextColumn> {
-        self.pull(|facts| texts(facts.issues(), |row| row.issue.repo.as_str()))
+        self.pull(|facts| facts.issue_texts(|kept| &kept.repos, |row| row.issue.repo.as_str()))
     }
 
     fn numbers(&mut self) -> wasmtime::Result<Vec<u64>> {
-        self.pull(|facts| each(facts.issues(), |row| row.issue.number.get()))
+        self.pull(|facts| facts.issue_column(|kept| &kept.numbers, |rows| each(rows, |row| row.issue.number.get())))
     }
 
     fn titles(&mut self) -> wasmtime::Result<Vec<String>> {
@@ -25,39 +25,41 @@ impl candidates::Host for CallState {
     }
 
     fn authors(&mut self) -> wasmtime::Result<TextColumn> {
-        self.pull(|facts| texts(facts.issues(), |row| &row.author))
+        self.pull(|facts| facts.issue_texts(|kept| &kept.authors, |row| &row.author))
     }
 
     fn author_associations(&mut self) -> wasmtime::Result<TextColumn> {
-        self.pull(|facts| texts(facts.issues(), |row| &row.author_association))
+        self.pull(|facts| facts.issue_texts(|kept| &kept.author_associations, |row| &row.author_association))
     }
 
     fn labels(&mut self) -> wasmtime::Result<LabelTable> {
-        self.pull(|facts| label_table(facts.issues().iter().map(|row| &*row.labels)))
+        self.pull(|facts| facts.issue_lists(|kept| &kept.labels, |row| &row.labels))
     }
 
     fn assignees(&mut self) -> wasmtime::Result<LabelTable> {
-        self.pull(|facts| label_table(facts.issues().iter().map(|row| &*row.assignees)))
+        self.pull(|facts| facts.issue_lists(|kept| &kept.assignees, |row| &row.assignees))
     }
 
     fn milestones(&mut self) -> wasmtime::Result<TextColumn> {
-        self.pull(|facts| texts(facts.issues(), |row| row.milestone.as_deref().unwrap_or_default()))
+        self.pull(|facts| {
+            facts.issue_texts(|kept| &kept.milestones, |row| row.milestone.as_deref().unwrap_or_default())
+        })
     }
 
     fn comment_counts(&mut self) -> wasmtime::Result<Vec<u32>> {
-        self.pull(|facts| each(facts.issues(), |row| row.comment_count))
+        self.pull(|facts| facts.issue_column(|kept| &kept.comment_counts, |rows| each(rows, |row| row.comment_count)))
     }
 
     fn reaction_counts(&mut self) -> wasmtime::Result<Vec<u32>> {
-        self.pull(|facts| each(facts.issues(), |row| row.reaction_count))
+        self.pull(|facts| facts.issue_column(|kept| &kept.reaction_counts, |rows| each(rows, |row| row.reaction_count)))
     }
 
     fn created_at(&mut self) -> wasmtime::Result<Vec<u64>> {
-        self.pull(|facts| each(facts.issues(), |row| unix_ms(row.created_at)))
+        self.pull(|facts| facts.issue_column(|kept| &kept.created_at, |rows| each(rows, |row| unix_ms(row.created_at))))
     }
 
     fn updated_at(&mut self) -> wasmtime::Result<Vec<u64>> {
-        self.pull(|facts| each(facts.issues(), |row| unix_ms(row.updated_at)))
+        self.pull(|facts| facts.issue_column(|kept| &kept.updated_at, |rows| each(rows, |row| unix_ms(row.updated_at))))
     }
 
     fn scores(&mut self) -> wasmtime::Result<Vec<f64>> {
@@ -76,23 +78,23 @@ impl candidates::Host for CallState {
     }
 
     fn topics(&mut self) -> wasmtime::Result<LabelTable> {
-        self.pull(|facts| label_table(facts.issues().iter().map(|row| &*row.topics)))
+        self.pull(|facts| facts.issue_lists(|kept| &kept.topics, |row| &row.topics))
     }
 
     fn open_blockers(&mut self) -> wasmtime::Result<LabelTable> {
-        self.pull(|facts| label_table(facts.issues().iter().map(|row| &*row.open_blockers)))
+        self.pull(|facts| facts.issue_lists(|kept| &kept.open_blockers, |row| &row.open_blockers))
     }
 
     fn approvals(&mut self) -> wasmtime::Result<TextColumn> {
-        self.pull(|facts| texts(facts.issues(), |row| row.approval.as_str()))
+        self.pull(|facts| facts.issue_texts(|kept| &kept.approvals, |row| row.approval.as_str()))
     }
 
     fn areas(&mut self) -> wasmtime::Result<LabelTable> {
-        self.pull(|facts| label_table(facts.issues().iter().map(|row| &*row.areas)))
+        self.pull(|facts| facts.issue_lists(|kept| &kept.areas, |row| &row.areas))
     }
 
     fn reviewers(&mut self) -> wasmtime::Result<LabelTable> {
-        self.pull(|facts| label_table(facts.issues().iter().map(|row| &*row.reviewers)))
+        self.pull(|facts| facts.issue_lists(|kept| &kept.reviewers, |row| &row.reviewers))
     }
 }
 
