@@ -60,7 +60,10 @@ fn the_settings_of_every_place_that_names_it_are_checked() {
         assert_eq!(line(&text, " settings: "), format!("ok    {place} settings: they fit the schema"));
         assert_eq!(line(&text, "configuration: "), format!("ok    configuration: it names this component as {place}"));
     }
-    configure(desk.path(), "[policies.stale_rule]\nsource = \"lapse.wasm\"\nsettings = { claim_timeout_minutes = 0 }\n");
+    configure(
+        desk.path(),
+        "[policies.stale_rule]\nsource = \"lapse.wasm\"\nsettings = { claim_timeout_minutes = 0 }\n",
+    );
     let text = failed(&policy(desk.path(), &["check", "--config", "issuecommand.toml", "lapse.wasm"]));
     assert!(line(&text, " settings: ").contains("`settings.claim_timeout_minutes`: 0 is less than"), "{text}");
 }

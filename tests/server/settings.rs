@@ -9,7 +9,8 @@ use super::harness::{Home, Server, issue};
 use crate::workshop::{CLOSED, PLAIN, Variant, component};
 
 const BOUNDS: &str = "[policies]\ncall_ms_max = 5000\nchoose_ms_max = 1000\n";
-const TABLE: &str = "[policies.ranker.settings]\nrules = [{ field = \"label\", op = \"is\", value = \"urgent\", weight = 9 }]\n";
+const TABLE: &str =
+    "[policies.ranker.settings]\nrules = [{ field = \"label\", op = \"is\", value = \"urgent\", weight = 9 }]\n";
 
 /// A folder with two issues, the second one urgent, and a component.
 async fn home(variant: &'static Variant, extra: &str) -> Home {
