@@ -81,3 +81,16 @@ async fn a_set_of_old_whose_settings_the_schema_refuses_is_not_put_back_and_says
     assert_eq!(file(), before);
     assert!(server.stop());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_that_does_not_know_allowed_repos_keeps_the_server_from_starting_until_it_is_empty() {
+    let home = home(&CLOSED, &format!("{BOUNDS}[policies.repo_filter]\nsource = \"mine.wasm\"\n")).await;
+    let why = complaint(&home, &["serve"], &[("ALLOWED_REPOS", "acme/small")]);
+    assert!(
+        why.contains("[policies.repo_filter] \"mine.wasm\"") && why.contains("`settings.allow` is no key"),
+        "{why}"
+    );
+    assert!(why.contains("ALLOWED_REPOS of the environment or .env"), "{why}");
+    let server = home.serve_with(&[("ALLOWED_REPOS", "")]);
+    server.wait_for_backlog(2).await;
+}
