@@ -1,11 +1,13 @@
 //! The way from an opinion to a policy in force, for its author: [`scaffold()`] makes a folder, [`build()`] a
-//! component of it, [`Specimen`] says what a component is, [`check()`] whether a server would take it,
+//! component of it, [`Specimen`] says what a component is, [`check()`] and
+//! [`check_in_place()`] whether a server would take it,
 //! [`GoldenFile`] what it must answer, [`Measurement`] what it costs, and [`Registry`] carries it to others.
 //!
 //! All of it runs a policy through [`PolicyHost`](crate::policy::PolicyHost), as a server does.
 
 mod backlog;
 mod building;
+mod entries;
 mod error;
 mod golden;
 mod live;
@@ -26,4 +28,4 @@ pub use registry::{Pulled, Pushed, Registry};
 pub use scaffold::scaffold;
 pub use signatures::{Signatures, signed_by};
 pub use specimen::{PolicyKind, Specimen};
-pub use trial::{Finding, Trial, check, policies_of, settings_schema};
+pub use trial::{Finding, Trial, check, check_in_place, policies_of, settings_schema};

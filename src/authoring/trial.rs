@@ -1,15 +1,17 @@
 //! Whether a server would take a policy into service, step by step and with room to spare.
 
+use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::entries::{Entry, entries};
 use super::measure::{Calls, backlog_of};
 use super::{AuthoringError, PolicyKind, Specimen};
 use crate::config::{PoliciesConfig, PolicyConfig};
-use crate::policy::{BLOCK_ROW_COUNT_MAX, PolicyHost, PolicyRejected, PolicySet};
+use crate::policy::{BLOCK_ROW_COUNT_MAX, Held, PolicyHost, PolicyRejected, PolicySet, hold, is_pinned, is_signed};
 
 /// From this share of a bound on, in percent, a policy is told that it comes close.
 const CLOSE_PERCENT: u128 = 50;
@@ -17,6 +19,9 @@ const CLOSE_PERCENT: u128 = 50;
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
+    /// Where a configuration names the component: `[policies.ranker]`, ...; `None` where it was looked at without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry: Option<String>,
     /// What: `imports`, `settings`, `time of score`, ...
     pub what: String,
     /// Whether it is as it must be.
@@ -32,6 +37,8 @@ pub struct Trial {
     pub specimen: Specimen,
     /// What was looked at, in order. After the first thing that is wrong the rest may be missing.
     pub findings: Vec<Finding>,
+    /// Where the configuration names the component that is looked at now.
+    entry: Option<String>,
 }
 
 impl Trial {
@@ -45,7 +52,7 @@ impl Trial {
             Ok(detail) => (true, detail),
             Err(detail) => (false, detail),
         };
-        self.findings.push(Finding { what: what.to_owned(), ok, detail });
+        self.findings.push(Finding { entry: self.entry.clone(), what: what.to_owned(), ok, detail });
         ok
     }
 }
@@ -61,24 +68,114 @@ pub fn check(
     settings: &Map<String, Value>,
     limits: &PoliciesConfig,
 ) -> Result<Trial, AuthoringError> {
-    let specimen = Specimen::read(file)?;
-    let kinds = specimen.kinds();
-    let mut trial = Trial { specimen, findings: Vec::new() };
-    if !trial.found("imports and exports", trial.specimen.is_policy().map(|()| described(&trial.specimen))) {
-        return Ok(trial);
-    }
-    for kind in kinds {
-        let config = config_for(&[kind], file, settings, limits);
-        if settings_fit(&mut trial, host, kind, &config)
-            && let Some(set) = loaded(&mut trial, host, kind, &config)?
-            && kind == PolicyKind::Ranker
-            && costs(&mut trial, &set, limits)
-        {
-            let same = same_answer(host, &set, &config).unwrap_or_else(|error| Err(error.to_string()));
-            trial.found("same input, same answer", same);
-        }
+    let mut trial = Trial { specimen: Specimen::read(file)?, findings: Vec::new(), entry: None };
+    if is_policy(&mut trial) {
+        trial.with_settings(host, file, settings, limits)?;
     }
     Ok(trial)
+}
+
+/// Looks at the component in `file` as the server would whose configuration is `all`, in `folder`: wherever that
+/// names the component, with what stands there. Where it does not, this is [`check`] with its bounds, and says so.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_in_place(
+    host: &PolicyHost,
+    file: &Path,
+    settings: &Map<String, Value>,
+    all: &PoliciesConfig,
+    folder: &Path,
+) -> Result<Trial, AuthoringError> {
+    let mut trial = Trial { specimen: Specimen::read(file)?, findings: Vec::new(), entry: None };
+    if !is_policy(&mut trial) {
+        return Ok(trial);
+    }
+    let entries: Vec<Entry<'_>> =
+        entries(all).into_iter().filter(|entry| entry.names(file, &trial.specimen.sha256, folder)).collect();
+    let named: Vec<&str> = entries.iter().map(|entry| entry.place.as_str()).collect();
+    if named.is_empty() {
+        let told = "it names this component nowhere, so only its bounds on time and memory are used: no settings of \
+                    it, no sha256, no signed_by";
+        trial.found("configuration", Ok(told.into()));
+        trial.with_settings(host, file, settings, all)?;
+        return Ok(trial);
+    }
+    trial.found("configuration", Ok(format!("it names this component as {}", named.join(" and "))));
+    for entry in &entries {
+        trial.entry = Some(entry.place.clone());
+        trial.as_named(host, file, entry, all, folder)?;
+    }
+    Ok(trial)
+}
+
+fn is_policy(trial: &mut Trial) -> bool {
+    let found = trial.specimen.is_policy().map(|()| described(&trial.specimen));
+    trial.found("imports and exports", found)
+}
+
+impl Trial {
+    /// Looks at it as all that it is, with these settings.
+    fn with_settings(
+        &mut self,
+        host: &PolicyHost,
+        file: &Path,
+        settings: &Map<String, Value>,
+        limits: &PoliciesConfig,
+    ) -> Result<(), AuthoringError> {
+        for kind in self.specimen.kinds() {
+            self.at_work(host, kind, &config_for(&[kind], file, settings, limits))?;
+        }
+        Ok(())
+    }
+
+    /// Looks at it as an entry of a configuration names it.
+    fn as_named(
+        &mut self,
+        host: &PolicyHost,
+        file: &Path,
+        entry: &Entry<'_>,
+        all: &PoliciesConfig,
+        folder: &Path,
+    ) -> Result<(), AuthoringError> {
+        let Entry { kind, policy, .. } = entry;
+        let pinned = is_pinned(policy, &self.specimen.sha256);
+        self.found(
+            "sha256",
+            pinned.map(|()| match &policy.sha256 {
+                Some(_) => "the pinned one".into(),
+                None => "not pinned: whatever the file holds is taken".into(),
+            }),
+        );
+        let bytes = fs::read(file).map_err(AuthoringError::io("read", file))?;
+        let signed = is_signed(policy, policy.component_path(folder).as_deref(), folder, &bytes, &self.specimen.sha256);
+        self.found(
+            "signed_by",
+            signed.map(|()| match &policy.signed_by {
+                Some(signer) => format!("signed by {signer}"),
+                None => "nobody must have signed it".into(),
+            }),
+        );
+        if !self.specimen.kinds().contains(kind) {
+            let is: Vec<_> = self.specimen.kinds().iter().map(ToString::to_string).collect();
+            self.found("kind", Err(format!("it is a {}, and cannot be a {kind} too", is.join(" and a "))));
+            return Ok(());
+        }
+        self.at_work(host, *kind, &config_for(&[*kind], file, &policy.settings, all))
+    }
+
+    /// Looks at it at work as the policy of this kind in `config`.
+    fn at_work(&mut self, host: &PolicyHost, kind: PolicyKind, config: &PoliciesConfig) -> Result<(), AuthoringError> {
+        if settings_fit(self, host, kind, config)
+            && let Some(set) = loaded(self, host, kind, config)?
+            && kind == PolicyKind::Ranker
+            && costs(self, &set, config)
+        {
+            let same = same_answer(host, &set, config).unwrap_or_else(|error| Err(error.to_string()));
+            self.found("same input, same answer", same);
+        }
+        Ok(())
+    }
 }
 
 /// The JSON Schema of the settings of the policy in `file`, as text.
@@ -142,31 +239,23 @@ fn settings_fit(trial: &mut Trial, host: &PolicyHost, kind: PolicyKind, config: 
         Ok(schemas) => schema_of(kind, schemas),
         Err(rejected) => return trial.found("settings schema", Err(rejected.reason)),
     };
-    let compiled = match compile_schema(&schema) {
-        Ok(compiled) => compiled,
-        Err(why) => return trial.found("settings schema", Err(why)),
+    let settings = settings_of(kind, config);
+    let held = hold(&schema, settings);
+    let declared = match &held {
+        Held::Unusable(why) => Err(why.clone()),
+        Held::Undeclared => Ok("it declares none, so a server takes any settings unchecked".into()),
+        Held::Fit | Held::Misfit(_) => Ok(format!("a JSON Schema of {} bytes", schema.len())),
     };
-    trial.found("settings schema", Ok(format!("a JSON Schema of {} bytes", schema.len())));
-    let settings = Value::Object(settings_of(kind, config).clone());
-    let errors: Vec<String> = compiled
-        .iter_errors(&settings)
-        .map(|error| format!("{}: {error}", place(&error.instance_path().to_string())))
-        .collect();
-    let found = if errors.is_empty() { Ok("they fit the schema".into()) } else { Err(errors.join("; ")) };
-    trial.found("settings", found)
-}
-
-/// A JSON pointer as a dotted path, as the settings are written in TOML.
-fn place(pointer: &str) -> String {
-    if pointer.is_empty() { "settings".into() } else { format!("settings{}", pointer.replace('/', ".")) }
-}
-
-fn compile_schema(text: &str) -> Result<jsonschema::Validator, String> {
-    let schema: Value =
-        serde_json::from_str(text).map_err(|error| format!("what `settings-schema` returns is no JSON: {error}"))?;
-    jsonschema::meta::validate(&schema)
-        .map_err(|error| format!("what `settings-schema` returns is no JSON Schema: {error}"))?;
-    jsonschema::validator_for(&schema).map_err(|error| format!("the settings schema cannot be used: {error}"))
+    trial.found("settings schema", declared)
+        && trial.found(
+            "settings",
+            match held {
+                Held::Misfit(misfit) => Err(misfit.told),
+                Held::Undeclared if !settings.is_empty() => Ok("not checked: it declares no schema of them".into()),
+                _ if settings.is_empty() => Ok("none".into()),
+                _ => Ok("they fit the schema".into()),
+            },
+        )
 }
 
 fn schema_of(kind: PolicyKind, [ranker, stale_rule, repo_filter]: [String; 3]) -> String {
@@ -291,11 +380,5 @@ mod tests {
         let trial = trial_of(serde_json::json!({"rules": "many"}));
         let last = trial.findings.last().unwrap();
         assert!(!trial.passed() && last.detail.contains("rules"), "{last:?}");
-    }
-
-    #[test]
-    fn what_is_no_json_schema_is_told_so() {
-        assert!(compile_schema("{").unwrap_err().contains("no JSON:"));
-        assert!(compile_schema(r#"{"type":"objekt"}"#).unwrap_err().contains("no JSON Schema"));
     }
 }

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::chain::Chain;
+use super::examine::unchecked;
 use super::ranking::Part;
 use super::set::PolicySet;
 use crate::config::{CandidateMode, PoliciesConfig};
@@ -24,6 +26,9 @@ pub struct Effective {
     pub stale_rule: PolicyStamp,
     /// What says which repositories take part.
     pub repo_filter: PolicyStamp,
+    /// Those of these policies whose settings nothing looks at but they themselves, each with why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings_unchecked: Vec<String>,
     /// The ranker on trial, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub candidate: Option<OnTrial>,
@@ -65,13 +70,24 @@ impl PolicySet {
             share: config.share,
             ranker: it.ranking.main_stamp().clone(),
         });
+        let stale_rule = self.stale_rule.rule_for(repo, agent);
+        let on_trial = self.candidate.iter().flat_map(|it| it.ranking.chains());
+        let stages = [ranking.chain_for(repo)].into_iter().chain(on_trial).flat_map(Chain::stages);
+        let mut settings_unchecked: Vec<String> = stages
+            .filter_map(|stage| unchecked(stage.ranker.policy()))
+            .chain(unchecked(stale_rule.policy()))
+            .chain(unchecked(self.repo_filter.policy()))
+            .collect();
+        settings_unchecked.sort_unstable();
+        settings_unchecked.dedup();
         Effective {
             view: view.map_or_else(|| "default".to_owned(), |view| view.to_string()),
             overridden,
             ranker: ranking.stamp_for(repo).clone(),
             stages: ranking.parts_for(repo),
-            stale_rule: self.stale_rule.stamp_for(repo, agent).clone(),
+            stale_rule: stale_rule.stamp().clone(),
             repo_filter: self.repo_filter.stamp().clone(),
+            settings_unchecked,
             candidate,
         }
     }

@@ -10,6 +10,7 @@ use wasmtime::{Config, Engine};
 use super::cache::Cache;
 use super::check;
 use super::error::{PolicyError, PolicyRejected};
+use super::examine;
 use super::facts::BodySource;
 use super::instance::{Kind, Limits, Machine, Policy};
 use super::ranker::Ranker;
@@ -109,7 +110,8 @@ impl PolicyHost {
         self.load_one(key, policy, all, base_dir, StaleRule::accept)
     }
 
-    pub(super) fn load_one<K: Kind, P>(
+    /// Loads one, holds its settings to its own schema, and takes it into service by `accept`.
+    fn load_one<K: Kind, P>(
         &self,
         key: &'static str,
         policy: &PolicyConfig,
@@ -117,15 +119,30 @@ impl PolicyHost {
         base_dir: &Path,
         accept: impl FnOnce(Policy<K>) -> Result<P, PolicyError>,
     ) -> Result<P, PolicyRejected> {
+        self.open_one(key, policy, all, base_dir, |ready| examine::held_to_schema(ready, policy, accept))
+    }
+
+    /// Loads one, as far as nothing was asked of it yet.
+    pub(super) fn open_one<K: Kind, P>(
+        &self,
+        key: &'static str,
+        policy: &PolicyConfig,
+        all: &PoliciesConfig,
+        base_dir: &Path,
+        then: impl FnOnce(Policy<K>) -> Result<P, String>,
+    ) -> Result<P, PolicyRejected> {
         let file = policy.component_path(base_dir);
         let limits = Limits {
             call_ms_max: all.call_ms_max,
             choose_ms_max: all.choose_ms_max,
             memory_bytes_max: all.memory_bytes_max,
         };
-        self.prepare::<K>(policy, file.as_deref(), base_dir, limits)
-            .and_then(|ready| accept(ready).map_err(|error| error.to_string()))
-            .map_err(|reason| PolicyRejected { policy: key, source: policy.source.clone(), file, reason })
+        self.prepare::<K>(policy, file.as_deref(), base_dir, limits).and_then(then).map_err(|reason| PolicyRejected {
+            policy: key,
+            source: policy.source.clone(),
+            file,
+            reason,
+        })
     }
 
     fn prepare<K: Kind>(

@@ -78,7 +78,7 @@ pub(super) struct Function {
     pub(super) waited_for: bool,
 }
 
-const CONFIGURE: Function = Function { name: "configure", output_bytes_per_row: 0, waited_for: false };
+pub(super) const CONFIGURE: Function = Function { name: "configure", output_bytes_per_row: 0, waited_for: false };
 
 /// One accepted policy, ready to be called from any thread.
 pub(super) struct Policy<K: Kind> {
@@ -87,6 +87,8 @@ pub(super) struct Policy<K: Kind> {
     pre: K::Pre,
     source: Arc<str>,
     settings: String,
+    /// Why nothing but the policy itself looks at its settings, if so.
+    pub(super) unchecked: Option<String>,
     limits: Limits,
     ready: Mutex<Vec<Instance<K>>>,
     memory_bytes_peak: AtomicUsize,
@@ -126,6 +128,7 @@ impl<K: Kind> Policy<K> {
             pre,
             source,
             settings,
+            unchecked: None,
             limits,
             ready: Mutex::default(),
             memory_bytes_peak: AtomicUsize::new(0),

@@ -3,7 +3,7 @@
 //!
 //! [`PolicyHost::load`] turns a configuration into a [`PolicySet`], or says why not. The way there:
 //! `source` reads a component and demands its `signature`, `cache` compiles it or finds it compiled, `check`
-//! looks at its imports and exports, `instance` configures it, and `ranker` (with its optional `work_order`),
+//! looks at its imports and exports, `examine` holds its settings to its `schema`, `instance` configures it, and `ranker` (with its optional `work_order`),
 //! `stale_rule` and `repo_filter` try it on a `sample`.
 //!
 //! A set is put together in `set`: components become a `chain`, chains become the `ranking` of a view, and
@@ -32,6 +32,7 @@ mod ranking;
 mod repo_filter;
 mod rows;
 mod sample;
+mod schema;
 mod set;
 pub(crate) mod signature;
 mod skips;
@@ -54,9 +55,11 @@ pub use ranker::{Choice, ChooseRequest, LiveWork, Ranker, Scored, Shortlisted};
 pub use ranking::{Part, Ranking};
 pub use repo_filter::RepoFilter;
 pub use rows::{BLOCK_ROW_COUNT_MAX, IssueBlock, IssueRows};
+pub(crate) use schema::{Held, hold};
 pub use set::PolicySet;
 pub use signature::Signed;
 pub use source::COMPONENT_BYTES_MAX;
+pub(crate) use source::{is_pinned, is_signed};
 pub use stale_rule::{LiveClaim, StaleRule, Verdict};
 pub use stale_rules::StaleRules;
 pub use views::{Candidate, View, ViewName};

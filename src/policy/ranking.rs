@@ -319,7 +319,7 @@ impl Ranking {
         self.chain.base().choose_work(request, rows, now)
     }
 
-    fn chains(&self) -> impl Iterator<Item = &Chain> {
+    pub(super) fn chains(&self) -> impl Iterator<Item = &Chain> {
         self.routes.iter().map(|route| &*route.chain).chain([&*self.chain])
     }
 

@@ -25,6 +25,10 @@ impl RepoFilter {
         &self.0.stamp
     }
 
+    pub(super) fn policy(&self) -> &Policy<RepoFilterKind> {
+        &self.0
+    }
+
     /// For each repository, why it does not take part; `None` where it does.
     ///
     /// # Errors

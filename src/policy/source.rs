@@ -43,21 +43,44 @@ pub(super) fn read(config: &PolicyConfig, file: Option<&Path>, folder: &Path) ->
             (bytes.into(), digest)
         }
     };
-    if let Some(pin) = config.sha256.as_ref().filter(|pin| !pin.trim().eq_ignore_ascii_case(&digest)) {
-        return Err(format!(
+    is_pinned(config, &digest)?;
+    is_signed(config, file, folder, &bytes, &digest)?;
+    Ok(Source { bytes, digest })
+}
+
+/// Holds a component's digest to its pin, if it has one.
+///
+/// # Errors
+/// Names both where they differ.
+pub(crate) fn is_pinned(config: &PolicyConfig, digest: &str) -> Result<(), String> {
+    match config.sha256.as_ref().filter(|pin| !pin.trim().eq_ignore_ascii_case(digest)) {
+        None => Ok(()),
+        Some(pin) => Err(format!(
             "its SHA-256 is {digest}, but the configuration pins {}: if the change is meant, pin the new one",
             pin.trim()
-        ));
+        )),
     }
+}
+
+/// Demands the signature of the one who must have signed a component, if anybody must; it lies beside `file`.
+///
+/// # Errors
+/// Says what is missing or wrong, and what to do.
+pub(crate) fn is_signed(
+    config: &PolicyConfig,
+    file: Option<&Path>,
+    folder: &Path,
+    bytes: &[u8],
+    digest: &str,
+) -> Result<(), String> {
     match (&config.signed_by, file) {
         (Some(signer), Some(file)) => {
-            let component = Component::new(&bytes, &digest);
-            signature::demand(signer, file, folder, &component, &how_to_sign(config, signer))?;
+            let component = Component::new(bytes, digest);
+            signature::demand(signer, file, folder, &component, &how_to_sign(config, signer))
         }
-        (Some(_), None) => return Err("a built-in policy is part of the server, and not signed: no signed_by".into()),
-        (None, _) => {}
+        (Some(_), None) => Err("a built-in policy is part of the server, and not signed: no signed_by".into()),
+        (None, _) => Ok(()),
     }
-    Ok(Source { bytes, digest })
 }
 
 fn how_to_sign(config: &PolicyConfig, signer: &Signer) -> String {

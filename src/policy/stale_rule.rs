@@ -49,6 +49,10 @@ impl StaleRule {
         &self.0.stamp
     }
 
+    pub(super) fn policy(&self) -> &Policy<StaleRuleKind> {
+        &self.0
+    }
+
     /// One verdict for each claim, in their order.
     ///
     /// # Errors

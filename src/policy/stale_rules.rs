@@ -57,7 +57,7 @@ impl StaleRules {
     }
 
     /// The rule for claims of `agent` in `repo`; where one of them is not said, overrides that name it are left out.
-    pub fn stamp_for(&self, repo: Option<&RepoName>, agent: Option<&AgentId>) -> &PolicyStamp {
+    pub(super) fn rule_for(&self, repo: Option<&RepoName>, agent: Option<&AgentId>) -> &StaleRule {
         let fits = |route: &&StaleRoute| match (repo, agent) {
             (Some(repo), Some(agent)) => route.fits(repo, agent),
             (Some(repo), None) => {
@@ -68,7 +68,12 @@ impl StaleRules {
             }
             (None, None) => false,
         };
-        self.routes.iter().find(fits).map_or_else(|| self.rule.stamp(), |route| route.rule.stamp())
+        self.routes.iter().find(fits).map_or(&self.rule, |route| &route.rule)
+    }
+
+    /// Every rule, those of overrides first.
+    pub(super) fn rules(&self) -> impl Iterator<Item = &StaleRule> {
+        self.routes.iter().map(|route| &route.rule).chain([&self.rule])
     }
 
     /// One verdict for each claim, in their order; `Healthy` where the claim's rule fails, with the first such fault.
@@ -80,8 +85,7 @@ impl StaleRules {
         }
         let mut verdicts = vec![Verdict::Healthy; rows.len()];
         let mut first_fault = None;
-        let rules = self.routes.iter().map(|route| &route.rule).chain([&self.rule]);
-        for (rule, places) in rules.zip(places) {
+        for (rule, places) in self.rules().zip(places) {
             let own: Vec<LiveClaim<'_>> = places.iter().map(|place| rows[*place]).collect();
             match rule.assess(&own, now) {
                 Ok(judged) => places.into_iter().zip(judged).for_each(|(place, verdict)| verdicts[place] = verdict),

@@ -18,6 +18,7 @@ mod workshop;
 mod desk;
 mod examples;
 mod faults;
+mod in_place;
 mod kinds;
 mod registry;
 mod verdicts;

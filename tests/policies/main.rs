@@ -14,6 +14,7 @@ mod faults;
 mod overrides;
 mod refusals;
 mod rules;
+mod settings;
 mod signatures;
 mod stage;
 mod work_order;

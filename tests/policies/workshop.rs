@@ -21,6 +21,19 @@ pub struct Variant {
 
 /// The guest as it is.
 pub const PLAIN: Variant = Variant { name: "faulty", guest: "faulty", replacements: &[] };
+/// The guest with a schema that knows its settings and no others. It does not look at them itself.
+pub const CLOSED: Variant = Variant {
+    name: "faulty_closed",
+    guest: "faulty",
+    replacements: &[(
+        "\"{}\".into()",
+        "r#\"{\"additionalProperties\":false,\"properties\":{\"at\":{\"type\":\"string\"},\"do\":{\"type\":\"string\"},\
+         \"from\":{\"type\":\"integer\"},\"deny\":{\"enum\":[\"forks\",\"none\"]}}}\"#.into()",
+    )],
+};
+/// The guest with something else than a schema.
+pub const NO_SCHEMA: Variant =
+    Variant { name: "faulty_no_schema", guest: "faulty", replacements: &[("\"{}\".into()", "\"none\".into()")] };
 /// The guest built against a later 0.1.x, which has a function that this server does not know.
 pub const NEWER: Variant = Variant {
     name: "faulty_newer",

@@ -23,5 +23,6 @@ mod kill;
 mod policies;
 mod profile;
 mod reload;
+mod settings;
 mod state;
 mod streams;

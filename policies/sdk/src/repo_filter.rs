@@ -50,8 +50,8 @@ pub trait RepoFilter: Sized + 'static {
     /// others may be left out of a call. Claims that are live in one that is left out stay.
     fn exclude(&self, repository: &Repository<'_>) -> Option<String>;
 
-    /// A JSON Schema of the settings, as text: `issuecommand policy check` and `inspect` read it, the server does not.
-    /// Without it any object fits.
+    /// A JSON Schema of the settings, as text: the server and `issuecommand policy check` hold the settings to it, and
+    /// `inspect` lists its keys. Without it any object fits. Only references within it are followed, as `#/$defs/NAME`.
     fn settings_schema() -> String {
         crate::settings::ANY_OBJECT.to_owned()
     }

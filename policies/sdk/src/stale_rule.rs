@@ -54,8 +54,8 @@ pub trait StaleRule: Sized + 'static {
     /// while the server itself was unwell or has just started.
     fn assess(&self, claim: &Claim<'_>, now: Instant) -> Verdict;
 
-    /// A JSON Schema of the settings, as text: `issuecommand policy check` and `inspect` read it, the server does not.
-    /// Without it any object fits.
+    /// A JSON Schema of the settings, as text: the server and `issuecommand policy check` hold the settings to it, and
+    /// `inspect` lists its keys. Without it any object fits. Only references within it are followed, as `#/$defs/NAME`.
     fn settings_schema() -> String {
         crate::settings::ANY_OBJECT.to_owned()
     }

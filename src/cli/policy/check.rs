@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anstyle::AnsiColor;
 use clap::Args;
-use issuecommand::authoring::check;
+use issuecommand::authoring::{check, check_in_place};
 use issuecommand::config::PoliciesConfig;
 use serde_json::json;
 
@@ -16,7 +16,8 @@ use super::{Target, configured, host, short, size};
 pub struct CheckArgs {
     #[command(flatten)]
     target: Target,
-    /// Take the bounds on time and memory from this configuration [default: the server's defaults]
+    /// Hold it to this configuration: the bounds on time and memory, and wherever it names the component, the
+    /// settings, sha256 and signed_by of that place [default: the server's defaults, and the settings of policy.toml]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print the result as JSON, for scripts
@@ -26,13 +27,14 @@ pub struct CheckArgs {
 
 pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let chosen = args.target.choose()?;
-    let limits = match &args.config {
-        Some(file) => configured(file)?.config.policies,
-        None => PoliciesConfig::default(),
-    };
+    let loaded = args.config.as_deref().map(configured).transpose()?;
     let trial = {
         let _step = Step::begin("trying the policy");
-        check(&host()?, &chosen.file, &chosen.settings, &limits)?
+        let (file, settings) = (&chosen.file, &chosen.settings);
+        match &loaded {
+            Some(it) => check_in_place(&host()?, file, settings, &it.config.effective_policies(), &it.folder)?,
+            None => check(&host()?, file, settings, &PoliciesConfig::default())?,
+        }
     };
     let passed = trial.passed();
     if args.json {
@@ -51,7 +53,8 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         for finding in &trial.findings {
             let (mark, color) = if finding.ok { ("ok  ", AnsiColor::Green) } else { ("FAIL", AnsiColor::Red) };
             let style = color.on_default();
-            anstream::println!("  {style}{mark}{style:#}  {}: {}", finding.what, finding.detail);
+            let entry = finding.entry.as_ref().map(|entry| format!("{entry} ")).unwrap_or_default();
+            anstream::println!("  {style}{mark}{style:#}  {entry}{}: {}", finding.what, finding.detail);
         }
         if passed {
             anstream::println!("A server would take it. Pin it with: sha256 = \"{}\"", trial.specimen.sha256);

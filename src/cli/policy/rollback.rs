@@ -63,7 +63,9 @@ pub fn run(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
         let target = chosen(&sets, args.to)?;
         let ranker =
             with_components(&door, &loaded, &target.record, &target.record.ranker, &target.record.parts).await?;
-        let stamp = stamp_of(&loaded, &ranker)?;
+        let stamp = stamp_of(&loaded, &ranker).with_context(|| {
+            format!("set {} cannot be put back, nothing was changed (--list prints the others)", target.set_id)
+        })?;
         let trial = Trial::after(&door, &loaded, &stamp, &sets, &target.record).await;
         if !is_same(&stamp, &target.record.ranker_stamp) {
             bail!(

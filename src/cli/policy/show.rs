@@ -91,6 +91,9 @@ fn print(args: &ShowArgs, answer: &Value) {
             text(&candidate["mode"])
         );
     }
+    for unchecked in policy["settings_unchecked"].as_array().into_iter().flatten() {
+        anstream::println!("{}", text(unchecked));
+    }
     if let Some(why) = answer["rejected"].as_str() {
         anstream::println!("The newest edit is not in force: {why}");
     }

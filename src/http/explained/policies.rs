@@ -58,6 +58,7 @@ fn in_force(policy: &Effective) -> Markup {
                 }
             }
         } }
+        @for unchecked in &policy.settings_unchecked { p .soft { (unchecked) } }
     }
 }
 

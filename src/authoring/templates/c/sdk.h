@@ -113,7 +113,7 @@ _Noreturn void sdk_fail(const char *format, ...) __attribute__((format(printf, 1
 
 // What a policy defines.
 
-// A JSON Schema of the settings.
+// A JSON Schema of the settings, to which the server holds them.
 extern const char policy_schema[];
 // Takes the settings. Says false for what cannot work, and why in `*refusal`, naming the key.
 bool policy_take(sdk_value settings, const char **refusal);

@@ -249,7 +249,7 @@ function telling(call) {
 
 /**
  * Makes the component's `ranker` of an object with
- * - `schema`: a JSON Schema of the settings (optional);
+ * - `schema`: a JSON Schema of the settings, to which the server holds them (optional; without it, it takes any);
  * - `configure(settings)`: takes them, and throws what cannot work (optional);
  * - `score(issue, now, score)`: scores one issue from its own facts; the same code explains;
  * - `choose(request, issues, choice)`: has the last word when an agent asks (optional).

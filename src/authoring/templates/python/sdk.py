@@ -163,7 +163,7 @@ class Choice:
 class Ranker:
     """Orders work. Derive from it, in a module `policy`, a class that is called `Ranker` too."""
 
-    #: A JSON Schema of the settings.
+    #: A JSON Schema of the settings, to which the server holds them; this one takes any.
     schema = {"type": "object"}
 
     # The component asks for a new object each call; what `take` keeps must be there in the next.
