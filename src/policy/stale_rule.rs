@@ -5,6 +5,7 @@ use wasmtime::component::{HasSelf, InstancePre, Linker};
 
 use super::bindings::stale_rule::exports::issuecommand::policy::stale_rule as wit;
 use super::bindings::stale_rule::{StaleRulePolicy, StaleRulePolicyPre};
+use super::effective::Told;
 use super::error::PolicyError;
 use super::facts::{ClaimRow, Facts};
 use super::instance::{Answer, Function, Kind, Policy};
@@ -47,6 +48,11 @@ impl StaleRule {
     /// Which component, with which settings.
     pub fn stamp(&self) -> &PolicyStamp {
         &self.0.stamp
+    }
+
+    /// The same, with the settings themselves.
+    pub(super) fn told(&self) -> Told {
+        Told::new(&self.0.stamp, self.0.settings())
     }
 
     /// One verdict for each claim, in their order.

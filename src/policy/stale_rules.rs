@@ -2,6 +2,7 @@
 
 use globset::GlobSet;
 
+use super::effective::Told;
 use super::error::PolicyError;
 use super::source::sha256_hex;
 use super::stale_rule::{LiveClaim, StaleRule, Verdict};
@@ -57,7 +58,7 @@ impl StaleRules {
     }
 
     /// The rule for claims of `agent` in `repo`; where one of them is not said, overrides that name it are left out.
-    pub fn stamp_for(&self, repo: Option<&RepoName>, agent: Option<&AgentId>) -> &PolicyStamp {
+    pub(super) fn told_for(&self, repo: Option<&RepoName>, agent: Option<&AgentId>) -> Told {
         let fits = |route: &&StaleRoute| match (repo, agent) {
             (Some(repo), Some(agent)) => route.fits(repo, agent),
             (Some(repo), None) => {
@@ -68,7 +69,7 @@ impl StaleRules {
             }
             (None, None) => false,
         };
-        self.routes.iter().find(fits).map_or_else(|| self.rule.stamp(), |route| route.rule.stamp())
+        self.routes.iter().find(fits).map_or(&self.rule, |route| &route.rule).told()
     }
 
     /// One verdict for each claim, in their order; `Healthy` where the claim's rule fails, with the first such fault.
