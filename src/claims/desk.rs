@@ -246,12 +246,7 @@ impl Desk {
         let answer = tokio::task::spawn_blocking(move || desk.reload_blocking(&config, &base_dir)).await;
         let answer = answer.expect("loading policies does not panic");
         if let Err(rejected) = &answer {
-            let what = if self.current().is_stand_in {
-                "what the server started with stays in force, built-in policies where one was refused"
-            } else {
-                "the last good set stays in force"
-            };
-            warn!("policy refused, {what}: {rejected}");
+            self.tell_refused(rejected);
             self.announce(
                 EventKind::PolicyRejected,
                 json!({ "policy": rejected.policy, "reason": rejected.to_string() }),
@@ -259,6 +254,17 @@ impl Desk {
             *self.rejected.lock() = Some(rejected.to_string());
         }
         answer
+    }
+
+    fn tell_refused(&self, rejected: &PolicyRejected) {
+        if !self.current().is_stand_in {
+            warn!("policy refused, the last good set stays in force: {rejected}");
+        } else if self.rejected() != Some(rejected.to_string()) {
+            // No set was in force before; and what was refused at the start has been told.
+            warn!(
+                "policy refused, what the server started with stays, built-in where one was refused then: {rejected}"
+            );
+        }
     }
 
     fn reload_blocking(&self, config: &PoliciesConfig, base_dir: &Path) -> Result<Reload, PolicyRejected> {

@@ -140,12 +140,13 @@ async fn open_store(loaded: Loaded) -> anyhow::Result<Door> {
 /// The server that has the store open, as far as a wrong configuration says which: it goes on with the last good one.
 fn running_despite(loaded: &Loaded, report: &ConfigReport) -> anyhow::Result<Door> {
     let (fault, store) = (report.first(), loaded.store());
+    let port = loaded.config.server.port;
     let Some(url) = SqliteStore::address_in_use(&store) else {
         bail!(
             "{fault}; no server was found that has {} open: mend the file, or name the server, as in --url \
              http://127.0.0.1:{}",
             store.path.display(),
-            loaded.config.server.port
+            if port == 0 { "PORT".to_owned() } else { port.to_string() }
         );
     };
     anstream::eprintln!("{fault}; asking the server at {url}, which has {} open", store.path.display());

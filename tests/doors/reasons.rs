@@ -310,7 +310,7 @@ async fn people_see_the_last_decisions_and_narrow_them_as_programs_do() {
         shown("?limit=1&agent_id=b").await.contains("<a href=\"/decisions?agent_id=b&amp;limit=5\">Show up to 5</a>")
     );
     assert!(shown("?agent_id=z").await.contains("No such decision is recorded"));
-    let about = "<a href=\"/decisions?repo=acme%2Fsmall&amp;issue_number=2\">All decisions that considered it</a>";
+    let about = "<a href=\"/decisions?issue_number=2&amp;repo=acme%2Fsmall\">All decisions that considered it</a>";
     let (_, _, _, text) = page(&server, "/explain/acme/small/2", Some(KEY)).await;
     assert!(text.contains(about), "{text}");
 

@@ -183,13 +183,16 @@ async fn a_first_start_says_what_is_missing_and_what_stands_in_and_the_log_what_
     let missing = "[policies.ranker]\nsource = \"missing.wasm\"\n";
     let home = Home::new(&backlog(), &format!("{log}{missing}"));
     let server = Arc::new(home.serve());
-    // It is looked at again once edits are followed.
-    let start = logged(&home, "what the server started with stays in force").await;
+    let start = logged(&home, "listening on").await;
     let line = "policy refused, the server starts, and the built-in one stands in for it: [policies.ranker] \"missing.wasm\" was not loaded: there is no such file";
     assert!(start.contains(line), "{start}");
     let sets = |body: &Value| body["sets"][0]["ranker"]["source"] == "builtin:rules";
     server.wait_until("/api/policies/history", sets).await;
-    let told_so_far = logged(&home, "policies in force").await;
+    // As long as none was accepted, no set was in force that could stay.
+    home.configure(&format!("{log}{}", missing.replace("missing", "absent")));
+    let line = "policy refused, what the server started with stays, built-in where one was refused then: ";
+    let told_so_far = logged(&home, line).await;
+    assert_eq!(told_so_far.matches("missing.wasm").count(), 1, "once, though it is looked at again: {told_so_far}");
     for untrue in ["another file already", "last good"] {
         assert!(!told_so_far.contains(untrue), "{untrue}: {told_so_far}");
     }

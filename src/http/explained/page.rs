@@ -68,7 +68,7 @@ pub(super) fn issue(explanation: &Explanation) -> Markup {
 }
 
 fn all_about(issue: &IssueRef) -> String {
-    let fields = [("repo", Value::from(issue.repo.as_str())), ("issue_number", issue.number.get().into())];
+    let fields = [("issue_number", Value::from(issue.number.get())), ("repo", issue.repo.as_str().into())];
     format!("/decisions{}", query(fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()))
 }
 
