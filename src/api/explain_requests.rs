@@ -7,9 +7,10 @@ use super::fields::{self, FieldError, WholeNumber};
 use crate::domain::{AgentId, DecisionId, IssueNumber, IssueRef, RepoName};
 use crate::store::DecisionFilter;
 
-/// Decisions told when nobody says how many, and at most. Ours: what fits a screen, and what a program pages by.
-const DECISION_COUNT_DEFAULT: usize = 20;
-const DECISION_COUNT_MAX: usize = 1000;
+/// Decisions told when nobody says how many. Ours: what fits a screen.
+pub const DECISION_COUNT_DEFAULT: usize = 20;
+/// Decisions told at most. Ours: what a program pages by.
+pub const DECISION_COUNT_MAX: usize = 1000;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

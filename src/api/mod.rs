@@ -24,6 +24,7 @@ mod webhooks;
 
 pub use answer::{Answer, Failure};
 pub use calls::{Api, Call, Caller};
+pub use explain_requests::{DECISION_COUNT_DEFAULT, DECISION_COUNT_MAX};
 pub use fields::{FieldError, Fields, fields_from_json};
 pub use identity::Identity;
 pub use limits::{Limited, Principal, RateLimits, Scope};

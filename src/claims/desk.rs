@@ -9,6 +9,7 @@
 
 mod backlog;
 mod door;
+mod stand_ins;
 
 pub(super) use door::Word;
 
@@ -23,9 +24,10 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
+use self::stand_ins::load_or_stand_in;
 use super::index::Index;
-use crate::config::{BUILTIN_RANKER, BUILTIN_STALE_RULE, PoliciesConfig, PolicyConfig, RankerConfig, StageRole};
-use crate::domain::{AgentId, Clock, EventDraft, EventKind, Timestamp};
+use crate::config::PoliciesConfig;
+use crate::domain::{AgentId, Clock, EventDraft, EventKind, PolicyStamp, Timestamp};
 use crate::policy::{PolicyError, PolicyHost, PolicyRejected, PolicySet, StageFault, ViewName};
 
 /// Failures in a row after which a policy is stood in for until the next change of the set.
@@ -41,6 +43,8 @@ pub(super) struct InForce {
     pub(super) config: PoliciesConfig,
     /// What its relative sources are relative to.
     pub(super) folder: PathBuf,
+    /// Whether it stands in, in part, for what was refused when the server started.
+    is_stand_in: bool,
     choose_work_failures: AtomicU32,
     /// Of each view whose ranker failed to score: how often in a row.
     score_failures: Mutex<HashMap<ViewName, u32>>,
@@ -53,11 +57,12 @@ pub(super) struct InForce {
 }
 
 impl InForce {
-    fn new(set: PolicySet, config: PoliciesConfig, folder: &Path) -> Arc<Self> {
+    fn new(set: PolicySet, config: PoliciesConfig, folder: &Path, is_stand_in: bool) -> Arc<Self> {
         Arc::new(Self {
             set,
             config,
             folder: folder.to_owned(),
+            is_stand_in,
             choose_work_failures: AtomicU32::new(0),
             score_failures: Mutex::default(),
             candidate_choose_failures: AtomicU32::new(0),
@@ -171,11 +176,11 @@ impl Desk {
         taken: mpsc::Sender<TakenInForce>,
     ) -> Result<Self, PolicyRejected> {
         let builtin = host.load(&PoliciesConfig::default(), base_dir)?;
-        let (set, rejected) = load_or_stand_in(&host, config.clone(), base_dir)?;
+        let (set, config, rejected) = load_or_stand_in(&host, config.clone(), base_dir)?;
         let desk = Self {
             host,
             builtin,
-            current: ArcSwap::new(InForce::new(set, config.clone(), base_dir)),
+            current: ArcSwap::new(InForce::new(set, config, base_dir, rejected.is_some())),
             previous: Mutex::default(),
             rejected: Mutex::new(rejected),
             reloading: tokio::sync::Mutex::default(),
@@ -194,6 +199,7 @@ impl Desk {
                 first.note_fault("repo_filter", why);
             }
         }
+        tell_in_force(&first.set);
         Ok(desk)
     }
 
@@ -240,7 +246,7 @@ impl Desk {
         let answer = tokio::task::spawn_blocking(move || desk.reload_blocking(&config, &base_dir)).await;
         let answer = answer.expect("loading policies does not panic");
         if let Err(rejected) = &answer {
-            warn!("policy refused, the last good set stays in force: {rejected}");
+            self.tell_refused(rejected);
             self.announce(
                 EventKind::PolicyRejected,
                 json!({ "policy": rejected.policy, "reason": rejected.to_string() }),
@@ -250,6 +256,17 @@ impl Desk {
         answer
     }
 
+    fn tell_refused(&self, rejected: &PolicyRejected) {
+        if !self.current().is_stand_in {
+            warn!("policy refused, the last good set stays in force: {rejected}");
+        } else if self.rejected() != Some(rejected.to_string()) {
+            // No set was in force before; and what was refused at the start has been told.
+            warn!(
+                "policy refused, what the server started with stays, built-in where one was refused then: {rejected}"
+            );
+        }
+    }
+
     fn reload_blocking(&self, config: &PoliciesConfig, base_dir: &Path) -> Result<Reload, PolicyRejected> {
         let set = self.host.load(config, base_dir)?;
         let present = self.current();
@@ -257,14 +274,14 @@ impl Desk {
         if same_policies && *config == present.config && self.rejected.lock().take().is_none() {
             return Ok(Reload::Unchanged);
         }
-        let next = InForce::new(set, config.clone(), base_dir);
+        let next = InForce::new(set, config.clone(), base_dir, false);
         self.put_in_force(&next, "the configuration changed").map_err(|unfit| unfit.rejected(config))?;
         if !same_policies {
             *self.previous.lock() = Some(present);
         }
         *self.rejected.lock() = None;
+        tell_in_force(&next.set);
         let [ranker, stale_rule, repo_filter] = next.set.stamps();
-        info!(ranker = %ranker.source, digest = %ranker.digest, "policies in force");
         self.announce(
             EventKind::PolicyReloaded,
             json!({ "ranker": ranker, "stale_rule": stale_rule, "repo_filter": repo_filter }),
@@ -324,73 +341,15 @@ impl Unfit {
     }
 }
 
-/// Loads a set, with a stand-in for what cannot be loaded: the built-in for a ranker's base or a stale rule,
-/// nothing for a stage that only adds to the order. There is none for what keeps work back, the repository
-/// filter and the stages that filter: without those nobody knows what is allowed. There is none either for what must
-/// be signed: who takes a signature away must not gain a server without the policy.
-fn load_or_stand_in(
-    host: &PolicyHost,
-    mut config: PoliciesConfig,
-    base_dir: &Path,
-) -> Result<(PolicySet, Option<String>), PolicyRejected> {
-    let mut faults = Vec::new();
-    loop {
-        let rejected = match host.load(&config, base_dir) {
-            Ok(set) => return Ok((set, (!faults.is_empty()).then(|| faults.join("; ")))),
-            Err(rejected) => rejected,
-        };
-        if !do_without(&mut config, &rejected, host, base_dir) {
-            return Err(rejected);
-        }
-        error!("policy refused, the server starts without it: {rejected}");
-        faults.push(rejected.to_string());
-    }
+/// Says in the log what decides from now on.
+fn tell_in_force(set: &PolicySet) {
+    let [ranker, stale_rule, repo_filter] = set.stamps();
+    let short = |digest: &str| digest.get(..12).unwrap_or(digest).to_owned();
+    let told =
+        |it: &PolicyStamp| format!("{} {} settings {}", it.source, short(&it.digest), short(&it.settings_digest));
+    info!(
+        ranker = %ranker.source, digest = %ranker.digest, settings = %ranker.settings_digest,
+        stale_rule = told(stale_rule), repo_filter = told(repo_filter),
+        "policies in force"
+    );
 }
-
-/// Takes what was refused out of the configuration, and nothing else that has the same source; `false` where
-/// nothing can stand in.
-fn do_without(config: &mut PoliciesConfig, rejected: &PolicyRejected, host: &PolicyHost, base_dir: &Path) -> bool {
-    let all = config.clone();
-    match rejected.policy {
-        "candidate.ranker" => config.candidate.take().is_some(),
-        "ranker" | "override.ranker" => {
-            let is_refused = |it: &PolicyConfig| it.source == rejected.source && !host.takes_ranker(it, &all, base_dir);
-            let mended: Option<Vec<bool>> = config.rankers_mut().map(|ranker| mend(ranker, is_refused)).collect();
-            mended.is_some_and(|mended| mended.contains(&true))
-        }
-        "stale_rule" | "override.stale_rule" => {
-            let stand_in = PolicyConfig::builtin(BUILTIN_STALE_RULE);
-            let is_refused = |it: &PolicyConfig| {
-                it.source == rejected.source && *it != stand_in && !host.takes_stale_rule(it, &all, base_dir)
-            };
-            let refused: Vec<_> = config.stale_rules_mut().filter(|rule| is_refused(rule)).collect();
-            if refused.iter().any(|rule| rule.signed_by.is_some()) {
-                return false;
-            }
-            let is_any = !refused.is_empty();
-            refused.into_iter().for_each(|rule| *rule = stand_in.clone());
-            is_any
-        }
-        _ => false,
-    }
-}
-
-/// Leaves out of a ranker what is refused; whether anything was, or `None` where that keeps work back or must be signed.
-fn mend(ranker: &mut RankerConfig, is_refused: impl Fn(&PolicyConfig) -> bool) -> Option<bool> {
-    let (refused, kept): (Vec<_>, Vec<_>) = ranker.stage.drain(..).partition(|stage| is_refused(&stage.policy));
-    ranker.stage = kept;
-    let is_signed = |it: &PolicyConfig| it.signed_by.is_some();
-    let is_base_refused = ranker.base != PolicyConfig::builtin(BUILTIN_RANKER) && is_refused(&ranker.base);
-    if is_base_refused && is_signed(&ranker.base) {
-        return None;
-    }
-    if is_base_refused {
-        ranker.base = PolicyConfig::builtin(BUILTIN_RANKER);
-    }
-    let keeps_work_back = refused.iter().any(|stage| stage.role == StageRole::Filter || is_signed(&stage.policy));
-    (!keeps_work_back).then_some(is_base_refused || !refused.is_empty())
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests;

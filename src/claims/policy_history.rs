@@ -60,8 +60,8 @@ impl ClaimManager {
                 continue;
             }
             match read_component(&file, digest).await {
-                Some(bytes) => self.store.policy_component_keep(digest.clone(), bytes).await?,
-                None => warn!("{} is another file already: it cannot be put back from the history", policy.source),
+                Ok(bytes) => self.store.policy_component_keep(digest.clone(), bytes).await?,
+                Err(why) => warn!("{} {why}: it cannot be put back from the history", policy.source),
             }
         }
         self.store.policy_set_insert(record, taken.why.clone(), taken.at).await.map(drop)
@@ -174,11 +174,13 @@ fn read_evidence(file: &Path) -> Option<String> {
 }
 
 /// A component's bytes, if the file still holds what was loaded from it.
-async fn read_component(file: &Path, digest: &str) -> Option<Vec<u8>> {
+async fn read_component(file: &Path, digest: &str) -> Result<Vec<u8>, String> {
     let (file, digest) = (file.to_owned(), digest.to_owned());
-    let read = tokio::task::spawn_blocking(move || {
-        let bytes = std::fs::read(file).ok()?;
-        (hex::encode(Sha256::digest(&bytes)) == digest).then_some(bytes)
+    let read = tokio::task::spawn_blocking(move || match std::fs::read(file) {
+        Ok(bytes) if hex::encode(Sha256::digest(&bytes)) == digest => Ok(bytes),
+        Ok(_) => Err("is another file already".to_owned()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err("is not there any more".to_owned()),
+        Err(error) => Err(format!("cannot be read any more ({error})")),
     });
-    read.await.ok().flatten()
+    read.await.unwrap_or_else(|error| Err(format!("was not read ({error})")))
 }

@@ -9,7 +9,9 @@ use anyhow::{Context, bail};
 use clap::Args;
 use issuecommand::api::{Call, Caller, Fields, Identity, operate};
 use issuecommand::claims::Operations;
-use issuecommand::config::{CONFIG_FILE_NAME, ConfigSource, LiveConfig, Loaded, Secret, load};
+use issuecommand::config::{
+    CONFIG_FILE_NAME, ConfigReport, ConfigSource, LiveConfig, Loaded, Secret, load, load_in_part,
+};
 use issuecommand::domain::{Claim, ClaimId, IssueRef, Skills, SystemClock};
 use issuecommand::http::OperatorClient;
 use issuecommand::server::at_rest;
@@ -20,6 +22,8 @@ use serde_json::{Value, json};
 
 use super::ConfigFile;
 
+/// The variable with the address of a server, for who gives no --url.
+const URL_VARIABLE: &str = "ISSUECOMMAND_URL";
 /// The variable with an access token for the server, for who has no `API_KEY`.
 const TOKEN_VARIABLE: &str = "ISSUECOMMAND_TOKEN";
 /// What events say of a command that opened the store itself.
@@ -37,7 +41,8 @@ pub struct DoorArgs {
     #[command(flatten)]
     file: ConfigFile,
     /// Ask the server at this address, as in http://127.0.0.1:3100, instead of the one that has the
-    /// configured store open. It gets ISSUECOMMAND_TOKEN, or else the configured API_KEY
+    /// configured store open [default: ISSUECOMMAND_URL]. It gets ISSUECOMMAND_TOKEN, or else the
+    /// configured API_KEY, if there is one; nothing else of the configuration is needed
     #[arg(long, value_name = "URL")]
     url: Option<String>,
 }
@@ -52,17 +57,14 @@ pub enum Door {
 }
 
 impl DoorArgs {
-    /// Reads the configuration.
+    /// The configuration, for a command that writes it.
     ///
     /// # Errors
     /// When it is not valid; what is wrong with it is printed.
-    pub fn load(&self) -> anyhow::Result<Loaded> {
-        load(&ConfigSource::from_process(self.file.config.clone())).or_else(|report| {
+    pub fn load_to_edit(&self) -> anyhow::Result<Loaded> {
+        load(&self.source()).or_else(|report| {
             report.print();
-            bail!(
-                "the configuration is not valid. A running server keeps the last good one: ask it with --url and \
-                 {TOKEN_VARIABLE}"
-            )
+            bail!("mend the file first: this command edits it")
         })
     }
 
@@ -77,56 +79,88 @@ impl DoorArgs {
     /// # Errors
     /// As [`DoorArgs::open`], and when there is no database.
     pub async fn open_existing(&self) -> anyhow::Result<Door> {
-        if self.url.is_none() {
-            let file = self.load()?.store().path;
-            if !file.exists() {
-                bail!(
-                    "there is no database at {}: go to the folder of your {CONFIG_FILE_NAME}, or name it with --config",
-                    file.display()
-                );
-            }
+        if self.url().is_none()
+            && let Ok(loaded) = load(&self.source())
+            && let file = loaded.store().path
+            && !file.exists()
+        {
+            bail!(
+                "there is no database at {}: go to the folder of your {CONFIG_FILE_NAME}, or name it with --config",
+                file.display()
+            );
         }
         self.open().await
     }
 
-    /// Finds the way.
+    /// Finds the way: to the server that is named, else to the one that has the configured store open, else into
+    /// that store. A wrong line in the configuration keeps nobody from a running server, but opens no store.
     ///
     /// # Errors
-    /// When the configuration is not valid, or neither the server nor the store can be reached.
+    /// When neither the server nor the store can be reached, or the configuration is not valid and no server has
+    /// its store open.
     pub async fn open(&self) -> anyhow::Result<Door> {
-        if let Some(url) = &self.url {
-            // With a token at hand the file is not needed: a wrong line in it must keep nobody from the server.
-            let key = token().map_or_else(|| anyhow::Ok(self.load()?.config.server.api_key), Ok)?;
-            return Ok(Door::Server(OperatorClient::new(url, key)?));
-        }
-        let loaded = self.load()?;
-        let begun = Instant::now();
-        loop {
-            let (config, observer) = (loaded.store(), Arc::new(Nobody));
-            match tokio::task::spawn_blocking(move || SqliteStore::open(&config, observer)).await? {
-                Ok(store) => return Ok(Door::of_store(store, loaded)),
-                Err(in_use @ StoreError::InUse { .. }) => {
-                    if let Some(url) = SqliteStore::noted_address(&loaded.store()) {
-                        return Ok(Door::Server(OperatorClient::new(&url, key(&loaded))?));
-                    }
-                    if begun.elapsed() > ADDRESS_PATIENCE {
-                        return Err(in_use).context("the server that has it does not say where it listens; give --url");
-                    }
-                }
-                Err(error) => return Err(error.into()),
-            }
-            tokio::time::sleep(ADDRESS_PAUSE).await;
+        let (loaded, wrong) = load_in_part(&self.source());
+        match (self.url(), wrong) {
+            (Some(url), _) => Ok(Door::Server(OperatorClient::new(&url, key(&loaded))?)),
+            (None, Some(report)) => running_despite(&loaded, &report),
+            (None, None) => open_store(loaded).await,
         }
     }
+
+    fn source(&self) -> ConfigSource {
+        ConfigSource::from_process(self.file.config.clone())
+    }
+
+    fn url(&self) -> Option<String> {
+        self.url.clone().or_else(|| variable(URL_VARIABLE))
+    }
+}
+
+/// The server that has the store open, or the store, if none has.
+async fn open_store(loaded: Loaded) -> anyhow::Result<Door> {
+    let begun = Instant::now();
+    loop {
+        let (config, observer) = (loaded.store(), Arc::new(Nobody));
+        match tokio::task::spawn_blocking(move || SqliteStore::open(&config, observer)).await? {
+            Ok(store) => return Ok(Door::of_store(store, loaded)),
+            Err(in_use @ StoreError::InUse { .. }) => {
+                if let Some(url) = SqliteStore::noted_address(&loaded.store()) {
+                    return Ok(Door::Server(OperatorClient::new(&url, key(&loaded))?));
+                }
+                if begun.elapsed() > ADDRESS_PATIENCE {
+                    return Err(in_use).context("the server that has it does not say where it listens; give --url");
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tokio::time::sleep(ADDRESS_PAUSE).await;
+    }
+}
+
+/// The server that has the store open, as far as a wrong configuration says which: it goes on with the last good one.
+fn running_despite(loaded: &Loaded, report: &ConfigReport) -> anyhow::Result<Door> {
+    let (fault, store) = (report.first(), loaded.store());
+    let port = loaded.config.server.port;
+    let Some(url) = SqliteStore::address_in_use(&store) else {
+        bail!(
+            "{fault}; no server was found that has {} open: mend the file, or name the server, as in --url \
+             http://127.0.0.1:{}",
+            store.path.display(),
+            if port == 0 { "PORT".to_owned() } else { port.to_string() }
+        );
+    };
+    anstream::eprintln!("{fault}; asking the server at {url}, which has {} open", store.path.display());
+    Ok(Door::Server(OperatorClient::new(&url, key(loaded))?))
 }
 
 /// Whoever shows a token wants its bounds, so it comes before the key of the configuration.
 fn key(loaded: &Loaded) -> Secret {
-    token().unwrap_or_else(|| loaded.config.server.api_key.clone())
+    variable(TOKEN_VARIABLE).map_or_else(|| loaded.config.server.api_key.clone(), Secret::new)
 }
 
-fn token() -> Option<Secret> {
-    std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty()).map(Secret::new)
+/// What a variable of the process says, unless that is nothing.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 impl Door {

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use issuecommand::config::{ConfigSource, ToolProfile, load};
+use issuecommand::config::{ConfigSource, ToolProfile, load_in_part};
 use issuecommand::domain::AgentId;
-use issuecommand::local::{Background, Place, Shim};
+use issuecommand::local::{Background, Place, Shim, serving};
 use issuecommand::mcp::AGENT_VARIABLE;
 
 use super::{ConfigFile, install, serve};
@@ -56,17 +56,20 @@ pub fn run(args: McpArgs) -> anyhow::Result<ExitCode> {
     if let Some(McpCommand::Install(args)) = args.command {
         return install::run(&args);
     }
-    let loaded = match load(&ConfigSource::from_process(args.file.config.clone())) {
-        Ok(loaded) => loaded,
-        Err(report) => {
+    let (loaded, wrong) = load_in_part(&ConfigSource::from_process(args.file.config.clone()));
+    let place = Place::of(&loaded);
+    // One thread is enough to carry lines.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if let Some(report) = wrong {
+        // A server that runs goes on with the last good one; none starts with this.
+        if !place.as_ref().is_ok_and(|place| matches!(runtime.block_on(serving(place)), Ok(Some(_)))) {
             report.print();
             return Ok(ExitCode::FAILURE);
         }
-    };
-    let place = Place::of(&loaded)?;
+        anstream::eprintln!("{}; going on with the server that runs", report.first());
+    }
+    let place = place?;
     let agent = args.identity.agent.map_or_else(serve::agent_of_client, |agent| Ok(Some(agent)))?;
-    // One thread is enough to carry lines.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(shim(place, args.file.config.as_deref(), agent, args.identity.profile));
     // A read of standard input cannot be called off, and would keep the process until the client ends.
     runtime.shutdown_background();

@@ -30,7 +30,7 @@ pub(super) struct Reading {
     pub document: Document,
     pub config: Config,
     pub problems: Vec<Problem>,
-    /// Whether it is TOML at all; if not, `config` holds defaults only.
+    /// Whether it is TOML at all; if not, `config` is what can be made of it.
     pub is_toml: bool,
 }
 
@@ -38,22 +38,15 @@ impl Document {
     /// Reads `text`, which came from the file shown as `label`. Every unknown key and every wrong
     /// type is found, not only the first; of wrong TOML only the first, for the rest may follow from it.
     pub fn read(label: String, text: String) -> Reading {
-        let mut document = Self { label, places: BTreeMap::new(), text: String::new() };
+        let mut document = Self { label, places: BTreeMap::new(), text: text.clone() };
         let mut problems = Vec::new();
-        let config = match DeTable::parse(&text) {
-            Err(error) => {
-                document.text.clone_from(&text);
-                problems.push(document.problem_at(error.span().unwrap_or(0..0), String::new(), error.message()));
-                None
-            }
-            Ok(mut table) => {
-                document.text.clone_from(&text);
-                Walk { document: &mut document, problems: &mut problems }.table("", table.get_mut(), &keys::SHAPE);
-                Some(document.understand(table, &mut problems))
-            }
-        };
-        let is_toml = config.is_some();
-        Reading { document, config: config.unwrap_or_default(), problems, is_toml }
+        let (mut table, errors) = DeTable::parse_recoverable(&text);
+        Walk { document: &mut document, problems: &mut problems }.table("", table.get_mut(), &keys::SHAPE);
+        let config = document.understand(table, &mut problems);
+        if let Some(error) = errors.first() {
+            problems = vec![document.problem_at(error.span().unwrap_or(0..0), String::new(), error.message())];
+        }
+        Reading { document, config, problems, is_toml: errors.is_empty() }
     }
 
     /// The line of a key, from 1; `None` if the file does not set it.

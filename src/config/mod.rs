@@ -39,7 +39,9 @@ pub use settings::{
     StageConfig, StageRole, StoreConfig, SyncConfig, TrustConfig, WebhookConfig, in_shell, is_on_this_machine,
     manifest_path, signature_path,
 };
-pub use source::{CONFIG_BYTES_MAX, CONFIG_FILE_NAME, ConfigSource, DOTENV_FILE_NAME, Loaded, Origin, load};
+pub use source::{
+    CONFIG_BYTES_MAX, CONFIG_FILE_NAME, ConfigSource, DOTENV_FILE_NAME, Loaded, Origin, load, load_in_part,
+};
 pub use summary::{Summary, SummaryRow, check};
 pub use variables::{VARIABLES, Variable};
 pub use watch::{ConfigChanges, ConfigWatch};

@@ -140,6 +140,15 @@ impl Loaded {
 /// # Errors
 /// Everything that is wrong, at once: see [`ConfigReport`].
 pub fn load(source: &ConfigSource) -> Result<Loaded, ConfigReport> {
+    match load_in_part(source) {
+        (loaded, None) => Ok(loaded),
+        (_, Some(report)) => Err(report),
+    }
+}
+
+/// The same of a configuration that may be wrong: what can be read of it, defaults for the rest, and what is wrong.
+/// Good for finding the server that runs with it, and for nothing else.
+pub fn load_in_part(source: &ConfigSource) -> (Loaded, Option<ConfigReport>) {
     let mut problems = Vec::new();
     let (reading, found) = match read_file(source) {
         Ok(Some(text)) => (Document::read(source.path().display().to_string(), text), true),
@@ -157,19 +166,17 @@ pub fn load(source: &ConfigSource) -> Result<Loaded, ConfigReport> {
     if is_toml {
         problems.extend(validate(&config).into_iter().map(|finding| sources.problem(finding)));
     }
-    if !problems.is_empty() {
-        problems.sort_by_key(|problem| (problem.file != document.label(), problem.line, problem.column));
-        return Err(ConfigReport { problems });
-    }
+    problems.sort_by_key(|problem| (problem.file != document.label(), problem.line, problem.column));
     config.store.journal_mode.make_ascii_uppercase();
-    Ok(Loaded {
+    let loaded = Loaded {
         origins: keys::values(&config).into_keys().map(|key| (key.clone(), sources.origin(&key))).collect(),
         notes: sources.notes(&config),
         file: found.then(|| source.path().to_owned()),
         folder: folder_of(source.file.as_deref()),
         watched: [Some(source.path().to_owned()), source.dotenv.clone()].into_iter().flatten().collect(),
         config,
-    })
+    };
+    (loaded, (!problems.is_empty()).then_some(ConfigReport { problems }))
 }
 
 fn nothing() -> Reading {

@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
+use super::query::query;
 use crate::api::{Call, Fields};
 use crate::config::Secret;
 
@@ -110,31 +111,15 @@ fn route(call: Call, fields: &mut Fields) -> (Method, String) {
         Call::Decisions => (Method::GET, "/api/decisions".into()),
         Call::Decision => (Method::GET, format!("/api/decisions/{}", part("decision_id"))),
         Call::Claims => (Method::GET, format!("/api/claims?repo={}", part("repo"))),
-        Call::PolicyEffective => (Method::GET, format!("/api/policies/effective{}", query(fields))),
+        Call::PolicyEffective => (Method::GET, format!("/api/policies/effective{}", query(std::mem::take(fields)))),
         Call::PolicyCandidate => (Method::GET, "/api/policies/candidate".into()),
         Call::PolicyHistory => (Method::GET, "/api/policies/history".into()),
-        Call::PolicyComponent => (Method::GET, format!("/api/admin/policies/component{}", query(fields))),
+        Call::PolicyComponent => {
+            (Method::GET, format!("/api/admin/policies/component{}", query(std::mem::take(fields))))
+        }
         Call::PolicyAudit => (Method::POST, "/api/admin/policies/audit".into()),
         other => unreachable!("{other:?} is no call of an operator's command"),
     }
-}
-
-/// All fields as a query, which takes them.
-fn query(fields: &mut Fields) -> String {
-    let mut query = String::new();
-    for (name, value) in std::mem::take(fields) {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        query.push(if query.is_empty() { '?' } else { '&' });
-        query.push_str(&name);
-        query.push('=');
-        for byte in value.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => query.push(byte.into()),
-                _ => query.push_str(&format!("%{byte:02X}")),
-            }
-        }
-    }
-    query
 }
 
 #[cfg(test)]

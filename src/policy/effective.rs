@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::chain::Chain;
 use super::examine::unchecked;
@@ -23,15 +24,32 @@ pub struct Effective {
     /// Its stages, the base first.
     pub stages: Vec<Part>,
     /// What says when a claim has lapsed.
-    pub stale_rule: PolicyStamp,
+    pub stale_rule: Told,
     /// What says which repositories take part.
-    pub repo_filter: PolicyStamp,
+    pub repo_filter: Told,
     /// Those of these policies whose settings nothing looks at but they themselves, each with why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settings_unchecked: Vec<String>,
     /// The ranker on trial, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub candidate: Option<OnTrial>,
+}
+
+/// A component, and what it is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Told {
+    /// Which component, with which settings.
+    #[serde(flatten)]
+    pub stamp: PolicyStamp,
+    /// The settings themselves.
+    pub settings: Value,
+}
+
+impl Told {
+    /// `settings` are JSON.
+    pub(super) fn new(stamp: &PolicyStamp, settings: &str) -> Self {
+        Self { stamp: stamp.clone(), settings: serde_json::from_str(settings).unwrap_or_default() }
+    }
 }
 
 /// What an override names.
@@ -85,8 +103,8 @@ impl PolicySet {
             overridden,
             ranker: ranking.stamp_for(repo).clone(),
             stages: ranking.parts_for(repo),
-            stale_rule: stale_rule.stamp().clone(),
-            repo_filter: self.repo_filter.stamp().clone(),
+            stale_rule: stale_rule.told(),
+            repo_filter: self.repo_filter.told(),
             settings_unchecked,
             candidate,
         }

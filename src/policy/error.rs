@@ -120,6 +120,16 @@ pub struct PolicyRejected {
     pub reason: String,
 }
 
+/// What the reason begins with where the policy is a stage of a ranker.
+pub(super) const AS_STAGE: &str = "as stage ";
+
+impl PolicyRejected {
+    /// Whether it is a stage of a ranker.
+    pub fn is_of_stage(&self) -> bool {
+        self.reason.starts_with(AS_STAGE)
+    }
+}
+
 impl fmt::Display for PolicyRejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { policy, source, file, reason } = self;

@@ -257,10 +257,11 @@ impl<K: Kind> Policy<K> {
 
     fn bounds(&self, function: Function, row_count: usize, ms_left: u64) -> Bounds {
         let Limits { call_ms_max, choose_ms_max, .. } = self.limits;
-        let (ms, setting) =
-            if function.waited_for { (choose_ms_max, "choose_ms_max") } else { (call_ms_max, "call_ms_max") };
+        let own = if function.waited_for { (choose_ms_max, "choose_ms_max") } else { (call_ms_max, "call_ms_max") };
+        // What is left is what others left of the time that somebody waits.
+        let (ms, setting) = own.min((ms_left, "choose_ms_max"));
         let output_bytes = OUTPUT_BYTES_BASE + function.output_bytes_per_row * row_count;
-        Bounds { call: function.name, ms: ms.min(ms_left), setting, output_bytes }
+        Bounds { call: function.name, ms, setting, output_bytes }
     }
 }
 

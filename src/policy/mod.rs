@@ -47,7 +47,7 @@ mod work_order;
 pub use builtin::builtin_component;
 pub use chain::{Closed, StageFault, Troubles};
 pub use check::{exports_policy, imports_are_ours, is_component};
-pub use effective::{Effective, OnTrial, Overridden};
+pub use effective::{Effective, OnTrial, Overridden, Told};
 pub use error::{PolicyError, PolicyRejected};
 pub use facts::BodySource;
 pub use host::PolicyHost;

@@ -4,6 +4,7 @@ use wasmtime::Store;
 use wasmtime::component::{HasSelf, InstancePre, Linker};
 
 use super::bindings::repo_filter::{RepoFilterPolicy, RepoFilterPolicyPre};
+use super::effective::Told;
 use super::error::PolicyError;
 use super::facts::Facts;
 use super::instance::{Answer, Function, Kind, Policy};
@@ -27,6 +28,11 @@ impl RepoFilter {
 
     pub(super) fn policy(&self) -> &Policy<RepoFilterKind> {
         &self.0
+    }
+
+    /// The same, with the settings themselves.
+    pub(super) fn told(&self) -> Told {
+        Told::new(&self.0.stamp, self.0.settings())
     }
 
     /// For each repository, why it does not take part; `None` where it does.

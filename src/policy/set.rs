@@ -6,7 +6,7 @@ use std::sync::Arc;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use super::chain::{Chain, Role, Stage};
-use super::error::PolicyRejected;
+use super::error::{AS_STAGE, PolicyRejected};
 use super::host::PolicyHost;
 use super::ranking::{Ranking, Route};
 use super::repo_filter::RepoFilter;
@@ -141,7 +141,7 @@ impl Loading<'_> {
         let mut stages = vec![Stage::new(name, Role::Base, 1.0, load(&config.base)?)];
         for stage in &config.stage {
             let ranker = load(&stage.policy).map_err(|rejected| PolicyRejected {
-                reason: format!("as stage {:?}: {}", stage.name, rejected.reason),
+                reason: format!("{AS_STAGE}{:?}: {}", stage.name, rejected.reason),
                 ..rejected
             })?;
             stages.push(Stage::new(&stage.name, Role::Stage(stage.role), stage.weight, ranker));

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -109,10 +109,13 @@ fn built_in(name: &str) -> Result<&'static Builtin, String> {
 }
 
 fn read_file(file: &Path) -> Result<Vec<u8>, String> {
-    let failed = |error: std::io::Error| format!("the file cannot be read: {error}");
+    let failed = |error: std::io::Error| match error.kind() {
+        ErrorKind::NotFound => "there is no such file: build or pull it, or name another".to_owned(),
+        _ => format!("the file cannot be read: {error}"),
+    };
     let opened = File::open(file).map_err(failed)?;
     if opened.metadata().map_err(failed)?.is_dir() {
-        return Err("it is a directory; name the component in it".into());
+        return Err(is_folder(file));
     }
     let mut bytes = Vec::new();
     opened.take(COMPONENT_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
@@ -120,6 +123,25 @@ fn read_file(file: &Path) -> Result<Vec<u8>, String> {
         return Err(format!("the file is larger than {COMPONENT_BYTES_MAX} bytes"));
     }
     Ok(bytes)
+}
+
+/// That a file is a folder, and which of the components in it is meant.
+fn is_folder(folder: &Path) -> String {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let mut found: Vec<_> = entries.map(|entry| folder.join(entry.file_name())).collect();
+    found.retain(|file| file.extension().is_some_and(|extension| extension == "wasm") && file.is_file());
+    found.sort_unstable();
+    match found.as_slice() {
+        [] => {
+            "it is a folder without a component: build the policy in it with `issuecommand policy build`, and name the \
+               component that comes of it"
+                .to_owned()
+        }
+        files => {
+            let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+            format!("it is a folder: name the component in it, {}", files.join(" or "))
+        }
+    }
 }
 
 /// Settings in their one canonical form: keys sorted, no spaces. This is what the policy is given, and

@@ -5,6 +5,7 @@ use wasmtime::component::{HasSelf, InstancePre, Linker};
 
 use super::bindings::stale_rule::exports::issuecommand::policy::stale_rule as wit;
 use super::bindings::stale_rule::{StaleRulePolicy, StaleRulePolicyPre};
+use super::effective::Told;
 use super::error::PolicyError;
 use super::facts::{ClaimRow, Facts};
 use super::instance::{Answer, Function, Kind, Policy};
@@ -51,6 +52,11 @@ impl StaleRule {
 
     pub(super) fn policy(&self) -> &Policy<StaleRuleKind> {
         &self.0
+    }
+
+    /// The same, with the settings themselves.
+    pub(super) fn told(&self) -> Told {
+        Told::new(&self.0.stamp, self.0.settings())
     }
 
     /// One verdict for each claim, in their order.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::authoring::{AuthoringError, Project};
 use crate::config::{ConfigSource, PoliciesConfig, PolicyConfig, load};
 use crate::policy::{PolicyHost, PolicyRejected, PolicySet};
 
@@ -47,15 +48,24 @@ pub enum ContenderError {
         /// Which file.
         file: PathBuf,
     },
+    /// A folder is none of a policy.
+    #[error(transparent)]
+    Folder(#[from] AuthoringError),
+    /// The component of a policy's folder is not there.
+    #[error("{} is not built yet: run `issuecommand policy build` there", file.display())]
+    NotBuilt {
+        /// Where it would be.
+        file: PathBuf,
+    },
     /// The policy was refused.
     #[error(transparent)]
     Rejected(#[from] PolicyRejected),
 }
 
 impl Contender {
-    /// Loads what `policy` names: a configuration (`issuecommand.toml`), a component (`ranker.wasm`), or a
-    /// built-in ranker (`builtin:rules`); the latter two with the settings in the file `settings`, a table of
-    /// TOML. `host` says where issues' texts are read from ([`super::texts_of`]). Blocking.
+    /// Loads what `policy` names: a configuration (`issuecommand.toml`), a component (`ranker.wasm`), a
+    /// policy's folder with its built one, or a built-in ranker (`builtin:rules`); all but the first with the settings
+    /// in the file `settings`, a table of TOML, or else with those of the folder. `host` says where issues' texts are read from ([`super::texts_of`]). Blocking.
     ///
     /// # Errors
     /// [`ContenderError`] says what cannot be read, or why the policy was refused.
@@ -65,8 +75,9 @@ impl Contender {
             (true, Some(_)) => return Err(ContenderError::SettingsOfConfig { file: policy.into() }),
             (true, None) => from_config(Path::new(policy))?,
             (false, settings) => {
-                let settings = settings.map(settings_in).transpose()?.unwrap_or_default();
-                let ranker = PolicyConfig { source: policy.to_owned(), sha256: None, signed_by: None, settings }.into();
+                let (source, own) = component_of(policy)?;
+                let settings = settings.map_or(Ok(own), settings_in)?;
+                let ranker = PolicyConfig { source, sha256: None, signed_by: None, settings }.into();
                 (PoliciesConfig { ranker, ..PoliciesConfig::default() }, PathBuf::from("."))
             }
         };
@@ -86,6 +97,19 @@ impl Contender {
         let config = PoliciesConfig { call_ms_max: CALL_MS_MAX, choose_ms_max: CHOOSE_MS_MAX, ..config };
         Ok(Self { name, policies: Arc::new(host.load(&config, folder)?) })
     }
+}
+
+/// The component that `policy` names, and the settings that it comes with.
+fn component_of(policy: &str) -> Result<(String, Map<String, Value>), ContenderError> {
+    if !Path::new(policy).is_dir() {
+        return Ok((policy.to_owned(), Map::new()));
+    }
+    let project = Project::open(Path::new(policy))?;
+    let file = project.component();
+    if !file.is_file() {
+        return Err(ContenderError::NotBuilt { file });
+    }
+    Ok((file.display().to_string(), project.settings))
 }
 
 fn from_config(file: &Path) -> Result<(PoliciesConfig, PathBuf), ContenderError> {

@@ -127,3 +127,16 @@ fn what_a_sweep_costs_is_measured() {
         assert!(text.contains(rows) && text.contains("no agent waits"), "{text}");
     }
 }
+
+#[test]
+fn a_language_is_known_by_its_other_names_and_no_other_language_by_any() {
+    let desk = tempfile::tempdir().unwrap();
+    let languages = [("javascript", "js"), ("js", "js"), ("py", "python"), ("python", "python"), ("rs", "rust")];
+    for (number, (name, language)) in languages.into_iter().enumerate() {
+        let text = succeeded(&policy(desk.path(), &["new", &format!("p{number}"), "--lang", name]));
+        assert!(text.contains(&format!("a ranker in {language};")), "{name}: {text}");
+    }
+    let output = policy(desk.path(), &["new", "q", "--lang", "ts"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(!desk.path().join("q").exists());
+}

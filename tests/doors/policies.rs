@@ -87,6 +87,8 @@ async fn the_one_policy_for_a_repository_and_an_agent_is_told() {
     };
     assert_eq!(explained("nightly-1", "acme/big-one").await, night["ranker"], "an explanation names what ranks there");
     assert_eq!(explained("nightly-1", "acme/small").await, all["ranker"]);
+    assert_eq!(all["stale_rule"]["settings"]["claim_timeout_minutes"], 120, "what each component is told: {all:#}");
+    assert_eq!(all["repo_filter"]["settings"], json!({}));
     assert_eq!(server.get("/api/policies/effective?repo=acme").await.0, 400);
 }
 
@@ -105,6 +107,7 @@ async fn people_see_policies_and_the_trial_as_a_page_on_which_names_are_text() {
     for told in [
         "<td>bugs</td><td>score</td><td class=\"number\">×2.5</td>",
         "<td>stale rule</td>",
+        "&quot;claim_timeout_minutes&quot;:",
         "in shadow: asked behind every answer",
         "Agreed on 0 of 1 requests (0.0 %)",
         "2026-11-01 00:00 UTC: 1 disagreed",

@@ -262,6 +262,67 @@ async fn people_see_it_as_a_page_on_which_titles_are_text() {
 }
 
 #[tokio::test]
+async fn people_see_the_last_decisions_and_narrow_them_as_programs_do() {
+    let settings = json!({ "rules": [{ "field": "label", "op": "is", "value": "<i>x", "weight": 3 }] });
+    let server = Server::over(with_settings(settings), &[issue(1, &["<i>x"]), issue(2, &[])]).await;
+    let (status, _, policy, text) = page(&server, "/decisions", Some(KEY)).await;
+    assert_eq!((status, policy.is_some()), (200, true));
+    assert!(text.contains("No decision is recorded yet"), "{text}");
+
+    let mut ids = Vec::new();
+    for agent in ["<b>&a", "b", "c"] {
+        let (_, got) = next(&server, agent).await;
+        ids.push(got["claim"]["decision_id"].as_str().map(|id| format!("<a href=\"/decisions/{id}\">")));
+    }
+    let links = |text: &str| {
+        let rows: Vec<&str> = text.split("<tr").collect();
+        rows.iter().filter(|row| row.contains("<a href=\"/decisions/")).map(|row| (*row).to_owned()).collect::<Vec<_>>()
+    };
+    let shown = async |query: &str| {
+        let (status, _, _, text) = page(&server, &format!("/decisions{query}"), Some(KEY)).await;
+        assert_eq!(status, 200, "{query}: {text}");
+        text
+    };
+    let all = shown("").await;
+    let rows = links(&all);
+    assert_eq!(rows.len(), 3, "{all}");
+    assert!(rows[0].contains(">c</a>") && rows[0].contains("<td>nothing</td>"), "the newest first: {}", rows[0]);
+    let (second, first) = (ids[1].as_deref().unwrap(), ids[0].as_deref().unwrap());
+    assert!(rows[1].contains(second) && rows[1].contains("<a href=\"/explain/acme/small/2\">"), "{}", rows[1]);
+    assert!(rows[2].contains(first) && rows[2].contains("label is &lt;i&gt;x +3"), "{}", rows[2]);
+    assert!(rows[2].contains("<a href=\"/decisions?agent_id=%3Cb%3E%26a\">&lt;b&gt;&amp;a</a>"), "{}", rows[2]);
+    assert!(!all.contains("<b>") && !all.contains("<i>") && !all.contains("<script"), "{all}");
+    assert!(all.contains("<nav><a href=\"/decisions\">Decisions</a> <a href=\"/policies\">"), "{all}");
+
+    for (query, count) in [
+        ("?agent_id=b", 1),
+        ("?agent_id=%3Cb%3E%26a", 1),
+        ("?repo=acme/small", 2),
+        ("?repo=acme/none", 0),
+        ("?repo=acme/small&issue_number=1", 1),
+        ("?repo=acme/small&issue_number=2", 2),
+        ("?limit=1", 1),
+    ] {
+        let text = shown(query).await;
+        assert_eq!(links(&text).len(), count, "{query}: {text}");
+    }
+    assert!(
+        shown("?limit=1&agent_id=b").await.contains("<a href=\"/decisions?agent_id=b&amp;limit=5\">Show up to 5</a>")
+    );
+    assert!(shown("?agent_id=z").await.contains("No such decision is recorded"));
+    let about = "<a href=\"/decisions?issue_number=2&amp;repo=acme%2Fsmall\">All decisions that considered it</a>";
+    let (_, _, _, text) = page(&server, "/explain/acme/small/2", Some(KEY)).await;
+    assert!(text.contains(about), "{text}");
+
+    for (query, told) in [("?issue_number=1", "repo"), ("?limit=0", "expected 1 to 1000"), ("?colour=red", "colour")] {
+        let (status, _, _, text) = page(&server, &format!("/decisions{query}"), Some(KEY)).await;
+        assert!(status == 400 && text.contains(told), "{query} {status}: {text}");
+    }
+    let (status, asks, ..) = page(&server, "/decisions", None).await;
+    assert!(status == 401 && asks.unwrap().starts_with("Basic realm="));
+}
+
+#[tokio::test]
 async fn a_browser_is_asked_for_the_key_and_only_pages_take_it_as_a_password() {
     let server = Server::over(config(), &[issue(1, &[])]).await;
     let (status, asks, ..) = page(&server, "/explain/acme/small/1", None).await;

@@ -213,3 +213,23 @@ fn when_no_server_comes_the_client_is_told_why_and_the_next_request_tries_again(
     let lines: Vec<_> = written.lines().collect();
     assert!(lines.len() == 2 && lines[0].contains("missing.wasm"), "one line for each reason: {written}");
 }
+
+#[test]
+fn a_wrong_line_in_the_file_keeps_no_client_from_the_server_that_runs() {
+    let home = Home::new(5, "");
+    let mut first = home.client("codex");
+    first.claim();
+    let server = home.server();
+    home.configure("port = \"soon\"", "");
+    let mut second = home.client("codex");
+    second.claim();
+    assert_eq!(home.server(), server, "it has not become another one");
+    // Where none runs, none starts with such a file.
+    signal(server.unwrap(), "KILL");
+    eventually("the server's end", || home.server().is_none().then_some(()));
+    drop((first, second));
+    let output = home.command(&["mcp"]).stdin(std::process::Stdio::null()).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("server.port: expected a whole number"), "{told}");
+}

@@ -258,6 +258,8 @@ fn stages_that_fail_to_say_why_an_issue_is_skipped_say_so_within_the_time_of_one
     assert_eq!(told[0], "rules: waits for a maintainer's approval");
     assert!(told[1].starts_with("slow: not every reason is known: `score` took longer than "), "{told:?}");
     assert!(told[2].starts_with("slower: not every reason is known: `score` took longer than 1 ms"), "{told:?}");
+    let raise = "or raise [policies] choose_ms_max";
+    assert!(told[1].ends_with(raise) && told[2].ends_with(raise), "the time that somebody waits: {told:?}");
     assert!(told[3].starts_with("trust: "), "{told:?}");
     (0..2).for_each(|_| drop(skips()));
     let rests = "slow: not every reason is known: it failed over and over, and is left alone for a minute";

@@ -48,12 +48,22 @@ fn a_file_that_is_not_there_is_named() {
     let rejected = load(&config).unwrap_err();
     assert_eq!(rejected.policy, "stale_rule");
     assert_eq!(rejected.file.as_deref().unwrap().to_str(), Some("/policies/none.wasm"));
-    assert_says(
-        &rejected.to_string(),
-        &["policies/none.wasm", "/policies/none.wasm", "cannot be read", "No such file"],
-    );
-    config.stale_rule.source = "/".into();
-    assert_says(&load(&config).unwrap_err().to_string(), &["directory"]);
+    assert_says(&rejected.to_string(), &["policies/none.wasm", "/policies/none.wasm", "there is no such file"]);
+}
+
+#[test]
+fn a_folder_is_told_which_file_in_it_is_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = || {
+        let mut config = config(&PLAIN);
+        config.ranker.source = folder.path().display().to_string();
+        load(&config).unwrap_err().to_string()
+    };
+    assert_says(&refused(), &["it is a folder without a component", "`issuecommand policy build`"]);
+    let component = folder.path().join("quick-wins.wasm");
+    fs::write(&component, "any").unwrap();
+    fs::write(folder.path().join("policy.toml"), "").unwrap();
+    assert_says(&refused(), &["it is a folder: name the component in it, ", component.to_str().unwrap()]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::{Command, Output};
 
+use issuecommand::policy::builtin_component;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -52,6 +53,26 @@ fn people_get_a_table_with_a_column_for_each_policy_and_a_page() {
     assert!(!table.contains('\u{1b}'), "no colours where no terminal is");
     assert_eq!(text(&output.stderr).trim(), "The page is in page.html");
     assert!(fs::read_to_string(folder.path().join("page.html")).unwrap().starts_with("<!DOCTYPE html>"));
+}
+
+#[test]
+fn a_policys_folder_stands_for_its_built_component_with_the_settings_that_it_is_tried_with() {
+    let folder = backlog();
+    let mine = folder.path().join("mine");
+    fs::create_dir(&mine).unwrap();
+    let arguments = ["--policy", "mine", "--against", "builtin:rules", "--agents", "2", "--speed", "0.1", "--json"];
+    let run = || run(&folder, &arguments);
+    let refused = || text(&run().stderr).to_owned();
+    assert!(refused().contains("is no policy's folder"), "{}", refused());
+    let settings = fs::read_to_string(folder.path().join("bugs.toml")).unwrap();
+    let project = format!("name = \"mine\"\nlanguage = \"rust\"\n[settings]\n{settings}");
+    fs::write(mine.join("policy.toml"), project).unwrap();
+    assert!(refused().contains("mine.wasm is not built yet: run `issuecommand policy build`"), "{}", refused());
+    fs::write(mine.join("mine.wasm"), builtin_component("rules").unwrap()).unwrap();
+    let output = run();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["changed"]["differing"].as_u64().unwrap() > 0, "bugs first: {}", report["changed"]);
 }
 
 #[test]

@@ -127,3 +127,81 @@ async fn a_server_that_is_not_there_is_told_with_its_address() {
     let told = complaint(&home, &["token", "list", "--url", "https://box"], &[]);
     assert!(told.contains("expected http://host:port"), "{told}");
 }
+
+/// Files that no server would take: one is no TOML, behind what says where the store is; one has a wrong value.
+const BROKEN: [&str; 2] = ["[policies.ranker\nsource = 1", "[leases]\ntimeout_minutes = \"soon\""];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_line_in_the_file_keeps_no_command_from_a_running_server() {
+    for broken in BROKEN {
+        let home = home();
+        let server = home.serve();
+        server.wait_for_backlog(2).await;
+        assert_eq!(server.next("a").await.0, 200);
+        home.configure(broken);
+        server.wait_until("/api/health", |body| body["health"]["policies"]["rejected"].is_string()).await;
+        let url = server.url.clone();
+        let file = std::fs::read(home.path("issuecommand.toml")).unwrap();
+
+        let questions: [&[&str]; 6] = [
+            &["policy", "show"],
+            &["policy", "explain", "acme/small#1"],
+            &["policy", "explain", "--last"],
+            &["policy", "candidate"],
+            &["policy", "rollback", "--list"],
+            &["token", "list"],
+        ];
+        for question in questions {
+            // By its address nothing of the file is needed, and an open server asks for no token.
+            let by_url = run(&home, &[question, &["--url", &url]].concat(), &[]);
+            assert!(by_url.status.success(), "{question:?}: {by_url:?}");
+            assert!(!texts(&by_url).1.contains("issuecommand.toml"), "{question:?}: {by_url:?}");
+            let by_variable = run(&home, question, &[("ISSUECOMMAND_URL", &url)]);
+            assert_eq!((by_variable.status.code(), &by_variable.stdout), (Some(0), &by_url.stdout), "{question:?}");
+            // By the store as well, with one line about the file.
+            let by_store = run(&home, question, &[]);
+            assert_eq!((by_store.status.code(), &by_store.stdout), (Some(0), &by_url.stdout), "{by_store:?}");
+            let told = texts(&by_store).1;
+            let line = told.lines().next().unwrap_or_default();
+            assert!(line.starts_with("issuecommand.toml:") && line.contains(&url), "{question:?}: {told}");
+        }
+        for command in [["policy", "rollback"], ["policy", "promote"]] {
+            // It edits the file: nothing is asked of a server, not even of one that is not there.
+            let told = complaint(&home, &[&command[..], &["--url", "http://127.0.0.1:1"]].concat(), &[]);
+            assert!(told.contains("issuecommand.toml:") && told.contains("mend the file first"), "{told}");
+        }
+        assert_eq!(told(&home, &["release", "acme/small#1"], &[]), "acme/small#1 is free: taken back from a\n");
+        assert_eq!(std::fs::read(home.path("issuecommand.toml")).unwrap(), file);
+
+        assert!(server.stop());
+        for command in [&["policy", "show"][..], &["release", "acme/small#1"], &["policy", "candidate"]] {
+            let told = complaint(&home, command, &[]);
+            assert!(told.contains("issuecommand.toml:") && told.contains("--url http://127.0.0.1:"), "{told}");
+            assert_eq!(told.lines().count(), 1, "{told}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_file_still_says_the_key_of_the_server_that_has_its_store() {
+    let home = home();
+    let write = |more: &str| {
+        let text = format!(
+            "[store]\npath = \"claims.db\"\n[github]\nissues_file = \"backlog.jsonl\"\n[server]\nport = 0\napi_key = \"{KEY}\"\n{more}"
+        );
+        std::fs::write(home.path("issuecommand.toml"), text).unwrap();
+    };
+    write("");
+    let server = home.serve();
+    write("trust_proxy = perhaps\n");
+    let output = run(&home, &["policy", "show"], &[]);
+    let (out, err) = texts(&output);
+    assert!(output.status.success() && out.contains("builtin:rules"), "{out}{err}");
+    assert!(!err.contains(KEY), "{err}");
+    // Where there is no key to be read, the server says what it wants.
+    std::fs::write(home.path("issuecommand.toml"), "[store]\npath = \"claims.db\"\n[server\n").unwrap();
+    let refused = complaint(&home, &["policy", "show"], &[]);
+    assert!(refused.contains("set API_KEY, or ISSUECOMMAND_TOKEN"), "{refused}");
+    assert!(told(&home, &["policy", "show"], &[("ISSUECOMMAND_TOKEN", KEY)]).contains("builtin:rules"));
+    drop(server);
+}

@@ -8,6 +8,7 @@ use issuecommand::policy::builtin_component;
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
+use super::commands::{complaint, told};
 use super::harness::{Home, Server, issue};
 use crate::cosign::Team;
 use crate::workshop::{PLAIN, WASI, component};
@@ -161,4 +162,65 @@ async fn a_ranker_that_must_be_signed_waits_for_its_signature() {
     rejection(&server, "its signature is of something else").await;
     assert!(head(&server, "watcher").await > 20, "what was in force stays so");
     assert!(bystanders.finish().await > 0);
+}
+
+/// Waits until the log holds `line`; all of it.
+async fn logged(home: &Home, line: &str) -> String {
+    let deadline = std::time::Instant::now() + super::harness::PATIENCE;
+    loop {
+        let log = std::fs::read_to_string(home.path("server.log")).unwrap_or_default();
+        if log.contains(line) {
+            return log;
+        }
+        assert!(std::time::Instant::now() < deadline, "{line:?} is not in the log:\n{log}");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_start_says_what_is_missing_and_what_stands_in_and_the_log_what_decides() {
+    let log = "[log]\nfile = \"server.log\"\n";
+    let missing = "[policies.ranker]\nsource = \"missing.wasm\"\n";
+    let home = Home::new(&backlog(), &format!("{log}{missing}"));
+    let server = Arc::new(home.serve());
+    let start = logged(&home, "listening on").await;
+    let line = "policy refused, the server starts, and the built-in one stands in for it: [policies.ranker] \"missing.wasm\" was not loaded: there is no such file";
+    assert!(start.contains(line), "{start}");
+    let sets = |body: &Value| body["sets"][0]["ranker"]["source"] == "builtin:rules";
+    server.wait_until("/api/policies/history", sets).await;
+    // As long as none was accepted, no set was in force that could stay.
+    home.configure(&format!("{log}{}", missing.replace("missing", "absent")));
+    let line = "policy refused, what the server started with stays, built-in where one was refused then: ";
+    let told_so_far = logged(&home, line).await;
+    assert_eq!(told_so_far.matches("missing.wasm").count(), 1, "once, though it is looked at again: {told_so_far}");
+    for untrue in ["another file already", "last good"] {
+        assert!(!told_so_far.contains(untrue), "{untrue}: {told_so_far}");
+    }
+    let decides = told_so_far.lines().find(|line| line.contains("policies in force")).unwrap();
+    for part in ["ranker=builtin:rules digest=", " settings=", "builtin:lease-timeouts ", "builtin:allow-list "] {
+        assert!(decides.contains(part), "{part}: {decides}");
+    }
+    let shown = told(&home, &["policy", "show"], &[]);
+    let rule = shown.lines().find(|line| line.starts_with("stale rule")).unwrap();
+    assert!(rule.ends_with("{\"auto_release_minutes\":0,\"claim_timeout_minutes\":120}"), "{shown}");
+
+    // From the first accepted set on there is a last good one.
+    home.configure(&format!("{log}{LABEL_FIRST}[policies.repo_filter.settings]\nallow = [\"acme/*\"]\n"));
+    server.wait_until("/api/health", |body| body["health"]["policies"]["rejected"].is_null()).await;
+    let shown = told(&home, &["policy", "show"], &[]);
+    let filter = shown.lines().find(|line| line.starts_with("repo filter")).unwrap();
+    assert!(filter.ends_with("{\"allow\":[\"acme/*\"]}"), "{shown}");
+    home.configure(&format!("{log}{missing}"));
+    logged(&home, "policy refused, the last good set stays in force: ").await;
+    std::fs::create_dir(home.path("quick-wins")).unwrap();
+    std::fs::write(home.path("quick-wins/quick-wins.wasm"), builtin_component("rules").unwrap()).unwrap();
+    home.configure(&format!("{log}[policies.ranker]\nsource = \"quick-wins\"\n"));
+    let why = rejection(&server, "it is a folder").await;
+    assert!(why.ends_with("it is a folder: name the component in it, quick-wins/quick-wins.wasm"), "{why}");
+    drop(server);
+
+    home.configure("[policies.repo_filter]\nsource = \"missing.wasm\"\n");
+    let refused = complaint(&home, &["serve"], &[]);
+    let why = "error: the server does not start, for nothing can stand in for a policy that was refused: [policies.repo_filter] \"missing.wasm\" was not loaded: there is no such file";
+    assert!(refused.lines().any(|line| line.starts_with(why)), "{refused}");
 }

@@ -97,7 +97,7 @@ fn issue_told(explanation: &Explanation) -> String {
         _ = writeln!(
             told,
             "{MARK}the configured policy was refused, and another stands in for it: {}{MARK:#}",
-            plain(why)
+            plain(why.lines().next().unwrap_or_default())
         );
     }
     if let Some(score) = explanation.score {

@@ -34,10 +34,13 @@ enum Kind {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Lang {
     /// Rust: fast and small; unit tests run on this machine
+    #[value(alias = "rs")]
     Rust,
     /// JavaScript, on Node.js's ComponentizeJS
+    #[value(alias = "javascript")]
     Js,
     /// Python, on componentize-py
+    #[value(alias = "py")]
     Python,
     /// C, on clang and wasi-libc
     C,

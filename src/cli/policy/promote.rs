@@ -20,7 +20,7 @@ pub struct PromoteArgs {
 }
 
 pub fn run(args: &PromoteArgs) -> anyhow::Result<ExitCode> {
-    let loaded = args.door.load()?;
+    let loaded = args.door.load_to_edit()?;
     let file = file_of(&loaded)?;
     let text = std::fs::read_to_string(file).with_context(|| format!("failed to read {}", file.display()))?;
     let text = with_candidate_promoted(&text)?;

@@ -29,8 +29,8 @@ const PRIORITIES: [&str; 2] = [
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A POLICY is builtin:rules, builtin:conflict-aware, a component (ranker.wasm), or a whole configuration \
-    (issuecommand.toml).\n\nNothing is claimed and nobody is asked: a replay reads files and writes a report. The \
+    after_help = "A POLICY is builtin:rules, builtin:conflict-aware, a component (ranker.wasm), a policy's folder (with \
+    the settings of its policy.toml), or a whole configuration (issuecommand.toml).\n\nNothing is claimed and nobody is asked: a replay reads files and writes a report. The \
     same inputs give the same report, byte for byte."
 )]
 pub struct ReplayArgs {

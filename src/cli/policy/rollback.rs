@@ -52,14 +52,13 @@ struct Piece {
 }
 
 pub fn run(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
-    let loaded = args.door.load()?;
+    if args.list {
+        return list(args);
+    }
+    let loaded = args.door.load_to_edit()?;
     runtime()?.block_on(async {
         let door = args.door.open().await?;
         let History { sets } = door.ask_for(Call::PolicyHistory, Value::Null).await?;
-        if args.list {
-            sets.iter().for_each(print);
-            return Ok(ExitCode::SUCCESS);
-        }
         let target = chosen(&sets, args.to)?;
         let ranker =
             with_components(&door, &loaded, &target.record, &target.record.ranker, &target.record.parts).await?;
@@ -84,6 +83,13 @@ pub fn run(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
         anstream::println!("rolled back to {told} of {}: {}", target.at.format("%Y-%m-%d %H:%M"), outcome.told());
         Ok(ExitCode::SUCCESS)
     })
+}
+
+fn list(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
+    let History { sets } =
+        runtime()?.block_on(async { args.door.open().await?.ask_for(Call::PolicyHistory, Value::Null).await })?;
+    sets.iter().for_each(print);
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The set to put back: a second rollback undoes the first.

@@ -42,9 +42,8 @@ async fn ask(args: &ShowArgs) -> anyhow::Result<Value> {
     let fields = json!({ "repo": args.repo, "agent_id": args.agent });
     match args.door.open().await? {
         door @ Door::Server(_) => door.ask(Call::PolicyEffective, fields).await,
-        Door::Store(..) => {
+        Door::Store(_, _, loaded) => {
             anstream::eprintln!("No server runs: this is what the configuration would put in force.");
-            let loaded = args.door.load()?;
             let policies = loaded.config.effective_policies();
             let set = PolicyHost::new(None)?.load(&policies, &loaded.folder)?;
             let policy = set.effective(&policies, args.repo.as_ref(), args.agent.as_ref());
@@ -77,7 +76,9 @@ fn print(args: &ShowArgs, answer: &Value) {
     }
     print_stages(policy["stages"].as_array().map_or(&[][..], Vec::as_slice));
     for (name, part) in [("stale rule", "stale_rule"), ("repo filter", "repo_filter")] {
-        anstream::println!("{name:12} {}  {}", text(&policy[part]["source"]), short(&policy[part]["digest"]));
+        let (source, digest) = (text(&policy[part]["source"]), short(&policy[part]["digest"]));
+        let line = format!("{name:12} {source}  {digest}  {}", settings(&policy[part]));
+        anstream::println!("{}", line.trim_end());
     }
     if let Value::Object(candidate) = &policy["candidate"] {
         let share = candidate["share"].as_f64().filter(|_| candidate["mode"] == "canary");
@@ -108,12 +109,17 @@ fn print_stages(stages: &[Value]) {
         let weight = weight.map(|weight| format!("x{weight}")).unwrap_or_default();
         let (name, source) = (text(&stage["name"]), text(&stage["source"]));
         let (role, digest) = (text(&stage["role"]), short(&stage["digest"]));
-        let settings = match &stage["settings"] {
-            Value::Object(settings) if !settings.is_empty() => stage["settings"].to_string(),
-            _ => String::new(),
-        };
+        let settings = settings(stage);
         let line = format!("  {role:6} {weight:6} {name:names$}  {source:sources$}  {digest}  {settings}");
         anstream::println!("{}", line.trim_end());
+    }
+}
+
+/// What a component is told, if it is told anything.
+fn settings(component: &Value) -> String {
+    match &component["settings"] {
+        Value::Object(settings) if !settings.is_empty() => component["settings"].to_string(),
+        _ => String::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The words in which a wrong configuration is told.
 
-use super::super::check;
+use super::super::{Config, check, load_in_part};
 use super::Folder;
 
 #[track_caller]
@@ -268,4 +268,20 @@ issuecommand.toml is fine: 4 values differ from the defaults
   webhooks.path                        \"/x\"        env WEBHOOK_PATH
 ";
     assert_eq!(summary.replace(&format!("{}/", folder.path().display()), ""), expected);
+}
+
+#[test]
+fn of_a_wrong_file_what_can_be_read_is_known_and_the_rest_is_default() {
+    let env = [("HTTP_PORT", "4000")];
+    for wrong in ["[policies.ranker\nsource = 1\n", "[leases]\ntimeout_minutes = \"soon\"\n", "[server]\nnothing = 1\n"]
+    {
+        let folder = Folder::with(&format!("[store]\npath = \"claims.db\"\n{wrong}"));
+        let (loaded, report) = load_in_part(&folder.source(&env));
+        assert_eq!(loaded.store().path, folder.path().join("claims.db"), "{wrong}");
+        assert_eq!((loaded.config.server.port, loaded.config.policies), (4000, Config::default().policies), "{wrong}");
+        assert_eq!(report, folder.load(&env).err(), "{wrong}");
+        assert!(report.is_some_and(|report| report.first().contains("issuecommand.toml:")), "{wrong}");
+    }
+    let good = Folder::with("");
+    assert_eq!(load_in_part(&good.source(&[])), (good.load(&[]).unwrap(), None));
 }

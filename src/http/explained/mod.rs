@@ -2,9 +2,12 @@
 //! Plain HTML without scripts; whatever comes from GitHub or a policy is text, never markup.
 
 mod bars;
+mod decisions;
 mod hours;
 mod page;
 mod policies;
+
+use std::collections::BTreeMap;
 
 use axum::Router;
 use axum::extract::{Extension, Path, Query, State};
@@ -21,7 +24,7 @@ use uuid::Uuid;
 
 use super::state::HttpState;
 use crate::api::{Answer, Call, Caller, Fields, Identity};
-use crate::claims::Explanation;
+use crate::claims::{DecisionSummary, Explanation};
 use crate::domain::{Decision, Skills};
 
 /// The first parts of the pages' paths: the gate guards them as it guards the API.
@@ -31,6 +34,7 @@ pub(super) const PATHS: [&str; 3] = ["/explain", "/decisions", "/policies"];
 pub(super) fn pages() -> Router<HttpState> {
     Router::new()
         .route("/explain/{owner}/{repo}/{number}", get(issue))
+        .route("/decisions", get(last_decisions))
         .route("/decisions/{decision_id}", get(decision))
         .route("/policies", get(policies_in_force))
         .layer(map_response(async |mut response: Response| {
@@ -64,6 +68,17 @@ async fn issue(
     }
     let answer = ask(&state, identity, Call::Explain, fields).await;
     shown(answer, "explanation", |explanation: &Explanation| page::issue(explanation))
+}
+
+/// The last decisions, narrowed by the fields that the API narrows them by.
+async fn last_decisions(
+    State(state): State<HttpState>,
+    Extension(identity): Extension<Identity>,
+    Query(asked): Query<BTreeMap<String, String>>,
+) -> Response {
+    let asked: Fields = asked.into_iter().map(|(name, value)| (name, value.into())).collect();
+    let answer = ask(&state, identity, Call::Decisions, Value::Object(asked.clone())).await;
+    shown(answer, "decisions", |found: &Vec<DecisionSummary>| decisions::page(&asked, found))
 }
 
 /// One recorded decision.

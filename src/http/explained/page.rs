@@ -2,9 +2,12 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use serde_json::Value;
+
 use super::bars::{Bar, chart};
 use crate::claims::{DecisionSummary, Explanation, NotChosen, nth, points};
 use crate::domain::{Decision, DecisionRow, IssueRef, PolicyStamp, Reason, Timestamp};
+use crate::http::query::query;
 
 /// Candidates of a decision that have a bar.
 const BAR_COUNT: usize = 8;
@@ -22,7 +25,7 @@ pub(super) fn document(nonce: &str, body: &Markup) -> Markup {
                 title { "IssueCommand" }
                 style nonce=(nonce) { (PreEscaped(include_str!("style.css"))) }
             }
-            body { nav { a href="/policies" { "Policies" } } main { (body) } }
+            body { nav { a href="/decisions" { "Decisions" } " " a href="/policies" { "Policies" } } main { (body) } }
         }
     }
 }
@@ -60,7 +63,13 @@ pub(super) fn issue(explanation: &Explanation) -> Markup {
             p { (summary(decision)) }
         }
         @if !explanation.not_chosen.is_empty() { h2 { "Considered, and not given out" } (not_chosen(&explanation.not_chosen)) }
+        p .soft { a href=(all_about(&issue)) { "All decisions that considered it" } }
     }
+}
+
+fn all_about(issue: &IssueRef) -> String {
+    let fields = [("issue_number", Value::from(issue.number.get())), ("repo", issue.repo.as_str().into())];
+    format!("/decisions{}", query(fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()))
 }
 
 /// The first on offer, and the issue itself behind them where it is none of those.

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::hours;
 use super::page::{minute, short, signed, stamp};
@@ -54,7 +55,7 @@ fn in_force(policy: &Effective) -> Markup {
             tbody {
                 @for part in &policy.stages { (row_of(part)) }
                 @for (name, rule) in [("stale rule", &policy.stale_rule), ("repository filter", &policy.repo_filter)] {
-                    tr { td { (name) } td {} td {} td { (component(rule)) } td { code { (short(&rule.settings_digest)) } } }
+                    tr { td { (name) } td {} td {} td { (component(&rule.stamp)) } td { (settings_of(&rule.settings)) } }
                 }
             }
         } }
@@ -63,16 +64,20 @@ fn in_force(policy: &Effective) -> Markup {
 }
 
 fn row_of(part: &Part) -> Markup {
-    let is_told = part.settings.as_object().is_some_and(|settings| !settings.is_empty());
     html! {
         tr {
             td { (part.name) }
             td { (part.role) }
             td .number { @if part.role == "score" { "×" (points(part.weight)) } }
             td { (component(&part.stamp)) }
-            td { @if is_told { code { (part.settings) } } @else { span .soft { "as it comes" } } }
+            td { (settings_of(&part.settings)) }
         }
     }
+}
+
+fn settings_of(settings: &Value) -> Markup {
+    let is_told = settings.as_object().is_some_and(|settings| !settings.is_empty());
+    html! { @if is_told { code { (settings) } } @else { span .soft { "as it comes" } } }
 }
 
 fn component(stamp: &PolicyStamp) -> Markup {

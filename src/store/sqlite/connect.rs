@@ -121,6 +121,12 @@ pub(super) fn lock_file(path: &Path) -> io::Result<PathBuf> {
     fs::canonicalize(path).map(|path| beside(&path))
 }
 
+/// Whether a server has the database open. Looks only, and leaves nothing behind.
+pub(super) fn is_in_use(path: &Path) -> bool {
+    let lock = lock_file(path).and_then(File::open);
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 fn beside(path: &Path) -> PathBuf {
     let mut lock_path = path.as_os_str().to_owned();
     lock_path.push(".lock");

@@ -94,6 +94,11 @@ impl SqliteStore {
         Some(note.trim().to_owned()).filter(|note| !note.is_empty())
     }
 
+    /// The same, where a server has it open now. Makes no file.
+    pub fn address_in_use(config: &StoreConfig) -> Option<String> {
+        if connect::is_in_use(&config.path) { Self::noted_address(config) } else { None }
+    }
+
     /// Finishes what is queued, closes the database and gives up its lock. Later calls answer
     /// [`StoreError::Closed`]. Dropping the store does the same. Blocks.
     pub fn close(&self) {

@@ -1,0 +1,103 @@
+//! The page of the last decisions: who got what, when, and why.
+
+use maud::{Markup, html};
+
+use super::page::{minute, stamp};
+use crate::api::{DECISION_COUNT_DEFAULT, DECISION_COUNT_MAX, Fields};
+use crate::claims::DecisionSummary;
+use crate::domain::IssueRef;
+use crate::http::query::query;
+
+/// How many times as many the link at the end shows.
+const MORE_TIMES: usize = 5;
+
+/// The decisions that were found by `asked`, newest first.
+pub(super) fn page(asked: &Fields, decisions: &[DecisionSummary]) -> Markup {
+    let narrowed: Vec<_> = asked.iter().filter(|(name, _)| *name != "limit").collect();
+    html! {
+        h1 { "Decisions" }
+        p .soft {
+            "What agents got when they asked, newest first"
+            @for (name, value) in &narrowed { ", " (in_words(name)) " " em { (value.as_str().unwrap_or_default()) } }
+            @if narrowed.is_empty() {
+                "; the fields " code { "agent_id" } ", " code { "repo" } " and " code { "issue_number" } " of the address narrow it"
+            } @else {
+                " · " a href="/decisions" { "all" }
+            }
+        }
+        @if decisions.is_empty() { p .why { (nothing(narrowed.is_empty())) } } @else { (table(asked, decisions)) }
+        @if let Some(count) = more(asked, decisions.len()) {
+            p { a href=(with(asked, "limit", &count.to_string())) { "Show up to " (count) } }
+        }
+    }
+}
+
+fn in_words(name: &str) -> &str {
+    match name {
+        "agent_id" => "of agent",
+        "repo" => "of repository",
+        "issue_number" | "number" => "that considered issue",
+        other => other,
+    }
+}
+
+fn nothing(all: bool) -> &'static str {
+    if all {
+        "No decision is recorded yet: agents that ask for work leave them."
+    } else {
+        "No such decision is recorded."
+    }
+}
+
+fn table(asked: &Fields, decisions: &[DecisionSummary]) -> Markup {
+    html! {
+        div .wide { table {
+            thead { tr {
+                th { "When" } th { "Agent" } th { "Got" } th { "Why" } th .number { "Considered" } th { "Under" }
+            } }
+            tbody { @for it in decisions { (row(asked, it)) } }
+        } }
+    }
+}
+
+fn row(asked: &Fields, it: &DecisionSummary) -> Markup {
+    let DecisionSummary { decision_id, agent_id, decided_at, ranker, asked_for, chosen, why, considered_count, .. } =
+        it;
+    html! {
+        tr {
+            td { a href=(format!("/decisions/{decision_id}")) { (minute(*decided_at)) } }
+            td { a href=(with(asked, "agent_id", agent_id.as_str())) { (agent_id) } }
+            td { (got(chosen.as_deref())) }
+            td {
+                (why)
+                @for (what, name) in [("repository", asked_for.repo.as_ref().map(ToString::to_string)),
+                    ("label", asked_for.label.clone()), ("milestone", asked_for.milestone.clone())] {
+                    @if let Some(name) = name { div .soft { "asked for " (what) " " (name) } }
+                }
+            }
+            td .number { (considered_count) }
+            td { (stamp(ranker)) }
+        }
+    }
+}
+
+/// The issue that was given out, and the way to why and to all decisions about it.
+fn got(chosen: Option<&str>) -> Markup {
+    let Some(chosen) = chosen else { return html! { "nothing" } };
+    let Ok(issue) = chosen.parse::<IssueRef>() else { return html! { (chosen) } };
+    html! { a href=(format!("/explain/{}/{}", issue.repo, issue.number)) { (issue) } }
+}
+
+/// The same page with one field more, or another.
+fn with(asked: &Fields, name: &str, value: &str) -> String {
+    let mut fields = asked.clone();
+    fields.insert(name.to_owned(), value.into());
+    format!("/decisions{}", query(fields))
+}
+
+/// How many the link at the end shows, where there may be more than the `shown_count` that are.
+fn more(asked: &Fields, shown_count: usize) -> Option<usize> {
+    let limit = asked.get("limit").and_then(|limit| limit.as_str()?.trim().parse().ok());
+    let limit = limit.unwrap_or(DECISION_COUNT_DEFAULT);
+    (shown_count >= limit && limit < DECISION_COUNT_MAX).then(|| (limit * MORE_TIMES).min(DECISION_COUNT_MAX))
+}
