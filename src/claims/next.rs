@@ -203,7 +203,7 @@ impl ClaimManager {
                 let explained = choice.order.iter().take(EXPLAINED_COUNT);
                 let explained: Vec<_> = explained.map(|&row| page.rows[row].clone()).collect();
                 recording.explained(self.desk.explain(policies, view, &explained, now));
-                let decision = recording.of_pick();
+                let decision = recording.of_pick(policies);
                 if let Some(case) = &mut pick.case {
                     case.picked = trial::preference(&decision);
                 }

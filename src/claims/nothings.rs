@@ -71,7 +71,7 @@ impl ClaimManager {
         }
         let begin = || Recording::begin(policies, &policies.view_of(&request.agent), request, now);
         let recording = recording.unwrap_or_else(begin);
-        if let Err(error) = self.store.decision_insert(recording.of_nothing(why.clone())).await {
+        if let Err(error) = self.store.decision_insert(recording.of_nothing(policies, why.clone())).await {
             warn!("it was not recorded why there was nothing for {}: {error}", request.agent);
         }
     }

@@ -35,9 +35,21 @@ fn host() -> PolicyHost {
     PolicyHost::new(Some(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("components"))).unwrap()
 }
 
-fn config(settings: &Value) -> Config {
+/// The built-in ranker; with others for acme/r1, and there for agent-1, where `others` says what those are told.
+fn config(settings: &Value, others: Option<&Value>) -> Config {
     let mut config = Config::default();
     config.policies.ranker.settings = settings.as_object().unwrap().clone();
+    if let Some(others) = others {
+        let ranker = |settings: Value| json!({ "settings": settings });
+        let mut own = others.clone();
+        own["aging"]["points_per_day"] = json!(0.7);
+        config.agent_groups = serde_json::from_value(json!({ "ones": ["agent-1"] })).unwrap();
+        config.policies.overrides = serde_json::from_value(json!([
+            { "repos": ["acme/r1"], "groups": ["ones"], "ranker": ranker(own) },
+            { "repos": ["acme/r1"], "ranker": ranker(others.clone()) },
+        ]))
+        .unwrap();
+    }
     // A busy machine must not decide what is recorded.
     config.policies.choose_ms_max = 1_000;
     config.policies.call_ms_max = 10_000;
@@ -129,7 +141,7 @@ fn policies(config: &Config) -> PolicySet {
 /// What the policy said then, and what it says now, as bytes.
 fn then_and_now(decision: &Decision, set: &PolicySet) -> Result<(Vec<u8>, Vec<u8>), NotReplayable> {
     let recorded = Recorded::of(decision)?;
-    let now = recorded.asked_of(&set.ranker).unwrap();
+    let now = recorded.asked_of(set.ranking_of(&set.view_of(&decision.agent_id))).unwrap();
     Ok((serde_json::to_vec(&recorded.answers()).unwrap(), serde_json::to_vec(&now).unwrap()))
 }
 
@@ -200,10 +212,11 @@ fn settings() -> impl Strategy<Value = Value> {
 fn a_recorded_decision_asked_again_gives_the_same_answer_byte_for_byte() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let tally = std::cell::Cell::new([0_usize; 3]);
-    let strategy = (settings(), backlog(), prop::collection::vec(happens(), 1..30));
+    let strategy = (settings(), prop::option::of(settings()), backlog(), prop::collection::vec(happens(), 1..30));
     TestRunner::new(Runs { cases: 12, failure_persistence: None, ..Runs::default() })
-        .run(&strategy, |(settings, backlog, story)| {
-            let (decisions, set) = runtime.block_on(told(&settings, &backlog, story));
+        .run(&strategy, |(settings, others, backlog, story)| {
+            let config = config(&settings, others.as_ref());
+            let (decisions, set) = runtime.block_on(told(&config, &backlog, story));
             for decision in &decisions {
                 let rows = decision.considered.iter().filter_map(|row| row.seen.as_ref());
                 let [nothing, scored, all] = tally.get();
@@ -230,10 +243,10 @@ fn a_recorded_decision_asked_again_gives_the_same_answer_byte_for_byte() {
 }
 
 /// Lets a story happen, and tells of every decision in it.
-async fn told(settings: &Value, backlog: &[Value], story: Vec<Happens>) -> (Vec<Decision>, PolicySet) {
-    let (dir, config) = (tempfile::tempdir().unwrap(), config(settings));
+async fn told(config: &Config, backlog: &[Value], story: Vec<Happens>) -> (Vec<Decision>, PolicySet) {
+    let dir = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::at("2026-11-01T00:00:00Z".parse().unwrap()));
-    let mut world = World::open(dir.path(), &config, backlog, Arc::clone(&clock)).await;
+    let mut world = World::open(dir.path(), config, backlog, Arc::clone(&clock)).await;
     for happens in story {
         match happens {
             Happens::Asks(agent, repo) => {
@@ -251,13 +264,13 @@ async fn told(settings: &Value, backlog: &[Value], story: Vec<Happens>) -> (Vec<
             Happens::Waits(minutes) => clock.advance(TimeDelta::minutes(minutes)),
             Happens::Restarts => {
                 world.close().await;
-                world = World::open(dir.path(), &config, backlog, Arc::clone(&clock)).await;
+                world = World::open(dir.path(), config, backlog, Arc::clone(&clock)).await;
             }
         }
     }
     let decisions = world.decisions().await;
     world.close().await;
-    (decisions, policies(&config))
+    (decisions, policies(config))
 }
 
 /// One decision in which every kind of fact has a say.
@@ -281,7 +294,7 @@ async fn decision_by_many_facts() -> (Decision, PolicySet) {
         issue("acme/r2", 3, &[]),
         issue("acme/r2", 4, &[]),
     ];
-    let (dir, config) = (tempfile::tempdir().unwrap(), config(&settings));
+    let (dir, config) = (tempfile::tempdir().unwrap(), config(&settings, None));
     let clock = Arc::new(ManualClock::at("2026-11-01T00:00:00Z".parse().unwrap()));
     let world = World::open(dir.path(), &config, &backlog, clock).await;
     world.ask("a", None).await;
@@ -336,4 +349,41 @@ async fn a_record_that_lacks_one_thing_the_policy_saw_does_not_replay() {
     assert!(matches!(is_same(&forgotten), Err(NotReplayable::Forgotten { .. })));
     let lost_row = record(|decision| drop(decision.considered.pop()));
     assert_eq!(is_same(&lost_row), Err(NotReplayable::NotRecorded));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_names_the_ranker_of_the_repository_and_the_agent_and_replays_by_all_of_them() {
+    let bugs = |weight: u64| json!({ "rules": [{ "field": "label", "op": "is", "value": "bug", "weight": weight }] });
+    let config = config(&bugs(1), Some(&bugs(2)));
+    let issue = |number: u64| json!({ "repo": format!("acme/r{}", number % 2), "number": number, "title": "A bug", "labels": ["bug"] });
+    let (dir, backlog) = (tempfile::tempdir().unwrap(), (1..=4).map(issue).collect::<Vec<_>>());
+    let clock = Arc::new(ManualClock::at("2026-11-01T00:00:00Z".parse().unwrap()));
+    let world = World::open(dir.path(), &config, &backlog, clock).await;
+    let (mut told, mut ranked) = (Vec::new(), Vec::new());
+    for (agent, repo) in
+        [("agent-0", Some("acme/r0")), ("agent-0", Some("acme/r1")), ("agent-1", None), ("agent-1", None)]
+    {
+        world.ask(agent, repo).await;
+    }
+    world.ask("agent-2", Some("acme/r1")).await;
+    let (mut decisions, set) = (world.decisions().await, policies(&config));
+    decisions.reverse();
+    for decision in &decisions {
+        let chosen = decision.chosen.as_deref().map(|chosen| chosen.split('#').next().unwrap().parse().unwrap());
+        let repo = chosen.or(decision.asked_for.repo.clone()).unwrap();
+        let ranking = set.ranking_of(&set.view_of(&decision.agent_id));
+        assert_eq!(decision.ranker, *ranking.stamp_for(Some(&repo)), "{decision:#?}");
+        told.push((repo.to_string(), decision.ranker.settings_digest.clone()));
+        if let Ok((then, now)) = then_and_now(decision, &set) {
+            assert_eq!(Recorded::of(decision).unwrap().ranker, *ranking.stamp());
+            ranked.push(then == now);
+        }
+    }
+    assert_eq!(ranked, [true; 4], "there was nothing for the last one");
+    let repos: Vec<_> = told.iter().map(|(repo, _)| repo.as_str()).collect();
+    assert_eq!(repos, ["acme/r0", "acme/r1", "acme/r1", "acme/r0", "acme/r1"]);
+    let digest = |row: usize| &told[row].1;
+    assert!(digest(0) != digest(1) && digest(1) != digest(2), "three rankers: {told:?}");
+    assert_eq!((digest(0), digest(1)), (digest(3), digest(4)));
+    world.close().await;
 }
