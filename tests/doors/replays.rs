@@ -42,7 +42,7 @@ fn config(settings: &Value, others: Option<&Value>) -> Config {
     if let Some(others) = others {
         let ranker = |settings: Value| json!({ "settings": settings });
         let mut own = others.clone();
-        own["aging"]["points_per_day"] = json!(0.7);
+        own["aging"] = json!({ "points_per_day": 0.7, "max_points": 70 });
         config.agent_groups = serde_json::from_value(json!({ "ones": ["agent-1"] })).unwrap();
         config.policies.overrides = serde_json::from_value(json!([
             { "repos": ["acme/r1"], "groups": ["ones"], "ranker": ranker(own) },
@@ -355,7 +355,10 @@ async fn a_record_that_lacks_one_thing_the_policy_saw_does_not_replay() {
 async fn a_decision_names_the_ranker_of_the_repository_and_the_agent_and_replays_by_all_of_them() {
     let bugs = |weight: u64| json!({ "rules": [{ "field": "label", "op": "is", "value": "bug", "weight": weight }] });
     let config = config(&bugs(1), Some(&bugs(2)));
-    let issue = |number: u64| json!({ "repo": format!("acme/r{}", number % 2), "number": number, "title": "A bug", "labels": ["bug"] });
+    let issue = |number: u64| {
+        let repo = format!("acme/r{}", number % 2);
+        json!({ "repo": repo, "number": number, "title": "A bug", "labels": ["bug"], "created_at": "2026-01-01T00:00:00Z" })
+    };
     let (dir, backlog) = (tempfile::tempdir().unwrap(), (1..=4).map(issue).collect::<Vec<_>>());
     let clock = Arc::new(ManualClock::at("2026-11-01T00:00:00Z".parse().unwrap()));
     let world = World::open(dir.path(), &config, &backlog, clock).await;
