@@ -56,6 +56,11 @@ impl Nothings {
 }
 
 impl ClaimManager {
+    /// Whether decisions are kept at all.
+    pub(super) fn keeps_decisions(&self) -> bool {
+        self.config.current().store.decision_max_entries > 0
+    }
+
     /// Records that there was nothing for an agent, if that is news. Trouble is only logged: the agent's answer
     /// does not depend on it.
     pub(super) async fn note_nothing(
@@ -65,6 +70,9 @@ impl ClaimManager {
         recording: Option<Recording>,
         why: &Empty,
     ) {
+        if !self.keeps_decisions() {
+            return;
+        }
         let now = self.clock.now();
         if !self.nothings.is_news(&request.agent, asked(request), kind(request, policies, why), now) {
             return;

@@ -21,6 +21,8 @@ const NAMED_ROW_COUNT: usize = 32;
 pub(super) struct Recording {
     decision: Decision,
     view: ViewName,
+    /// Whether it is for the store: what the ranker saw is taken down only then.
+    is_kept: bool,
     /// Rows that were passed over, which come last.
     passed_over: Vec<DecisionRow>,
     shown_count: usize,
@@ -34,7 +36,12 @@ impl Recording {
         decision.ranking = Some(ranking.stamp()).filter(|whole| **whole != decision.ranker).cloned();
         decision.asked_for =
             AskedFor { repo: request.repo.clone(), label: request.label.clone(), milestone: request.milestone.clone() };
-        Self { decision, view: view.clone(), passed_over: Vec::new(), shown_count: 0 }
+        Self { decision, view: view.clone(), is_kept: true, passed_over: Vec::new(), shown_count: 0 }
+    }
+
+    /// The same where decisions are not kept: enough to tell the agent why.
+    pub(super) fn unless_kept(self, is_kept: bool) -> Self {
+        Self { is_kept, ..self }
     }
 
     /// Takes down one page: what the ranker was told, and its word (`None` where it failed). `is_own`: the scores
@@ -45,8 +52,9 @@ impl Recording {
         }
         let kept = Choice::keep(page.rows.len());
         let choice = word.unwrap_or(&kept);
-        let is_whole =
-            self.decision.left_out_count == 0 && self.shown_count + page.rows.len() <= RECORDED_ROW_COUNT_MAX;
+        let is_whole = self.is_kept
+            && self.decision.left_out_count == 0
+            && self.shown_count + page.rows.len() <= RECORDED_ROW_COUNT_MAX;
         let row = |index: usize| row(page, index, is_whole.then_some(self.shown_count), is_own);
         if is_whole {
             self.decision.considered.extend(choice.order.iter().map(|&index| row(index)));

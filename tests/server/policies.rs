@@ -227,13 +227,13 @@ async fn promote_and_rollback_are_one_command_each_and_say_who_did_it() {
     let text = std::fs::read_to_string(home.path("issuecommand.toml")).unwrap();
     assert!(text.contains("# Kept.") && text.contains("[policies.candidate]"), "{text}");
 
-    let over = told(&home, &["policy", "rollback"], &who);
+    let over = told(&home, &["policy", "rollback", "--note", "we miss it"], &who);
     assert!(over.starts_with("the candidate is the ranker now, so its trial is over\nrolled back to "), "{over}");
     assert_eq!(head(&server, "a").await, 4, "a second one undoes the first");
     assert!(server.get("/api/policies/candidate").await.get("trial").is_none());
     let list = told(&home, &["policy", "rollback", "--list"], &[]);
     assert_eq!(list.lines().count(), 4, "{list}");
-    assert!(list.lines().next().unwrap().contains("rolled back: to set 2, by ann (local)"), "{list}");
+    assert!(list.lines().next().unwrap().contains("rolled back: to set 2; we miss it, by ann (local)"), "{list}");
 
     assert!(server.stop());
     let back = told(&home, &["policy", "rollback"], &who);
