@@ -303,6 +303,7 @@ mod tests {
         assert_eq!((&decision.ranker, decision.whole_ranking()), (&stamp("main"), &stamp("main")));
         let older = serde_json::to_value(&decision).unwrap();
         assert!(older.get("ranking").is_none() && older.get("rankers").is_none(), "{older}");
+        assert_eq!(serde_json::from_value::<Decision>(older).unwrap(), decision);
 
         decision.ranking = Some(stamp("all"));
         decision.rankers = vec![seen("main", "acme/app"), seen("own", "acme/pay")];

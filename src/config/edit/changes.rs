@@ -151,9 +151,9 @@ fn insert(it: Fields<'_>, key: &str, field: Wanted<'_>, written: Option<&Item>, 
 /// Changes the entries of a list between those that it begins and ends with, and that stay.
 fn say_entries(list: &mut Array, was: &[Json], full: &[Json], wanted: Wanted<'_>, part: Part) {
     let Differing { begin, was_count, count } = Differing::of(was, full);
-    for place in begin..begin + was_count.min(count) {
+    for (place, was) in was.iter().enumerate().skip(begin).take(was_count.min(count)) {
         if let Some(value) = list.get_mut(place) {
-            say_value(value, &was[place], wanted.entry(place), part);
+            say_value(value, was, wanted.entry(place), part);
         }
     }
     for _ in count..was_count {
