@@ -25,7 +25,7 @@ use tracing::{error, info, warn};
 
 use super::index::Index;
 use crate::config::{BUILTIN_RANKER, BUILTIN_STALE_RULE, PoliciesConfig, PolicyConfig, RankerConfig, StageRole};
-use crate::domain::{AgentId, Clock, EventDraft, EventKind, Timestamp};
+use crate::domain::{AgentId, Clock, EventDraft, EventKind, PolicyStamp, Timestamp};
 use crate::policy::{PolicyError, PolicyHost, PolicyRejected, PolicySet, StageFault, ViewName};
 
 /// Failures in a row after which a policy is stood in for until the next change of the set.
@@ -264,7 +264,8 @@ impl Desk {
         }
         *self.rejected.lock() = None;
         let [ranker, stale_rule, repo_filter] = next.set.stamps();
-        info!(ranker = %ranker.source, digest = %ranker.digest, "policies in force");
+        let PolicyStamp { source, digest, settings_digest } = ranker;
+        info!(ranker = %source, %digest, settings = %settings_digest, "policies in force");
         self.announce(
             EventKind::PolicyReloaded,
             json!({ "ranker": ranker, "stale_rule": stale_rule, "repo_filter": repo_filter }),
