@@ -47,13 +47,18 @@ fn main() {
         println!("| open issues | agents | call | p50 ms | p99 ms | grants/s | durable writes/s | server CPU ms/write | resident MB |");
         println!("|---|---|---|---|---|---|---|---|---|");
         for &issues in &args.issues {
-            let home = tempfile::tempdir().unwrap();
-            write_home(home.path(), issues);
-            let server = Server::start(home.path());
-            server.wait_for(issues).await;
-            for &clients in &args.clients {
-                for call in [Call::Next, Call::Claim] {
-                    row(&server, issues, clients, call, args.grants).await;
+            for calls in [&[Call::Next, Call::Claim][..], &[Call::NextUnrecorded]] {
+                let home = tempfile::tempdir().unwrap();
+                write_home(home.path(), issues);
+                if calls == [Call::NextUnrecorded] {
+                    configure(home.path(), "decision_max_entries = 0", "issues_file = \"backlog.jsonl\"");
+                }
+                let server = Server::start(home.path());
+                server.wait_for(issues).await;
+                for &clients in &args.clients {
+                    for &call in calls {
+                        row(&server, issues, clients, call, args.grants).await;
+                    }
                 }
             }
         }
@@ -62,12 +67,19 @@ fn main() {
 }
 
 /// Any free port, a store beside the configuration, no limits.
-const ESSENTIALS: &str = "[server]\nport = 0\n[store]\npath = \"claims.db\"\n[rate_limits]\nenabled = false\n";
+fn configure(home: &Path, store: &str, github: &str) {
+    let config = format!(
+        "[server]\nport = 0\n[rate_limits]\nenabled = false\n[store]\npath = \"claims.db\"\n{store}\n[github]\n{github}\n"
+    );
+    std::fs::write(home.join("issuecommand.toml"), config).unwrap();
+}
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Call {
     Next,
     Claim,
+    /// `Next` by a server that does not record what its policies saw and said.
+    NextUnrecorded,
 }
 
 async fn row(server: &Server, issues: u64, clients: usize, call: Call, grants: usize) {
@@ -82,6 +94,7 @@ async fn row(server: &Server, issues: u64, clients: usize, call: Call, grants: u
     let name = match call {
         Call::Next => "next",
         Call::Claim => "claim",
+        Call::NextUnrecorded => "next, not recorded",
     };
     println!(
         "| {issues} | {clients} | {name} | {:.2} | {:.2} | {per_second:.0} | {:.0} | {:.3} | {:.0} |",
@@ -108,7 +121,7 @@ async fn load(server: &Server, issues: u64, clients: usize, call: Call, grants: 
                     % issues
                     + 1;
                 let (path, body) = match call {
-                    Call::Next => ("/api/next", json!({ "agent_id": agent })),
+                    Call::Next | Call::NextUnrecorded => ("/api/next", json!({ "agent_id": agent })),
                     Call::Claim => {
                         ("/api/claims", json!({ "agent_id": agent, "repo": "load/test", "issue_number": number }))
                     }
@@ -139,11 +152,7 @@ async fn idle(issues: u64) {
     let server = Server::start(home.path());
     server.wait_for(issues).await;
     drop(server);
-    std::fs::write(
-        home.path().join("issuecommand.toml"),
-        format!("{ESSENTIALS}[github]\napi_url = \"http://127.0.0.1:1\"\n"),
-    )
-    .unwrap();
+    configure(home.path(), "", "api_url = \"http://127.0.0.1:1\"");
     let mut starts = Vec::new();
     let mut resident = 0.0;
     for _ in 0..7 {
@@ -173,8 +182,7 @@ fn write_home(home: &Path, issues: u64) {
         });
         writeln!(backlog, "{issue}").unwrap();
     }
-    let config = format!("{ESSENTIALS}[github]\nissues_file = \"backlog.jsonl\"\n");
-    std::fs::write(home.join("issuecommand.toml"), config).unwrap();
+    configure(home, "", "issues_file = \"backlog.jsonl\"");
 }
 
 struct Server {

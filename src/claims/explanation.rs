@@ -207,11 +207,12 @@ impl NotChosen {
     pub(super) fn of(decision: &Decision, issue: &IssueRef) -> Option<Self> {
         let place = decision.considered.iter().position(|row| row.issue() == *issue)?;
         let row = &decision.considered[place];
+        let ranker = decision.ranker_of(&issue.repo).clone();
         (decision.chosen != Some(issue.to_string())).then(|| Self {
             place: row.passed_over.is_none().then_some(place + 1),
             score: row.score,
             passed_over: row.passed_over.clone(),
-            decision: DecisionSummary::of(decision),
+            decision: DecisionSummary { ranker, ..DecisionSummary::of(decision) },
         })
     }
 }

@@ -109,7 +109,7 @@ impl ClaimManager {
                 wanted: wanted(std::mem::take(&mut pick.candidates)),
                 request_id: request.request_id.clone(),
                 lease: self.lease(),
-                decision: pick.decision.take(),
+                decision: pick.decision.take().filter(|_| self.keeps_decisions()),
                 now,
             };
             let outcome = self.store.claim_insert(wish).await?;
@@ -153,7 +153,7 @@ impl ClaimManager {
         let question = question(request);
         let groups = self.groups.load().of(&request.agent);
         let mut pick = Pick::begun(view.clone());
-        let mut recording = Recording::begin(policies, view, request, now);
+        let mut recording = Recording::begin(policies, view, request, now).unless_kept(self.keeps_decisions());
         let mut after: Option<OrderKey> = None;
         let mut page_count = SHORTLIST_COUNT;
         loop {
@@ -203,7 +203,7 @@ impl ClaimManager {
                 let explained = choice.order.iter().take(EXPLAINED_COUNT);
                 let explained: Vec<_> = explained.map(|&row| page.rows[row].clone()).collect();
                 recording.explained(self.desk.explain(policies, view, &explained, now));
-                let decision = recording.of_pick();
+                let decision = recording.of_pick(policies);
                 if let Some(case) = &mut pick.case {
                     case.picked = trial::preference(&decision);
                 }

@@ -56,6 +56,11 @@ impl Nothings {
 }
 
 impl ClaimManager {
+    /// Whether decisions are kept at all.
+    pub(super) fn keeps_decisions(&self) -> bool {
+        self.config.current().store.decision_max_entries > 0
+    }
+
     /// Records that there was nothing for an agent, if that is news. Trouble is only logged: the agent's answer
     /// does not depend on it.
     pub(super) async fn note_nothing(
@@ -65,13 +70,16 @@ impl ClaimManager {
         recording: Option<Recording>,
         why: &Empty,
     ) {
+        if !self.keeps_decisions() {
+            return;
+        }
         let now = self.clock.now();
         if !self.nothings.is_news(&request.agent, asked(request), kind(request, policies, why), now) {
             return;
         }
         let begin = || Recording::begin(policies, &policies.view_of(&request.agent), request, now);
         let recording = recording.unwrap_or_else(begin);
-        if let Err(error) = self.store.decision_insert(recording.of_nothing(why.clone())).await {
+        if let Err(error) = self.store.decision_insert(recording.of_nothing(policies, why.clone())).await {
             warn!("it was not recorded why there was nothing for {}: {error}", request.agent);
         }
     }

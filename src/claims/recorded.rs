@@ -13,7 +13,7 @@ use crate::policy::{BodySource, Choice, ChooseRequest, LiveWork, PolicyError, Ra
 pub struct Recorded {
     /// When it was made.
     pub now: Timestamp,
-    /// Under which policy.
+    /// Under which policy: all rankers of the agent's view together.
     pub ranker: PolicyStamp,
     /// What the policy was asked, a page at a time: it is shown a further one where it passed over all of a page.
     pub pages: Vec<RecordedPage>,
@@ -108,7 +108,7 @@ impl Recorded {
         let explained = rows.iter().take(decision.explained_count);
         Ok(Self {
             now: decision.decided_at,
-            ranker: decision.ranker.clone(),
+            ranker: decision.whole_ranking().clone(),
             pages,
             explained: explained.clone().map(|row| row.shortlisted.clone()).collect(),
             reasons: explained.map(|row| row.row.reasons.clone()).collect(),

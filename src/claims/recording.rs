@@ -20,6 +20,9 @@ const NAMED_ROW_COUNT: usize = 32;
 #[derive(Debug)]
 pub(super) struct Recording {
     decision: Decision,
+    view: ViewName,
+    /// Whether it is for the store: what the ranker saw is taken down only then.
+    is_kept: bool,
     /// Rows that were passed over, which come last.
     passed_over: Vec<DecisionRow>,
     shown_count: usize,
@@ -27,10 +30,18 @@ pub(super) struct Recording {
 
 impl Recording {
     pub(super) fn begin(policies: &InForce, view: &ViewName, request: &NextRequest, now: Timestamp) -> Self {
-        let mut decision = Decision::begun(request.agent.clone(), now, policies.set.ranking_of(view).stamp().clone());
+        let ranking = policies.set.ranking_of(view);
+        let ranker = ranking.stamp_for(request.repo.as_ref()).clone();
+        let mut decision = Decision::begun(request.agent.clone(), now, ranker);
+        decision.ranking = Some(ranking.stamp()).filter(|whole| **whole != decision.ranker).cloned();
         decision.asked_for =
             AskedFor { repo: request.repo.clone(), label: request.label.clone(), milestone: request.milestone.clone() };
-        Self { decision, passed_over: Vec::new(), shown_count: 0 }
+        Self { decision, view: view.clone(), is_kept: true, passed_over: Vec::new(), shown_count: 0 }
+    }
+
+    /// The same where decisions are not kept: enough to tell the agent why.
+    pub(super) fn unless_kept(self, is_kept: bool) -> Self {
+        Self { is_kept, ..self }
     }
 
     /// Takes down one page: what the ranker was told, and its word (`None` where it failed). `is_own`: the scores
@@ -41,8 +52,9 @@ impl Recording {
         }
         let kept = Choice::keep(page.rows.len());
         let choice = word.unwrap_or(&kept);
-        let is_whole =
-            self.decision.left_out_count == 0 && self.shown_count + page.rows.len() <= RECORDED_ROW_COUNT_MAX;
+        let is_whole = self.is_kept
+            && self.decision.left_out_count == 0
+            && self.shown_count + page.rows.len() <= RECORDED_ROW_COUNT_MAX;
         let row = |index: usize| row(page, index, is_whole.then_some(self.shown_count), is_own);
         if is_whole {
             self.decision.considered.extend(choice.order.iter().map(|&index| row(index)));
@@ -70,15 +82,17 @@ impl Recording {
         }
     }
 
-    /// The decision that one of the rows is to be had.
-    pub(super) fn of_pick(mut self) -> Decision {
+    /// The decision that one of the rows is to be had. `policies` are those that it was begun under.
+    pub(super) fn of_pick(mut self, policies: &InForce) -> Decision {
         self.decision.considered.append(&mut self.passed_over);
+        let repos = self.decision.considered.iter().map(|row| &row.repo);
+        self.decision.rankers = policies.set.ranking_of(&self.view).rankers_of(repos);
         self.decision
     }
 
     /// The decision that there is nothing.
-    pub(super) fn of_nothing(self, why: Empty) -> Decision {
-        let mut decision = self.of_pick();
+    pub(super) fn of_nothing(self, policies: &InForce, why: Empty) -> Decision {
+        let mut decision = self.of_pick(policies);
         decision.nothing = Some(why);
         decision
     }

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use super::NextRequest;
 use super::asking::chooser;
-use super::board::Board;
+use super::board::{Board, View};
 use super::next::{PAGE_COUNT_MAX, PAGE_GROWTH, SHORTLIST_COUNT, question};
 use super::order::OrderKey;
-use crate::domain::{Claim, DecisionRow, Empty, IssueFacts, IssueRef, Repo, Timestamp};
+use super::{Groups, NextRequest};
+use crate::domain::{AgentId, Claim, DecisionRow, Empty, IssueFacts, IssueRef, Repo, Timestamp};
 use crate::policy::{PolicyError, PolicySet, Ranking, Shortlisted, ViewName};
 use crate::store::{Change, Snapshot};
 
@@ -17,6 +17,7 @@ use crate::store::{Change, Snapshot};
 pub(crate) struct Rehearsal {
     board: Board,
     policies: Arc<PolicySet>,
+    groups: Arc<Groups>,
     skipped: Vec<(IssueRef, Arc<str>)>,
 }
 
@@ -32,22 +33,34 @@ pub(crate) struct Rehearsed {
 }
 
 impl Rehearsal {
-    /// A board on which nothing is open yet.
+    /// A board on which nothing is open yet, with the orders that serve `agents`, of which there is at least one.
     ///
     /// # Errors
     /// [`PolicyError`] when the repository filter fails.
-    pub(crate) fn new(policies: Arc<PolicySet>, repos: Vec<Repo>) -> Result<Self, PolicyError> {
+    pub(crate) fn new<'a>(
+        policies: Arc<PolicySet>,
+        groups: Arc<Groups>,
+        repos: Vec<Repo>,
+        agents: impl Iterator<Item = &'a AgentId>,
+    ) -> Result<Self, PolicyError> {
         let mut board = Board::load(Snapshot { repos, ..Snapshot::default() });
+        let mut serving: Vec<ViewName> = Vec::new();
+        for view in agents.map(|agent| policies.view_of(agent)) {
+            if !serving.contains(&view) {
+                serving.push(view);
+            }
+        }
+        board.views = serving.into_iter().map(View::new).collect();
         let unjudged = board.take_unjudged();
         let exclusions = policies.repo_filter.exclude(&unjudged)?;
         let names = unjudged.into_iter().map(|repo| repo.full_name);
         board.note_exclusions(names.zip(exclusions.into_iter().map(|why| why.map(Arc::from))));
-        Ok(Self { board, policies, skipped: Vec::new() })
+        Ok(Self { board, policies, groups, skipped: Vec::new() })
     }
 
-    /// Orders the work on it.
-    pub(crate) fn ranker(&self) -> &Ranking {
-        &self.policies.ranker
+    /// Orders the work for `agent`.
+    pub(crate) fn ranker_of(&self, agent: &AgentId) -> &Ranking {
+        self.policies.ranking_of(&self.policies.view_of(agent))
     }
 
     /// An issue is open, with these facts.
@@ -70,14 +83,16 @@ impl Rehearsal {
         self.board.next_expiry()
     }
 
-    /// Why there is nothing for anyone, or what there is.
+    /// Why there is nothing for anyone, or what there is: in the order in which most is skipped.
     pub(crate) fn tally(&self) -> Empty {
-        self.board.tally(&ViewName::main(), &super::order::Question::default())
+        let question = super::order::Question::default();
+        let tallies = self.board.views.iter().map(|view| view.order.tally(&question));
+        tallies.max_by_key(|tally| tally.skipped).unwrap_or_default()
     }
 
-    /// Whether an issue is there for agents to take, by the last [`Self::work_off`].
-    pub(crate) fn is_on_offer(&self, issue: &IssueRef) -> bool {
-        self.board.is_on_offer(&ViewName::main(), issue)
+    /// Whether an issue is there for `agent` to take, by the last [`Self::work_off`].
+    pub(crate) fn is_on_offer(&self, agent: &AgentId, issue: &IssueRef) -> bool {
+        self.board.is_on_offer(&self.policies.view_of(agent), issue)
     }
 
     /// What the ranker said must not be given out, since this was last asked.
@@ -88,7 +103,7 @@ impl Rehearsal {
     /// Scores what is new, changed or run out at `now`.
     pub(crate) fn work_off(&mut self, now: Timestamp) -> Result<(), PolicyError> {
         while let Some(batch) = self.board.take_unscored(usize::MAX, now) {
-            let scores = self.policies.ranker.score(&batch.facts, now)?;
+            let scores = self.policies.ranking_of(&batch.view).score(&batch.facts, now)?;
             let skips = batch.facts.iter().zip(&scores).filter_map(|(facts, scored)| {
                 scored.skip.as_ref().map(|reason| (facts.issue.clone(), Arc::clone(reason)))
             });
@@ -101,19 +116,20 @@ impl Rehearsal {
     /// What `request` would get at `now`, by the steps of [`super::ClaimManager::next_issue`].
     pub(crate) fn pick(&mut self, request: &NextRequest, now: Timestamp) -> Result<Rehearsed, PolicyError> {
         self.work_off(now)?;
-        let question = question(request);
+        let (question, view) = (question(request), self.policies.view_of(&request.agent));
+        let (ranking, groups) = (self.policies.ranking_of(&view), self.groups.of(&request.agent));
         let mut rehearsed = Rehearsed::default();
         let mut after: Option<OrderKey> = None;
         let mut page_count = SHORTLIST_COUNT;
         loop {
-            let page = self.board.shortlist(&ViewName::main(), &question, after, page_count, |_| false);
+            let page = self.board.shortlist(&view, &question, after, page_count, |_| false);
             if page.rows.is_empty() {
                 return Ok(rehearsed);
             }
-            let mut chooser = chooser(&self.board, &[], request, &page.rows);
+            let mut chooser = chooser(&self.board, &groups, request, &page.rows);
             // The board keeps them in no order, and a rehearsal must come out the same each time.
             chooser.claim_repos.sort();
-            let choice = self.policies.ranker.choose(&chooser, &page.rows, now)?;
+            let choice = ranking.choose(&chooser, &page.rows, now)?;
             let passed_over = choice.skipped.into_iter().map(|(row, why)| (page.rows[row].facts.issue.clone(), why));
             rehearsed.passed_over.extend(passed_over);
             let soonest = [rehearsed.retry_after_ms, choice.retry_after_ms].into_iter().flatten().min();

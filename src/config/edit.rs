@@ -1,17 +1,26 @@
-//! Edits of issuecommand.toml by a command: the ranker is another one then, and all else stays as it was written.
+//! Edits of issuecommand.toml by a command: the ranker is another one then, and all else stays as it was written,
+//! comments and the order of keys included.
+
+mod changes;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 
 use std::io::Write;
 use std::path::Path;
 
-use serde::Serialize;
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use toml_edit::{DocumentMut, Item, Table, TableLike};
 
-use super::{CandidateConfig, RankerConfig};
+use self::changes::{Part, Wanted, generated, say};
+use super::{BUILTIN_RANKER, CandidateConfig, PoliciesConfig, PolicyConfig, RankerConfig};
 
 const POLICIES: &str = "policies";
 const RANKER: &str = "ranker";
 const CANDIDATE: &str = "candidate";
+/// The share of a canary that says nothing of it.
+const SHARE_DEFAULT: f64 = 0.1;
 
 /// Why a configuration was not edited.
 #[derive(Debug, thiserror::Error)]
@@ -19,123 +28,153 @@ pub enum EditError {
     /// It is no TOML.
     #[error("the configuration is not valid TOML: {0}")]
     Syntax(#[from] toml_edit::TomlError),
+    /// Its policies are not what they must be.
+    #[error("the configuration cannot be read: {0}")]
+    Unreadable(#[from] toml::de::Error),
     /// There is nothing to promote.
     #[error("there is no candidate: set [policies.candidate]")]
     NoCandidate,
     /// A section is something else than a table.
     #[error("[{0}] is no table")]
     NoTable(&'static str),
-    /// A ranker has no form in TOML.
-    #[error("the ranker cannot be written as TOML: {0}")]
-    Form(#[from] toml::ser::Error),
 }
 
-/// The configuration with the candidate's ranker as the ranker, and without the candidate.
+/// What a configuration says of policies, whatever else stands in it.
+#[derive(Deserialize)]
+struct Present {
+    #[serde(default)]
+    policies: PoliciesConfig,
+}
+
+/// The configuration with the candidate's ranker as the ranker, and without the candidate. Of the ranker only what
+/// differs is written anew, as it stood in the candidate.
 ///
 /// # Errors
 /// [`EditError::NoCandidate`] when there is none; others when the text is no configuration.
 pub fn with_candidate_promoted(text: &str) -> Result<String, EditError> {
-    let mut document: DocumentMut = text.parse()?;
-    let policies = document.get_mut(POLICIES).ok_or(EditError::NoCandidate)?;
-    let policies = policies.as_table_like_mut().ok_or(EditError::NoTable(POLICIES))?;
-    let mut candidate = policies.remove(CANDIDATE).ok_or(EditError::NoCandidate)?;
-    let candidate = candidate.as_table_like_mut().ok_or(EditError::NoTable("policies.candidate"))?;
-    let ranker = candidate.remove(RANKER).ok_or(EditError::NoCandidate)?;
-    put_ranker(policies, ranker);
+    let (mut document, present) = opened(text)?;
+    let candidate = present.candidate.ok_or(EditError::NoCandidate)?;
+    let policies = policies_of(&mut document)?;
+    let written = policies.remove(CANDIDATE).ok_or(EditError::NoCandidate)?;
+    let written = written.get(RANKER).ok_or(EditError::NoCandidate)?;
+    put_ranker(policies, &present.ranker, &candidate.ranker, Some(written));
     Ok(document.to_string())
 }
 
-/// The configuration with this ranker.
+/// The configuration with this ranker. Only what differs is written anew.
 ///
 /// # Errors
-/// [`EditError`] when the text is no configuration, or the ranker's settings have no form in TOML.
+/// [`EditError`] when the text is no configuration.
 pub fn with_ranker(text: &str, ranker: &RankerConfig) -> Result<String, EditError> {
-    let mut document: DocumentMut = text.parse()?;
-    let ranker = item_of(ranker)?;
-    put_ranker(policies_of(&mut document)?, ranker);
+    let (mut document, present) = opened(text)?;
+    put_ranker(policies_of(&mut document)?, &present.ranker, ranker, None);
     Ok(document.to_string())
 }
 
 /// The configuration with this candidate, or without one.
 ///
 /// # Errors
-/// [`EditError`] when the text is no configuration, or the ranker's settings have no form in TOML.
+/// [`EditError`] when the text is no configuration.
 pub fn with_candidate(text: &str, candidate: Option<&CandidateConfig>) -> Result<String, EditError> {
-    let mut document: DocumentMut = text.parse()?;
+    let (mut document, present) = opened(text)?;
     let policies = policies_of(&mut document)?;
-    policies.remove(CANDIDATE);
-    if let Some(candidate) = candidate {
-        policies.insert(CANDIDATE, item_of(candidate)?);
+    let Some(candidate) = candidate else {
+        policies.remove(CANDIDATE);
+        return Ok(document.to_string());
+    };
+    let (full, short) = (form(candidate, &full_ranker), short_candidate(candidate));
+    match (policies.get_mut(CANDIDATE), &present.candidate) {
+        (Some(item), Some(before)) => {
+            let wanted = Wanted { full: &full, short: &short, written: None };
+            say(item, &form(before, &full_ranker), wanted, Part::Candidate);
+        }
+        _ => drop(policies.insert(CANDIDATE, generated(&short, Part::Candidate))),
     }
     Ok(document.to_string())
 }
 
+fn opened(text: &str) -> Result<(DocumentMut, PoliciesConfig), EditError> {
+    let document = text.parse()?;
+    let Present { policies } = toml::from_str(text)?;
+    Ok((document, policies))
+}
+
 /// The section of policies, which is made where there is none.
 fn policies_of(document: &mut DocumentMut) -> Result<&mut dyn TableLike, EditError> {
-    let policies = document.entry(POLICIES).or_insert_with(|| {
-        let mut policies = Table::new();
-        policies.set_implicit(true);
-        Item::Table(policies)
-    });
+    let policies = document.entry(POLICIES).or_insert_with(hidden_table);
     policies.as_table_like_mut().ok_or(EditError::NoTable(POLICIES))
 }
 
-/// A part of a configuration as it stands in a document.
-fn item_of(part: &impl Serialize) -> Result<Item, EditError> {
-    let mut value = serde_json::to_value(part).expect("a configuration that was read from text has a JSON form");
-    without_nothing(&mut value);
-    let mut section: DocumentMut = toml::to_string(&serde_json::json!({ POLICIES: value }))?.parse()?;
-    let mut item = section.remove(POLICIES).unwrap_or_else(|| Item::Table(Table::new()));
-    forget_places(&mut item);
-    Ok(item)
+/// A table without a line of its own until something stands in it.
+fn hidden_table() -> Item {
+    let mut table = Table::new();
+    table.set_implicit(true);
+    Item::Table(table)
 }
 
-/// Puts a ranker in the place of the one before, under the comments that stood over it.
-fn put_ranker(policies: &mut dyn TableLike, ranker: Item) {
-    let before = policies.remove(RANKER);
-    let mut ranker = match ranker {
-        Item::Value(toml_edit::Value::InlineTable(table)) => Item::Table(table.into_table()),
-        other => other,
-    };
-    if let (Some(table), Some(Item::Table(before))) = (ranker.as_table_mut(), before) {
-        table.set_position(before.position());
-        *table.decor_mut() = before.decor().clone();
-    }
-    policies.insert(RANKER, ranker);
+fn put_ranker(policies: &mut dyn TableLike, before: &RankerConfig, ranker: &RankerConfig, written: Option<&Item>) {
+    let (full, short) = (full_ranker(ranker), short_ranker(ranker));
+    let item = policies.entry(RANKER).or_insert_with(hidden_table);
+    say(item, &full_ranker(before), Wanted { full: &full, short: &short, written }, Part::Ranker);
 }
 
-/// Takes out what says nothing: TOML has no null, and nobody writes empty lists of stages. What a policy is
-/// told stays as it is, to the last empty list.
-fn without_nothing(part: &mut Value) {
-    let Value::Object(fields) = part else { return };
-    if let Some(Value::Array(stages)) = fields.get_mut("stage") {
-        stages.iter_mut().for_each(without_nothing);
+/// All that a ranker is, defaults included; without what TOML has no word for.
+fn full_ranker(ranker: &RankerConfig) -> Value {
+    let mut form = full_policy(ranker);
+    if !ranker.stage.is_empty() {
+        let stages = ranker.stage.iter().map(|stage| {
+            let mut form = full_policy(&stage.policy);
+            form["name"] = stage.name.as_str().into();
+            form["role"] = json!(stage.role);
+            form["weight"] = stage.weight.into();
+            form
+        });
+        form["stage"] = stages.collect();
     }
-    if let Some(ranker) = fields.get_mut(RANKER) {
-        without_nothing(ranker);
-    }
-    fields.retain(|name, value| match name.as_str() {
-        "stage" => *value != serde_json::json!([]),
-        "settings" => *value != serde_json::json!({}),
-        _ => !value.is_null(),
-    });
+    form
 }
 
-/// Tables of another document stand where their parents do.
-fn forget_places(item: &mut Item) {
-    match item {
-        Item::Table(table) => {
-            table.set_position(None);
-            table.iter_mut().for_each(|(_, item)| forget_places(item));
+fn full_policy(policy: &PolicyConfig) -> Value {
+    let mut form = json!(policy);
+    if let Value::Object(fields) = &mut form {
+        // What a policy is told stays as it is, to the last empty list.
+        fields.retain(|name, value| !value.is_null() && (name != "settings" || *value != json!({})));
+    }
+    form
+}
+
+/// The same without defaults.
+fn short_ranker(ranker: &RankerConfig) -> Value {
+    let mut form = full_ranker(ranker);
+    if let Value::Object(fields) = &mut form
+        && ranker.builtin_name() == Some(BUILTIN_RANKER)
+    {
+        fields.remove("source");
+    }
+    let forms = form.get_mut("stage").and_then(Value::as_array_mut).into_iter().flatten();
+    for (stage, form) in ranker.stage.iter().zip(forms.filter_map(Value::as_object_mut)) {
+        if stage.weight == 1.0 {
+            form.remove("weight");
         }
-        Item::ArrayOfTables(tables) => {
-            for table in tables.iter_mut() {
-                table.set_position(None);
-                table.iter_mut().for_each(|(_, item)| forget_places(item));
-            }
+        if stage.name == stage.policy.stem() {
+            form.remove("name");
         }
-        _ => {}
     }
+    form
+}
+
+fn form(candidate: &CandidateConfig, ranker: &dyn Fn(&RankerConfig) -> Value) -> Value {
+    json!({ "mode": candidate.mode, "share": candidate.share, "ranker": ranker(&candidate.ranker) })
+}
+
+fn short_candidate(candidate: &CandidateConfig) -> Value {
+    let mut form = form(candidate, &short_ranker);
+    if let Value::Object(fields) = &mut form
+        && candidate.share == SHARE_DEFAULT
+    {
+        fields.remove("share");
+    }
+    form
 }
 
 /// Puts a text in the place of a file at once: who reads the file sees the old text or the new one. A link
@@ -152,122 +191,4 @@ pub fn replace_file(file: &Path, text: &str) -> std::io::Result<()> {
     part.as_file().sync_all()?;
     part.persist(&file)?;
     Ok(())
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::config::{Config, Signer, StageRole};
-
-    const TEXT: &str = r#"# Ours.
-[server]
-port = 0 # any
-
-# What comes first.
-[policies.ranker]
-source = "builtin:rules" # for years
-[policies.ranker.settings]
-max_claims_per_agent = 3
-
-[policies.candidate] # since Monday
-mode = "shadow"
-
-[policies.candidate.ranker]
-source = "new.wasm"
-# Its own table.
-[policies.candidate.ranker.settings]
-calm = true
-[[policies.candidate.ranker.stage]]
-role = "filter"
-source = "trust.wasm"
-
-# Who takes part.
-[policies.repo_filter.settings]
-allow = ["acme/*"]
-"#;
-
-    fn read(text: &str) -> Config {
-        toml::from_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
-    }
-
-    #[test]
-    fn a_promoted_candidate_is_the_ranker_and_all_other_comments_stay() {
-        let edited = with_candidate_promoted(TEXT).unwrap();
-        let (before, after) = (read(TEXT), read(&edited));
-        assert_eq!(after.policies.ranker, before.policies.candidate.unwrap().ranker);
-        assert_eq!(after.policies.candidate, None);
-        assert_eq!(after.policies.repo_filter, before.policies.repo_filter);
-        for kept in [
-            "# Ours.",
-            "port = 0 # any",
-            "# What comes first.\n[policies.ranker]",
-            "# Its own table.",
-            "# Who takes part.",
-        ] {
-            assert!(edited.contains(kept), "{kept:?} is gone:\n{edited}");
-        }
-        for gone in ["for years", "max_claims_per_agent", "candidate"] {
-            assert!(!edited.contains(gone), "{gone:?} is still there:\n{edited}");
-        }
-        assert!(matches!(with_candidate_promoted(&edited), Err(EditError::NoCandidate)));
-    }
-
-    #[test]
-    fn a_candidate_in_one_line_is_promoted_too_and_where_there_was_no_ranker() {
-        let text = "[policies]\ncall_ms_max = 9\ncandidate = { mode = \"canary\", ranker = { source = \"a.wasm\", settings = { x = 1 } } }\n";
-        let edited = with_candidate_promoted(text).unwrap();
-        let after = read(&edited).policies;
-        assert_eq!(
-            (after.ranker.source.as_str(), after.ranker.settings["x"].as_i64()),
-            ("a.wasm", Some(1)),
-            "{edited}"
-        );
-        assert_eq!((after.call_ms_max, after.candidate), (9, None));
-    }
-
-    #[test]
-    fn a_ranker_that_was_put_back_reads_as_it_was() {
-        for text in [TEXT, "", "[policies]\ncall_ms_max = 9\n"] {
-            let mut ranker = read(TEXT).policies.candidate.unwrap().ranker;
-            ranker.base.sha256 = Some("a".repeat(64));
-            ranker.base.signed_by = Some(Signer::Key { key: "team.pub".into() });
-            ranker.base.settings.insert("nested".into(), serde_json::json!({ "list": [[1, 2.5], ["x"]], "none": {} }));
-            assert_eq!(ranker.stage[0].role, StageRole::Filter);
-            let edited = with_ranker(text, &ranker).unwrap();
-            assert_eq!(read(&edited).policies.ranker, ranker, "{edited}");
-        }
-        let edited = with_ranker(TEXT, &read(TEXT).policies.ranker).unwrap();
-        assert!(edited.contains("# What comes first.\n[policies.ranker]"), "{edited}");
-        assert_eq!(read(&edited), read(TEXT));
-    }
-
-    #[test]
-    fn a_candidate_that_was_put_back_reads_as_it_was_and_goes_without_a_trace() {
-        let mut candidate = read(TEXT).policies.candidate.unwrap();
-        candidate.share = 0.25;
-        for text in [TEXT, "", "[policies]\ncandidate = { mode = \"canary\", ranker = { source = \"a.wasm\" } }\n"] {
-            let edited = with_candidate(text, Some(&candidate)).unwrap();
-            let (before, after) = (read(text).policies, read(&edited).policies);
-            assert_eq!((after.candidate.as_ref(), after.ranker), (Some(&candidate), before.ranker), "{edited}");
-            let without = with_candidate(&edited, None).unwrap();
-            assert!(!without.contains("candidate") && read(&without).policies.candidate.is_none(), "{without}");
-        }
-        let promoted = with_candidate_promoted(TEXT).unwrap();
-        let again = with_candidate(&with_ranker(&promoted, &read(TEXT).policies.ranker).unwrap(), Some(&candidate));
-        let again = again.unwrap();
-        assert_eq!(read(&again).policies.ranker, read(TEXT).policies.ranker, "{again}");
-        assert!(again.contains("# Who takes part."), "{again}");
-    }
-
-    #[test]
-    fn a_file_is_replaced_at_once_and_a_link_to_it_stays_a_link() {
-        let folder = tempfile::tempdir().unwrap();
-        let (file, link) = (folder.path().join("real.toml"), folder.path().join("link.toml"));
-        std::fs::write(&file, "old").unwrap();
-        std::os::unix::fs::symlink(&file, &link).unwrap();
-        replace_file(&link, "new").unwrap();
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), "new");
-        assert!(link.is_symlink());
-    }
 }

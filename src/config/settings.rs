@@ -129,7 +129,7 @@ pub struct StoreConfig {
     pub history_max_entries: usize,
     /// How many events to keep for readers that come back.
     pub event_max_entries: usize,
-    /// How many recorded decisions to keep, besides those of live claims.
+    /// How many recorded decisions to keep, besides those of live claims; 0 records none.
     pub decision_max_entries: usize,
     /// How many follow-ups may be active, and how many past ones to keep. `FOLLOWUP_MAX_ENTRIES`.
     pub follow_up_max_entries: usize,

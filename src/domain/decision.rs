@@ -4,7 +4,7 @@ mod seen;
 
 use std::fmt;
 
-pub use seen::{AskedFor, IssueSnapshot, PageSeen, RequestSeen, RowSeen, WorkSeen};
+pub use seen::{AskedFor, IssueSnapshot, PageSeen, RankerSeen, RequestSeen, RowSeen, WorkSeen};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -88,8 +88,16 @@ pub struct Decision {
     pub agent_id: AgentId,
     /// When.
     pub decided_at: Timestamp,
-    /// Under which policy.
+    /// Under which policy: the ranker of the repository of what was given out. Where there was nothing, that of the
+    /// repository asked for, or of those without a ranker of their own.
     pub ranker: PolicyStamp,
+    /// All rankers of the agent's view together, where some repositories have their own: the same ones give the
+    /// same answer again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranking: Option<PolicyStamp>,
+    /// Which of them ranked what was considered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rankers: Vec<RankerSeen>,
     /// What the agent narrowed its question to.
     #[serde(default, skip_serializing_if = "AskedFor::is_empty")]
     pub asked_for: AskedFor,
@@ -120,6 +128,8 @@ impl Decision {
             agent_id,
             decided_at,
             ranker,
+            ranking: None,
+            rankers: Vec::new(),
             asked_for: AskedFor::default(),
             considered: Vec::new(),
             pages: Vec::new(),
@@ -130,9 +140,21 @@ impl Decision {
         }
     }
 
-    /// Notes the issue that the store granted.
+    /// Notes the issue that the store granted, and with it whose word it was.
     pub fn chose(&mut self, issue: &IssueRef) {
+        self.ranker = self.ranker_of(&issue.repo).clone();
         self.chosen = Some(issue.to_string());
+    }
+
+    /// What ranked the issues of `repo`.
+    pub fn ranker_of(&self, repo: &RepoName) -> &PolicyStamp {
+        let own = self.rankers.iter().find(|it| it.repos.contains(repo));
+        own.map_or(&self.ranker, |own| &own.ranker)
+    }
+
+    /// All that ranked for the agent: who answers the same question with the same of it gives the same answer.
+    pub fn whole_ranking(&self) -> &PolicyStamp {
+        self.ranking.as_ref().unwrap_or(&self.ranker)
     }
 
     /// What it says of one issue.
@@ -268,6 +290,28 @@ mod tests {
         assert_eq!(row.why(), "tier +2 (label p0), aging +0.3");
         row.reasons.clear();
         assert_eq!(row.why(), "score 2.5; among equals the oldest comes first");
+    }
+
+    #[test]
+    fn a_decision_names_the_ranker_of_what_the_store_granted_and_an_older_one_the_only_one_it_knows() {
+        let stamp =
+            |digest: &str| PolicyStamp { source: "r".into(), digest: digest.into(), settings_digest: "".into() };
+        let repo = |name: &str| -> RepoName { name.parse().unwrap() };
+        let seen = |digest: &str, name: &str| RankerSeen { ranker: stamp(digest), repos: vec![repo(name)] };
+        let mut decision = Decision::begun("a".parse().unwrap(), super::super::from_unix_ms(0), stamp("main"));
+        decision.chose(&"acme/pay#1".parse().unwrap());
+        assert_eq!((&decision.ranker, decision.whole_ranking()), (&stamp("main"), &stamp("main")));
+        let older = serde_json::to_value(&decision).unwrap();
+        assert!(older.get("ranking").is_none() && older.get("rankers").is_none(), "{older}");
+        assert_eq!(serde_json::from_value::<Decision>(older).unwrap(), decision);
+
+        decision.ranking = Some(stamp("all"));
+        decision.rankers = vec![seen("main", "acme/app"), seen("own", "acme/pay")];
+        decision.chose(&"acme/pay#1".parse().unwrap());
+        assert_eq!((&decision.ranker, decision.whole_ranking()), (&stamp("own"), &stamp("all")));
+        assert_eq!(decision.ranker_of(&repo("acme/app")), &stamp("main"));
+        decision.chose(&"acme/app#2".parse().unwrap());
+        assert_eq!(decision.ranker, stamp("main"), "whichever was free");
     }
 
     #[test]

@@ -33,8 +33,8 @@ pub use claim::{
 };
 pub(crate) use closing::refs_in as refs_closed_by;
 pub use decision::{
-    AskedFor, Decision, DecisionRow, Empty, IssueSnapshot, PageSeen, PolicyStamp, Reason, RequestSeen, RowSeen,
-    WorkSeen,
+    AskedFor, Decision, DecisionRow, Empty, IssueSnapshot, PageSeen, PolicyStamp, RankerSeen, Reason, RequestSeen,
+    RowSeen, WorkSeen,
 };
 pub use disagreement::{Disagreement, Preference, TrialCounts};
 pub use event::{Event, EventDraft, EventKind, EventSeq};

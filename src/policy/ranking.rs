@@ -16,7 +16,7 @@ use super::ranker::{Choice, ChooseRequest, Scored, Shortlisted};
 use super::rows::IssueRows;
 use super::source::sha256_hex;
 use super::work_order::WorkChoice;
-use crate::domain::{FollowUp, IssueFacts, PolicyStamp, Reason, RepoName, Timestamp};
+use crate::domain::{FollowUp, IssueFacts, PolicyStamp, RankerSeen, Reason, RepoName, Timestamp};
 
 /// Why there is no answer from what rests.
 pub(super) const RESTS: &str = "it failed over and over, and is left alone for a minute";
@@ -78,8 +78,8 @@ impl Ranking {
         Self { routes, chain, stamp }
     }
 
-    /// Which components, with which settings: the component's own stamp where there is one only, else a
-    /// digest over all of them.
+    /// Which components, with which settings, those for some repositories included: what tells one ranking from
+    /// another. People are shown [`Self::main_stamp`] and [`Self::stamp_for`].
     pub fn stamp(&self) -> &PolicyStamp {
         &self.stamp
     }
@@ -111,6 +111,21 @@ impl Ranking {
     /// The stamp of what ranks `repo`; of what ranks repositories without a ranker of their own, if none is named.
     pub fn stamp_for(&self, repo: Option<&RepoName>) -> &PolicyStamp {
         self.chain_for(repo).stamp()
+    }
+
+    /// Which chain ranks which of `repos`; nothing where one ranks all repositories.
+    pub fn rankers_of<'r>(&self, repos: impl Iterator<Item = &'r RepoName>) -> Vec<RankerSeen> {
+        if self.routes.is_empty() {
+            return Vec::new();
+        }
+        let mut repos: Vec<&RepoName> = repos.collect();
+        repos.sort_unstable();
+        repos.dedup();
+        let seen = |(chain, places): (&Chain, Vec<usize>)| RankerSeen {
+            ranker: chain.stamp().clone(),
+            repos: places.into_iter().map(|place| repos[place].clone()).collect(),
+        };
+        self.by_chain(repos.iter().copied()).into_iter().map(seen).collect()
     }
 
     /// The chain that ranks `repo`; the one for repositories without a ranker of their own, if none is named.

@@ -36,15 +36,17 @@ impl PolicySet {
         Self { ranker: main, stale_rule, repo_filter, views, candidate }
     }
 
-    /// Which policies these are, with which settings: ranker, stale rule, repository filter.
+    /// Which policies these are, with which settings, as people are told: the ranker and the stale rule where no
+    /// override names others, and the repository filter.
     pub fn stamps(&self) -> [&PolicyStamp; 3] {
-        [self.ranker.stamp(), self.stale_rule.stamp(), self.repo_filter.stamp()]
+        [self.ranker.main_stamp(), self.stale_rule.rule_for(None, None).stamp(), self.repo_filter.stamp()]
     }
 
     /// Whether the other set consists of the same components with the same settings.
     pub fn is_same_as(&self, other: &Self) -> bool {
         let rankings = |set: &Self| set.rankings().map(|(name, it)| (name, it.stamp().clone())).collect::<Vec<_>>();
-        self.stamps() == other.stamps() && rankings(self) == rankings(other)
+        let others = |set: &Self| [set.stale_rule.stamp().clone(), set.repo_filter.stamp().clone()];
+        others(self) == others(other) && rankings(self) == rankings(other)
     }
 
     /// Every view with what puts it in order, the default one first.

@@ -51,7 +51,8 @@ impl StaleRules {
         Self { routes, rule, stamp }
     }
 
-    /// Which component, with which settings; a digest over all of them where there are several.
+    /// Which component, with which settings; a digest over all of them where there are several. People are shown
+    /// [`Self::stamp_for`].
     pub fn stamp(&self) -> &PolicyStamp {
         &self.stamp
     }

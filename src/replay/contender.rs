@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::authoring::{AuthoringError, Project};
+use crate::claims::Groups;
 use crate::config::{ConfigSource, PoliciesConfig, PolicyConfig, load};
 use crate::policy::{PolicyHost, PolicyRejected, PolicySet};
 
@@ -21,6 +22,8 @@ pub struct Contender {
     /// What it is called in reports.
     pub name: String,
     pub(super) policies: Arc<PolicySet>,
+    /// Which groups agents belong to, by their names.
+    pub(super) groups: Arc<Groups>,
 }
 
 /// Why a policy cannot take part.
@@ -88,14 +91,16 @@ impl Contender {
         Self::new(name, config, &folder, host)
     }
 
-    /// The policies of a configuration under a name of their own. `folder` is what relative sources are
-    /// relative to. Blocking.
+    /// The policies of a configuration under a name of their own, with its groups of agents and without a ranker
+    /// on trial. `folder` is what relative sources are relative to. Blocking.
     ///
     /// # Errors
     /// [`ContenderError`] when a policy is refused.
     pub fn new(name: String, config: PoliciesConfig, folder: &Path, host: PolicyHost) -> Result<Self, ContenderError> {
-        let config = PoliciesConfig { call_ms_max: CALL_MS_MAX, choose_ms_max: CHOOSE_MS_MAX, ..config };
-        Ok(Self { name, policies: Arc::new(host.load(&config, folder)?) })
+        let limits = PoliciesConfig { call_ms_max: CALL_MS_MAX, choose_ms_max: CHOOSE_MS_MAX, ..config };
+        let config = PoliciesConfig { candidate: None, ..limits };
+        let groups = Arc::new(Groups::new(&config.agent_groups));
+        Ok(Self { name, policies: Arc::new(host.load(&config, folder)?), groups })
     }
 }
 

@@ -38,9 +38,9 @@ pub struct DecisionsReport {
 pub struct DecisionsOutcome {
     /// What it was called.
     pub name: String,
-    /// Which component, with which settings.
+    /// Which component, with which settings, where no override names another.
     pub ranker: PolicyStamp,
-    /// Decisions that this very component made, with these settings.
+    /// Decisions that were made by the very rankers that this policy has for the agent, with these settings.
     pub own: usize,
     /// Of its own, those to which it gives the same answer again, byte for byte: order, skips, scores, reasons.
     pub own_same: usize,
@@ -77,7 +77,7 @@ pub fn replay_decisions(
 ) -> Result<DecisionsReport, ReplayError> {
     let begun = |contender: &Contender| DecisionsOutcome {
         name: contender.name.clone(),
-        ranker: contender.policies.ranker.stamp().clone(),
+        ranker: contender.policies.ranker.main_stamp().clone(),
         own: 0,
         own_same: 0,
         differing: 0,
@@ -101,8 +101,9 @@ pub fn replay_decisions(
         report.replayed += 1;
         *texts.0.lock() = Some(recorded.bodies());
         for (contender, outcome) in contenders.iter().zip(&mut report.outcomes) {
+            let policies = &contender.policies;
             outcome
-                .take_in(decision, &recorded, &contender.policies.ranker)
+                .take_in(decision, &recorded, policies.ranking_of(&policies.view_of(&decision.agent_id)))
                 .map_err(|fault| ReplayError { name: contender.name.clone(), fault })?;
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::cast::SimulatedAgent;
 use super::course::{Course, Fate, Pick};
 use super::report::{
     Changed, ChangedPick, Fairness, NamedWaits, Outcome, Overlap, Overtaken, PickRow, Skipped, Starved, Waits,
@@ -21,6 +22,7 @@ const CHANGED_LISTED_COUNT: usize = 50;
 #[derive(Debug)]
 pub(super) struct Measure<'a> {
     pub(super) timeline: &'a Timeline,
+    pub(super) agents: &'a [SimulatedAgent],
     pub(super) priorities: &'a [Vec<String>],
     pub(super) starved_after_days: f64,
 }
@@ -145,7 +147,7 @@ impl Measure<'_> {
             let fate = &course.fates[pick.row];
             PickRow {
                 at: pick.at,
-                agent: format!("agent-{}", pick.agent + 1),
+                agent: self.agents[pick.agent].name.to_string(),
                 issue: self.timeline.issues[pick.row].to_string(),
                 score: pick.score,
                 waited_days: rounded(days_between(pick.since, pick.at)),
@@ -164,7 +166,7 @@ impl Measure<'_> {
         let one_only = course.fates.iter().zip(&other.fates);
         let first = differing.iter().take(CHANGED_LISTED_COUNT).map(|(pick, otherwise)| ChangedPick {
             at: pick.at,
-            agent: format!("agent-{}", pick.agent + 1),
+            agent: self.agents[pick.agent].name.to_string(),
             picked: name(pick.row),
             why: otherwise.why.clone(),
             other: otherwise.row.map(name),

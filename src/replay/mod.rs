@@ -10,6 +10,7 @@
 //! byte for byte. No clock is read.
 
 mod areas;
+mod cast;
 mod charts;
 mod contender;
 mod course;
@@ -26,12 +27,14 @@ mod timeline;
 
 use std::sync::Arc;
 
+use self::cast::cast_of;
 use self::measures::Measure;
 use self::pace::Pace;
 use self::simulation::Setting;
 use self::timeline::Timeline;
 use crate::policy::PolicyError;
 
+pub use self::cast::SimulatedAgent;
 pub use self::contender::{Contender, ContenderError};
 pub use self::decisions::{DecisionTexts, DecisionsOutcome, DecisionsReport, replay_decisions};
 pub use self::history::{History, HistoryError};
@@ -48,8 +51,10 @@ const HOUR_MS: f64 = 3_600_000.0;
 /// How a history is replayed.
 #[derive(Debug, Clone)]
 pub struct ReplayOptions {
-    /// How many agents work.
+    /// How many agents work, called `agent-1` and so on.
     pub agents: usize,
+    /// Those who work instead, each of another name; none for the above.
+    pub named: Vec<SimulatedAgent>,
     /// What the draws begin with.
     pub seed: u64,
     /// How much faster than in the history work is done.
@@ -62,7 +67,7 @@ pub struct ReplayOptions {
 
 impl Default for ReplayOptions {
     fn default() -> Self {
-        Self { agents: 8, seed: 1, speed: 1.0, starved_after_days: 30.0, priorities: Vec::new() }
+        Self { agents: 8, named: Vec::new(), seed: 1, speed: 1.0, starved_after_days: 30.0, priorities: Vec::new() }
     }
 }
 
@@ -98,12 +103,12 @@ pub fn replay(
     progress: &dyn Fn(Progress),
 ) -> Result<Report, ReplayError> {
     let (timeline, pace) = (Timeline::of(history), Pace::of(history, options.seed, options.speed));
-    let setting = Setting { history, timeline: &timeline, pace: &pace, agents: options.agents };
+    let agents = cast_of(options);
+    let setting = Setting { history, timeline: &timeline, pace: &pace, agents: &agents };
     let total = timeline.moments.len() * (1 + usize::from(against.is_some()));
     let course_of = |contender: &Contender, shadow: Option<&Contender>, before: usize| {
         let tick = |seen| progress(Progress { done: before + seen, total });
-        let shadow = shadow.map(|shadow| &shadow.policies);
-        simulation::run(&setting, &contender.policies, shadow, &tick).map_err(|fault| {
+        simulation::run(&setting, contender, shadow, &tick).map_err(|fault| {
             // The shadow may be the one that failed; its name says more than none.
             let names: Vec<&str> = [Some(contender), against].into_iter().flatten().map(|c| c.name.as_str()).collect();
             ReplayError { name: names.join(" or "), fault }
@@ -113,17 +118,20 @@ pub fn replay(
     let second = against.map(|other| course_of(other, None, timeline.moments.len())).transpose()?;
     let measure = Measure {
         timeline: &timeline,
+        agents: &agents,
         priorities: &options.priorities,
         starved_after_days: options.starved_after_days,
     };
-    let outcome =
-        |contender: &Contender, course| measure.outcome(&contender.name, contender.policies.ranker.stamp(), course);
+    let outcome = |contender: &Contender, course| {
+        measure.outcome(&contender.name, contender.policies.ranker.main_stamp(), course)
+    };
     let mut outcomes = vec![outcome(policy, &first)];
     outcomes.extend(against.zip(second.as_ref()).map(|(other, course)| outcome(other, course)));
     Ok(Report {
         history: summary(history, &timeline, &pace),
         setting: SettingSummary {
-            agents: options.agents,
+            agents: agents.len(),
+            named: options.named.clone(),
             seed: options.seed,
             speed: options.speed,
             starved_after_days: options.starved_after_days,

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::cast::SimulatedAgent;
 use crate::domain::{PolicyStamp, Timestamp};
 
 /// What a replay found. The same inputs give the same report, byte for byte.
@@ -46,6 +47,9 @@ pub struct HistorySummary {
 pub struct SettingSummary {
     /// How many agents.
     pub agents: usize,
+    /// Who they were, and what they could do, where they had names of their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub named: Vec<SimulatedAgent>,
     /// What the draws began with.
     pub seed: u64,
     /// How much faster than in the history work is done.

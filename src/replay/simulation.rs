@@ -7,6 +7,8 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 
 use super::areas::Areas;
+use super::cast::SimulatedAgent;
+use super::contender::Contender;
 use super::course::{Course, Fate, Otherwise, Overtook, Pick};
 use super::history::History;
 use super::pace::Pace;
@@ -14,10 +16,9 @@ use super::timeline::{Change, Timeline};
 use crate::claims::NextRequest;
 use crate::claims::rehearsal::{Rehearsal, Rehearsed, why};
 use crate::domain::{
-    Actor, AgentId, Claim, ClaimId, ClaimStatus, IssueRef, LEASE_EPOCH_FIRST, Lease, Repo, RepoName, Skills, Step,
-    Timestamp,
+    Actor, AgentId, Claim, ClaimId, ClaimStatus, IssueRef, LEASE_EPOCH_FIRST, Lease, Repo, RepoName, Step, Timestamp,
 };
-use crate::policy::{PolicyError, PolicySet, Shortlisted};
+use crate::policy::{PolicyError, Shortlisted};
 
 /// The lease of a simulated claim. Its agent calls often enough, so it never lapses.
 const LEASE: TimeDelta = TimeDelta::days(36_500);
@@ -30,7 +31,7 @@ pub(super) struct Setting<'a> {
     pub(super) history: &'a History,
     pub(super) timeline: &'a Timeline,
     pub(super) pace: &'a Pace,
-    pub(super) agents: usize,
+    pub(super) agents: &'a [SimulatedAgent],
 }
 
 /// What is to come.
@@ -59,7 +60,6 @@ struct Run<'a> {
     shadow: Option<Rehearsal>,
     areas: Areas<'a>,
     rows: BTreeMap<IssueRef, usize>,
-    agents: Vec<AgentId>,
     idle: VecDeque<usize>,
     to_come: BinaryHeap<Reverse<(Timestamp, Next)>>,
     held: BTreeMap<usize, Held>,
@@ -77,8 +77,8 @@ struct Run<'a> {
 /// The fault of a policy: a replay stands for what the policy does, not for what stands in for it.
 pub(super) fn run(
     setting: &Setting<'_>,
-    policies: &Arc<PolicySet>,
-    shadow: Option<&Arc<PolicySet>>,
+    policies: &Contender,
+    shadow: Option<&Contender>,
     tick: &dyn Fn(usize),
 ) -> Result<Course, PolicyError> {
     let timeline = setting.timeline;
@@ -108,32 +108,28 @@ pub(super) fn run(
 }
 
 impl<'a> Run<'a> {
-    fn new(
-        setting: &'a Setting<'a>,
-        policies: &Arc<PolicySet>,
-        shadow: Option<&Arc<PolicySet>>,
-    ) -> Result<Self, PolicyError> {
+    fn new(setting: &'a Setting<'a>, policies: &Contender, shadow: Option<&Contender>) -> Result<Self, PolicyError> {
         let mut names: Vec<RepoName> = setting.timeline.issues.iter().map(|issue| issue.repo.clone()).collect();
         names.sort();
         names.dedup();
-        let board = |policies: &Arc<PolicySet>| {
-            Rehearsal::new(Arc::clone(policies), names.iter().cloned().map(Repo::named).collect())
+        let board = |contender: &Contender| {
+            let (policies, groups) = (Arc::clone(&contender.policies), Arc::clone(&contender.groups));
+            let agents = setting.agents.iter().map(|agent| &agent.name);
+            Rehearsal::new(policies, groups, names.iter().cloned().map(Repo::named).collect(), agents)
         };
-        let agent = |number: usize| format!("agent-{number}").parse().expect("the name is well-formed");
         Ok(Self {
             setting,
             board: board(policies)?,
             shadow: shadow.map(board).transpose()?,
             areas: Areas::of(setting.history),
             rows: setting.timeline.issues.iter().cloned().zip(0..).collect(),
-            agents: (1..=setting.agents).map(agent).collect(),
-            idle: (0..setting.agents).collect(),
+            idle: (0..setting.agents.len()).collect(),
             to_come: BinaryHeap::new(),
             held: BTreeMap::new(),
             waiting: BTreeSet::new(),
             course: Course {
                 fates: vec![Fate::default(); setting.timeline.issues.len()],
-                busy_ms: vec![0; setting.agents],
+                busy_ms: vec![0; setting.agents.len()],
                 ..Course::default()
             },
             next_ask: None,
@@ -152,7 +148,7 @@ impl<'a> Run<'a> {
         if tally.open > tally.claimed + tally.finished {
             self.course.held_back_ms += ms * self.idle.len() as u64;
         }
-        for agent in 0..self.agents.len() {
+        for agent in 0..self.setting.agents.len() {
             if !self.idle.contains(&agent) {
                 self.course.busy_ms[agent] += ms;
             }
@@ -250,7 +246,7 @@ impl<'a> Run<'a> {
                 soonest = soonest.into_iter().chain(retry).min();
                 continue;
             };
-            let overtook = self.overtaken_by(&first, &rehearsed);
+            let overtook = self.overtaken_by(&request.agent, &first, &rehearsed);
             let otherwise = self.otherwise(&request, &first, now)?;
             self.grant(agent, &first, (overtook, otherwise), now);
         }
@@ -273,14 +269,8 @@ impl<'a> Run<'a> {
     }
 
     fn request_of(&self, agent: usize) -> NextRequest {
-        NextRequest {
-            agent: self.agents[agent].clone(),
-            repo: None,
-            label: None,
-            milestone: None,
-            request_id: None,
-            skills: Skills::default(),
-        }
+        let SimulatedAgent { name, skills } = self.setting.agents[agent].clone();
+        NextRequest { agent: name, repo: None, label: None, milestone: None, request_id: None, skills }
     }
 
     fn note_skips(&mut self, rehearsed: &Rehearsed) {
@@ -294,10 +284,10 @@ impl<'a> Run<'a> {
     }
 
     /// The oldest issue that this agent might have got and that stays behind, where it is older than `first`.
-    fn overtaken_by(&self, first: &Shortlisted, rehearsed: &Rehearsed) -> Option<Overtook> {
+    fn overtaken_by(&self, agent: &AgentId, first: &Shortlisted, rehearsed: &Rehearsed) -> Option<Overtook> {
         let might_have = |row: usize| {
             let issue = &self.setting.timeline.issues[row];
-            self.board.is_on_offer(issue) && !rehearsed.passed_over.iter().any(|(passed, _)| passed == issue)
+            self.board.is_on_offer(agent, issue) && !rehearsed.passed_over.iter().any(|(passed, _)| passed == issue)
         };
         let created_at = first.facts.created_at;
         let (oldest, row) = *self.waiting.range(..(created_at, 0)).find(|(_, row)| might_have(*row))?;
@@ -322,8 +312,8 @@ impl<'a> Run<'a> {
         if other.as_ref().is_some_and(|other| other.facts.issue == first.facts.issue) {
             return Ok(None);
         }
-        let why_this = why(self.board.ranker(), Some(first), now)?;
-        let why_other = why(shadow.ranker(), other.as_ref(), now)?;
+        let why_this = why(self.board.ranker_of(&request.agent), Some(first), now)?;
+        let why_other = why(shadow.ranker_of(&request.agent), other.as_ref(), now)?;
         let row = other.and_then(|other| self.rows.get(&other.facts.issue).copied());
         Ok(Some(Otherwise { row, why: why_this, why_other }))
     }
@@ -361,7 +351,7 @@ impl<'a> Run<'a> {
         fate.picked_at.get_or_insert(now);
         let issue = fate.issue.as_ref().expect("what is picked was opened");
         let lease = Lease { epoch: LEASE_EPOCH_FIRST, expires_at: now + LEASE };
-        let mut claim = Claim::grant(issue, &self.agents[agent], lease, None, now);
+        let mut claim = Claim::grant(issue, &self.setting.agents[agent].name, lease, None, now);
         // Ids decide among claims of the same moment: they must be the same each time.
         claim.claim_id = claim_id(self.course.picks.len());
         self.boards().for_each(|board| board.set_claim(claim.clone()));

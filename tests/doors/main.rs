@@ -19,6 +19,7 @@ mod notices;
 mod operator;
 mod policies;
 mod reasons;
+mod recorded;
 mod replays;
 mod resting;
 mod retries;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
-use issuecommand::claims::{ClaimManager, Index, NextRequest, NotReplayable, Parts, Recorded};
+use issuecommand::claims::{ClaimManager, Index, NextOutcome, NextRequest, NotReplayable, Parts, Recorded};
 use issuecommand::config::{Config, ConfigSource, LiveConfig, PoliciesConfig, load};
 use issuecommand::domain::{Clock, Decision, Issue, IssueSnapshot, ManualClock};
 use issuecommand::github::FileSource;
@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A server's inside over a folder that outlives it.
-struct World {
+pub struct World {
     manager: Arc<ClaimManager>,
     store: Arc<SqliteStore>,
     clock: Arc<ManualClock>,
@@ -35,9 +35,21 @@ fn host() -> PolicyHost {
     PolicyHost::new(Some(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("components"))).unwrap()
 }
 
-fn config(settings: &Value) -> Config {
+/// The built-in ranker; with others for acme/r1, and there for agent-1, where `others` says what those are told.
+pub fn config(settings: &Value, others: Option<&Value>) -> Config {
     let mut config = Config::default();
     config.policies.ranker.settings = settings.as_object().unwrap().clone();
+    if let Some(others) = others {
+        let ranker = |settings: Value| json!({ "settings": settings });
+        let mut own = others.clone();
+        own["aging"] = json!({ "points_per_day": 0.7, "max_points": 70 });
+        config.agent_groups = serde_json::from_value(json!({ "ones": ["agent-1"] })).unwrap();
+        config.policies.overrides = serde_json::from_value(json!([
+            { "repos": ["acme/r1"], "groups": ["ones"], "ranker": ranker(own) },
+            { "repos": ["acme/r1"], "ranker": ranker(others.clone()) },
+        ]))
+        .unwrap();
+    }
     // A busy machine must not decide what is recorded.
     config.policies.choose_ms_max = 1_000;
     config.policies.call_ms_max = 10_000;
@@ -45,7 +57,7 @@ fn config(settings: &Value) -> Config {
 }
 
 impl World {
-    async fn open(dir: &Path, config: &Config, backlog: &[Value], clock: Arc<ManualClock>) -> Self {
+    pub async fn open(dir: &Path, config: &Config, backlog: &[Value], clock: Arc<ManualClock>) -> Self {
         std::fs::write(dir.join("issuecommand.toml"), "").unwrap();
         let file = Some(dir.join("issuecommand.toml"));
         let mut loaded = load(&ConfigSource { file, env: BTreeMap::new(), dotenv: None }).unwrap();
@@ -81,7 +93,7 @@ impl World {
     }
 
     /// Ends it, as far as the store is concerned: the next may open it.
-    async fn close(self) {
+    pub async fn close(self) {
         let Self { manager, store, tracker, _ends_with_it, .. } = self;
         drop((manager, _ends_with_it));
         tracker.close();
@@ -89,7 +101,7 @@ impl World {
         store.close();
     }
 
-    async fn ask(&self, agent: &str, repo: Option<&str>) {
+    pub async fn ask(&self, agent: &str, repo: Option<&str>) -> NextOutcome {
         let request = NextRequest {
             agent: agent.parse().unwrap(),
             repo: repo.map(|repo| repo.parse().unwrap()),
@@ -98,7 +110,7 @@ impl World {
             request_id: None,
             skills: serde_json::from_value(json!(["rust"])).unwrap(),
         };
-        self.manager.next_issue(request).await.unwrap();
+        self.manager.next_issue(request).await.unwrap()
     }
 
     /// GitHub tells of another title and another label.
@@ -112,7 +124,7 @@ impl World {
     }
 
     /// Every recorded decision, whole.
-    async fn decisions(&self) -> Vec<Decision> {
+    pub async fn decisions(&self) -> Vec<Decision> {
         let mut decisions = Vec::new();
         for listed in self.store.decision_list(DecisionFilter::default(), 1000).await.unwrap() {
             decisions.push(self.store.decision_get(listed.decision_id).await.unwrap().unwrap());
@@ -121,15 +133,15 @@ impl World {
     }
 }
 
-fn policies(config: &Config) -> PolicySet {
+pub fn policies(config: &Config) -> PolicySet {
     let policies: PoliciesConfig = config.effective_policies();
     host().load(&policies, Path::new(".")).unwrap()
 }
 
 /// What the policy said then, and what it says now, as bytes.
-fn then_and_now(decision: &Decision, set: &PolicySet) -> Result<(Vec<u8>, Vec<u8>), NotReplayable> {
+pub fn then_and_now(decision: &Decision, set: &PolicySet) -> Result<(Vec<u8>, Vec<u8>), NotReplayable> {
     let recorded = Recorded::of(decision)?;
-    let now = recorded.asked_of(&set.ranker).unwrap();
+    let now = recorded.asked_of(set.ranking_of(&set.view_of(&decision.agent_id))).unwrap();
     Ok((serde_json::to_vec(&recorded.answers()).unwrap(), serde_json::to_vec(&now).unwrap()))
 }
 
@@ -200,10 +212,11 @@ fn settings() -> impl Strategy<Value = Value> {
 fn a_recorded_decision_asked_again_gives_the_same_answer_byte_for_byte() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let tally = std::cell::Cell::new([0_usize; 3]);
-    let strategy = (settings(), backlog(), prop::collection::vec(happens(), 1..30));
+    let strategy = (settings(), prop::option::of(settings()), backlog(), prop::collection::vec(happens(), 1..30));
     TestRunner::new(Runs { cases: 12, failure_persistence: None, ..Runs::default() })
-        .run(&strategy, |(settings, backlog, story)| {
-            let (decisions, set) = runtime.block_on(told(&settings, &backlog, story));
+        .run(&strategy, |(settings, others, backlog, story)| {
+            let config = config(&settings, others.as_ref());
+            let (decisions, set) = runtime.block_on(told(&config, &backlog, story));
             for decision in &decisions {
                 let rows = decision.considered.iter().filter_map(|row| row.seen.as_ref());
                 let [nothing, scored, all] = tally.get();
@@ -230,10 +243,10 @@ fn a_recorded_decision_asked_again_gives_the_same_answer_byte_for_byte() {
 }
 
 /// Lets a story happen, and tells of every decision in it.
-async fn told(settings: &Value, backlog: &[Value], story: Vec<Happens>) -> (Vec<Decision>, PolicySet) {
-    let (dir, config) = (tempfile::tempdir().unwrap(), config(settings));
+async fn told(config: &Config, backlog: &[Value], story: Vec<Happens>) -> (Vec<Decision>, PolicySet) {
+    let dir = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::at("2026-11-01T00:00:00Z".parse().unwrap()));
-    let mut world = World::open(dir.path(), &config, backlog, Arc::clone(&clock)).await;
+    let mut world = World::open(dir.path(), config, backlog, Arc::clone(&clock)).await;
     for happens in story {
         match happens {
             Happens::Asks(agent, repo) => {
@@ -251,13 +264,13 @@ async fn told(settings: &Value, backlog: &[Value], story: Vec<Happens>) -> (Vec<
             Happens::Waits(minutes) => clock.advance(TimeDelta::minutes(minutes)),
             Happens::Restarts => {
                 world.close().await;
-                world = World::open(dir.path(), &config, backlog, Arc::clone(&clock)).await;
+                world = World::open(dir.path(), config, backlog, Arc::clone(&clock)).await;
             }
         }
     }
     let decisions = world.decisions().await;
     world.close().await;
-    (decisions, policies(&config))
+    (decisions, policies(config))
 }
 
 /// One decision in which every kind of fact has a say.
@@ -281,7 +294,7 @@ async fn decision_by_many_facts() -> (Decision, PolicySet) {
         issue("acme/r2", 3, &[]),
         issue("acme/r2", 4, &[]),
     ];
-    let (dir, config) = (tempfile::tempdir().unwrap(), config(&settings));
+    let (dir, config) = (tempfile::tempdir().unwrap(), config(&settings, None));
     let clock = Arc::new(ManualClock::at("2026-11-01T00:00:00Z".parse().unwrap()));
     let world = World::open(dir.path(), &config, &backlog, clock).await;
     world.ask("a", None).await;

@@ -138,6 +138,45 @@ fn an_override_for_a_repository_holds_in_a_replay() {
 }
 
 #[test]
+fn simulated_agents_have_the_order_of_their_groups_and_the_skills_they_state() {
+    let folder = backlog();
+    let bugs = r#"rules = [{ field = "label", op = "is", value = "bug", weight = 9 }]"#;
+    let override_of_night =
+        format!("[[policies.override]]\ngroups = [\"night\"]\n[policies.override.ranker.settings]\n{bugs}\n");
+    let needs = r#"needs = [{ label = "bug", skill = "debugging" }, { label = "bug", group = ["night", "repair"] }]"#;
+    let groups = "[agent_groups]\nnight = [\"night-*\"]\nrepair = [\"*-repair\"]\n";
+    let config = format!("[policies.ranker.settings]\n{needs}\n{override_of_night}{groups}");
+    fs::write(folder.path().join("groups.toml"), config).unwrap();
+    let report = |arguments: &[&str]| -> Value {
+        let output = run(&folder, &[&["--speed", "0.1", "--json"][..], arguments].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let of = |policy: &str, names: &str| report(&["--policy", policy, "--agent-names", names]);
+    let picks = |report: &Value| report["outcomes"][0]["picks"].as_array().unwrap().clone();
+    let bug_picks = |report: &Value, agent: &str| {
+        let is_bug =
+            |pick: &&Value| pick["issue"].as_str().unwrap().split_once('#').unwrap().1.parse::<u64>().unwrap() % 3 == 0;
+        picks(report).iter().filter(is_bug).filter(|pick| pick["agent"] == agent).count()
+    };
+
+    let night = of("groups.toml", "night-1");
+    let same = report(&["--settings", "bugs.toml", "--agent-names", "night-1"]);
+    assert_eq!(picks(&night), picks(&same), "the order of its group");
+    assert_ne!(picks(&night), picks(&of("builtin:rules", "night-1")));
+
+    let both = of("groups.toml", "day-1, night-1, day-repair=debugging, day-2=debugging");
+    let names = json!(["day-1", "night-1", "day-repair=debugging", "day-2=debugging"]);
+    assert_eq!(both["setting"]["named"], names);
+    assert_eq!((bug_picks(&both, "day-1"), bug_picks(&both, "day-2")), (0, 0), "neither has both");
+    assert!(bug_picks(&both, "night-1") > 0);
+    let repair = of("groups.toml", "day-repair=debugging");
+    assert!(bug_picks(&repair, "day-repair") > 0, "{repair:#}");
+    let twice = run(&folder, &["--agent-names", "a,a"]);
+    assert!(text(&twice.stderr).contains("names an agent twice"), "{}", text(&twice.stderr));
+}
+
+#[test]
 fn what_cannot_be_replayed_is_said_and_nothing_is_written() {
     let folder = backlog();
     let refused = |arguments: &[&str]| {

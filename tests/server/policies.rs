@@ -163,6 +163,37 @@ ranker = { settings = { tiers = [["slow"]] } }
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_ranker_beside_overrides_has_one_digest_wherever_it_is_told() {
+    let policies = r#"
+[policies.ranker]
+source = "builtin:rules"
+[[policies.ranker.stage]]
+role = "choose"
+source = "builtin:conflict-aware"
+[[policies.override]]
+repos = ["acme/other"]
+ranker = { settings = { tiers = [["slow"]] } }
+stale_rule = { settings = { claim_timeout_minutes = 7 } }
+"#;
+    let home = Home::new(&backlog(), policies);
+    let server = started(&home).await;
+    let sets = server.wait_until("/api/policies/history", |body| body["sets"][0].is_object()).await;
+    let (digest, settings) =
+        (&sets["sets"][0]["ranker_stamp"]["digest"], &sets["sets"][0]["ranker_stamp"]["settings_digest"]);
+    let [short, short_settings] = [digest, settings].map(|digest| &digest.as_str().unwrap()[..12]);
+    let listed = told(&home, &["policy", "rollback", "--list"], &[]);
+    assert!(listed.contains(&format!("  {short}  settings {short_settings}  ")), "{listed}");
+    let checked = told(&home, &["config", "check"], &[]);
+    assert!(checked.contains(&format!("builtin:conflict-aware (sha256 {short})")), "{checked}");
+    let health = server.get("/api/health").await["health"]["policies"].clone();
+    assert!(health["ranker"].as_str().unwrap().ends_with(&format!("@{short}")), "{health}");
+    let effective = server.get("/api/policies/effective").await["policy"].clone();
+    assert_eq!((&effective["ranker"]["digest"], &effective["ranker"]["settings_digest"]), (digest, settings));
+    let rule = &effective["stale_rule"]["digest"].as_str().unwrap()[..12];
+    assert!(health["stale_rule"].as_str().unwrap().ends_with(&format!("@{rule}")), "{health}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn promote_and_rollback_are_one_command_each_and_say_who_did_it() {
     let home = Home::new(&backlog(), &candidate("shadow", URGENT_FIRST));
     let server = started(&home).await;
@@ -196,13 +227,13 @@ async fn promote_and_rollback_are_one_command_each_and_say_who_did_it() {
     let text = std::fs::read_to_string(home.path("issuecommand.toml")).unwrap();
     assert!(text.contains("# Kept.") && text.contains("[policies.candidate]"), "{text}");
 
-    let over = told(&home, &["policy", "rollback"], &who);
+    let over = told(&home, &["policy", "rollback", "--note", "we miss it"], &who);
     assert!(over.starts_with("the candidate is the ranker now, so its trial is over\nrolled back to "), "{over}");
     assert_eq!(head(&server, "a").await, 4, "a second one undoes the first");
     assert!(server.get("/api/policies/candidate").await.get("trial").is_none());
     let list = told(&home, &["policy", "rollback", "--list"], &[]);
     assert_eq!(list.lines().count(), 4, "{list}");
-    assert!(list.lines().next().unwrap().contains("rolled back: to set 2, by ann (local)"), "{list}");
+    assert!(list.lines().next().unwrap().contains("rolled back: to set 2; we miss it, by ann (local)"), "{list}");
 
     assert!(server.stop());
     let back = told(&home, &["policy", "rollback"], &who);

@@ -1,5 +1,6 @@
 //! `issuecommand policy replay`: what would this policy have done?
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -10,10 +11,11 @@ use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use issuecommand::api::Call;
-use issuecommand::domain::{Decision, IssueSnapshot};
+use issuecommand::domain::{AgentId, Decision, IssueSnapshot};
 use issuecommand::policy::BodySource;
 use issuecommand::replay::{
-    Contender, DecisionTexts, History, Progress, ReplayOptions, Report, Table, page, replay, replay_decisions, texts_of,
+    Contender, DecisionTexts, History, Progress, ReplayOptions, Report, SimulatedAgent, Table, page, replay,
+    replay_decisions, texts_of,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -57,9 +59,13 @@ pub struct ReplayArgs {
     /// What the other policy is told; alone: the same policy with other settings
     #[arg(long, value_name = "FILE")]
     against_settings: Option<PathBuf>,
-    /// How many agents work
+    /// How many agents work; they are called agent-1 and so on
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1000))]
     agents: u16,
+    /// Who works instead, so that they belong to the configuration's groups, with what each can do:
+    /// 'night-1, css-1=frontend css'
+    #[arg(long, value_name = "NAMES", conflicts_with_all = ["agents", "decisions"], value_delimiter = ',')]
+    agent_names: Vec<SimulatedAgent>,
     /// What the draws of how long work takes begin with
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -88,6 +94,10 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn of_history(args: &ReplayArgs, file: &Path) -> anyhow::Result<ExitCode> {
+    let names: BTreeSet<&AgentId> = args.agent_names.iter().map(|agent| &agent.name).collect();
+    if names.len() < args.agent_names.len() {
+        bail!("--agent-names names an agent twice: each works alone, under a name of its own");
+    }
     let history = History::read(file)?;
     let (policy, against) = contenders(args, &texts_of(&history))?;
     let bar = progress_bar(args.json);
@@ -177,6 +187,7 @@ fn options(args: &ReplayArgs) -> ReplayOptions {
     let labels = |tier: &&str| tier.split(',').map(|label| label.trim().to_owned()).filter(|l| !l.is_empty()).collect();
     ReplayOptions {
         agents: args.agents.into(),
+        named: args.agent_names.clone(),
         seed: args.seed,
         speed: args.speed,
         starved_after_days: args.starved_after,

@@ -76,7 +76,8 @@ pub fn run(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
         let text = std::fs::read_to_string(file).with_context(|| format!("failed to read {}", file.display()))?;
         let text = trial.put_in(with_ranker(&text, &ranker)?)?;
         let told = format!("{} ({})", stamp.source, stamp.digest.get(..12).unwrap_or(&stamp.digest));
-        let note = args.note.clone().or_else(|| Some(format!("to set {}", target.set_id)));
+        let to = format!("to set {}", target.set_id);
+        let note = Some(args.note.as_ref().map_or_else(|| to.clone(), |note| format!("{to}; {note}")));
         let change = Change { loaded: &loaded, text, ranker: stamp, action: "rolled_back", note };
         let outcome = change.make(&door).await?;
         trial.tell();
@@ -255,7 +256,9 @@ fn write(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 fn print(set: &PolicySetKept) {
     let PolicySetKept { set_id, at, why, by, record } = set;
     let stamp = &record.ranker_stamp;
-    let digest = stamp.digest.get(..12).unwrap_or(&stamp.digest);
+    let short = |digest: &str| digest.get(..12).unwrap_or(digest).to_owned();
+    let (digest, settings) = (short(&stamp.digest), short(&stamp.settings_digest));
     let by = by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
-    anstream::println!("{set_id:5}  {}  {digest}  {}  {why}{by}", at.format("%Y-%m-%d %H:%M:%S"), stamp.source);
+    let (at, source) = (at.format("%Y-%m-%d %H:%M:%S"), &stamp.source);
+    anstream::println!("{set_id:5}  {at}  {digest}  settings {settings}  {source}  {why}{by}");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{AgentId, ClaimStatus, FactsVersion, IssueFacts, IssueNumber, RepoName, Timestamp};
+use crate::domain::{AgentId, ClaimStatus, FactsVersion, IssueFacts, IssueNumber, PolicyStamp, RepoName, Timestamp};
 
 /// What an agent narrowed its question to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +26,15 @@ impl AskedFor {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// One of several rankers, and what it ranked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RankerSeen {
+    /// Which, with which settings.
+    pub ranker: PolicyStamp,
+    /// The repositories of the issues considered that it ranks.
+    pub repos: Vec<RepoName>,
 }
 
 /// One page of a short list, as a ranker was asked about it.

@@ -1,0 +1,334 @@
+use proptest::prelude::*;
+use serde_json::Map;
+
+use super::*;
+use crate::config::{Config, PolicyConfig, Signer, StageConfig, StageRole};
+
+const TEXT: &str = r#"# Ours.
+[server]
+port = 0 # any
+
+# What comes first.
+[policies.ranker]
+source = "builtin:rules" # for years
+[policies.ranker.settings]
+max_claims_per_agent = 3
+
+[policies.candidate] # since Monday
+mode = "shadow"
+
+[policies.candidate.ranker]
+source = "new.wasm"
+# Its own table.
+[policies.candidate.ranker.settings]
+calm = true
+[[policies.candidate.ranker.stage]]
+role = "filter"
+source = "trust.wasm"
+
+# Who takes part.
+[policies.repo_filter.settings]
+allow = ["acme/*"]
+"#;
+
+fn read(text: &str) -> Config {
+    toml::from_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+#[test]
+fn a_promoted_candidate_is_the_ranker_and_all_other_comments_stay() {
+    let edited = with_candidate_promoted(TEXT).unwrap();
+    let (before, after) = (read(TEXT), read(&edited));
+    assert_eq!(after.policies.ranker, before.policies.candidate.unwrap().ranker);
+    assert_eq!(after.policies.candidate, None);
+    assert_eq!(after.policies.repo_filter, before.policies.repo_filter);
+    for kept in
+        ["# Ours.", "port = 0 # any", "# What comes first.\n[policies.ranker]", "# Its own table.", "# Who takes part."]
+    {
+        assert!(edited.contains(kept), "{kept:?} is gone:\n{edited}");
+    }
+    assert!(edited.contains("source = \"new.wasm\" # for years"), "the key stays, and its comment:\n{edited}");
+    for gone in ["max_claims_per_agent", "candidate"] {
+        assert!(!edited.contains(gone), "{gone:?} is still there:\n{edited}");
+    }
+    assert!(matches!(with_candidate_promoted(&edited), Err(EditError::NoCandidate)));
+}
+
+#[test]
+fn a_candidate_in_one_line_is_promoted_too_and_where_there_was_no_ranker() {
+    let text = "[policies]\ncall_ms_max = 9\ncandidate = { mode = \"canary\", ranker = { source = \"a.wasm\", settings = { x = 1 } } }\n";
+    let edited = with_candidate_promoted(text).unwrap();
+    let after = read(&edited).policies;
+    assert_eq!((after.ranker.source.as_str(), after.ranker.settings["x"].as_i64()), ("a.wasm", Some(1)), "{edited}");
+    assert_eq!((after.call_ms_max, after.candidate), (9, None));
+}
+
+#[test]
+fn a_ranker_that_was_put_back_reads_as_it_was() {
+    for text in [TEXT, "", "[policies]\ncall_ms_max = 9\n"] {
+        let mut ranker = read(TEXT).policies.candidate.unwrap().ranker;
+        ranker.base.sha256 = Some("a".repeat(64));
+        ranker.base.signed_by = Some(Signer::Key { key: "team.pub".into() });
+        ranker.base.settings.insert("nested".into(), serde_json::json!({ "list": [[1, 2.5], ["x"]], "none": {} }));
+        assert_eq!(ranker.stage[0].role, StageRole::Filter);
+        let edited = with_ranker(text, &ranker).unwrap();
+        assert_eq!(read(&edited).policies.ranker, ranker, "{edited}");
+    }
+    let edited = with_ranker(TEXT, &read(TEXT).policies.ranker).unwrap();
+    assert!(edited.contains("# What comes first.\n[policies.ranker]"), "{edited}");
+    assert_eq!(read(&edited), read(TEXT));
+}
+
+#[test]
+fn a_candidate_that_was_put_back_reads_as_it_was_and_goes_without_a_trace() {
+    let mut candidate = read(TEXT).policies.candidate.unwrap();
+    candidate.share = 0.25;
+    for text in [TEXT, "", "[policies]\ncandidate = { mode = \"canary\", ranker = { source = \"a.wasm\" } }\n"] {
+        let edited = with_candidate(text, Some(&candidate)).unwrap();
+        let (before, after) = (read(text).policies, read(&edited).policies);
+        assert_eq!((after.candidate.as_ref(), after.ranker), (Some(&candidate), before.ranker), "{edited}");
+        let without = with_candidate(&edited, None).unwrap();
+        assert!(!without.contains("candidate") && read(&without).policies.candidate.is_none(), "{without}");
+    }
+    let promoted = with_candidate_promoted(TEXT).unwrap();
+    let again = with_candidate(&with_ranker(&promoted, &read(TEXT).policies.ranker).unwrap(), Some(&candidate));
+    let again = again.unwrap();
+    assert_eq!(read(&again).policies.ranker, read(TEXT).policies.ranker, "{again}");
+    assert!(again.contains("# Who takes part."), "{again}");
+}
+
+#[test]
+fn a_file_is_replaced_at_once_and_a_link_to_it_stays_a_link() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, link) = (folder.path().join("real.toml"), folder.path().join("link.toml"));
+    std::fs::write(&file, "old").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    replace_file(&link, "new").unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "new");
+    assert!(link.is_symlink());
+}
+/// As a team writes it over the months.
+const GROWN: &str = r##"# Ours.
+[policies.ranker] # the order of work
+source = "builtin:rules"
+
+# What we agreed on in May.
+[policies.ranker.settings]
+tiers = [["p0", "security"], ["p1"]]  # the same as on GitHub
+# Bugs first.
+rules = [
+  { field = "label", op = "is", value = "bug", weight = 10 }, # since June
+  # Loud ones next.
+  { field = "reactions", op = "each", weight = 1.0, max_points = 5 }, # up to five
+]
+skip = [{ field = "label", op = "is", value = "wontfix" }]
+max_claims_per_agent = 3 # finish first
+
+[[policies.ranker.stage]]
+# The last word.
+role = "choose"
+source = "builtin:conflict-aware"
+
+# Who takes part.
+[policies.repo_filter.settings]
+allow = ["acme/*"]
+"##;
+
+/// Its ranker with another rule at the end, another weight, and what else is wished.
+fn changed(change: impl FnOnce(&mut RankerConfig)) -> RankerConfig {
+    let mut ranker = read(GROWN).policies.ranker;
+    change(&mut ranker);
+    ranker
+}
+
+#[track_caller]
+fn assert_edit(ranker: &RankerConfig, replaced: &[(&str, &str)]) {
+    let edited = with_ranker(GROWN, ranker).unwrap();
+    let expected = replaced.iter().fold(GROWN.to_owned(), |text, (before, after)| {
+        assert!(text.contains(before), "{before}");
+        text.replace(before, after)
+    });
+    assert_eq!(edited, expected);
+    assert_eq!(read(&edited).policies.ranker, *ranker);
+    assert_eq!(with_ranker(&edited, &read(GROWN).policies.ranker).unwrap().lines().count(), GROWN.lines().count());
+}
+
+#[test]
+fn only_what_differs_is_written_anew_and_comments_and_shapes_stay() {
+    assert_edit(&changed(|_| ()), &[]);
+    assert_edit(
+        &changed(|ranker| ranker.settings["rules"][0]["weight"] = json!(12)),
+        &[("weight = 10", "weight = 12")],
+    );
+    assert_edit(&changed(|ranker| ranker.settings["rules"][1]["weight"] = json!(1)), &[("weight = 1.0", "weight = 1")]);
+    assert_edit(
+        &changed(|ranker| {
+            ranker.settings["tiers"][0] = json!(["p0"]);
+            ranker.settings["max_claims_per_agent"] = json!(4);
+            ranker.stage[0].weight = 1.0;
+        }),
+        &[("\"p0\", \"security\"", "\"p0\""), ("max_claims_per_agent = 3", "max_claims_per_agent = 4")],
+    );
+    assert_edit(
+        &changed(|ranker| {
+            ranker.settings["skip"].as_array_mut().unwrap().push(json!({ "field": "label", "op": "is", "value": "x" }));
+            ranker.stage[0].name = "around".into();
+        }),
+        &[
+            ("\"wontfix\" }]", "\"wontfix\" }, { field = \"label\", op = \"is\", value = \"x\" }]"),
+            ("source = \"builtin:conflict-aware\"\n", "source = \"builtin:conflict-aware\"\nname = \"around\"\n"),
+        ],
+    );
+}
+
+#[test]
+fn rules_come_and_go_with_the_comments_that_are_theirs() {
+    let rule = |value: &str| json!({ "field": "label", "op": "is", "value": value });
+    let at = |place: usize, value: &'static str| {
+        changed(move |ranker| ranker.settings["rules"].as_array_mut().unwrap().insert(place, rule(value)))
+    };
+    let line = |value: &str| format!("  {{ field = \"label\", op = \"is\", value = \"{value}\" }},\n");
+    let first = "  { field = \"label\", op = \"is\", value = \"bug\", weight = 10 }, # since June\n";
+    let last = "  { field = \"reactions\", op = \"each\", weight = 1.0, max_points = 5 }, # up to five\n";
+    assert_edit(&at(0, "a"), &[(first, &format!("{}{first}", line("a")))]);
+    assert_edit(&at(1, "a"), &[(first, &format!("{first}{}", line("a")))]);
+    assert_edit(&at(2, "a"), &[(last, &format!("{last}{}", line("a")))]);
+    let without = |place: usize| {
+        with_ranker(GROWN, &changed(|it| drop(it.settings["rules"].as_array_mut().unwrap().remove(place)))).unwrap()
+    };
+    assert_eq!(without(0), GROWN.replace(first, ""));
+    assert_eq!(without(1), GROWN.replace(&format!("  # Loud ones next.\n{last}"), ""));
+}
+
+#[test]
+fn a_promotion_edits_what_the_candidate_changes_and_takes_its_comments_along() {
+    let candidate = r#"
+[policies.candidate]
+mode = "shadow"
+[policies.candidate.ranker.settings]
+tiers = [["p0", "security"], ["p1"]]
+rules = [
+  { field = "label", op = "is", value = "bug", weight = 20 },
+  { field = "reactions", op = "each", weight = 1.0, max_points = 5 },
+]
+skip = [{ field = "label", op = "is", value = "wontfix" }]
+# Nobody waits for ever.
+aging = { points_per_day = 1 } # in winter
+
+[[policies.candidate.ranker.stage]]
+role = "choose"
+source = "builtin:conflict-aware"
+"#;
+    let edited = with_candidate_promoted(&format!("{GROWN}{candidate}")).unwrap();
+    let expected = GROWN.replace("weight = 10", "weight = 20").replace(
+        "max_claims_per_agent = 3 # finish first",
+        "# Nobody waits for ever.\naging = { points_per_day = 1 } # in winter",
+    );
+    assert_eq!(edited, expected);
+}
+
+#[test]
+fn what_is_new_is_written_as_people_write_it_without_defaults() {
+    let ranker = changed(|ranker| ranker.stage[0].policy.settings = Map::from_iter([("days".to_owned(), json!(7))]));
+    let expected = r#"[policies.ranker.settings]
+tiers = [["p0", "security"], ["p1"]]
+rules = [
+  { field = "label", op = "is", value = "bug", weight = 10 },
+  { field = "reactions", op = "each", weight = 1.0, max_points = 5 },
+]
+skip = [{ field = "label", op = "is", value = "wontfix" }]
+max_claims_per_agent = 3
+
+[[policies.ranker.stage]]
+role = "choose"
+source = "builtin:conflict-aware"
+settings = { days = 7 }
+"#;
+    let edited = with_ranker("", &ranker).unwrap();
+    assert_eq!(read(&edited).policies.ranker, ranker);
+    // Settings come out of the history in the order of their names.
+    let words = |text: &str| {
+        let mut words: Vec<String> = text.split([' ', ',', '\n']).map(str::to_owned).collect();
+        words.sort();
+        words
+    };
+    assert_eq!(words(&edited), words(expected), "{edited}");
+}
+
+/// Anything that a policy may be told.
+fn told() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        any::<bool>().prop_map(Value::from),
+        (-9i64..9).prop_map(Value::from),
+        (-9.0..9.0f64).prop_map(Value::from),
+        "[a-z#\"\n]{0,3}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map("stage|settings|source|a|b c", inner, 0..3)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+fn policy() -> impl Strategy<Value = PolicyConfig> {
+    let settings = prop::collection::btree_map("rules|skip|stage|settings|x", told(), 0..4);
+    let sources = prop::sample::select(vec!["builtin:rules", "a.wasm", "b.wasm"]);
+    (sources, prop::option::of(Just("00".repeat(32))), settings).prop_map(|(source, sha256, settings)| PolicyConfig {
+        source: source.into(),
+        sha256,
+        signed_by: None,
+        settings: settings.into_iter().collect(),
+    })
+}
+
+fn ranker() -> impl Strategy<Value = RankerConfig> {
+    let roles = prop::sample::select(vec![StageRole::Filter, StageRole::Score, StageRole::Choose]);
+    let names = prop::sample::select(vec![None, Some("a"), Some("around")]);
+    let weights = prop::sample::select(vec![1.0, 2.5]);
+    let stage = (policy(), roles, names, weights).prop_map(|(policy, role, name, weight)| StageConfig {
+        name: name.map_or_else(|| policy.stem().to_owned(), str::to_owned),
+        role,
+        weight,
+        policy,
+    });
+    (policy(), prop::collection::vec(stage, 0..3)).prop_map(|(base, stage)| RankerConfig { base, stage })
+}
+
+/// Ways to begin: nothing, in one line, by dotted keys, in long form, and with lists of sections.
+const BEGINNINGS: [&str; 6] = [
+    "",
+    "policies = { ranker = {}, call_ms_max = 9 }\n",
+    "[policies]\nranker.source = \"builtin:rules\"\nranker.settings.x = 1\n",
+    "[policies.ranker]\n[policies.ranker.settings]\nx = [\n  1, # one\n  # two\n  2\n]\n[server]\nport = 0\n",
+    "[[policies.ranker.settings.rules]]\na = 1 # one\n[[policies.ranker.settings.rules]]\na = 2\n[policies.ranker.settings.skip]\na = 1\n",
+    "[[policies.ranker.stage]]\nname = \"a\"\nweight = 1\nrole = \"score\"\nsource = \"a.wasm\"\nsettings.x = [{ a = 1 }, { a = 2 }]\n",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_ranker_is_written_over_another_reads_as_it_is(rankers in prop::collection::vec(ranker(), 1..4), begins in 0..BEGINNINGS.len()) {
+        let mut text = BEGINNINGS[begins].to_owned();
+        for ranker in &rankers {
+            let edited = with_ranker(&text, ranker).unwrap();
+            let read: Result<Config, _> = toml::from_str(&edited);
+            prop_assert_eq!(read.map(|config| config.policies.ranker), Ok(ranker.clone()), "{}\nbecame\n{}", text, edited);
+            prop_assert_eq!(&with_ranker(&edited, ranker).unwrap(), &edited, "a second time changes nothing");
+            text = edited;
+        }
+    }
+
+    #[test]
+    fn whatever_candidate_is_promoted_reads_as_it_was(before in ranker(), on_trial in ranker(), begins in 0..BEGINNINGS.len()) {
+        let text = with_ranker(BEGINNINGS[begins], &before).unwrap();
+        let candidate = CandidateConfig { mode: crate::config::CandidateMode::Shadow, share: 0.1, ranker: on_trial };
+        let text = with_candidate(&text, Some(&candidate)).unwrap();
+        let edited = with_candidate_promoted(&text).unwrap();
+        let read: Result<Config, _> = toml::from_str(&edited);
+        let read = read.map(|config| (config.policies.ranker, config.policies.candidate));
+        prop_assert_eq!(read, Ok((candidate.ranker, None)), "{}\nbecame\n{}", text, edited);
+    }
+}
