@@ -50,7 +50,7 @@ impl Instant {
 
     /// Whole days of 24 hours that passed since `earlier`; 0 if it lies ahead.
     pub const fn whole_days_since(self, earlier: Self) -> u64 {
-        self.0.saturating_sub(earlier.0) / DAY_MS
+        whole_days(self.0.saturating_sub(earlier.0))
     }
 }
 
@@ -60,9 +60,25 @@ const fn times(count: u64, ms: u64) -> u64 {
     if count > u64::MAX / ms { u64::MAX } else { count * ms }
 }
 
+/// `ms / DAY_MS`. A day is 1,024 times 84,375 milliseconds, and numbers of 32 bits, which are enough for a century, are
+/// divided by a constant without dividing; for those of 64 WebAssembly has but the slow instruction.
+const fn whole_days(ms: u64) -> u64 {
+    let (part_ms, parts) = (1 << 10, (DAY_MS >> 10) as u32);
+    let count = ms / part_ms;
+    if count <= u32::MAX as u64 { (count as u32 / parts) as u64 } else { count / parts as u64 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whole_days_are_those_of_the_plain_division() {
+        let turns = [0, 1, 365, 49_710, 50_903, 50_904, 1 << 32].map(|days| days * DAY_MS);
+        for ms in turns.into_iter().flat_map(|ms| [ms.saturating_sub(1), ms, ms + 1]).chain([u64::MAX]) {
+            assert_eq!(whole_days(ms), ms / DAY_MS, "{ms}");
+        }
+    }
 
     #[test]
     fn whole_days_turn_at_the_very_millisecond() {
