@@ -178,7 +178,7 @@ fn engine_config() -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
-        // Traps are told by the names of functions; places within them would make a cached policy half as large again.
+        // Traps are told by the names of functions; places within them would make a cached policy a tenth larger.
         .generate_address_map(false)
         .concurrency_support(false)
         .max_wasm_stack(STACK_BYTES_MAX)
