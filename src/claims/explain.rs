@@ -1,5 +1,7 @@
 //! Why an issue was given out, or was not: asked of the board, of the policies in force, and of what is recorded.
 
+use std::sync::Arc;
+
 use super::asking::chooser;
 use super::board::Position;
 use super::desk::{InForce, Word};
@@ -108,6 +110,8 @@ impl ClaimManager {
             explanation.standing = IssueStanding::PassedOver;
             explanation.kept_back_because = Some(reason);
         }
+        let asked_again = policies.set.ranking_of(view).score(vec![Arc::clone(&own.facts)], now);
+        explanation.policy_fault = asked_again.err().map(|fault| fault.to_string());
         let rows: Vec<_> = std::iter::once(own).filter(|_| is_scored).chain(first).collect();
         let mut reasons = self.desk.explain(policies, view, &rows, now).into_iter();
         if is_scored {

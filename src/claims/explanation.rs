@@ -61,6 +61,9 @@ pub struct Explanation {
     /// Why that is not the configured one, where the configured one was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected: Option<String>,
+    /// How the policy fails on it, where it does; its score is then that of who stands in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_fault: Option<String>,
     /// Its score; higher comes first. Left out where it has none yet, and where the policy skips it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
@@ -230,6 +233,7 @@ impl Explanation {
             why: String::new(),
             ranker,
             rejected: None,
+            policy_fault: None,
             score: None,
             reasons: Vec::new(),
             rank: None,
@@ -276,6 +280,9 @@ impl Explanation {
             blockers if blockers.iter().any(|blocker| why.contains(blocker)) => why,
             blockers => format!("{why}; blocked by {}", blockers.join(", ")),
         };
+        if let Some(fault) = &self.policy_fault {
+            self.why.push_str(&format!("; the policy fails on it, so this is not its word: {fault}"));
+        }
         self
     }
 

@@ -160,7 +160,7 @@ impl Chain {
         for stage in self.stages.iter().filter(|stage| stage.role != Role::Stage(StageRole::Choose)) {
             let scores = match (stage.ranker.score(rows, now), stand_in) {
                 (Ok(scores), _) => scores,
-                (Err(error), None) => return Err(error),
+                (Err(error), None) => return Err(self.in_stage(stage, error)),
                 (Err(error), Some(stand_in)) => {
                     let (instead, mut scores) = self.instead_of(stage, rows, stand_in);
                     for scored in &mut scores {
@@ -278,7 +278,7 @@ impl Chain {
             let own = match stage.breakers.of(asker).explain.ask(now, ask)? {
                 Ok(own) if self.stages.len() == 1 => return Some(Ok(own)),
                 Ok(own) => own,
-                Err(error) => return Some(Err(error)),
+                Err(error) => return Some(Err(self.in_stage(stage, error))),
             };
             for (terms, own) in terms.iter_mut().zip(own) {
                 terms.extend(own.into_iter().map(|reason| Reason {
@@ -303,6 +303,14 @@ impl Chain {
     /// Whether a stage failed when it was last asked at the door, be it needed now or not.
     pub(super) fn is_troubled(&self) -> bool {
         self.stages.iter().any(|stage| stage.breakers.of(Asker::Agent).choose.is_troubled())
+    }
+
+    /// Says which of several stages it was.
+    fn in_stage(&self, stage: &Stage, error: PolicyError) -> PolicyError {
+        match self.stages.len() {
+            1 => error,
+            _ => PolicyError::InStage { stage: Arc::clone(&stage.name), error: error.into() },
+        }
     }
 
     fn fault(&self, stage: &Stage, error: PolicyError, instead: &'static str) -> StageFault {

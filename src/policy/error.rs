@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Why one call of a policy gave no answer. The instance it ran in is thrown away unless the policy
 /// itself refused; the next call gets a fresh one.
@@ -93,6 +94,14 @@ pub enum PolicyError {
         call: &'static str,
         /// The policy's words.
         message: String,
+    },
+    /// A stage of a ranker failed.
+    #[error("stage {stage}: {error}")]
+    InStage {
+        /// Its name.
+        stage: Arc<str>,
+        /// How.
+        error: Box<PolicyError>,
     },
     /// The WebAssembly engine could not be started.
     #[error("failed to start the WebAssembly engine: {why}")]

@@ -286,7 +286,8 @@ impl Bounds {
             };
         }
         let place = place_of(error);
-        match error.downcast_ref::<Trap>() {
+        let trap = error.downcast_ref::<Trap>();
+        match trap {
             Some(Trap::Interrupt) => PolicyError::DeadlineExceeded { call, ms: self.ms, setting: self.setting },
             Some(Trap::StackOverflow) => {
                 PolicyError::StackOverflow { call, place: place.unwrap_or_else(|| "place unknown".into()) }
@@ -297,7 +298,11 @@ impl Bounds {
                 if root.contains("fuel allocated for hostcalls") {
                     return PolicyError::OutputTooLarge { call, bytes: self.output_bytes };
                 }
-                let why = place.map_or_else(|| root.clone(), |place| format!("{root} in {place}"));
+                let mut why = place.map_or_else(|| root.clone(), |place| format!("{root} in {place}"));
+                // Rust and C keep a stack of their own in memory, in front of everything else.
+                if trap == Some(&Trap::MemoryOutOfBounds) {
+                    why.push_str("; recursion without end looks like this too");
+                }
                 PolicyError::Trapped { call, why: line(&why, MESSAGE_BYTES_MAX), message: last_error }
             }
         }

@@ -114,7 +114,8 @@ fn choosing_stages_go_on_from_the_order_so_far() {
 fn a_score_stage_that_fails_at_work_is_left_out_and_asked_again_within_a_minute() {
     let comments = stage("comments", StageRole::Score, 100.0, guest("score", "panic"));
     let set = load(&with_ranker(bugs_first(), vec![comments])).unwrap();
-    assert!(set.ranker.score(rows(2), later()).unwrap_err().to_string().contains("full of bees"), "no edit may fail");
+    let error = set.ranker.score(rows(2), later()).unwrap_err().to_string();
+    assert!(error.starts_with("stage comments: ") && error.contains("full of bees"), "no edit may fail: {error}");
     let (scored, faults) = set.ranker.score_at_work(rows(2), later(), &stand_in);
     let alone = load(&with_ranker(bugs_first(), Vec::new())).unwrap().ranker.score(rows(2), later()).unwrap();
     assert_eq!(values(&scored), values(&alone));

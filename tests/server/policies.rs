@@ -108,6 +108,29 @@ async fn a_candidate_that_fails_touches_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stage_that_fails_on_the_issues_that_there_are_is_named_to_who_edits_and_to_who_asks_why() {
+    let bytes = spawn_blocking(|| component(&PLAIN)).await.unwrap();
+    let home = Home::new(&backlog(), "");
+    std::fs::write(home.path("faulty.wasm"), bytes).unwrap();
+    let server = started(&home).await;
+    let explained =
+        async |server: &Server| server.get("/api/explain?repo=acme/small&issue_number=1").await["explanation"].clone();
+    assert_eq!(explained(&server).await.get("policy_fault"), None);
+    home.configure(
+        "[policies]\ncall_ms_max = 5000\nchoose_ms_max = 1000\n[[policies.ranker.stage]]\nname = \"loud\"\nrole = \
+         \"score\"\nsource = \"faulty.wasm\"\nsettings = { at = \"score\", do = \"panic\", from = \"1767225600000\" }\n",
+    );
+    let refused = server.wait_until("/api/policies/effective", |body| body["rejected"].is_string()).await;
+    let why = refused["rejected"].as_str().unwrap();
+    assert!(why.contains("failed on the live backlog: stage loud: `score` failed"), "{why}");
+    assert_eq!(explained(&server).await.get("policy_fault"), None, "the last good set decides");
+    let server = started_again(server, &home).await;
+    let explained = explained(&server).await;
+    assert!(explained["policy_fault"].as_str().unwrap().starts_with("stage loud: `score` failed"), "{explained:#}");
+    assert!(explained["why"].as_str().unwrap().contains("; the policy fails on it, so this is not its word: "));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_canary_serves_the_same_agents_every_time_and_decisions_name_it() {
     let home = Home::new(&backlog(), &candidate("canary", URGENT_FIRST));
     let server = started(&home).await;
