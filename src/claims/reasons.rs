@@ -74,10 +74,13 @@ impl ClaimManager {
         empty.is_reading = !self.status.has_come_round();
         empty.retry_after_seconds =
             kept_back.retry_after_ms.map(|ms| ms.div_ceil(1000).clamp(1, RETRY_AFTER_SECONDS_MAX));
-        // What the agent itself runs into comes before what holds for everybody.
         let kept_back = kept_back.counted(empty.on_offer());
         empty.skipped += kept_back.iter().map(|(_, count)| count).sum::<usize>();
+        // What the agent itself runs into comes before what holds for everybody, but only the first of it: a table of
+        // `needs` has many, each for a few issues.
+        let is_own = !kept_back.is_empty();
         empty.skip_reasons.splice(0..0, kept_back);
+        empty.skip_reasons[usize::from(is_own)..].sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         empty.skip_reasons.truncate(SKIP_REASON_COUNT_MAX);
         empty
     }

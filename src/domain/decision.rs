@@ -259,10 +259,15 @@ impl fmt::Display for Empty {
         }
         match self.skip_reasons.as_slice() {
             [] => {}
-            [(reason, _)] => write!(f, " ({reason})")?,
+            [(reason, count)] if *count >= self.skipped => write!(f, " ({reason})")?,
             many => {
-                let told = many.iter().take(REASON_COUNT_TOLD).map(|(reason, count)| format!("{count} {reason}"));
-                write!(f, " ({})", told.collect::<Vec<_>>().join("; "))?;
+                let many = &many[..many.len().min(REASON_COUNT_TOLD)];
+                let told: Vec<_> = many.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+                write!(f, " ({}", told.join("; "))?;
+                match self.skipped.saturating_sub(many.iter().map(|(_, count)| count).sum()) {
+                    0 => f.write_str(")")?,
+                    others => write!(f, "; {others} for other reasons)")?,
+                }
             }
         }
         if let Some((reason, _)) = self.follow_up_skip_reasons.first() {
@@ -324,6 +329,11 @@ mod tests {
             ..Empty::default()
         };
         assert_eq!(empty.to_string(), "5 open, 3 claimed, 2 skipped by policy (label wontfix)");
+        let reasons = ["label is draft", "blocked by a/b#1", "idle", "needs the skill qt"];
+        let skip_reasons = reasons.into_iter().zip([4, 3, 2, 1]).map(|(why, count)| (why.to_owned(), count)).collect();
+        let many = Empty { open: 20, skipped: 12, skip_reasons, ..Empty::default() };
+        let line = "20 open, 12 skipped by policy (4 label is draft; 3 blocked by a/b#1; 5 for other reasons)";
+        assert_eq!(many.to_string(), line, "whoever counts comes to the whole");
         assert_eq!(Empty::default().to_string(), "0 open");
         let early = Empty { is_reading: true, ..Empty::default() };
         assert_eq!(early.to_string(), "the first sync is still reading");
