@@ -345,11 +345,12 @@ impl Unfit {
 fn tell_in_force(set: &PolicySet) {
     let [ranker, stale_rule, repo_filter] = set.stamps();
     let short = |digest: &str| digest.get(..12).unwrap_or(digest).to_owned();
-    let told =
+    let brief =
         |it: &PolicyStamp| format!("{} {} settings {}", it.source, short(&it.digest), short(&it.settings_digest));
+    let allowed = if set.repo_filter.has_allowed() { " and ALLOWED_REPOS" } else { "" };
     info!(
         ranker = %ranker.source, digest = %ranker.digest, settings = %ranker.settings_digest,
-        stale_rule = told(stale_rule), repo_filter = told(repo_filter),
+        stale_rule = brief(stale_rule), repo_filter = brief(repo_filter) + allowed,
         "policies in force"
     );
 }

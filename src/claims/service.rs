@@ -309,7 +309,8 @@ impl ClaimManager {
 async fn sync_wanted(config: &mut LiveConfig, read_by: &Config) {
     loop {
         let present = config.current();
-        if present.github != read_by.github || present.policies.repo_filter != read_by.policies.repo_filter {
+        let filters = |config: &Config| (config.policies.repo_filter.clone(), config.policies.allowed_repos.clone());
+        if present.github != read_by.github || filters(&present) != filters(read_by) {
             return;
         }
         config.changed().await;

@@ -254,6 +254,12 @@ impl Sources<'_> {
                 config.server.host
             ));
         }
+        if !config.policies.allowed_repos.is_empty() {
+            notes.push(format!(
+                "ALLOWED_REPOS holds beside the filter {}: a repository takes part when it passes both",
+                config.policies.repo_filter.source
+            ));
+        }
         for (name, near) in self.environment.near_misses() {
             notes.push(format!("{name} is set, but nothing reads it; did you mean {near}?"));
         }

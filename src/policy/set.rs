@@ -9,7 +9,7 @@ use super::chain::{Chain, Role, Stage};
 use super::error::{AS_STAGE, PolicyRejected};
 use super::host::PolicyHost;
 use super::ranking::{Ranking, Route};
-use super::repo_filter::RepoFilter;
+use super::repo_filters::RepoFilters;
 use super::stale_rules::{StaleRoute, StaleRules};
 use super::views::{Candidate, View, ViewName};
 use crate::config::{OverrideConfig, PoliciesConfig, RankerConfig};
@@ -23,7 +23,7 @@ pub struct PolicySet {
     /// Says when a claim has lapsed.
     pub stale_rule: StaleRules,
     /// Says which repositories take part.
-    pub repo_filter: RepoFilter,
+    pub repo_filter: RepoFilters,
     /// The views of groups of agents.
     pub views: Vec<View>,
     /// The ranker on trial.
@@ -31,7 +31,7 @@ pub struct PolicySet {
 }
 
 impl PolicySet {
-    pub(super) fn new(rankings: Rankings, stale_rule: StaleRules, repo_filter: RepoFilter) -> Self {
+    pub(super) fn new(rankings: Rankings, stale_rule: StaleRules, repo_filter: RepoFilters) -> Self {
         let Rankings { main, views, candidate } = rankings;
         Self { ranker: main, stale_rule, repo_filter, views, candidate }
     }
@@ -45,8 +45,9 @@ impl PolicySet {
     /// Whether the other set consists of the same components with the same settings.
     pub fn is_same_as(&self, other: &Self) -> bool {
         let rankings = |set: &Self| set.rankings().map(|(name, it)| (name, it.stamp().clone())).collect::<Vec<_>>();
-        let others = |set: &Self| [set.stale_rule.stamp().clone(), set.repo_filter.stamp().clone()];
-        others(self) == others(other) && rankings(self) == rankings(other)
+        self.stale_rule.stamp() == other.stale_rule.stamp()
+            && self.repo_filter.is_same_as(&other.repo_filter)
+            && rankings(self) == rankings(other)
     }
 
     /// Every view with what puts it in order, the default one first.

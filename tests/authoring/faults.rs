@@ -8,7 +8,7 @@ use issuecommand::config::PoliciesConfig;
 use issuecommand::policy::PolicyHost;
 use serde_json::json;
 
-use crate::workshop::{NEWER, OTHER_VERSION, PLAIN, Variant, WASI, component};
+use crate::workshop::{NEWER, OTHER_VERSION, PLAIN, UNREAD, Variant, WASI, component};
 
 /// A fault of the guest: in which function, which, and the words that its author needs.
 type Fault = (&'static str, &'static str, &'static [&'static str]);
@@ -92,4 +92,14 @@ fn check_tells_what_a_component_was_built_against() {
         let file = file_of(variant, desk.path());
         assert_refused(&trial(&host, &file, "score", "probe"), variant.name, words);
     }
+}
+
+#[test]
+fn check_fails_a_schema_that_a_server_would_not_use_and_says_what_to_do() {
+    let desk = tempfile::tempdir().unwrap();
+    let (host, file) = (PolicyHost::new(Some(desk.path().into())).unwrap(), file_of(&UNREAD, desk.path()));
+    let trial = trial(&host, &file, "nowhere", "nothing");
+    assert!(trial.findings.iter().any(|finding| finding.what == "settings schema" && !finding.ok));
+    let words = ["`unevaluatedProperties` is not among", "leave it out", "`settings-schema` in the WIT package"];
+    assert_refused(&trial, "unread", &words);
 }

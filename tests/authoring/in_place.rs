@@ -118,11 +118,11 @@ fn a_copy_of_a_named_component_is_that_component_and_another_is_named_nowhere() 
 }
 
 #[test]
-fn what_the_environment_tells_a_filter_is_checked_with_the_rest() {
+fn what_the_environment_allows_is_no_setting_of_a_filter_in_a_file() {
     let desk = desk();
     fs::write(desk.path().join("filter.wasm"), builtin_component("allow-list").unwrap()).unwrap();
     configure(desk.path(), "[policies.repo_filter]\nsource = \"filter.wasm\"\n");
     fs::write(desk.path().join(".env"), "ALLOWED_REPOS=acme/*\n").unwrap();
     let text = succeeded(&policy(desk.path(), &["check", "--config", "issuecommand.toml", "filter.wasm"]));
-    assert!(line(&text, " settings: ").ends_with("[policies.repo_filter] settings: they fit the schema"), "{text}");
+    assert!(line(&text, " settings: ").ends_with("[policies.repo_filter] settings: none"), "{text}");
 }

@@ -21,9 +21,6 @@ impl Desk {
     /// the set must work on it.
     pub(super) fn put_in_force(&self, next: &Arc<InForce>, why: &str) -> Result<(), Unfit> {
         self.swap(next, |ranking, _, facts, now| ranking.score(facts, now))?;
-        for unchecked in next.set.settings_unchecked() {
-            warn!("{unchecked}");
-        }
         let taken = TakenInForce { policies: Arc::clone(next), why: why.to_owned(), at: self.clock.now() };
         if self.taken.try_send(taken).is_err() {
             warn!("a set of policies came in force that will not be in the history: too many came at once");
@@ -63,6 +60,9 @@ impl Desk {
                     board.put_in_force(plan)
                 };
                 drop(replaced);
+                for unchecked in next.set.settings_unchecked() {
+                    warn!("{unchecked}");
+                }
                 self.index.work.notify_one();
                 Ok(())
             }
