@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tracing::{error, warn};
 
-use super::{Desk, FAILURE_COUNT_MAX, InForce, TakenInForce, Unfit, part_of};
+use super::{Desk, FAILURE_COUNT_MAX, InForce, TakenInForce, Unfit, part_of, tell_in_force};
 use crate::domain::Timestamp;
 use crate::policy::{IssueRows, PolicyError, Ranking, Scored, ViewName};
 
@@ -61,6 +61,7 @@ impl Desk {
                     board.put_in_force(plan)
                 };
                 drop(replaced);
+                tell_in_force(&next.set);
                 self.index.work.notify_one();
                 Ok(())
             }
@@ -139,7 +140,7 @@ impl Desk {
 
     /// Puts the set before this one back in force, if there is one that can score the backlog. A set with a
     /// stage that filters is kept: the one before may let pass what must not.
-    fn step_back(&self, failing: &InForce) {
+    pub(super) fn step_back(&self, failing: &InForce) {
         // A newer edit is in force already: that is the better mend.
         if !std::ptr::eq(Arc::as_ptr(&self.current()), failing)
             || failing.set.rankings().any(|(_, ranking)| ranking.has_filter())
