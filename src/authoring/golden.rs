@@ -104,6 +104,15 @@ mod tests {
     }
 
     #[test]
+    fn settings_that_are_no_finite_numbers_are_told_by_their_key() {
+        let case = "[[case]]\nname = \"a\"\nexpect = { refused = \"x\" }\n";
+        for text in [format!("settings = {{ a = {{ b = inf }} }}\n{case}"), format!("{case}settings = {{ a = {{ b = nan }} }}\n")] {
+            let told = refusal(&text);
+            assert!(told.contains("settings.a.b: expected a finite number"), "{told}");
+        }
+    }
+
+    #[test]
     fn cases_that_cannot_be_meant_are_refused_with_their_place() {
         assert!(refusal("").contains("no [[case]]"));
         let text = "[[case]]\nname = \"a\"\nissues = [{ number = 1, lables = [\"bug\"] }]\nexpect.first = 1\n";
