@@ -106,7 +106,10 @@ mod tests {
     #[test]
     fn settings_that_are_no_finite_numbers_are_told_by_their_key() {
         let case = "[[case]]\nname = \"a\"\nexpect = { refused = \"x\" }\n";
-        for text in [format!("settings = {{ a = {{ b = inf }} }}\n{case}"), format!("{case}settings = {{ a = {{ b = nan }} }}\n")] {
+        for text in [
+            format!("settings = {{ a = {{ b = inf }} }}\n{case}"),
+            format!("{case}settings = {{ a = {{ b = nan }} }}\n"),
+        ] {
             let told = refusal(&text);
             assert!(told.contains("settings.a.b: expected a finite number"), "{told}");
         }

@@ -4,6 +4,7 @@
 //! The board never decides a claim. It says what to try, in which order; the store decides.
 
 mod beside;
+mod blocks;
 mod claims;
 mod known;
 mod notices;
@@ -19,7 +20,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use self::beside::{Approvals, Blockers};
-pub(super) use self::known::Known;
+use self::blocks::Blocks;
+use self::known::Known;
 use self::notices::Notices;
 pub(super) use self::notices::in_one_line;
 pub(super) use self::position::Position;
@@ -28,7 +30,7 @@ use self::work::Workload;
 use super::order::{OrderKey, Question, Slot, Standing, answers, tally_of};
 use super::shelf::Shelf;
 use crate::domain::{AgentId, Claim, ClaimId, ClaimStatus, Empty, IssueFacts, IssueRef, Repo, RepoName, Timestamp};
-use crate::policy::{IssueBlock, Shortlisted, ViewName};
+use crate::policy::{Shortlisted, ViewName};
 use crate::store::{Change, Snapshot};
 
 pub(super) use view::{Place, View};
@@ -91,8 +93,8 @@ pub(super) struct Board {
     by_repo: HashMap<RepoName, HashSet<Slot>>,
     /// The default view, then the others: never empty.
     pub(super) views: Vec<View>,
-    /// The issues as policies last saw all of them.
-    pub(super) blocks: Vec<IssueBlock>,
+    /// The issues as policies see all of them.
+    blocks: Blocks,
     /// Slots touched since a backlog was taken; `None` while none is out.
     pub(super) touched: Option<HashSet<Slot>>,
     pub(super) repos: HashMap<RepoName, RepoRow>,
@@ -130,7 +132,7 @@ impl Default for Board {
             blockers,
             approvals,
             views: vec![View::new(ViewName::main())],
-            blocks: Vec::new(),
+            blocks: Blocks::default(),
             touched,
             repos,
             unjudged,
@@ -314,6 +316,7 @@ impl Board {
             }
         };
         self.touch(slot);
+        self.blocks.outdate(slot);
         let fixed = self.row(slot).and_then(|row| self.fixed_standing(row));
         self.views.iter_mut().for_each(|view| view.take_in(slot, before.as_deref(), &facts, fixed.as_ref()));
         if before.is_none() {
@@ -340,6 +343,7 @@ impl Board {
         self.approvals.forget(issue);
         let Some(slot) = slot else { return };
         self.touch(slot);
+        self.blocks.outdate(slot);
         if let Some(row) = self.rows[slot as usize].take() {
             self.views.iter_mut().for_each(|view| view.forget(slot, &row.facts));
         }

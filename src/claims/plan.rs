@@ -4,10 +4,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::board::{Board, Known, Place, View, slot_of};
+use super::board::{Board, Place, View};
 use super::order::{Order, Slot, Standing};
 use crate::domain::{Repo, RepoName};
-use crate::policy::{BLOCK_ROW_COUNT_MAX, IssueBlock, IssueRows, Scored, ViewName};
+use crate::policy::{IssueRows, Scored, ViewName};
 
 /// Everything a new set of policies must be applied to, as it was when it was taken.
 #[derive(Debug)]
@@ -63,37 +63,27 @@ impl Backlog {
 }
 
 impl Board {
-    /// Copies the backlog. From here on the board remembers what is touched, until
-    /// [`Board::put_in_force`] or [`Board::drop_backlog`].
-    pub(super) fn take_backlog(&mut self) -> Backlog {
+    /// Begins to copy the backlog, of which [`Board::take_block`] takes part after part, so that nobody waits for all
+    /// of it. From here on the board remembers what is touched, until [`Board::put_in_force`] or
+    /// [`Board::drop_backlog`].
+    pub(super) fn begin_backlog(&mut self) -> Backlog {
         self.touched = Some(HashSet::new());
         let repos = self.repos.values().map(|row| row.repo.clone()).collect();
         let claimed = self.claim_by_issue.keys().filter_map(|issue| self.by_issue.get(issue));
-        let mut fixed: HashMap<Slot, Standing> = claimed.map(|slot| (*slot, Standing::Claimed)).collect();
-        let mut slots = Vec::with_capacity(self.rows.len());
-        for (index, row) in self.rows.iter().enumerate() {
-            let Some(row) = row else { continue };
-            slots.push(slot_of(index));
-            if row.finished {
-                fixed.entry(slot_of(index)).or_insert(Standing::Finished);
-            }
-        }
-        Backlog { slots, facts: self.rows_in_blocks(), fixed, repos }
+        let fixed = claimed.map(|slot| (*slot, Standing::Claimed)).collect();
+        Backlog { slots: Vec::new(), facts: IssueRows::default(), fixed, repos }
     }
 
-    /// All issues, in blocks. A block of which no issue changed since it was last asked for is the same one, with
-    /// the columns that policies have asked for: a new set of policies need not wait for those to be made.
-    fn rows_in_blocks(&mut self) -> IssueRows {
-        let known = std::mem::take(&mut self.blocks).into_iter().map(Some).chain(std::iter::repeat(None));
-        let blocks = self.rows.chunks(BLOCK_ROW_COUNT_MAX as usize).zip(known).map(|(rows, known)| {
-            let facts = || rows.iter().flatten().map(|row| &row.facts);
-            let is_same = |known: &IssueBlock| {
-                known.len() == facts().count() && facts().zip(&**known).all(|(it, was)| it.is(was))
-            };
-            known.filter(is_same).unwrap_or_else(|| IssueBlock::kept(facts().map(Known::shared).collect()))
-        });
-        self.blocks = blocks.collect();
-        IssueRows::of_blocks(self.blocks.clone())
+    /// Copies the next part of the backlog; whether there was one.
+    pub(super) fn take_block(&mut self, backlog: &mut Backlog) -> bool {
+        let Some((slots, block)) = self.block(backlog.facts.blocks().len()) else { return false };
+        let is_finished = |slot: &&Slot| self.row(**slot).is_some_and(|row| row.finished);
+        for slot in slots.iter().filter(is_finished) {
+            backlog.fixed.entry(*slot).or_insert(Standing::Finished);
+        }
+        backlog.slots.extend(slots);
+        backlog.facts.push(block);
+        true
     }
 
     /// Forgets a backlog that came to nothing.
@@ -145,10 +135,12 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use proptest::test_runner::TestCaseResult;
 
     use super::*;
     use crate::claims::order::Question;
     use crate::domain::{AgentId, Claim, Empty, Issue, IssueNumber, IssueState, Lease, from_unix_ms};
+    use crate::policy::BLOCK_ROW_COUNT_MAX;
     use crate::store::{Change, Snapshot};
 
     fn issue(number: u64, labels: usize) -> Issue {
@@ -204,9 +196,15 @@ mod tests {
             issues.iter().map(|(number, labels)| issue(*number, *labels).facts(|text| Arc::from(text))).collect();
         let repos = vec![Repo::named("acme/small".parse().unwrap())];
         let mut board = Board::load(Snapshot { repos, issues: facts, ..Snapshot::default() });
-        let backlog = board.take_backlog();
+        let backlog = taken(&mut board);
         adopt(&mut board, backlog, &[ViewName::main(), ViewName::candidate()]);
         board
+    }
+
+    fn taken(board: &mut Board) -> Backlog {
+        let mut backlog = board.begin_backlog();
+        while board.take_block(&mut backlog) {}
+        backlog
     }
 
     fn adopt(board: &mut Board, backlog: Backlog, views: &[ViewName]) {
@@ -234,10 +232,10 @@ mod tests {
         board.apply(claimed(4));
         assert_eq!(offer(&board, &main).0, [2, 1], "the more labels the better, three are skipped");
         assert_eq!(offer(&board, &candidate).0, [1, 2, 3]);
-        let backlog = board.take_backlog();
+        let backlog = taken(&mut board);
         adopt(&mut board, backlog, std::slice::from_ref(&main));
         assert_eq!(offer(&board, &candidate).0, [2, 1]);
-        let backlog = board.take_backlog();
+        let backlog = taken(&mut board);
         board.apply(open(5, 1));
         adopt(&mut board, backlog, &[main, candidate.clone()]);
         assert_eq!(offer(&board, &candidate).0, [1, 5, 2, 3], "what came while the view was made is in it");
@@ -247,7 +245,7 @@ mod tests {
     fn issues_that_did_not_change_are_shown_to_the_next_policies_as_they_were_to_the_last() {
         let count = u64::from(BLOCK_ROW_COUNT_MAX) + 2;
         let mut board = board(&(1..=count).map(|number| (number, 0)).collect::<Vec<_>>());
-        let (first, again) = (board.take_backlog().facts, board.take_backlog().facts);
+        let (first, again) = (taken(&mut board).facts, taken(&mut board).facts);
         let same = |one: &IssueRows, other: &IssueRows| {
             let pairs = one.blocks().iter().zip(other.blocks());
             pairs.map(|(one, other)| std::ptr::eq(&**one, &**other)).collect::<Vec<_>>()
@@ -255,43 +253,84 @@ mod tests {
         assert_eq!(same(&first, &again), [true, true]);
         board.apply(open(1, 1));
         board.apply(Change::IssueGone(issue(2, 0).issue_ref()));
-        let changed = board.take_backlog().facts;
+        let changed = taken(&mut board).facts;
         assert_eq!(same(&first, &changed), [false, true], "one changed, one is gone, both in the first block");
         let mut numbers: Vec<_> = changed.iter().map(|facts| facts.issue.number.get()).collect();
         numbers.sort_unstable();
         assert_eq!(numbers, [vec![1], (3..=count).collect()].concat());
     }
 
+    #[test]
+    fn nothing_is_kept_of_an_issue_that_is_gone() {
+        let mut board = board(&[(1, 0), (2, 0)]);
+        let kept = taken(&mut board).facts.get(0).map(std::sync::Arc::downgrade).unwrap();
+        board.drop_backlog();
+        assert!(kept.upgrade().is_some(), "blocks are kept for the next set of policies");
+        board.apply(Change::IssueGone(issue(1, 0).issue_ref()));
+        assert!(board.has_work(from_unix_ms(0)), "somebody is to come and drop it");
+        drop(board.take_outdated());
+        assert!(kept.upgrade().is_none());
+    }
+
+    /// Whatever happens while a backlog is copied, and until its plan is put in force, the board ends as one on which
+    /// it had all happened before. The first changes come before the copy, so many more after its first block.
+    fn loses_no_change(issues: &[(u64, usize)], changes: Vec<(u8, u64, usize)>, early_count: usize) -> TestCaseResult {
+        let (mut board_after, mut board_before) = (board(issues), board(issues));
+        let mut claims = HashSet::new();
+        let change = |(kind, number, labels)| match kind {
+            0 => Some(open(number, labels)),
+            1 => Some(Change::IssueGone(issue(number, 0).issue_ref())),
+            _ => claims.insert(number).then(|| claimed(number)),
+        };
+        let changes: Vec<_> = changes.into_iter().filter_map(change).collect();
+        changes.iter().cloned().for_each(|change| board_before.apply(change));
+        let mut backlog = board_after.begin_backlog();
+        let (early, late) = changes.split_at(early_count.min(changes.len()));
+        let (first, second) = early.split_at(early.len() / 2);
+        first.iter().cloned().for_each(|change| board_after.apply(change));
+        board_after.take_block(&mut backlog);
+        second.iter().cloned().for_each(|change| board_after.apply(change));
+        while board_after.take_block(&mut backlog) {}
+        late.iter().cloned().for_each(|change| board_after.apply(change));
+        let views = [ViewName::main(), ViewName::candidate()];
+        adopt(&mut board_after, backlog, &views);
+        let backlog = taken(&mut board_before);
+        adopt(&mut board_before, backlog, &views);
+        for view in &views {
+            prop_assert_eq!(offer(&board_after, view), offer(&board_before, view));
+        }
+        Ok(())
+    }
+
+    fn some_issues() -> impl Strategy<Value = Vec<(u64, usize)>> {
+        prop::collection::btree_map(1u64..12, 0usize..4, 0..10).prop_map(|issues| issues.into_iter().collect())
+    }
+
+    fn some_changes() -> impl Strategy<Value = Vec<(u8, u64, usize)>> {
+        prop::collection::vec((0u8..3, 1u64..16, 0usize..4), 0..24)
+    }
+
     proptest! {
-        /// Whatever happens between taking a backlog and putting its plan in force, the board ends as one
-        /// on which it had all happened before.
         #[test]
         fn changes_while_a_plan_is_made_are_not_lost(
-            before in prop::collection::btree_map(1u64..12, 0usize..4, 0..10),
-            changes in prop::collection::vec((0u8..3, 1u64..16, 0usize..4), 0..24),
+            before in some_issues(), changes in some_changes(), early_count in 0usize..24,
         ) {
-            let issues: Vec<_> = before.into_iter().collect();
-            let mut board_after = board(&issues);
-            let mut board_before = board(&issues);
-            let backlog = board_after.take_backlog();
-            let mut taken = HashSet::new();
-            for (kind, number, labels) in changes {
-                let change = match kind {
-                    0 => open(number, labels),
-                    1 => Change::IssueGone(issue(number, 0).issue_ref()),
-                    _ if taken.insert(number) => claimed(number),
-                    _ => continue,
-                };
-                board_before.apply(change.clone());
-                board_after.apply(change);
-            }
-            let views = [ViewName::main(), ViewName::candidate()];
-            adopt(&mut board_after, backlog, &views);
-            let backlog = board_before.take_backlog();
-            adopt(&mut board_before, backlog, &views);
-            for view in &views {
-                prop_assert_eq!(offer(&board_after, view), offer(&board_before, view));
-            }
+            loses_no_change(&before, changes, early_count)?;
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        #[test]
+        fn nor_where_a_backlog_has_several_blocks(
+            before in some_issues(), changes in some_changes(), early_count in 0usize..24, others in 0u64..12,
+        ) {
+            // The first block ends somewhere among those that change.
+            let others = (100..).map(|number| (number, 0)).take(BLOCK_ROW_COUNT_MAX as usize - others as usize);
+            let (head, tail) = before.split_at(before.len() / 2);
+            let issues: Vec<_> = head.iter().copied().chain(others).chain(tail.iter().copied()).collect();
+            loses_no_change(&issues, changes, early_count)?;
         }
     }
 }

@@ -28,10 +28,10 @@ pub enum PolicyAction {
 }
 
 impl PolicyAction {
-    fn event(self) -> (EventKind, &'static str) {
+    fn event(self) -> EventKind {
         match self {
-            Self::Promoted => (EventKind::PolicyPromoted, "promoted"),
-            Self::RolledBack => (EventKind::PolicyRolledBack, "rolled back"),
+            Self::Promoted => EventKind::PolicyPromoted,
+            Self::RolledBack => EventKind::PolicyRolledBack,
         }
     }
 }
@@ -112,11 +112,8 @@ impl Operations {
         by: String,
         note: Option<String>,
     ) -> Result<(), StoreError> {
-        let (kind, done) = action.event();
-        let why = match &note {
-            Some(note) => format!("{done}: {note}"),
-            None => done.to_owned(),
-        };
+        let kind = action.event();
+        let why = PolicyAudit::why_of(kind, note.as_deref());
         let mut details = serde_json::json!({ "by": by, "ranker": ranker });
         if let Some(note) = note {
             details["note"] = note.into();
@@ -124,8 +121,8 @@ impl Operations {
         let event = EventDraft::new(kind, self.now(), details);
         let digest = ranker.digest.get(..12).unwrap_or(&ranker.digest).to_owned();
         let source = ranker.source.clone();
-        self.store().policy_audit(PolicyAudit { by: by.clone(), why, ranker, event }).await?;
-        info!(policy.digest = %digest, "{done} by {by}: the ranker is {source}");
+        self.store().policy_audit(PolicyAudit { by: by.clone(), why: why.clone(), ranker, event }).await?;
+        info!(policy.digest = %digest, "{why}, by {by}: the ranker is {source}");
         Ok(())
     }
 }

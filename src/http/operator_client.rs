@@ -1,5 +1,6 @@
 //! The other end of the operators' routes: a command that asks a running server.
 
+use std::fmt;
 use std::time::Duration;
 
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
@@ -41,6 +42,12 @@ pub enum ClientError {
     },
 }
 
+impl fmt::Display for OperatorClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}", self.authority)
+    }
+}
+
 impl OperatorClient {
     /// A client of the server at `url`, with the key or token that it asks for.
     ///
@@ -55,6 +62,17 @@ impl OperatorClient {
             return Err(error());
         }
         Ok(Self { authority: authority.to_owned(), key })
+    }
+
+    /// Whether it calls the server at `url`, as far as addresses say: this machine has many names for itself.
+    pub fn is_at(&self, url: &str) -> bool {
+        let Ok(other) = Self::new(url, Secret::default()) else { return false };
+        let parts = |authority: &str| {
+            let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));
+            let is_here = host == "localhost" || host == "0.0.0.0" || host == "[::1]" || host.starts_with("127.");
+            (if is_here { "here".to_owned() } else { host.to_lowercase() }, port.to_owned())
+        };
+        parts(&self.authority) == parts(&other.authority)
     }
 
     /// Asks one call; its status and body.

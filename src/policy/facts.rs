@@ -1,5 +1,5 @@
-//! The facts of one call, and the imported interfaces through which a policy pulls them. A column is
-//! built when it is asked for and not kept: a policy asks once.
+//! The facts of one call, and the imported interfaces through which a policy pulls them. A column is built when it is
+//! asked for. Those of issues that are shown again and again are kept with them ([`IssueBlock`](super::rows)).
 
 mod claims;
 mod follow_ups;

@@ -59,6 +59,11 @@ impl IssueRows {
         Self { blocks }
     }
 
+    /// Adds a block behind the others.
+    pub fn push(&mut self, block: IssueBlock) {
+        self.blocks.push(block);
+    }
+
     /// The blocks.
     pub fn blocks(&self) -> &[IssueBlock] {
         &self.blocks

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{CandidateConfig, PolicyConfig, RankerConfig};
-use crate::domain::{Disagreement, EventDraft, PolicyStamp, Timestamp, TrialCounts};
+use crate::domain::{Disagreement, EventDraft, EventKind, PolicyStamp, Timestamp, TrialCounts};
 
 /// Bytes of a component that are written and read at a time.
 pub const COMPONENT_PIECE_BYTES: usize = 512 << 10;
@@ -81,17 +81,26 @@ pub struct PolicySetKept {
     pub record: PolicySetRecord,
 }
 
-/// Somebody's word on which ranker is in force.
+/// Somebody's word on which ranker is to be in force.
 #[derive(Debug, Clone)]
 pub struct PolicyAudit {
     /// Who.
     pub by: String,
-    /// What was done, for the set that came in force by it.
+    /// What was done, for the set that comes in force by it.
     pub why: String,
-    /// The ranker that is in force now; the newest set with it is marked.
+    /// The ranker that is in force now, or will be when a server starts: the newest set is marked if it has this one
+    /// and nobody's word yet, else the next one that has it.
     pub ranker: PolicyStamp,
     /// What everybody is told.
     pub event: EventDraft,
+}
+
+impl PolicyAudit {
+    /// What the history says of a set that came in force by this.
+    pub fn why_of(kind: EventKind, note: Option<&str>) -> String {
+        let done = if kind == EventKind::PolicyPromoted { "promoted" } else { "rolled back" };
+        note.map_or_else(|| done.to_owned(), |note| format!("{done}: {note}"))
+    }
 }
 
 /// What came of some requests that a candidate was asked about.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::desk::{command, failed, patient, policy, succeeded, with_our_crates};
 
 /// A new policy of a kind in Rust builds, answers as its cases say, and a server would take it.
-fn begins_well(kind: &str, told: &str, case_count: usize) {
+fn begins_well(kind: &str, told: &str, timed: &str, case_count: usize) {
     let desk = tempfile::tempdir().unwrap();
     // Tests share cargo's target folder, where a crate's name is its file's.
     let name = format!("my-{kind}");
@@ -20,19 +20,21 @@ fn begins_well(kind: &str, told: &str, case_count: usize) {
     let text = succeeded(&policy(&folder, &["test"]));
     assert!(text.contains(&format!("{case_count} passed, 0 failed")), "{text}");
     let text = succeeded(&policy(&folder, &["check", "--config", &patient(&folder)]));
-    assert!(text.contains(&format!("a {told} against")) && text.contains("A server would take it"), "{text}");
+    for said in [&format!("a {told} against"), timed, "A server would take it"] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
     let text = succeeded(&command("cargo", &folder).args(["test", "--quiet"]).output().unwrap());
     assert!(text.contains("1 passed"), "{text}");
 }
 
 #[test]
 fn a_new_stale_rule_begins_well() {
-    begins_well("stale-rule", "stale rule", 4);
+    begins_well("stale-rule", "stale rule", "time of assess, 1000 claims", 4);
 }
 
 #[test]
 fn a_new_repository_filter_begins_well() {
-    begins_well("repo-filter", "repository filter", 2);
+    begins_well("repo-filter", "repository filter", "time of exclude, 1000 repositories", 2);
 }
 
 const SETTINGS: &str = r#"

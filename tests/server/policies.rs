@@ -218,7 +218,7 @@ async fn promote_and_rollback_are_one_command_each_and_say_who_did_it() {
 
     let back = told(&home, &["policy", "rollback"], &who);
     assert!(back.starts_with("builtin:rules is on trial again (shadow), as it was then\nrolled back to "), "{back}");
-    assert!(back.ends_with(": in force now\n"), "{back}");
+    assert!(back.contains(": in force now\n(once more undoes this"), "{back}");
     // The trial goes on: the candidate is asked behind the very next answer.
     let before = server.get("/api/policies/candidate").await["trial"].clone();
     assert_eq!((&before["candidate"]["mode"], &before["counts"]["disagreed"]), (&json!("shadow"), &json!(1)));
@@ -236,10 +236,38 @@ async fn promote_and_rollback_are_one_command_each_and_say_who_did_it() {
     assert!(list.lines().next().unwrap().contains("rolled back: to set 2; we miss it, by ann (local)"), "{list}");
 
     assert!(server.stop());
-    let back = told(&home, &["policy", "rollback"], &who);
-    assert!(back.ends_with("no server runs, so it is in force at the next start\n"), "{back}");
+    let back = told(&home, &["policy", "rollback", "--note", "at night"], &who);
+    assert!(back.contains("no server runs, so it is in force at the next start\n"), "{back}");
+    let at_rest = told(&home, &["policy", "rollback", "--list"], &[]);
+    assert_eq!(at_rest, list, "it was not in force yet, and nothing that was written is another");
     let server = started(&home).await;
     assert_eq!(head(&server, "a").await, 1);
+    let newest = server.wait_until("/api/policies/history", |body| body["sets"].as_array().unwrap().len() == 5).await;
+    let why = newest["sets"][0]["why"].as_str().unwrap();
+    assert!(why.starts_with("rolled back: to set ") && why.ends_with("; at night"), "{why}");
+    assert!(server.stop());
+    told(&home, &["policy", "promote"], &who);
+    told(&home, &["policy", "rollback"], &who);
+    let server = started(&home).await;
+    assert_eq!(head(&server, "a").await, 1, "a rollback undoes what was promoted, be it in force or not");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ranker_is_promoted_at_the_server_that_runs_with_the_file_or_not_at_all() {
+    let (home, elsewhere) = (Home::new(&backlog(), &candidate("shadow", URGENT_FIRST)), Home::new(&backlog(), ""));
+    let (server, other) = (started(&home).await, started(&elsewhere).await);
+    let url = other.url.clone();
+    let before = std::fs::read_to_string(home.path("issuecommand.toml")).unwrap();
+    for command in [&["policy", "promote", "--url", &url][..], &["policy", "rollback", "--url", &url]] {
+        let why = complaint(&home, command, &[]);
+        assert!(why.contains("leave --url and ISSUECOMMAND_URL out") || why.contains("no other ranker"), "{why}");
+    }
+    let why = complaint(&home, &["policy", "promote"], &[("ISSUECOMMAND_URL", &url)]);
+    assert!(why.contains("the server that runs with this file is at http://127.0.0.1:"), "{why}");
+    assert_eq!(std::fs::read_to_string(home.path("issuecommand.toml")).unwrap(), before);
+    assert_eq!(head(&server, "a").await, 1);
+    let own = server.url.replace("127.0.0.1", "localhost");
+    assert!(told(&home, &["policy", "promote", "--url", &own], &[]).contains("in force now"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -309,7 +337,7 @@ async fn a_signed_ranker_is_put_back_with_its_signature() {
     server.wait_until("/api/policies/history", |body| digest(body) != digest(&first)).await;
 
     let back = told(&home, &["policy", "rollback"], &[]);
-    assert!(back.ends_with(": in force now\n"), "{back}");
+    assert!(back.contains(": in force now\n(once more undoes this"), "{back}");
     let policy = server.get("/api/policies/effective").await["policy"].clone();
     assert_eq!(policy["ranker"]["digest"], digest(&first));
     let text = std::fs::read_to_string(home.path("issuecommand.toml")).unwrap();

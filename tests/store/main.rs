@@ -91,7 +91,7 @@ macro_rules! conformance {
             policies::a_set_comes_back_as_it_was_the_newest_first,
             policies::the_last_sets_are_kept_with_the_components_that_they_name,
             policies::a_component_is_kept_in_pieces_and_read_back_whole,
-            policies::who_wished_a_ranker_is_noted_with_its_newest_set_and_told,
+            policies::who_wished_a_ranker_is_noted_with_the_set_that_has_it_and_told,
             policies::a_trial_is_counted_by_the_hour_and_by_candidate,
             policies::the_last_disagreements_and_hours_are_kept_however_many_there_were,
             repos::repositories_are_kept_and_differences_announced,

@@ -113,22 +113,34 @@ pub async fn a_component_is_kept_in_pieces_and_read_back_whole(bed: Bed) {
     assert_eq!(bed.store.policy_component_piece(name, 3).await.unwrap(), None);
 }
 
-pub async fn who_wished_a_ranker_is_noted_with_its_newest_set_and_told(bed: Bed) {
+pub async fn who_wished_a_ranker_is_noted_with_the_set_that_has_it_and_told(bed: Bed) {
     for (name, minute) in [("one", 1), ("two", 2), ("one", 3)] {
         put_in_force(&bed, name, minute).await;
     }
-    let audit = |name: &str, why: &str| PolicyAudit {
-        by: "ann".into(),
-        why: why.into(),
-        ranker: stamp(name),
-        event: EventDraft::new(EventKind::PolicyPromoted, at(4), serde_json::json!({ "by": "ann" })),
+    let said = async |name: &str, by: &str| {
+        let details = serde_json::json!({ "by": by, "ranker": stamp(name), "note": "so" });
+        let event = EventDraft::new(EventKind::PolicyPromoted, at(4), details);
+        let audit = PolicyAudit { by: by.into(), why: "promoted: so".into(), ranker: stamp(name), event };
+        bed.store.policy_audit(audit).await.unwrap();
     };
-    bed.store.policy_audit(audit("one", "promoted")).await.unwrap();
-    bed.store.policy_audit(audit("unknown", "promoted at another server")).await.unwrap();
-    let sets = bed.store.policy_set_list().await.unwrap();
-    let told: Vec<_> = sets.iter().map(|set| (set.why.as_str(), set.by.as_deref())).collect();
-    assert_eq!(told, [("promoted", Some("ann")), ("why two", None), ("why one", None)]);
-    assert_eq!(bed.event_kinds().await, ["policy.promoted", "policy.promoted"]);
+    let told = async || {
+        let sets = bed.store.policy_set_list().await.unwrap();
+        sets.iter().map(|set| format!("{} {}", set.why, set.by.as_deref().unwrap_or("-"))).collect::<Vec<_>>()
+    };
+    said("one", "ann").await;
+    assert_eq!(told().await, ["promoted: so ann", "why two -", "why one -"], "the newest is meant");
+    said("one", "bob").await;
+    said("two", "bob").await;
+    assert_eq!(told().await, ["promoted: so ann", "why two -", "why one -"], "nothing that was written is another");
+    put_in_force(&bed, "two", 5).await;
+    put_in_force(&bed, "one", 6).await;
+    put_in_force(&bed, "two", 7).await;
+    let now = told().await;
+    assert_eq!(now[..3], ["why two -", "why one -", "promoted: so bob"], "the next set that has it, and only that");
+    said("three", "eve").await;
+    put_in_force(&bed, "one", 8).await;
+    assert_eq!(told().await[0], "why one -", "the last word was on another");
+    assert_eq!(bed.event_kinds().await, ["policy.promoted"; 4]);
 }
 
 fn disagreement(number: u64) -> Disagreement {

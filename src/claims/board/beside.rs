@@ -158,6 +158,7 @@ impl Board {
         if let Some(row) = self.rows[slot as usize].as_mut() {
             row.facts = Known::new(completed);
             self.views.iter_mut().for_each(|view| view.wants_score(slot));
+            self.blocks.outdate(slot);
         }
         self.place(slot);
     }

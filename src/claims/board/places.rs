@@ -42,6 +42,7 @@ impl Board {
         if let Some(row) = self.rows[slot as usize].as_mut() {
             row.facts = Known::new(facts);
             self.views.iter_mut().for_each(|view| view.wants_score(slot));
+            self.blocks.outdate(slot);
         }
         self.place(slot);
         if let Some(claim) = self.claim_on(&place.issue).cloned() {

@@ -19,10 +19,11 @@ pub(in crate::claims) struct Batch {
 }
 
 impl Board {
-    /// Whether anything waits for a policy: issues for a score, repositories for the filter.
+    /// Whether anything waits for a policy, issues for a score or repositories for the filter, or is to be dropped.
     pub(in crate::claims) fn has_work(&self, now: Timestamp) -> bool {
         self.views.iter().any(|view| !view.unscored.is_empty())
             || !self.unjudged.is_empty()
+            || self.blocks.has_outdated()
             || self.next_expiry().is_some_and(|at| at <= now)
     }
 

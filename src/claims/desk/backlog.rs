@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
+use parking_lot::RwLockWriteGuard;
 use tracing::{error, warn};
 
+use super::super::plan::Backlog;
 use super::{Desk, FAILURE_COUNT_MAX, InForce, TakenInForce, Unfit, part_of, tell_in_force};
 use crate::domain::Timestamp;
 use crate::policy::{IssueRows, PolicyError, Ranking, Scored, ViewName};
@@ -40,7 +42,7 @@ impl Desk {
         score: impl Fn(&Ranking, &ViewName, &IssueRows, Timestamp) -> Result<Vec<Scored>, PolicyError>,
     ) -> Result<(), Unfit> {
         let _one_at_a_time = self.judging.lock();
-        let backlog = self.index.board.write().take_backlog();
+        let backlog = self.take_backlog();
         let now = self.clock.now();
         let judged = next.set.repo_filter.exclude(&backlog.repos);
         let judged = judged.map_err(|fault| Unfit { view: None, why: fault.to_string() });
@@ -72,8 +74,26 @@ impl Desk {
         }
     }
 
+    /// Copies the backlog, part after part. In between the board is everybody else's.
+    fn take_backlog(&self) -> Backlog {
+        let board = &self.index.board;
+        let outdated = board.write().take_outdated();
+        drop(outdated);
+        let mut backlog = board.write().begin_backlog();
+        loop {
+            let mut part = board.write();
+            let is_all = !part.take_block(&mut backlog);
+            RwLockWriteGuard::unlock_fair(part);
+            if is_all {
+                return backlog;
+            }
+        }
+    }
+
     /// Works off what waits for a policy: repositories for the filter, issues for a score. Blocking.
     pub(in crate::claims) fn work_off(&self) {
+        let outdated = self.index.board.write().take_outdated();
+        drop(outdated);
         loop {
             self.judge_pending();
             let policies = self.current();

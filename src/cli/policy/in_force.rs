@@ -9,6 +9,7 @@ use issuecommand::api::Call;
 use issuecommand::config::{Loaded, PoliciesConfig, RankerConfig, replace_file};
 use issuecommand::domain::PolicyStamp;
 use issuecommand::policy::PolicyHost;
+use issuecommand::store::SqliteStore;
 use serde_json::{Value, json};
 
 use super::super::door::Door;
@@ -69,6 +70,7 @@ impl Change<'_> {
     /// When the file cannot be written, or the server does not put it in force.
     pub async fn make(self, door: &Door) -> anyhow::Result<Outcome> {
         let file = file_of(self.loaded)?.to_owned();
+        runs_with(self.loaded, door)?;
         let before = std::fs::read_to_string(&file).with_context(|| format!("failed to read {}", file.display()))?;
         let known = match door {
             Door::Server(_) => in_force(door).await?.1,
@@ -102,6 +104,20 @@ impl Outcome {
             Self::InForce => "in force now",
             Self::AtNextStart => "no server runs, so it is in force at the next start",
         }
+    }
+}
+
+/// Whether the server that is asked runs with this configuration. Another one that does would take up the edit, and
+/// nobody would be told.
+fn runs_with(loaded: &Loaded, door: &Door) -> anyhow::Result<()> {
+    let Door::Server(asked) = door else { return Ok(()) };
+    match SqliteStore::address_in_use(&loaded.store()) {
+        Some(own) if !asked.is_at(&own) => {
+            bail!(
+                "the server that runs with this file is at {own}, not at {asked}: leave --url and ISSUECOMMAND_URL out"
+            )
+        }
+        _ => Ok(()),
     }
 }
 

@@ -59,13 +59,18 @@ pub fn run(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(async {
         let door = args.door.open().await?;
         let History { sets } = door.ask_for(Call::PolicyHistory, Value::Null).await?;
-        let target = chosen(&sets, args.to)?;
+        let present = match &door {
+            Door::Server(_) => sets.first().map(|set| set.record.ranker_stamp.clone()),
+            // What the file names may never have been in force.
+            Door::Store(..) => stamp_of(&loaded, &loaded.config.policies.ranker).ok(),
+        };
+        let target = chosen(&sets, args.to, present.as_ref())?;
         let ranker =
             with_components(&door, &loaded, &target.record, &target.record.ranker, &target.record.parts).await?;
         let stamp = stamp_of(&loaded, &ranker).with_context(|| {
             format!("set {} cannot be put back, nothing was changed (--list prints the others)", target.set_id)
         })?;
-        let trial = Trial::after(&door, &loaded, &stamp, &sets, &target.record).await;
+        let trial = Trial::after(&door, &loaded, &stamp, present.as_ref(), &target.record).await;
         if !is_same(&stamp, &target.record.ranker_stamp) {
             bail!(
                 "a built-in policy is another in this version of the server: set {} cannot be put back",
@@ -82,6 +87,9 @@ pub fn run(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
         let outcome = change.make(&door).await?;
         trial.tell();
         anstream::println!("rolled back to {told} of {}: {}", target.at.format("%Y-%m-%d %H:%M"), outcome.told());
+        if args.to.is_none() {
+            anstream::println!("(once more undoes this; --list prints what was in force before, for --to)");
+        }
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -93,14 +101,20 @@ fn list(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The set to put back: a second rollback undoes the first.
-fn chosen(sets: &[PolicySetKept], to: Option<u64>) -> anyhow::Result<&PolicySetKept> {
+/// The set to put back, instead of what is `present`: a second rollback undoes the first.
+fn chosen<'s>(
+    sets: &'s [PolicySetKept],
+    to: Option<u64>,
+    present: Option<&PolicyStamp>,
+) -> anyhow::Result<&'s PolicySetKept> {
     if let Some(set_id) = to {
         let found = sets.iter().find(|set| set.set_id == set_id);
         return found.with_context(|| format!("there is no set {set_id} in the history; --list prints it"));
     }
-    let (present, before) = sets.split_first().context("no policy has been in force yet")?;
-    let other = before.iter().find(|set| !is_same(&set.record.ranker_stamp, &present.record.ranker_stamp));
+    if sets.is_empty() {
+        bail!("no policy has been in force yet");
+    }
+    let other = sets.iter().find(|set| present.is_none_or(|present| !is_same(&set.record.ranker_stamp, present)));
     other.context("no other ranker has been in force, as far back as the history goes")
 }
 
@@ -120,20 +134,20 @@ enum Trial {
 
 impl Trial {
     /// With the ranker of `stamp` put back from `record`. A candidate that was configured since then stays; the one
-    /// of then comes back where it is the ranker that is replaced now, the first of `sets`.
+    /// of then comes back where it is the ranker that is replaced now, `present`.
     async fn after(
         door: &Door,
         loaded: &Loaded,
         stamp: &PolicyStamp,
-        sets: &[PolicySetKept],
+        present: Option<&PolicyStamp>,
         record: &PolicySetRecord,
     ) -> Self {
-        if let Some(present) = &loaded.config.policies.candidate {
-            let is_put_back = stamp_of(loaded, &present.ranker).is_ok_and(|it| is_same(&it, stamp));
+        if let Some(on_trial) = &loaded.config.policies.candidate {
+            let is_put_back = stamp_of(loaded, &on_trial.ranker).is_ok_and(|it| is_same(&it, stamp));
             return if is_put_back { Self::Over } else { Self::AsItIs };
         }
         let Some(before) = &record.candidate else { return Self::AsItIs };
-        if !sets.first().is_some_and(|replaced| is_same(&replaced.record.ranker_stamp, before)) {
+        if !present.is_some_and(|replaced| is_same(replaced, before)) {
             return Self::GivenUp(before.source.clone());
         }
         let Some(OnTrialRecord { config, parts }) = &record.on_trial else {

@@ -6,11 +6,14 @@ use super::columns::{json, ms, time, to_json};
 use super::events;
 use super::history::limit;
 use super::writer::WriteTxn;
-use crate::domain::{Disagreement, PolicyStamp, Timestamp, TrialCounts};
+use crate::domain::{Disagreement, EventDraft, EventKind, PolicyStamp, Timestamp, TrialCounts};
 use crate::store::{PolicyAudit, PolicySetKept, PolicySetRecord, Trial, TrialBatch, TrialHour};
 
 /// Sets that are kept.
 const SET_COUNT_MAX: i64 = 32;
+/// Events that are looked through for who wished a ranker: a server that starts puts its policies in force before it
+/// does anything else.
+const WORD_EVENT_COUNT_MAX: i64 = 1_000;
 /// Disagreements that are kept, of all candidates together.
 const DISAGREEMENT_COUNT_MAX: i64 = 1_000;
 /// Hours that are kept, of all candidates together: three months of one.
@@ -20,6 +23,8 @@ const HOUR_MS: i64 = 3_600_000;
 const SET_INSERT: &str = "INSERT INTO policy_sets (at_ms, why, record) VALUES (?1, ?2, ?3)";
 const SET_COLUMNS: &str = "set_id, at_ms, why, by_whom, record";
 const SET_TRIM: &str = "DELETE FROM policy_sets WHERE set_id <= (SELECT max(set_id) FROM policy_sets) - ?1";
+const SET_NEWEST_AT: &str = "SELECT max(at_ms) FROM policy_sets";
+const EVENTS_NEWEST: &str = "SELECT record FROM events ORDER BY seq DESC LIMIT ?1";
 const SET_MARK: &str = "UPDATE policy_sets SET why = ?2, by_whom = ?3 WHERE set_id = ?1";
 /// Components that no kept set names any more.
 const COMPONENT_TRIM: &str = "DELETE FROM policy_components WHERE digest NOT IN \
@@ -36,11 +41,16 @@ const HOUR_ADD: &str = "INSERT INTO trial_hours (candidate, hour_ms, agreed, dis
 const HOUR_TRIM: &str = "DELETE FROM trial_hours WHERE (candidate, hour_ms) IN \
      (SELECT candidate, hour_ms FROM trial_hours ORDER BY hour_ms DESC LIMIT -1 OFFSET ?1)";
 
-/// Notes a set that came in force, and forgets the oldest with what only they used.
+/// Notes a set that came in force, with the word of who wished its ranker before anybody ran it, and forgets the oldest
+/// with what only they used.
 pub(super) fn set_insert(txn: &mut WriteTxn<'_>, record: &PolicySetRecord, why: &str, now: Timestamp) -> Result<u64> {
     let connection = txn.connection;
+    let word = word_on(connection, &record.ranker_stamp)?;
     connection.prepare_cached(SET_INSERT)?.execute(params![ms(now), why, to_json(record)?])?;
     let set_id = connection.last_insert_rowid();
+    if let Some((why, by)) = word {
+        connection.prepare_cached(SET_MARK)?.execute(params![set_id, why, by])?;
+    }
     if connection.prepare_cached(SET_TRIM)?.execute([SET_COUNT_MAX])? > 0 {
         connection.prepare_cached(COMPONENT_TRIM)?.execute([])?;
         connection.prepare_cached(PIECE_TRIM)?.execute([])?;
@@ -56,15 +66,39 @@ pub(super) fn set_list(connection: &Connection) -> Result<Vec<PolicySetKept>> {
 
 /// Notes who wished the ranker that is in force, with the set and for everybody.
 pub(super) fn audit(txn: &mut WriteTxn<'_>, audit: PolicyAudit) -> Result<()> {
-    let is_it = |stamp: &PolicyStamp| {
-        (&stamp.digest, &stamp.settings_digest) == (&audit.ranker.digest, &audit.ranker.settings_digest)
-    };
-    let sets = set_list(txn.connection)?;
-    if let Some(set) = sets.iter().find(|set| is_it(&set.record.ranker_stamp)) {
+    let newest = set_list(txn.connection)?.into_iter().next();
+    if let Some(set) = newest.filter(|set| set.by.is_none() && is_same(&set.record.ranker_stamp, &audit.ranker)) {
         let set_id = i64::try_from(set.set_id).unwrap_or(i64::MAX);
         txn.connection.prepare_cached(SET_MARK)?.execute(params![set_id, audit.why, audit.by])?;
     }
     events::append(txn, audit.event)
+}
+
+/// What was done by whom to have this ranker, if that is the last that anybody did, and after the newest set came in
+/// force: a command that found no server running.
+fn word_on(connection: &Connection, ranker: &PolicyStamp) -> Result<Option<(String, String)>> {
+    let since = connection.query_row(SET_NEWEST_AT, [], |row| row.get::<_, Option<i64>>(0))?;
+    let mut statement = connection.prepare_cached(EVENTS_NEWEST)?;
+    let events = statement.query_map([WORD_EVENT_COUNT_MAX], |row| json::<EventDraft>(row, 0))?;
+    let is_word = |event: &EventDraft| matches!(event.kind, EventKind::PolicyPromoted | EventKind::PolicyRolledBack);
+    for event in events {
+        let event = event?;
+        if !is_word(&event) {
+            continue;
+        }
+        let wished = serde_json::from_value::<PolicyStamp>(event.details["ranker"].clone());
+        let is_later = since.is_none_or(|since| ms(event.timestamp) > since);
+        if !is_later || !wished.is_ok_and(|wished| is_same(&wished, ranker)) {
+            return Ok(None);
+        }
+        let by = event.details["by"].as_str().unwrap_or_default().to_owned();
+        return Ok(Some((PolicyAudit::why_of(event.kind, event.details["note"].as_str()), by)));
+    }
+    Ok(None)
+}
+
+fn is_same(a: &PolicyStamp, b: &PolicyStamp) -> bool {
+    (&a.digest, &a.settings_digest) == (&b.digest, &b.settings_digest)
 }
 
 /// Whether every piece of a component is kept.
