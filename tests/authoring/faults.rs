@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use issuecommand::authoring::{Trial, check};
 use issuecommand::config::PoliciesConfig;
 use issuecommand::policy::PolicyHost;
 use serde_json::json;
 
+use crate::desk::{failed, policy};
 use crate::workshop::{NEWER, OTHER_VERSION, PLAIN, Variant, WASI, component};
 
 /// A fault of the guest: in which function, which, and the words that its author needs.
@@ -92,4 +94,22 @@ fn check_tells_what_a_component_was_built_against() {
         let file = file_of(variant, desk.path());
         assert_refused(&trial(&host, &file, "score", "probe"), variant.name, words);
     }
+}
+
+#[test]
+fn a_policy_that_never_ends_keeps_its_cases_waiting_once_and_is_told_as_what_it_is() {
+    let desk = tempfile::tempdir().unwrap();
+    file_of(&PLAIN, desk.path());
+    let case = |name: &str| format!("[[case]]\nname = \"{name}\"\nissues = [{{ number = 1 }}]\nexpect.first = 1\n");
+    let settings = "settings = { at = \"score\", do = \"loop\" }\n";
+    fs::write(desk.path().join("cases.toml"), format!("{settings}{}{}{}", case("a"), case("b"), case("c"))).unwrap();
+    let wasm = format!("{}.wasm", PLAIN.name);
+    let arguments = ["test", "cases.toml", "--wasm", wasm.as_str()];
+    // Compiled ahead, so that no time but that of the calls is taken.
+    failed(&policy(desk.path(), &arguments));
+    let begun = Instant::now();
+    let text = failed(&policy(desk.path(), &arguments));
+    assert!(begun.elapsed() < Duration::from_secs(8), "three cases took {:?}", begun.elapsed());
+    assert!(text.contains("0 passed, 3 failed") && text.contains("longer than 3000 ms"), "{text}");
+    assert!(text.contains("look for a loop without end") && !text.contains("call_ms_max"), "{text}");
 }
