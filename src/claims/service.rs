@@ -57,7 +57,7 @@ pub enum OpenError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A policy was refused that nothing can stand in for.
-    #[error("the server does not start, for nothing can stand in for a policy that was refused")]
+    #[error(transparent)]
     Policy(#[from] PolicyRejected),
 }
 

@@ -147,6 +147,7 @@ impl PolicyHost {
         self.prepare::<K>(policy, file.as_deref(), base_dir, limits).and_then(then).map_err(|reason| PolicyRejected {
             policy: key,
             source: policy.source.clone(),
+            stage: None,
             file,
             reason,
         })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use super::chain::{Chain, Role, Stage};
-use super::error::{AS_STAGE, PolicyRejected};
+use super::error::PolicyRejected;
 use super::host::PolicyHost;
 use super::ranking::{Ranking, Route};
 use super::repo_filters::RepoFilters;
@@ -143,10 +143,8 @@ impl Loading<'_> {
         let name = if is_free(stem) { stem } else { "base" };
         let mut stages = vec![Stage::new(name, Role::Base, 1.0, load(&config.base)?)];
         for stage in &config.stage {
-            let ranker = load(&stage.policy).map_err(|rejected| PolicyRejected {
-                reason: format!("{AS_STAGE}{:?}: {}", stage.name, rejected.reason),
-                ..rejected
-            })?;
+            let rejected = |rejected| PolicyRejected { stage: Some(stage.name.clone()), ..rejected };
+            let ranker = load(&stage.policy).map_err(rejected)?;
             stages.push(Stage::new(&stage.name, Role::Stage(stage.role), stage.weight, ranker));
         }
         Ok(Arc::new(Chain::new(stages, self.config.choose_ms_max)))
@@ -170,6 +168,7 @@ impl Loading<'_> {
         let rejected = |pattern: &str, error: &globset::Error| PolicyRejected {
             policy: "override",
             source: pattern.to_owned(),
+            stage: None,
             file: None,
             reason: format!("it is no pattern: {}", error.kind()),
         };

@@ -7,7 +7,7 @@ use parking_lot::RwLockWriteGuard;
 use tracing::{error, warn};
 
 use super::super::plan::Backlog;
-use super::{Desk, FAILURE_COUNT_MAX, InForce, TakenInForce, Unfit, part_of};
+use super::{Desk, FAILURE_COUNT_MAX, InForce, TakenInForce, Unfit, part_of, tell_in_force};
 use crate::domain::Timestamp;
 use crate::policy::{IssueRows, PolicyError, Ranking, Scored, ViewName};
 
@@ -60,6 +60,7 @@ impl Desk {
                     board.put_in_force(plan)
                 };
                 drop(replaced);
+                tell_in_force(&next.set);
                 for unchecked in next.set.settings_unchecked() {
                     warn!("{unchecked}");
                 }
@@ -159,7 +160,7 @@ impl Desk {
 
     /// Puts the set before this one back in force, if there is one that can score the backlog. A set with a
     /// stage that filters is kept: the one before may let pass what must not.
-    fn step_back(&self, failing: &InForce) {
+    pub(super) fn step_back(&self, failing: &InForce) {
         // A newer edit is in force already: that is the better mend.
         if !std::ptr::eq(Arc::as_ptr(&self.current()), failing)
             || failing.set.rankings().any(|(_, ranking)| ranking.has_filter())
