@@ -6,7 +6,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::PolicyKind;
-use crate::config::{PoliciesConfig, PolicyConfig, RankerConfig};
+use crate::config::{OCI_PREFIX, PoliciesConfig, PolicyConfig, RankerConfig};
 
 /// One place in a configuration that names a policy.
 #[derive(Debug)]
@@ -32,6 +32,21 @@ impl Entry<'_> {
                     && fs::read(&named).is_ok_and(|bytes| hex::encode(Sha256::digest(&bytes)) == sha256)
             }
             _ => false,
+        }
+    }
+
+    /// Why it may have been meant for `file`, which it does not name: it names a file that is not there, of the same
+    /// name, or in the same folder. Built-in policies and those of registries are meant for nothing else.
+    pub(super) fn is_near(&self, file: &Path, folder: &Path) -> Option<&'static str> {
+        let named = self.policy.component_path(folder).filter(|_| !self.policy.source.starts_with(OCI_PREFIX))?;
+        let (Ok(named), Ok(file)) = (std::path::absolute(named), std::path::absolute(file)) else { return None };
+        let folder_of = |path: &Path| path.parent().and_then(|folder| fs::canonicalize(folder).ok());
+        if !named.is_file() {
+            Some("there is no such file")
+        } else if named.file_name() == file.file_name() {
+            Some("another file of the same name")
+        } else {
+            (folder_of(&named).is_some() && folder_of(&named) == folder_of(&file)).then_some("beside it")
         }
     }
 }

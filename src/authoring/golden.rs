@@ -76,19 +76,21 @@ impl GoldenFile {
         };
         let run = |case: &Case| {
             let kind = stage.kind_for(case).map_err(|why| wrong(case, why))?;
-            let set = match stage.load(kind, case.settings.as_ref().or(self.settings.as_ref()))? {
+            let settings = case.settings.as_ref().or(self.settings.as_ref());
+            let set = match stage.load(kind, settings)? {
                 Ok(set) => set,
                 Err(refusal) => return Ok(verdict::judge(case, Err(refusal))),
             };
             let played = match kind {
-                PolicyKind::Ranker => facts::scene(case, self.now).and_then(|scene| {
+                PolicyKind::Ranker => facts::scene(case, self.now).and_then(|mut scene| {
+                    stage.join_groups(&mut scene);
                     stage.show(&scene);
-                    issues::play(case, &scene, &set)
+                    issues::play(case, &scene, stage.ranking_for(&scene, settings, &set)?)
                 }),
                 PolicyKind::StaleRule => claims::play(case, self.now, &set),
                 PolicyKind::RepoFilter => repos::play(case, &set),
             };
-            Ok(verdict::judge(case, played.map_err(|why| wrong(case, why))?))
+            Ok(verdict::judge(case, played.map_err(|why| wrong(case, why))?.map_err(stage::told)))
         };
         self.cases.iter().map(run).collect()
     }

@@ -139,6 +139,12 @@ impl Registry {
         let reference: Reference = named.parse().map_err(|error| {
             AuthoringError::Registry(format!("{text:?} names no artefact ({error}): write HOST/NAME:TAG"))
         })?;
+        // Without a host the client would go to docker.io, which nobody meant who wrote none.
+        let host = named.split_once('/').map_or("", |(host, _)| host);
+        if !host.contains(['.', ':']) && host != "localhost" {
+            let why = format!("{text:?} names no registry: write its host too, as in ghcr.io/acme/quick-wins:1.0.0");
+            return Err(AuthoringError::Registry(why));
+        }
         if self.insecure_http && !is_on_this_machine(reference.registry()) {
             let why = format!("--insecure-http is for a registry on this machine, not for {}", reference.registry());
             return Err(AuthoringError::Registry(why));

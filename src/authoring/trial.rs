@@ -88,22 +88,38 @@ pub fn check_in_place(
     if !is_policy(&mut trial) {
         return Ok(trial);
     }
-    let entries: Vec<Entry<'_>> =
-        entries(all).into_iter().filter(|entry| entry.names(file, &trial.specimen.sha256, folder)).collect();
+    let places = entries(all);
+    let sha256 = &trial.specimen.sha256;
+    let entries: Vec<&Entry<'_>> = places.iter().filter(|entry| entry.names(file, sha256, folder)).collect();
     let named: Vec<&str> = entries.iter().map(|entry| entry.place.as_str()).collect();
     if named.is_empty() {
         let told = "it names this component nowhere, so only its bounds on time and memory are used: no settings of \
                     it, no sha256, no signed_by";
-        trial.found("configuration", Ok(told.into()));
+        trial.found("configuration", not_meant(&places, file, folder).map(|()| told.into()));
         trial.with_settings(host, file, settings, all)?;
         return Ok(trial);
     }
     trial.found("configuration", Ok(format!("it names this component as {}", named.join(" and "))));
-    for entry in &entries {
+    for entry in entries {
         trial.entry = Some(entry.place.clone());
         trial.as_named(host, file, entry, all, folder)?;
     }
     Ok(trial)
+}
+
+/// Whether none of the places may have been meant for `file`; else which they are, and what they name.
+fn not_meant(places: &[Entry<'_>], file: &Path, folder: &Path) -> Result<(), String> {
+    let near = places.iter().filter_map(|entry| Some((entry, entry.is_near(file, folder)?)));
+    let near: Vec<String> =
+        near.map(|(entry, why)| format!("{:?} as {} ({why})", entry.policy.source, entry.place)).collect();
+    if near.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "it names {}, which is not this file, and this one nowhere: mend the source, or leave --config out to check the \
+         component by itself",
+        near.join(", and ")
+    ))
 }
 
 fn is_policy(trial: &mut Trial) -> bool {

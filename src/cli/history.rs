@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use issuecommand::config::{ConfigSource, load};
 use issuecommand::domain::RepoName;
 use issuecommand::github::{Credentials, GithubSource};
-use issuecommand::replay::{Recorded, record};
+use issuecommand::replay::{Recorded, may_write, record};
 
 use super::{ConfigFile, runtime};
 
@@ -24,9 +24,13 @@ pub enum HistoryCommand {
 pub struct PullArgs {
     /// The repository: OWNER/REPO
     repo: RepoName,
-    /// The file to write: JSON lines. It appears whole; a recording that was cut off goes on when run again
+    /// The file to write: JSON lines. It appears whole; a recording that was cut off goes on when run again, and an
+    /// older one of the same repository is renewed
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Write over whatever the file holds
+    #[arg(long)]
+    force: bool,
     /// Also read the files of every merged pull request, one request each: for the true overlap of work
     #[arg(long)]
     files: bool,
@@ -38,6 +42,9 @@ pub fn run(command: HistoryCommand) -> anyhow::Result<ExitCode> {
     let HistoryCommand::Pull(args) = command;
     let source = ConfigSource::from_process(args.config.config.clone());
     let Ok(loaded) = load(&source).map_err(|report| report.print()) else { return Ok(ExitCode::FAILURE) };
+    if !args.force {
+        may_write(&args.out, &args.repo)?;
+    }
     let credentials = Credentials::of(&loaded.config.github, &loaded.folder)?;
     runtime()?
         .block_on(async {

@@ -38,6 +38,11 @@ pub fn builtin(name: &str) -> Option<&'static Builtin> {
     BUILTINS.iter().find(|builtin| builtin.name == name)
 }
 
+/// What configuration calls the policies that come with the server, after `builtin:`.
+pub fn builtin_names() -> [&'static str; BUILTINS.len()] {
+    BUILTINS.map(|it| it.name)
+}
+
 /// The component of the policy that comes with the server under this name.
 pub fn builtin_component(name: &str) -> Option<&'static [u8]> {
     builtin(name).map(|builtin| builtin.bytes)

@@ -4,6 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// What the advice to the author of a policy that takes too long begins with.
+pub(crate) const DO_LESS: &str = "do less in one call";
+
 /// Why one call of a policy gave no answer. The instance it ran in is thrown away unless the policy
 /// itself refused; the next call gets a fresh one.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +30,7 @@ pub enum PolicyError {
         place: String,
     },
     /// The policy took too long and was stopped.
-    #[error("`{call}` took longer than {ms} ms and was stopped: do less in one call, or raise [policies] {setting}")]
+    #[error("`{call}` took longer than {ms} ms and was stopped: {}, or raise [policies] {setting}", DO_LESS)]
     DeadlineExceeded {
         /// The function that was called.
         call: &'static str,

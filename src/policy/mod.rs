@@ -46,10 +46,11 @@ mod ticker;
 mod views;
 mod work_order;
 
-pub use builtin::builtin_component;
+pub use builtin::{builtin_component, builtin_names};
 pub use chain::{Closed, StageFault, Troubles};
 pub use check::{exports_policy, imports_are_ours, is_component};
 pub use effective::{Effective, OnTrial, Overridden, Told};
+pub(crate) use error::DO_LESS;
 pub use error::{PolicyError, PolicyRejected};
 pub use facts::BodySource;
 pub use host::PolicyHost;

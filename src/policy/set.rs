@@ -65,7 +65,15 @@ impl PolicySet {
 
     /// The view that serves an agent.
     pub fn view_of(&self, agent: &AgentId) -> ViewName {
-        if let Some(view) = self.views.iter().find(|view| view.agents.is_match(agent.as_str())) {
+        self.view_in(agent, &[])
+    }
+
+    /// The view that would serve an agent if it belonged to these groups too, besides those of its name.
+    pub fn view_in(&self, agent: &AgentId, groups: &[String]) -> ViewName {
+        let serves = |view: &&View| {
+            view.agents.is_match(agent.as_str()) || view.groups.iter().any(|group| groups.contains(group))
+        };
+        if let Some(view) = self.views.iter().find(serves) {
             return view.name.clone();
         }
         match &self.candidate {
@@ -109,7 +117,7 @@ impl Loading<'_> {
             let name = ViewName::of_groups(&it.groups);
             if views.iter().all(|view| view.name != name) {
                 let ranking = Ranking::new(Arc::clone(&main), routes(&it.groups)?);
-                views.push(View { name, ranking, agents: self.agents_of(&it.groups)? });
+                views.push(View { name, ranking, agents: self.agents_of(&it.groups)?, groups: it.groups.clone() });
             }
         }
         let candidate = match &self.config.candidate {

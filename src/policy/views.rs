@@ -53,6 +53,8 @@ pub struct View {
     /// What puts it in order.
     pub ranking: Ranking,
     pub(super) agents: GlobSet,
+    /// The groups that those agents belong to.
+    pub(super) groups: Vec<String>,
 }
 
 /// The ranker on trial.

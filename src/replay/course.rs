@@ -62,8 +62,8 @@ pub(super) struct Course {
     pub(super) fates: Vec<Fate>,
     /// Work that was under way when people closed the issue.
     pub(super) lost: usize,
-    /// Asks that got nothing.
-    pub(super) empty_asks: usize,
+    /// When agents asked and got nothing, in order; several at once count each.
+    pub(super) empty_asks: Vec<Timestamp>,
     /// By reason: the issues that the policy did not give out, as rows of the timeline, each once.
     pub(super) skipped: BTreeMap<String, BTreeSet<usize>>,
     /// Issues for which an area was predicted when they were opened.

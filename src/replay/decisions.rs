@@ -168,6 +168,13 @@ impl fmt::Display for DecisionsReport {
         for (why, count) in &self.left_out {
             writeln!(f, "  {count} cannot: {why}")?;
         }
+        if self.outcomes.iter().any(|outcome| outcome.own < self.replayed) {
+            writeln!(
+                f,
+                "\nWhere another policy decided, a policy chooses here among the issues that decision considered, its"
+            )?;
+            writeln!(f, "short list, scored anew: what it would have brought up from further down nobody recorded.")?;
+        }
         for outcome in &self.outcomes {
             let share = percent(outcome.differing as f64 / self.replayed.max(1) as f64);
             writeln!(f, "\n{}", outcome.name)?;

@@ -56,7 +56,7 @@ impl Measure<'_> {
             work_lost: course.lost,
             busy_share: rounded(course.busy_ms.iter().sum::<u64>() as f64 / agents_ms),
             held_back_share: rounded(course.held_back_ms as f64 / agents_ms),
-            empty_asks: course.empty_asks,
+            empty_asks: course.empty_asks.len(),
             waiting: waits_of(told.iter().copied()),
             by_priority: self.by_priority(&told),
             by_label: by_label(&told),
@@ -105,13 +105,18 @@ impl Measure<'_> {
             .iter()
             .filter(never)
             .filter_map(|wait| {
-                let overtaken = overtaken.get(&wait.row).copied().filter(|count| *count > 0)?;
+                let overtaken = overtaken.get(&wait.row).copied().unwrap_or(0);
+                let withheld = empty_asks_during(course, wait);
+                if overtaken == 0 && withheld == 0 {
+                    return None;
+                }
                 let reason = course.skipped.iter().find(|(_, rows)| rows.contains(&wait.row));
                 Some(Starved {
                     issue: self.timeline.issues[wait.row].to_string(),
                     title: wait.issue.title.clone(),
                     days: rounded(wait.days),
                     overtaken,
+                    withheld,
                     skipped: reason.map(|(reason, _)| reason.clone()),
                 })
             })
@@ -180,6 +185,13 @@ impl Measure<'_> {
             first: first.collect(),
         }
     }
+}
+
+/// How often agents asked and got nothing while an issue that was never picked was open.
+fn empty_asks_during(course: &Course, wait: &Wait<'_>) -> usize {
+    let asks = &course.empty_asks;
+    let before = |at: Timestamp| asks.partition_point(|ask| *ask < at);
+    wait.fate.closed_at.map_or(asks.len(), before) - before(wait.opened_at)
 }
 
 fn days_between(from: Timestamp, to: Timestamp) -> f64 {

@@ -39,7 +39,7 @@ pub use self::contender::{Contender, ContenderError};
 pub use self::decisions::{DecisionTexts, DecisionsOutcome, DecisionsReport, replay_decisions};
 pub use self::history::{History, HistoryError};
 pub use self::page::page;
-pub use self::recorder::{RecordError, Recorded, record};
+pub use self::recorder::{RecordError, Recorded, may_write, record};
 pub use self::report::{
     Changed, ChangedPick, Fairness, HistorySummary, NamedWaits, Outcome, Overlap, PickRow, Report, SettingSummary,
     Skipped, Starved, Waits,

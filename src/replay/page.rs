@@ -154,6 +154,7 @@ fn overtaken_days(outcome: &Outcome) -> String {
 }
 
 fn starved(outcome: &Outcome, after_days: f64) -> Markup {
+    let has_withheld = outcome.starved.iter().any(|starved| starved.withheld > 0);
     let has_reasons = outcome.starved.iter().any(|starved| starved.skipped.is_some());
     html! {
         @if let Some(furthest) = &outcome.furthest_overtaken {
@@ -165,17 +166,18 @@ fn starved(outcome: &Outcome, after_days: f64) -> Markup {
         @if outcome.starved.is_empty() {
             p {
                 "Under " (outcome.name) " nothing starved: no issue waited more than " (days(after_days))
-                " days unpicked while others that were opened later were picked. One issue was overtaken by "
+                " days unpicked while others that were opened later were picked, or agents asked and got nothing. One issue was overtaken by "
                 (outcome.overtaken_max) " at most."
             }
         } @else {
             p { b.bad { (outcome.starved.len()) " issues starved" } " under " (outcome.name) ":" }
             div.scroll { table {
-                tr { th { "Issue" } th.text { "title" } th { "days" } th { "overtaken by" } @if has_reasons { th.text { "skipped" } } }
+                tr { th { "Issue" } th.text { "title" } th { "days" } th { "overtaken by" } @if has_withheld { th { "asks that got nothing" } } @if has_reasons { th.text { "skipped" } } }
                 @for starved in outcome.starved.iter().take(LISTED_COUNT) {
                     tr {
                         td { (starved.issue) } td.text { (starved.title) } td { (days(starved.days)) }
                         td { (starved.overtaken) }
+                        @if has_withheld { td { (starved.withheld) } }
                         @if has_reasons { td.text { (starved.skipped.as_deref().unwrap_or_default()) } }
                     }
                 }

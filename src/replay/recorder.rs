@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
+use super::history::History;
 use crate::domain::{Happening, IssueNumber, IssueRef, Record, RecordKind, RepoName};
 use crate::github::{GithubSource, HistoryList, HistoryRow, PageToken, SourceError};
 
@@ -55,6 +56,14 @@ pub enum RecordError {
         /// Why.
         source: std::io::Error,
     },
+    /// The file is there, and holds something else than an older recording of the repository.
+    #[error("{} holds {what}: name another file with --out, or give --force to write over it", file.display())]
+    Occupied {
+        /// The file.
+        file: PathBuf,
+        /// What it holds.
+        what: String,
+    },
     /// The draft is another repository's.
     #[error("{} holds the beginning of the history of {repo}: finish that one, or remove it", file.display())]
     DraftOfAnother {
@@ -91,7 +100,24 @@ struct Draft {
     absent: BTreeSet<&'static str>,
 }
 
-/// Records the history of `repo` in the file `out`; `with_files` also the files of every merged pull request,
+/// Whether a recording of `repo` may be written to `out`: where nothing is yet, or an older one, which it renews.
+///
+/// # Errors
+/// [`RecordError::Occupied`] with what is there.
+pub fn may_write(out: &Path, repo: &RepoName) -> Result<(), RecordError> {
+    let occupied = |what: String| Err(RecordError::Occupied { file: out.to_owned(), what });
+    let text = match std::fs::read_to_string(out) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => return occupied("no recording".into()),
+        Err(source) => return Err(RecordError::File { file: out.to_owned(), source }),
+    };
+    let Ok(history) = History::parse(&text) else { return occupied("no recording".into()) };
+    let other = history.issues.iter().chain(&history.pulls).map(|record| &record.repo).find(|of| *of != repo);
+    other.map_or(Ok(()), |other| occupied(format!("the history of {other}")))
+}
+
+/// Records the history of `repo` in the file `out`, in place of what is there ([`may_write`] says what that is); `with_files` also the files of every merged pull request,
 /// one request each. `progress` is told after each answer. Waits while GitHub asks for a pause.
 ///
 /// # Errors

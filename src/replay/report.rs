@@ -54,7 +54,8 @@ pub struct SettingSummary {
     pub seed: u64,
     /// How much faster than in the history work is done.
     pub speed: f64,
-    /// An issue that waited for longer, and was overtaken, and never picked, starved. Days.
+    /// An issue that waited for longer and was never picked starved, where others overtook it, or agents asked
+    /// meanwhile and got nothing. Days.
     pub starved_after_days: f64,
     /// The tiers of labels by which waiting is told.
     pub priorities: Vec<Vec<String>>,
@@ -136,7 +137,7 @@ pub struct NamedWaits {
     pub waits: Waits,
 }
 
-/// An issue that was never picked, although others that were opened later were.
+/// An issue that was never picked, although others that were opened later were, or agents got nothing meanwhile.
 #[derive(Debug, Clone, Serialize)]
 pub struct Starved {
     /// Which: `owner/name#number`.
@@ -147,6 +148,8 @@ pub struct Starved {
     pub days: f64,
     /// How many issues that were opened later were picked while it waited.
     pub overtaken: usize,
+    /// How often an agent asked while it waited, and got nothing.
+    pub withheld: usize,
     /// Why the policy did not give it out, if it said so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,

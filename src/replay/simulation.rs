@@ -240,7 +240,7 @@ impl<'a> Run<'a> {
             let rehearsed = self.board.pick(&request, now)?;
             self.note_skips(&rehearsed);
             let Some(first) = rehearsed.ordered.first().cloned() else {
-                self.course.empty_asks += 1;
+                self.course.empty_asks.push(now);
                 self.idle.push_back(agent);
                 let retry = rehearsed.retry_after_ms.map(|ms| later(now, ms.max(RETRY_MS_MIN)));
                 soonest = soonest.into_iter().chain(retry).min();

@@ -4,7 +4,7 @@ use std::fmt;
 
 use anstyle::{AnsiColor, Style};
 
-use super::report::{Changed, NamedWaits, Outcome, Report, Waits};
+use super::report::{Changed, NamedWaits, Outcome, Report, Starved, Waits};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -142,10 +142,19 @@ fn starved(f: &mut fmt::Formatter<'_>, outcome: &Outcome) -> fmt::Result {
     writeln!(f, "\n{BAD}{} issues starved{BAD:#} under {}:", outcome.starved.len(), outcome.name)?;
     for starved in outcome.starved.iter().take(LISTED_COUNT) {
         let why = starved.skipped.as_ref().map_or_else(String::new, |why| format!("  skipped: {why}"));
-        let (days, by) = (starved.days.round(), starved.overtaken);
-        writeln!(f, "  {}  {days} days, overtaken by {by}{why}  {DIM}{}{DIM:#}", starved.issue, cut(&starved.title))?;
+        let (days, by) = (starved.days.round(), fate(starved));
+        writeln!(f, "  {}  {days} days, {by}{why}  {DIM}{}{DIM:#}", starved.issue, cut(&starved.title))?;
     }
     more(f, outcome.starved.len())
+}
+
+/// What others got while it waited: another issue, or nothing.
+fn fate(starved: &Starved) -> String {
+    let Starved { overtaken, withheld, .. } = starved;
+    match withheld {
+        0 => format!("overtaken by {overtaken}"),
+        _ => format!("overtaken by {overtaken}, and {withheld} times agents asked and got nothing"),
+    }
 }
 
 fn skipped(f: &mut fmt::Formatter<'_>, outcome: &Outcome) -> fmt::Result {

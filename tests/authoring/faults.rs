@@ -8,6 +8,7 @@ use issuecommand::config::PoliciesConfig;
 use issuecommand::policy::PolicyHost;
 use serde_json::json;
 
+use crate::desk::{failed, policy};
 use crate::workshop::{NEWER, OTHER_VERSION, PLAIN, UNREAD, Variant, WASI, component};
 
 /// A fault of the guest: in which function, which, and the words that its author needs.
@@ -102,4 +103,18 @@ fn check_fails_a_schema_that_a_server_would_not_use_and_says_what_to_do() {
     assert!(trial.findings.iter().any(|finding| finding.what == "settings schema" && !finding.ok));
     let words = ["`unevaluatedProperties` is not among", "leave it out", "`settings-schema` in the WIT package"];
     assert_refused(&trial, "unread", &words);
+}
+
+#[test]
+fn a_policy_that_never_ends_is_told_as_what_it_is() {
+    let desk = tempfile::tempdir().unwrap();
+    file_of(&PLAIN, desk.path());
+    let case = |name: &str| format!("[[case]]\nname = \"{name}\"\nissues = [{{ number = 1 }}]\nexpect.first = 1\n");
+    let settings = "settings = { at = \"score\", do = \"loop\" }\n";
+    fs::write(desk.path().join("cases.toml"), format!("{settings}{}{}{}", case("a"), case("b"), case("c"))).unwrap();
+    let wasm = format!("{}.wasm", PLAIN.name);
+    let arguments = ["test", "cases.toml", "--wasm", wasm.as_str()];
+    let text = failed(&policy(desk.path(), &arguments));
+    assert!(text.contains("0 passed, 3 failed") && text.contains("longer than 3000 ms"), "{text}");
+    assert!(text.contains("look for a loop without end") && !text.contains("call_ms_max"), "{text}");
 }

@@ -113,8 +113,38 @@ fn a_copy_of_a_named_component_is_that_component_and_another_is_named_nowhere() 
     fs::copy(desk.path().join("rules.wasm"), desk.path().join("copy.wasm")).unwrap();
     let text = failed(&policy(desk.path(), &["check", "--config", "issuecommand.toml", "copy.wasm"]));
     assert!(line(&text, " settings: ").contains("[policies.ranker] settings: `settings.weights`"), "{text}");
-    let text = succeeded(&policy(desk.path(), &["check", "--config", "issuecommand.toml", "lapse.wasm"]));
+    let elsewhere = desk.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::rename(desk.path().join("lapse.wasm"), elsewhere.join("lapse.wasm")).unwrap();
+    let text = succeeded(&policy(desk.path(), &["check", "--config", "issuecommand.toml", "elsewhere/lapse.wasm"]));
     assert!(line(&text, "configuration: ").contains("it names this component nowhere"), "{text}");
+}
+
+#[test]
+fn a_source_that_may_have_been_meant_for_the_component_is_told_and_fails_the_check() {
+    let desk = desk();
+    fs::create_dir(desk.path().join("built")).unwrap();
+    fs::copy(desk.path().join("lapse.wasm"), desk.path().join("built/rules.wasm")).unwrap();
+    for (source, why) in [
+        ("ruels.wasm", "there is no such file"),
+        ("elsewhere/rules.wasm", "there is no such file"),
+        ("built/rules.wasm", "another file of the same name"),
+        ("lapse.wasm", "beside it"),
+    ] {
+        configure(desk.path(), &format!("[policies.ranker]\nsource = \"{source}\"\n"));
+        let text = failed(&policy(desk.path(), &CHECK));
+        let told = line(&text, "configuration: ");
+        let names =
+            format!("FAIL  configuration: it names {source:?} as [policies.ranker] ({why}), which is not this file");
+        assert!(told.starts_with(&names), "{told}");
+        assert!(text.contains("time of score"), "the rest is looked at too: {text}");
+    }
+    configure(
+        desk.path(),
+        "[policies.ranker]\nsource = \"built/rules.wasm\"\n[[policies.ranker.stage]]\nrole = \"filter\"\nsource = \"./rules.wasm\"\n",
+    );
+    let text = succeeded(&policy(desk.path(), &CHECK));
+    assert!(line(&text, "configuration: ").starts_with("ok    configuration: it names this component as"), "{text}");
 }
 
 #[test]

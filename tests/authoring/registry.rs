@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::cosign::{BUNDLE_MEDIA_TYPE, Team};
-use crate::desk::{ROOT, command, failed, rules, succeeded};
+use crate::desk::{ROOT, command, failed, policy, rules, succeeded};
 
 /// `author:secret`, as `htpasswd -B` writes it.
 const HTPASSWD: &str = "author:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
@@ -194,6 +194,18 @@ async fn what_lies_in_the_registry_is_what_the_ecosystems_tools_expect() {
     assert_eq!(config["layerDigests"], serde_json::json!([digest]));
     assert!(config["component"]["exports"].to_string().contains("issuecommand:policy/ranker@0.1.0"), "{config}");
     assert!(config["component"]["imports"].to_string().contains("issuecommand:policy/candidates@0.1.0"), "{config}");
+}
+
+#[test]
+fn a_reference_without_a_registry_is_refused_with_an_example() {
+    let desk = tempfile::tempdir().unwrap();
+    rules(desk.path());
+    for reference in ["x", "nonsense:1.0.0", "acme/quick-wins:1.0.0", "oci://acme/quick-wins"] {
+        for arguments in [&["push", reference, "rules.wasm"][..], &["pull", reference]] {
+            let text = failed(&policy(desk.path(), arguments));
+            assert!(text.contains("names no registry") && text.contains("ghcr.io/acme/quick-wins:1.0.0"), "{text}");
+        }
+    }
 }
 
 #[test]

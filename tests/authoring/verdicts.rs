@@ -4,6 +4,7 @@ use std::fs;
 
 use issuecommand::policy::builtin_component;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::desk::{failed, patient, policy, rules, succeeded};
 
@@ -21,6 +22,31 @@ fn a_sound_component_is_told_whole() {
     assert!(told["settings_schemas"]["ranker"]["properties"]["rules"].is_object(), "{told}");
     let text = succeeded(&policy(desk.path(), &["inspect", file]));
     assert!(text.contains("max_claims_per_agent") && text.contains("[policies.ranker.settings]"), "{text}");
+}
+
+#[test]
+fn the_policies_that_come_with_the_server_are_inspected_by_their_names() {
+    let desk = tempfile::tempdir().unwrap();
+    for (name, kind, key) in [
+        ("rules", "ranker", "max_claims_per_agent"),
+        ("conflict-aware", "ranker", "max_overtake_days"),
+        ("lease-timeouts", "stale_rule", "claim_timeout_minutes"),
+        ("allow-list", "repo_filter", "allow"),
+    ] {
+        let source = format!("builtin:{name}");
+        let output = policy(desk.path(), &["inspect", &source, "--json"]);
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let component = builtin_component(name).unwrap();
+        assert_eq!((&told["file"], &told["kinds"]), (&Value::from(source.as_str()), &serde_json::json!([kind])));
+        assert_eq!(told["sha256"], hex::encode(Sha256::digest(component)));
+        assert_eq!(told["bytes"], component.len());
+        assert!(told["settings_schemas"][kind]["properties"][key].is_object(), "{told}");
+        let text = succeeded(&policy(desk.path(), &["inspect", &source]));
+        assert!(text.contains(&format!("file     {source}\n")) && text.contains(key), "{text}");
+        assert!(text.contains(told["sha256"].as_str().unwrap()), "{text}");
+    }
+    let text = failed(&policy(desk.path(), &["inspect", "builtin:rulez"]));
+    assert!(text.contains("\"rulez\": there are rules, conflict-aware"), "{text}");
 }
 
 #[test]
@@ -110,4 +136,45 @@ expect.first = "acme/web#1"
         let text = failed(&run(&all.replace(from, to)));
         assert!(text.contains(words) && text.contains("cases.toml"), "{text:?} does not say {words:?}");
     }
+}
+
+const NIGHTLY: &str = r#"
+[agent_groups]
+nightly = ["nightly-*"]
+[policies.ranker.settings]
+rules = [{ field = "label", op = "is", value = "bug", weight = 10 }]
+needs = [{ label = "at-night", group = "nightly" }]
+[[policies.override]]
+groups = ["nightly"]
+[policies.override.ranker.settings]
+rules = [{ field = "label", op = "is", value = "docs", weight = 10 }]
+needs = [{ label = "at-night", group = "nightly" }]
+"#;
+
+#[test]
+fn a_case_is_judged_by_the_override_of_its_agents_group() {
+    let desk = tempfile::tempdir().unwrap();
+    fs::write(desk.path().join("issuecommand.toml"), NIGHTLY).unwrap();
+    let run = |cases: &str| {
+        fs::write(desk.path().join("cases.toml"), cases).unwrap();
+        policy(desk.path(), &["test", "--config", "issuecommand.toml", "cases.toml"])
+    };
+    let case = |agent: &str, order: &str| {
+        format!(
+            "[[case]]\nname = \"a\"\n{agent}\nexpect.order = {order}\nissues = [{{ number = 1, labels = [\"bug\"] }}, \
+             {{ number = 2, labels = [\"docs\"] }}, {{ number = 3, labels = [\"at-night\"] }}]\n"
+        )
+    };
+    let cases = [
+        case("", "[1, 2]"),
+        case("agent.name = \"nightly-1\"", "[2, 1, 3]"),
+        case("agent.groups = [\"nightly\"]", "[2, 1, 3]"),
+        case("agent = { name = \"claude-1\", groups = [\"nightly\"] }", "[2, 1, 3]"),
+        case("agent = { name = \"claude-1\", groups = [\"others\"] }", "[1, 2]"),
+    ];
+    let text = succeeded(&run(&cases.concat()));
+    assert!(text.contains("5 passed"), "{text}");
+    let settings = case("agent.name = \"nightly-1\"\nsettings = { tiers = [] }", "[2, 1, 3]");
+    let text = failed(&run(&settings));
+    assert!(text.contains("settings of [policies.ranker]") && text.contains("groups nightly"), "{text}");
 }

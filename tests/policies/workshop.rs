@@ -35,6 +35,7 @@ pub const CLOSED: Variant = Variant {
 pub const NO_SCHEMA: Variant =
     Variant { name: "faulty_no_schema", guest: "faulty", replacements: &[("\"{}\".into()", "\"none\".into()")] };
 /// The guest with a schema of which a keyword is not read.
+#[allow(dead_code, reason = "tests of authoring use it")]
 pub const UNREAD: Variant = Variant {
     name: "faulty_unread",
     guest: "faulty",

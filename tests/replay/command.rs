@@ -212,3 +212,28 @@ fn what_cannot_be_replayed_is_said_and_nothing_is_written() {
     assert!(why.contains("holds no issue") && why.contains("issuecommand history pull"), "{why}");
     assert!(!folder.path().join("page.html").exists());
 }
+
+#[test]
+fn settings_alone_are_those_of_the_built_in_table_beside_a_configuration_too() {
+    let folder = backlog();
+    fs::write(folder.path().join("issuecommand.toml"), "[policies.ranker.settings]\ntiers = [[\"bug\"]]\n").unwrap();
+    fs::write(folder.path().join("ageing.toml"), "aging = { points_per_day = 1, max_points = 9 }\n").unwrap();
+    let names = |arguments: &[&str]| {
+        let output = run(&folder, &[&["--json", "--agents", "2"][..], arguments].concat());
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let names = report["outcomes"].as_array().unwrap().iter().map(|outcome| outcome["name"].clone());
+        Value::from(names.collect::<Vec<_>>())
+    };
+    let (bugs, ageing) = ("builtin:rules with bugs.toml", "builtin:rules with ageing.toml");
+    let mine = ["--settings", "bugs.toml"];
+    assert_eq!(names(&[&mine[..], &["--against", "builtin:rules"]].concat()), json!([bugs, "builtin:rules"]));
+    assert_eq!(names(&[&mine[..], &["--against", "issuecommand.toml"]].concat()), json!([bugs, "issuecommand.toml"]));
+    assert_eq!(names(&[&mine[..], &["--against-settings", "ageing.toml"]].concat()), json!([bugs, ageing]));
+    assert_eq!(names(&["--against-settings", "ageing.toml"]), json!(["builtin:rules", ageing]));
+    let against = ["--against", "builtin:rules", "--against-settings", "ageing.toml"];
+    assert_eq!(names(&against), json!(["issuecommand.toml", ageing]), "which is not told settings");
+    assert_eq!(names(&[]), json!(["issuecommand.toml"]));
+    let both = run(&folder, &["--policy", "issuecommand.toml", "--settings", "bugs.toml"]);
+    assert!(text(&both.stderr).contains("is a whole configuration"), "{}", text(&both.stderr));
+}

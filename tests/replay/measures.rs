@@ -47,6 +47,32 @@ fn an_issue_that_others_overtake_for_ever_is_told_as_starved() {
 }
 
 #[test]
+fn what_a_policy_gives_to_nobody_has_starved_though_nothing_overtook_it() {
+    let history = history(&bugs_pour_in());
+    let nothing = json!({ "skip": [{ "when": "true", "reason": "not now" }] });
+    let outcome = replayed(&history, nothing, &slow());
+    // Those of the last ten days have not waited for long enough.
+    assert_eq!((outcome.picked, outcome.overtaken_max, outcome.starved.len()), (0, 0, 109));
+    let first = &outcome.starved[0];
+    assert_eq!((first.issue.as_str(), first.overtaken, first.skipped.as_deref()), ("acme/small#1", 0, Some("not now")));
+    assert!(first.withheld >= 100, "an agent asked on every day: {first:?}");
+    // Where all are busy nobody asks in vain, however long the rest waits.
+    let busy = replayed(&history, json!({}), &slow());
+    assert!(busy.waiting.still_waiting > 50 && busy.starved.is_empty() && busy.empty_asks == 0, "{:?}", busy.starved);
+}
+
+#[test]
+fn an_issue_that_people_closed_before_agents_asked_in_vain_has_not_starved() {
+    let mut records = vec![issue(1, 2, &["later"]), issue(2, 40, &["later"]), issue(3, 90, &["later"])];
+    records[0]["closed_at"] = json!(on(30));
+    let skip = json!({ "skip": [{ "field": "label", "op": "is", "value": "later" }] });
+    let outcome = replayed(&history(&records), skip, &slow());
+    let withheld: Vec<_> = outcome.starved.iter().map(|it| (it.issue.as_str(), it.withheld)).collect();
+    // Asked was when something happened: on the days 2, 30, 40 and 90, the last of the history.
+    assert_eq!(withheld, [("acme/small#2", 2), ("acme/small#1", 1)]);
+}
+
+#[test]
 fn oldest_first_overtakes_nobody() {
     let history = history(&bugs_pour_in());
     let outcome = replayed(&history, json!({}), &slow());

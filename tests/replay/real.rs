@@ -30,6 +30,20 @@ fn the_default_policy_starves_nothing_in_a_real_history() {
 }
 
 #[test]
+fn a_rule_starves_as_many_in_a_real_history_as_the_readme_tells() {
+    let Some(file) = recorded() else { return };
+    let history = History::read(&file).unwrap();
+    let bugs = json!({ "rules": [{ "field": "label", "op": "is", "value": "Bug", "weight": 100 }] });
+    let starved = [1, 2, 3, 4, 5].map(|seed| {
+        replayed(&history, bugs.clone(), &ReplayOptions { seed, ..ReplayOptions::default() }).starved.len()
+    });
+    assert_eq!(starved, [11, 15, 2, 10, 22]);
+    let nothing = json!({ "skip": [{ "when": "true" }] });
+    let withheld = replayed(&history, nothing, &ReplayOptions::default()).starved;
+    assert!(withheld.len() > 150 && withheld.iter().all(|it| it.overtaken == 0), "{}", withheld.len());
+}
+
+#[test]
 fn ageing_bounds_overtaking_in_a_real_history() {
     let Some(file) = recorded() else { return };
     let history = History::read(&file).unwrap();

@@ -118,3 +118,32 @@ async fn what_happened_is_told_with_whom_and_when_and_to_what() {
     assert_eq!(told, [("labeled", Some("bug")), ("commented", None)]);
     assert_eq!((&history.pulls[0].files[..], history.pulls[0].fixes[0].get()), (&["src/water.rs".to_owned()][..], 1));
 }
+
+#[tokio::test]
+async fn a_recording_of_another_repository_is_not_written_over_unless_that_is_meant() {
+    let github = wiremock::MockServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("history.jsonl");
+    let pull = async |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_issuecommand"));
+        command.args(["history", "pull", "acme/large", "--out", "history.jsonl"]).args(arguments);
+        command.current_dir(&folder).env_clear().env("HOME", folder.path()).env("GITHUB_TOKEN", TOKEN);
+        command.env("GITHUB_API_URL", github.uri());
+        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        assert_eq!(output.status.code(), Some(1), "the repository is not there, so none of these succeeds");
+        text(&output.stderr).to_owned()
+    };
+    let of = |repo: &str| json!({ "repo": repo, "kind": "pull", "number": 1, "created_at": "2024-01-02T00:00:00Z" });
+    for (content, what) in [
+        (format!("{}\n{}\n", of("acme/large"), of("acme/small")), "the history of acme/small"),
+        ("# Notes\n".to_owned(), "no recording"),
+    ] {
+        fs::write(&file, &content).unwrap();
+        let why = pull(&[]).await;
+        assert!(why.contains(&format!("history.jsonl holds {what}")) && why.contains("--force"), "{why}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), content);
+        assert!(!pull(&["--force"]).await.contains("--force"), "it goes on to GitHub");
+    }
+    fs::write(&file, format!("{}\n", of("acme/large"))).unwrap();
+    assert!(!pull(&[]).await.contains("--force"), "an older recording of the same is renewed");
+}

@@ -149,12 +149,14 @@ async fn recorded_decisions_are_made_again_and_under_another_policy() {
     assert!(same.replayed > served.len() && same.left_out.is_empty(), "nothings are decisions, too: {same:?}");
     let [outcome] = &same.outcomes[..] else { panic!("one policy was asked") };
     assert_eq!((outcome.own, outcome.own_same, outcome.differing), (same.replayed, same.replayed, 0));
+    let bound = "chooses here among the issues that decision considered";
+    assert!(!same.to_string().contains(bound), "{same}");
 
     let mut reversed = settings();
     reversed["tiers"] = json!([["p1"], ["p0"]]);
     let other = asked_again(&decisions, reversed);
     assert_eq!(other.outcomes[0].own, 0);
-    assert!(other.outcomes[0].differing > 0, "{other}");
+    assert!(other.outcomes[0].differing > 0 && other.to_string().contains(bound), "{other}");
     let pick = &other.outcomes[0].first[0];
     assert!(pick.other.as_ref().is_some_and(|other| *other != pick.picked), "{pick:?}");
 

@@ -83,6 +83,28 @@ async fn started_again(server: Server, home: &Home) -> Server {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_candidate_that_was_refused_is_told_with_why() {
+    let home = Home::new(&backlog(), "");
+    let server = started(&home).await;
+    assert!(told(&home, &["policy", "candidate"], &[]).contains("There is no candidate: set [policies.candidate]"));
+    home.configure(&candidate("shadow", r#"ranker = { settings = { tears = [] } }"#));
+    server.wait_until("/api/health", |body| body["health"]["policies"]["rejected"].is_string()).await;
+    let printed = told(&home, &["policy", "candidate"], &[]);
+    assert!(printed.starts_with("No candidate is on trial.\nThe newest edit is not in force: "), "{printed}");
+    assert!(printed.contains("candidate.ranker") && printed.contains("tears"), "{printed}");
+    // One that is on trial stays while a worse edit is refused, and both are told.
+    home.configure(&candidate("shadow", URGENT_FIRST));
+    server.wait_until("/api/policies/candidate", |body| body["trial"].is_object()).await;
+    home.configure(&candidate("shadow", r#"ranker = { settings = { tiers = 1 } }"#));
+    server.wait_until("/api/health", |body| body["health"]["policies"]["rejected"].is_string()).await;
+    let printed = told(&home, &["policy", "candidate"], &[]);
+    assert!(
+        printed.contains("  shadow\n") && printed.contains("not in force: [policies.candidate.ranker]"),
+        "{printed}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_candidate_that_fails_touches_nobody() {
     let bytes = spawn_blocking(|| component(&PLAIN)).await.unwrap();
     let fault =

@@ -23,7 +23,7 @@ const PARSE_DEPTH_MAX: u16 = 32;
 const EXPRESSION_NODE_COUNT_MAX: usize = 500;
 
 /// The names that an expression may use, and the facts behind them. Numbers are whole.
-const VARIABLES: [(&str, Field); 17] = [
+pub const VARIABLES: [(&str, Field); 17] = [
     ("age_days", Field::AgeDays),
     ("approval", Field::Approval),
     ("areas", Field::Area),

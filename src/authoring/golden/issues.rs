@@ -7,7 +7,7 @@ use super::facts::Scene;
 use super::verdict::{AnswerRow, Played};
 use crate::authoring::backlog;
 use crate::domain::Reason;
-use crate::policy::{Choice, PolicyError, PolicySet, Shortlisted};
+use crate::policy::{Choice, PolicyError, Ranking, Shortlisted};
 
 /// What a ranker says.
 #[derive(Debug)]
@@ -25,16 +25,16 @@ struct Answer {
 ///
 /// # Errors
 /// When the case expects something of an issue that it does not have.
-pub(super) fn play(case: &Case, scene: &Scene, set: &PolicySet) -> Result<Result<Played, String>, String> {
-    match ask(set, scene) {
+pub(super) fn play(case: &Case, scene: &Scene, ranking: &Ranking) -> Result<Result<Played, String>, String> {
+    match ask(ranking, scene) {
         Ok(answer) => compared(case, scene, &answer).map(Ok),
         Err(error) => Ok(Err(error.to_string())),
     }
 }
 
 /// Asks as the server does: scores ahead, then the last word on the best, then the reasons.
-fn ask(set: &PolicySet, scene: &Scene) -> Result<Answer, PolicyError> {
-    let scored = set.ranker.score(&scene.issues, scene.now)?;
+fn ask(ranking: &Ranking, scene: &Scene) -> Result<Answer, PolicyError> {
+    let scored = ranking.score(&scene.issues, scene.now)?;
     let rows = backlog::best(&scene.issues, &scored, backlog::SHORTLIST_COUNT);
     let shortlisted = |row: usize| {
         let [repo_claim_count, repo_review_count, reviewer_load] = scene.loads[row];
@@ -45,9 +45,9 @@ fn ask(set: &PolicySet, scene: &Scene) -> Result<Answer, PolicyError> {
     // Where nothing is left the server asks no ranker.
     let choice = match shortlist.len() {
         0 => Choice::keep(0),
-        _ => set.ranker.choose(&scene.request, &shortlist, scene.now)?,
+        _ => ranking.choose(&scene.request, &shortlist, scene.now)?,
     };
-    let explained = set.ranker.explain(&shortlist, scene.now)?;
+    let explained = ranking.explain(&shortlist, scene.now)?;
     let by_score = scored.iter().enumerate().filter_map(|(row, it)| Some((row, it.skip.as_deref()?.to_owned())));
     let by_choice = choice.skipped.into_iter().map(|(place, why)| (rows[place], why));
     Ok(Answer {

@@ -12,12 +12,13 @@ use super::case::Case;
 use super::facts::Scene;
 use crate::authoring::trial::{config_for, settings_mut};
 use crate::authoring::{AuthoringError, PolicyKind, Specimen};
+use crate::claims::Groups;
 use crate::config::PoliciesConfig;
 use crate::domain::IssueRef;
-use crate::policy::{BodySource, PolicyHost, PolicyRejected, PolicySet};
+use crate::policy::{BodySource, ChooseRequest, DO_LESS, PolicyHost, PolicyRejected, PolicySet, Ranking, ViewName};
 
-/// Policies, and which of them was loaded with which settings.
-type Loaded = (PolicyKind, Map<String, Value>, Arc<PolicySet>);
+/// Policies, or why they were refused, and which of them was loaded with which settings.
+type Loaded = (PolicyKind, Map<String, Value>, Result<Arc<PolicySet>, String>);
 
 /// Plays cases with the policies of a component, or of a configuration.
 pub struct Stage {
@@ -27,7 +28,9 @@ pub struct Stage {
     folder: PathBuf,
     /// What can be asked here.
     kinds: Vec<PolicyKind>,
-    /// The policies as they were last loaded: cases with the same settings share them.
+    /// Which groups agents belong to, by their names.
+    groups: Groups,
+    /// The policies as they were last loaded: cases with the same settings share them, and what they wait for.
     loaded: Mutex<Option<Loaded>>,
 }
 
@@ -61,7 +64,10 @@ impl Stage {
     pub fn of_config(host: PolicyHost, config: PoliciesConfig, folder: PathBuf) -> Self {
         let bodies = Arc::new(CaseBodies::default());
         let host = host.reading_bodies_from(Arc::clone(&bodies) as Arc<dyn BodySource>);
-        Self { host, bodies, config, folder, kinds: PolicyKind::ALL.to_vec(), loaded: Mutex::new(None) }
+        // As in a replay: what is on trial is not what cases are about, and a share of agents no property of a policy.
+        let config = PoliciesConfig { candidate: None, ..config };
+        let groups = Groups::new(&config.agent_groups);
+        Self { host, bodies, config, folder, kinds: PolicyKind::ALL.to_vec(), groups, loaded: Mutex::new(None) }
     }
 
     /// Which kind of policy a case asks.
@@ -95,23 +101,61 @@ impl Stage {
         if let Some((of, with, set)) = &*loaded
             && (*of, with) == (kind, &settings)
         {
-            return Ok(Ok(Arc::clone(set)));
+            return Ok(set.clone());
         }
-        match self.host.load(&config, &self.folder) {
-            Ok(set) => {
-                let set = Arc::new(set);
-                *loaded = Some((kind, settings, Arc::clone(&set)));
-                Ok(Ok(set))
+        let set = match self.host.load(&config, &self.folder) {
+            Ok(set) => Ok(Arc::new(set)),
+            Err(PolicyRejected { policy, reason, .. }) if policy == kind.key() => Err(told(reason)),
+            Err(rejected) => return Err(rejected.into()),
+        };
+        *loaded = Some((kind, settings, set.clone()));
+        Ok(set)
+    }
+
+    /// Adds the groups to which the agent of a scene belongs by its name.
+    pub(super) fn join_groups(&self, scene: &mut Scene) {
+        let groups = &mut scene.request.groups;
+        for group in self.groups.of(&scene.request.agent) {
+            if groups.iter().all(|stated| **stated != *group) {
+                groups.push(group.to_string());
             }
-            Err(PolicyRejected { policy, reason, .. }) if policy == kind.key() => Ok(Err(reason)),
-            Err(rejected) => Err(rejected.into()),
         }
+    }
+
+    /// What puts the backlog in order for the agent of a scene, as on a server.
+    ///
+    /// # Errors
+    /// When the case has `settings`, which are those of the default order, and another order serves the agent.
+    pub(super) fn ranking_for<'s>(
+        &self,
+        scene: &Scene,
+        settings: Option<&Map<String, Value>>,
+        set: &'s PolicySet,
+    ) -> Result<&'s Ranking, String> {
+        let ChooseRequest { agent, groups, .. } = &scene.request;
+        let view = set.view_in(agent, groups);
+        if settings.is_some() && view != ViewName::main() {
+            return Err(format!(
+                "its settings are settings of [policies.ranker], but {agent} is served by another ranker ({view}): \
+                 leave the settings out, or name another agent"
+            ));
+        }
+        Ok(set.ranking_of(&view))
     }
 
     /// Lets the texts of a scene be read.
     pub(super) fn show(&self, scene: &Scene) {
         let texts = scene.issues.iter().map(|facts| facts.issue.clone()).zip(scene.bodies.iter().cloned());
         *self.bodies.texts.lock() = texts.collect();
+    }
+}
+
+/// Why a policy gave no answer, with advice that is true here: cases give a call more time than a server does, so that
+/// what takes longer hardly ends.
+pub(super) fn told(why: String) -> String {
+    match why.split_once(DO_LESS) {
+        Some((what, _)) => format!("{what}look for a loop without end; a server stops a call sooner still"),
+        None => why,
     }
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use issuecommand::api::Call;
 use issuecommand::claims::TrialReport;
 use issuecommand::domain::Preference;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::door::{Door, DoorArgs, UNKNOWN_FORM};
 use super::super::runtime;
@@ -30,7 +30,12 @@ pub struct CandidateArgs {
 pub fn run(args: &CandidateArgs) -> anyhow::Result<ExitCode> {
     let answer = runtime()?.block_on(async {
         match args.door.open().await? {
-            door @ Door::Server(_) => door.ask(Call::PolicyCandidate, Value::Null).await,
+            door @ Door::Server(_) => {
+                let mut answer = door.ask(Call::PolicyCandidate, Value::Null).await?;
+                // Why there is none may be that it was refused, which is told with what is in force.
+                answer["rejected"] = door.ask(Call::PolicyEffective, json!({})).await?["rejected"].take();
+                anyhow::Ok(answer)
+            }
             Door::Store(..) => bail!("no server runs, so nothing is on trial: start one with `issuecommand serve`"),
         }
     })?;
@@ -38,12 +43,18 @@ pub fn run(args: &CandidateArgs) -> anyhow::Result<ExitCode> {
         anstream::println!("{:#}", answer["trial"]);
         return Ok(ExitCode::SUCCESS);
     }
-    if answer["trial"].is_null() {
-        anstream::println!("There is no candidate: set [policies.candidate] in issuecommand.toml.");
-        return Ok(ExitCode::SUCCESS);
+    let rejected = answer["rejected"].as_str();
+    match (answer["trial"].is_null(), rejected) {
+        (true, None) => anstream::println!("There is no candidate: set [policies.candidate] in issuecommand.toml."),
+        (true, Some(_)) => anstream::println!("No candidate is on trial."),
+        (false, _) => {
+            let trial: TrialReport = serde_json::from_value(answer["trial"].clone()).context(UNKNOWN_FORM)?;
+            print(&trial, args.limit);
+        }
     }
-    let trial: TrialReport = serde_json::from_value(answer["trial"].clone()).context(UNKNOWN_FORM)?;
-    print(&trial, args.limit);
+    if let Some(why) = rejected {
+        anstream::println!("The newest edit is not in force: {why}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,16 +3,22 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use issuecommand::authoring::{PolicyKind, Specimen, settings_schema, signed_by};
+use issuecommand::config::BUILTIN_PREFIX;
+use issuecommand::policy::{builtin_component, builtin_names};
 use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 
 use super::signer::SignerArgs;
 use super::table::Table;
-use super::{Target, host, short, size};
+use super::{Chosen, Target, host, short, size};
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "FILE may be builtin:rules, builtin:conflict-aware, builtin:lease-timeouts or builtin:allow-list."
+)]
 pub struct InspectArgs {
     #[command(flatten)]
     target: Target,
@@ -24,7 +30,8 @@ pub struct InspectArgs {
 }
 
 pub fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
-    let chosen = args.target.choose()?;
+    let (subject, _kept) = subject(&args.target)?;
+    let Subject { chosen, name } = &subject;
     let specimen = Specimen::read(&chosen.file)?;
     let fit = specimen.is_policy();
     let mut schemas: Vec<(PolicyKind, Value)> = Vec::new();
@@ -35,7 +42,7 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
             schemas.push((kind, serde_json::from_str(&text).unwrap_or(Value::String(text))));
         }
     }
-    let told = told(&specimen, &chosen);
+    let told = told(&specimen, chosen);
     let component = std::fs::read(&chosen.file).with_context(|| format!("failed to read {}", chosen.file.display()))?;
     let signed_by = signed_by(&chosen.file, &component, args.signer.signer().as_ref(), Path::new(""))?;
     if args.json {
@@ -43,7 +50,7 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
             schemas.into_iter().map(|(kind, it)| (kind.key().to_owned(), it)).collect();
         let kinds: Vec<&str> = specimen.kinds().into_iter().map(PolicyKind::key).collect();
         let all = json!({
-            "file": chosen.file, "kinds": kinds, "package_versions": specimen.package_versions(),
+            "file": name, "kinds": kinds, "package_versions": specimen.package_versions(),
             "sha256": specimen.sha256, "bytes": specimen.bytes, "imports": specimen.imports,
             "exports": specimen.exports, "annotations": told, "signed_by": signed_by, "settings_schemas": schemas,
             "problem": fit.err(),
@@ -51,12 +58,35 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
         anstream::println!("{all}");
         return Ok(ExitCode::SUCCESS);
     }
-    print(&specimen, &chosen, &told, &signed_by, &schemas, fit);
+    print(&specimen, name, &told, &signed_by, &schemas, fit);
     Ok(ExitCode::SUCCESS)
 }
 
+/// What is inspected.
+struct Subject {
+    chosen: Chosen,
+    /// What it is called: the path of its file, or `builtin:` and a name.
+    name: String,
+}
+
+/// The component that is meant; one that comes with the server is in a file for as long as the other value lives.
+fn subject(target: &Target) -> anyhow::Result<(Subject, Option<NamedTempFile>)> {
+    let Some(name) = target.path.to_str().and_then(|path| path.strip_prefix(BUILTIN_PREFIX)) else {
+        let chosen = target.choose()?;
+        let name = chosen.file.display().to_string();
+        return Ok((Subject { chosen, name }, None));
+    };
+    let Some(component) = builtin_component(name) else {
+        bail!("there is no built-in policy {name:?}: there are {}", builtin_names().join(", "));
+    };
+    let file = NamedTempFile::new().context("failed to make a temporary file")?;
+    std::fs::write(file.path(), component).with_context(|| format!("failed to write {}", file.path().display()))?;
+    let chosen = Chosen { file: file.path().to_path_buf(), settings: serde_json::Map::new(), project: None };
+    Ok((Subject { chosen, name: format!("{BUILTIN_PREFIX}{name}") }, Some(file)))
+}
+
 /// What is told of the policy: in the component, and in its folder.
-fn told(specimen: &Specimen, chosen: &super::Chosen) -> std::collections::BTreeMap<String, String> {
+fn told(specimen: &Specimen, chosen: &Chosen) -> std::collections::BTreeMap<String, String> {
     let mut told = chosen.project.as_ref().map(|project| project.about.annotations()).unwrap_or_default();
     let own = specimen.annotations.iter();
     told.extend(own.map(|(name, text)| (format!("org.opencontainers.image.{name}"), text.clone())));
@@ -65,14 +95,14 @@ fn told(specimen: &Specimen, chosen: &super::Chosen) -> std::collections::BTreeM
 
 fn print(
     specimen: &Specimen,
-    chosen: &super::Chosen,
+    name: &str,
     told: &std::collections::BTreeMap<String, String>,
     signed_by: &[String],
     schemas: &[(PolicyKind, Value)],
     fit: Result<(), String>,
 ) {
     let kinds: Vec<String> = specimen.kinds().iter().map(ToString::to_string).collect();
-    let mut facts = Table::of_texts(&["file", &short(&chosen.file)]);
+    let mut facts = Table::of_texts(&["file", &short(Path::new(name))]);
     facts.row(["kind".into(), if kinds.is_empty() { "none".into() } else { kinds.join(", ") }]);
     facts.row(["package".into(), format!("issuecommand:policy@{}", specimen.package_versions().join(", "))]);
     facts.row(["size".into(), size(specimen.bytes)]);
@@ -104,6 +134,18 @@ fn print(
 /// The deepest place in a schema that is still listed.
 const DEPTH_MAX: usize = 4;
 
+/// Words of a setting that are listed; of more, the count, and --json has them.
+const WORD_COUNT_MAX: usize = 4;
+/// Longest default that is shown whole, in characters.
+const DEFAULT_LENGTH_MAX: usize = 30;
+
+fn cut(default: &str) -> String {
+    match default.char_indices().nth(DEFAULT_LENGTH_MAX) {
+        Some((end, _)) => format!("{}…", &default[..end]),
+        None => default.to_owned(),
+    }
+}
+
 /// One row for each key that a schema knows.
 fn keys(root: &Value, schema: &Value, path: &str, table: &mut Table) {
     let schema = resolved(root, schema);
@@ -111,7 +153,7 @@ fn keys(root: &Value, schema: &Value, path: &str, table: &mut Table) {
         let of_key = resolved(root, of_key);
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let default = of_key.get("default").map_or_else(String::new, Value::to_string);
+        let default = of_key.get("default").map_or_else(String::new, |default| cut(&default.to_string()));
         let what = of_key.get("description").map_or_else(String::new, text);
         table.row([path.clone(), type_of(root, of_key), default, what.lines().next().unwrap_or_default().to_owned()]);
         if path.split('.').count() < DEPTH_MAX {
@@ -124,8 +166,19 @@ fn keys(root: &Value, schema: &Value, path: &str, table: &mut Table) {
 }
 
 fn type_of(root: &Value, schema: &Value) -> String {
-    if let Some(words) = schema.get("enum").and_then(Value::as_array) {
-        return words.iter().map(Value::to_string).collect::<Vec<_>>().join(" | ");
+    let told = |list: &[Value], one: &dyn Fn(&Value) -> String| list.iter().map(one).collect::<Vec<_>>().join(" | ");
+    let list = |name: &str| schema.get(name).and_then(Value::as_array);
+    if let Some(words) = list("enum") {
+        return match words.len() {
+            0..=WORD_COUNT_MAX => told(words, &Value::to_string),
+            count => format!("one of {count} words"),
+        };
+    }
+    if let Some(word) = schema.get("const") {
+        return word.to_string();
+    }
+    if let Some(forms) = list("anyOf").filter(|_| schema.get("type").is_none()) {
+        return told(forms, &|form| type_of(root, resolved(root, form)));
     }
     let name = match &schema["type"] {
         Value::Array(names) => names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" | "),

@@ -42,7 +42,7 @@ pub enum PolicyCommand {
     Test(test::TestArgs),
     /// Measure what a policy costs, at the sizes that backlogs and sweeps have
     Bench(bench::BenchArgs),
-    /// Say what a component is, and which settings it takes
+    /// Say what a component is, and which settings it takes; one of the server's own too: builtin:rules
     Inspect(inspect::InspectArgs),
     /// Put a component into an OCI registry
     Push(push::PushArgs),

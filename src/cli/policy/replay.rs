@@ -40,7 +40,8 @@ pub struct ReplayArgs {
     /// The history to replay: JSON lines, as `issuecommand history pull` records them
     #[arg(long, value_name = "FILE", required_unless_present = "decisions", conflicts_with = "decisions")]
     history: Option<PathBuf>,
-    /// Ask again what a server was asked: its newest recorded decisions, of a running one or of its database
+    /// Ask again what a server was asked: its newest recorded decisions, of a running one or of its database. Another
+    /// policy than the one that decided chooses among the issues that decision considered, no others
     #[arg(long, conflicts_with_all = ["html", "priorities"])]
     decisions: bool,
     /// How many recorded decisions
@@ -48,16 +49,18 @@ pub struct ReplayArgs {
     limit: u16,
     #[command(flatten)]
     door: DoorArgs,
-    /// The policy in question [default: that of the configuration, or builtin:rules where there is none]
+    /// The policy in question [default: builtin:rules where --settings or --against-settings is given, else the
+    /// configuration, or builtin:rules where there is none]
     #[arg(long, value_name = "POLICY")]
     policy: Option<String>,
-    /// What that policy is told: a file of TOML, as below [policies.ranker.settings]
+    /// What that policy is told: a file of TOML, as below [policies.ranker.settings]; without --policy builtin:rules is
+    /// told it, whatever issuecommand.toml says
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
     /// The policy to hold it against
     #[arg(long, value_name = "POLICY")]
     against: Option<String>,
-    /// What the other policy is told; alone: the same policy with other settings
+    /// What the other policy is told; without --against: that of --policy, or builtin:rules, with these settings
     #[arg(long, value_name = "FILE")]
     against_settings: Option<PathBuf>,
     /// How many agents work; they are called agent-1 and so on
@@ -76,7 +79,8 @@ pub struct ReplayArgs {
     /// Labels of one priority, separated by commas; the highest first. May be given several times
     #[arg(long = "priority", value_name = "LABELS")]
     priorities: Vec<String>,
-    /// Days after which an issue that others overtook, and nobody ever picked, has starved
+    /// Days after which an issue that nobody ever picked has starved, where others overtook it, or agents asked
+    /// meanwhile and got nothing
     #[arg(long, value_name = "DAYS", default_value_t = 30.0, value_parser = days)]
     starved_after: f64,
     /// Print the report as JSON, for programs
@@ -166,7 +170,10 @@ fn contenders(args: &ReplayArgs, texts: &Arc<dyn BodySource>) -> anyhow::Result<
         let host = super::host()?.reading_bodies_from(Arc::clone(texts));
         anyhow::Ok(Contender::load(policy, settings.as_deref(), host)?)
     };
-    let policy = args.policy.clone().or_else(|| args.door.file().map(|file| file.display().to_string()));
+    // Settings are those of a component; a configuration has its own.
+    let is_told = args.settings.is_some() || args.against_settings.is_some() && args.against.is_none();
+    let configured = || args.door.file().filter(|_| !is_told).map(|file| file.display().to_string());
+    let policy = args.policy.clone().or_else(configured);
     let policy = policy.as_deref().unwrap_or("builtin:rules");
     let other = args.against.as_deref().or(args.against_settings.as_ref().map(|_| policy));
     let against = other.map(|other| load(other, &args.against_settings)).transpose()?;

@@ -11,11 +11,15 @@ use issuecommand::config::PoliciesConfig;
 use serde_json::json;
 
 use super::progress::Step;
-use super::{chosen, configured, host, patient};
+use super::{chosen, configured, host};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
 const DIM: Style = Style::new().dimmed();
+
+/// Time for one call of a case, in milliseconds: a few rows take a busy machine a hundredth of it, and a policy that
+/// never ends is told before anybody wonders.
+const CASE_CALL_MS: u64 = 3_000;
 
 #[derive(Debug, Args)]
 pub struct TestArgs {
@@ -65,12 +69,21 @@ fn cases_file(path: &Path) -> anyhow::Result<PathBuf> {
 fn stage(args: &TestArgs, cases: &Path) -> anyhow::Result<Stage> {
     if let Some(config) = &args.config {
         let loaded = configured(config)?;
-        return Ok(Stage::of_config(host()?, patient(loaded.config.effective_policies()), loaded.folder));
+        return Ok(Stage::of_config(host()?, with_time(loaded.config.effective_policies()), loaded.folder));
     }
     let folder = cases.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let chosen = chosen(folder, args.wasm.as_deref()).context("no policy to test")?;
-    let limits = patient(PoliciesConfig::default());
+    let limits = with_time(PoliciesConfig::default());
     Ok(Stage::of_component(host()?, &chosen.file, &chosen.settings, &limits)?)
+}
+
+/// Bounds for cases, which are not about time.
+fn with_time(policies: PoliciesConfig) -> PoliciesConfig {
+    PoliciesConfig {
+        call_ms_max: policies.call_ms_max.max(CASE_CALL_MS),
+        choose_ms_max: policies.choose_ms_max.max(CASE_CALL_MS),
+        ..policies
+    }
 }
 
 fn print(outcome: &CaseOutcome) {
