@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::chain::{settings, stage};
 use crate::stage::{config, fault, file_of, host, later, load, rows};
-use crate::workshop::{CLOSED, NO_SCHEMA, PLAIN};
+use crate::workshop::{CLOSED, NO_SCHEMA, PLAIN, UNREAD};
 
 /// The guest that knows `at`, `do`, `from` and `deny`, and takes whatever it is told.
 fn closed(told: Value) -> PolicyConfig {
@@ -125,6 +125,9 @@ fn a_policy_whose_schema_is_none_goes_on_ranking_and_that_is_told() {
     assert_eq!(set.ranker.score(rows(3), later()).unwrap()[2].value, 2.0);
     let told = set.settings_unchecked();
     assert!(told[0].contains("its settings are not checked: ") && told[0].contains("no JSON"), "{told:?}");
+    config.ranker.source = file_of(&UNREAD).display().to_string();
+    let told = load(&config).unwrap().settings_unchecked();
+    assert!(told[0].contains("`unevaluatedProperties` is not among the keywords"), "{told:?}");
 }
 
 /// Values that a setting of this schema may well not have.
