@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::api::Api;
-use crate::claims::{Background, ClaimManager, Index, Operations, Parts, Reload, StoredBodies};
+use crate::claims::{Background, ClaimManager, Index, OpenError, Operations, Parts, Reload, StoredBodies};
 use crate::config::{ConfigReport, ConfigSource, ConfigWatch, GithubConfig, LiveConfig, Loaded, ServerConfig, follow};
 use crate::domain::{Clock, SystemClock};
 use crate::github::{Credentials, FileSource, GithubSource, IssueSource};
@@ -76,7 +76,7 @@ impl Server {
         let ground = Ground::lay(&loaded, source, &config).await?;
         let mirror = ground.mirror(&loaded).await;
         let (store, clock) = (Arc::clone(&ground.store), Arc::clone(&ground.clock));
-        let (manager, background) = ClaimManager::open(ground.parts(&loaded)).await?;
+        let (manager, background) = ClaimManager::open(ground.parts(&loaded)).await.map_err(not_started)?;
 
         let shutdown = CancellationToken::new();
         let api = Api::new(Arc::clone(&manager), &present);
@@ -294,6 +294,15 @@ impl Editor {
         if !replaced.needs_restart.is_empty() {
             warn!("waiting for a restart to take effect: {}", replaced.needs_restart.join(", "));
         }
+    }
+}
+
+/// Why a server does not start.
+fn not_started(error: OpenError) -> anyhow::Error {
+    match error {
+        OpenError::Policy(rejected) => anyhow::Error::from(rejected)
+            .context("the server does not start, for nothing can stand in for a policy that was refused"),
+        error => error.into(),
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) async fn decisions(manager: &ClaimManager, fields: Fields) -> Result<
     let (filter, limit) = read::<DecisionFilterFields>(fields)?.parse()?;
     let decisions = manager.decisions(filter, limit).await?;
     let decisions: Vec<_> = decisions.iter().map(DecisionSummary::of).collect();
-    Ok(Answer::found(json!({ "decisions": decisions })))
+    Ok(Answer::found(json!({ "decisions": decisions, "is_recording": manager.keeps_decisions() })))
 }
 
 /// The recorded reasons of one pick, or of an answer that there was nothing.

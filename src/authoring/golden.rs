@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::{AuthoringError, PolicyKind};
+use crate::config::not_finite;
 use crate::domain::Timestamp;
 
 pub use stage::Stage;
@@ -45,6 +46,10 @@ impl GoldenFile {
     fn parse(text: &str, file: &Path) -> Result<Self, AuthoringError> {
         let wrong = |why: String| AuthoringError::Cases(format!("{}: {why}", file.display()));
         let Cases { now, settings, case: cases } = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        let told = settings.iter().chain(cases.iter().filter_map(|case| case.settings.as_ref()));
+        if let Some(key) = told.filter_map(not_finite).next() {
+            return Err(wrong(format!("settings.{key}: expected a finite number")));
+        }
         if cases.is_empty() {
             return Err(wrong("there is no [[case]]: add one, as `issuecommand policy new` does".into()));
         }
@@ -98,6 +103,18 @@ mod tests {
 
     fn refusal(text: &str) -> String {
         GoldenFile::parse(text, "golden.toml".as_ref()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn settings_that_are_no_finite_numbers_are_told_by_their_key() {
+        let case = "[[case]]\nname = \"a\"\nexpect = { refused = \"x\" }\n";
+        for text in [
+            format!("settings = {{ a = {{ b = inf }} }}\n{case}"),
+            format!("{case}settings = {{ a = {{ b = nan }} }}\n"),
+        ] {
+            let told = refusal(&text);
+            assert!(told.contains("settings.a.b: expected a finite number"), "{told}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use cpu_time::ThreadTime;
 
 use super::{AuthoringError, backlog};
 use crate::domain::{IssueFacts, Timestamp};
-use crate::policy::{LiveClaim, PolicyError, Ranking, RepoFilter, Scored, StaleRules};
+use crate::policy::{LiveClaim, PolicyError, Ranking, RepoFilters, Scored, StaleRules};
 
 /// How often the calls of a request are repeated; the middle one counts.
 const REPEAT_COUNT: usize = 15;
@@ -65,7 +65,7 @@ pub fn measure_stale_rule(rules: &StaleRules, row_count: u32) -> Result<SweepMea
 ///
 /// # Errors
 /// [`AuthoringError::Policy`] when the policy fails.
-pub fn measure_filter(filter: &RepoFilter, row_count: u32) -> Result<SweepMeasurement, AuthoringError> {
+pub fn measure_filter(filter: &RepoFilters, row_count: u32) -> Result<SweepMeasurement, AuthoringError> {
     let repos = backlog::repos(row_count);
     measured(row_count, || filter.exclude(&repos).map(drop))
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::AuthoringError;
+use crate::config::not_finite;
 
 /// The file that makes a folder a policy's.
 pub const PROJECT_FILE_NAME: &str = "policy.toml";
@@ -117,6 +118,9 @@ impl Project {
         let wrong = |why: String| AuthoringError::Project(format!("{} is wrong: {why}", file.display()));
         let Description { name, language, about, settings } =
             toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        if let Some(key) = not_finite(&settings) {
+            return Err(wrong(format!("settings.{key}: expected a finite number")));
+        }
         name_is_fit(&name).map_err(wrong)?;
         Ok(Self { folder, name, language, about, settings })
     }

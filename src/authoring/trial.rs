@@ -260,7 +260,7 @@ fn settings_fit(trial: &mut Trial, host: &PolicyHost, kind: PolicyKind, config: 
         && trial.found(
             "settings",
             match held {
-                Held::Misfit(misfit) => Err(misfit.told),
+                Held::Misfit(text) => Err(text),
                 Held::Undeclared if !settings.is_empty() => Ok("not checked: it declares no schema of them".into()),
                 _ if settings.is_empty() => Ok("none".into()),
                 _ => Ok("they fit the schema".into()),

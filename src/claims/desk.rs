@@ -43,8 +43,8 @@ pub(super) struct InForce {
     pub(super) config: PoliciesConfig,
     /// What its relative sources are relative to.
     pub(super) folder: PathBuf,
-    /// Whether it stands in, in part, for what was refused when the server started.
-    is_stand_in: bool,
+    /// Whether something in it stands in for what was refused, or failed, when the server started.
+    is_stand_in: AtomicBool,
     choose_work_failures: AtomicU32,
     /// Of each view whose ranker failed to score: how often in a row.
     score_failures: Mutex<HashMap<ViewName, u32>>,
@@ -62,13 +62,18 @@ impl InForce {
             set,
             config,
             folder: folder.to_owned(),
-            is_stand_in,
+            is_stand_in: AtomicBool::new(is_stand_in),
             choose_work_failures: AtomicU32::new(0),
             score_failures: Mutex::default(),
             candidate_choose_failures: AtomicU32::new(0),
             is_faulty: AtomicBool::new(false),
             faults: Mutex::default(),
         })
+    }
+
+    /// Whether something in it stands in for what was refused when the server started: it is no last good set.
+    pub(super) fn is_stand_in(&self) -> bool {
+        self.is_stand_in.load(Ordering::Relaxed)
     }
 
     /// The view that serves an agent. A canary that failed over and over serves nobody until the next edit.
@@ -194,12 +199,12 @@ impl Desk {
         if let Err(Unfit { view, why }) = desk.put_in_force(&first, "the server started") {
             error!("policies failed on the backlog, as much of them as can stands in force: {why}");
             *desk.rejected.lock() = Some(why.clone());
+            first.is_stand_in.store(true, Ordering::Relaxed);
             if view.is_none() || desk.put_in_force_as_can(&first).is_err() {
                 error!("the repository filter failed, nothing is admitted");
                 first.note_fault("repo_filter", why);
             }
         }
-        tell_in_force(&first.set);
         Ok(desk)
     }
 
@@ -257,7 +262,7 @@ impl Desk {
     }
 
     fn tell_refused(&self, rejected: &PolicyRejected) {
-        if !self.current().is_stand_in {
+        if !self.current().is_stand_in() {
             warn!("policy refused, the last good set stays in force: {rejected}");
         } else if self.rejected() != Some(rejected.to_string()) {
             // No set was in force before; and what was refused at the start has been told.
@@ -280,7 +285,6 @@ impl Desk {
             *self.previous.lock() = Some(present);
         }
         *self.rejected.lock() = None;
-        tell_in_force(&next.set);
         let [ranker, stale_rule, repo_filter] = next.set.stamps();
         self.announce(
             EventKind::PolicyReloaded,
@@ -337,7 +341,7 @@ impl Unfit {
             Some(_) => ("ranker", &config.ranker.source),
         };
         let reason = format!("it failed on the live backlog: {}", self.why);
-        PolicyRejected { policy, source: source.clone(), file: None, reason }
+        PolicyRejected { policy, source: source.clone(), stage: None, file: None, reason }
     }
 }
 
@@ -345,11 +349,16 @@ impl Unfit {
 fn tell_in_force(set: &PolicySet) {
     let [ranker, stale_rule, repo_filter] = set.stamps();
     let short = |digest: &str| digest.get(..12).unwrap_or(digest).to_owned();
-    let told =
+    let brief =
         |it: &PolicyStamp| format!("{} {} settings {}", it.source, short(&it.digest), short(&it.settings_digest));
+    let allowed = if set.repo_filter.has_allowed() { " and ALLOWED_REPOS" } else { "" };
     info!(
         ranker = %ranker.source, digest = %ranker.digest, settings = %ranker.settings_digest,
-        stale_rule = told(stale_rule), repo_filter = told(repo_filter),
+        stale_rule = brief(stale_rule), repo_filter = brief(repo_filter) + allowed,
         "policies in force"
     );
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

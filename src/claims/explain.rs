@@ -44,6 +44,7 @@ impl ClaimManager {
         let stamp = policies.set.ranking_of(&view).stamp_for(Some(&issue.repo)).clone();
         let mut explanation = Explanation::begun(issue.clone(), agent, now, stamp);
         explanation.rejected = self.desk.rejected();
+        explanation.stands_in = explanation.rejected.is_some() && policies.is_stand_in();
         explanation.held_by = holder;
         match position {
             _ if !is_repo_known && is_first_sync_due => explanation.standing = IssueStanding::NotReadYet,

@@ -64,6 +64,10 @@ pub struct Explanation {
     /// How the policy fails on it, where it does; its score is then that of who stands in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_fault: Option<String>,
+    /// Whether something stands in for what was refused then, since nothing was in force before; the last good set
+    /// decides otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stands_in: bool,
     /// Its score; higher comes first. Left out where it has none yet, and where the policy skips it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
@@ -234,6 +238,7 @@ impl Explanation {
             ranker,
             rejected: None,
             policy_fault: None,
+            stands_in: false,
             score: None,
             reasons: Vec::new(),
             rank: None,
@@ -247,6 +252,11 @@ impl Explanation {
             given_out: None,
             not_chosen: Vec::new(),
         }
+    }
+
+    /// What decides where the configured policy was refused.
+    pub fn instead(&self) -> &'static str {
+        if self.stands_in { "another stands in for it" } else { "the last good one decides" }
     }
 
     /// Puts all of it in one line. `detail`: why its repository takes no part, where it does not.

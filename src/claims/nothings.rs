@@ -57,7 +57,7 @@ impl Nothings {
 
 impl ClaimManager {
     /// Whether decisions are kept at all.
-    pub(super) fn keeps_decisions(&self) -> bool {
+    pub fn keeps_decisions(&self) -> bool {
         self.config.current().store.decision_max_entries > 0
     }
 

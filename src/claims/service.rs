@@ -57,7 +57,7 @@ pub enum OpenError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A policy was refused that nothing can stand in for.
-    #[error("the server does not start, for nothing can stand in for a policy that was refused")]
+    #[error(transparent)]
     Policy(#[from] PolicyRejected),
 }
 
@@ -309,7 +309,8 @@ impl ClaimManager {
 async fn sync_wanted(config: &mut LiveConfig, read_by: &Config) {
     loop {
         let present = config.current();
-        if present.github != read_by.github || present.policies.repo_filter != read_by.policies.repo_filter {
+        let filters = |config: &Config| (config.policies.repo_filter.clone(), config.policies.allowed_repos.clone());
+        if present.github != read_by.github || filters(&present) != filters(read_by) {
             return;
         }
         config.changed().await;

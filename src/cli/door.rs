@@ -10,7 +10,7 @@ use clap::Args;
 use issuecommand::api::{Call, Caller, Fields, Identity, operate};
 use issuecommand::claims::Operations;
 use issuecommand::config::{
-    CONFIG_FILE_NAME, ConfigReport, ConfigSource, LiveConfig, Loaded, Secret, load, load_in_part,
+    CONFIG_FILE_NAME, ConfigReport, ConfigSource, InPart, LiveConfig, Loaded, Secret, load, load_in_part,
 };
 use issuecommand::domain::{Claim, ClaimId, IssueRef, Skills, SystemClock};
 use issuecommand::http::OperatorClient;
@@ -93,17 +93,19 @@ impl DoorArgs {
     }
 
     /// Finds the way: to the server that is named, else to the one that has the configured store open, else into
-    /// that store. A wrong line in the configuration keeps nobody from a running server, but opens no store.
+    /// that store. A wrong line in the configuration keeps nobody from the running server that it is of, but opens no
+    /// store; one that leaves open which server that is leads to none.
     ///
     /// # Errors
     /// When neither the server nor the store can be reached, or the configuration is not valid and no server has
-    /// its store open.
+    /// its store open, or does not say which server is meant.
     pub async fn open(&self) -> anyhow::Result<Door> {
-        let (loaded, wrong) = load_in_part(&self.source());
-        match (self.url(), wrong) {
-            (Some(url), _) => Ok(Door::Server(OperatorClient::new(&url, key(&loaded))?)),
-            (None, Some(report)) => running_despite(&loaded, &report),
-            (None, None) => open_store(loaded).await,
+        let InPart { loaded, report, unplaced } = load_in_part(&self.source());
+        match (self.url(), unplaced, report) {
+            (Some(url), ..) => Ok(Door::Server(OperatorClient::new(&url, key(&loaded))?)),
+            (None, Some(open), _) => bail!("{open}: mend that, or name the server by --url or {URL_VARIABLE}"),
+            (None, None, Some(report)) => running_despite(&loaded, &report),
+            (None, None, None) => open_store(loaded).await,
         }
     }
 

@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use issuecommand::config::{ConfigSource, ToolProfile, load_in_part};
+use issuecommand::config::{ConfigSource, InPart, ToolProfile, load_in_part};
 use issuecommand::domain::AgentId;
 use issuecommand::local::{Background, Place, Shim, serving};
 use issuecommand::mcp::AGENT_VARIABLE;
@@ -56,7 +56,11 @@ pub fn run(args: McpArgs) -> anyhow::Result<ExitCode> {
     if let Some(McpCommand::Install(args)) = args.command {
         return install::run(&args);
     }
-    let (loaded, wrong) = load_in_part(&ConfigSource::from_process(args.file.config.clone()));
+    let InPart { loaded, report: wrong, unplaced } =
+        load_in_part(&ConfigSource::from_process(args.file.config.clone()));
+    if let Some(open) = unplaced {
+        bail!("{open}: mend that first");
+    }
     let place = Place::of(&loaded);
     // One thread is enough to carry lines.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -59,6 +59,11 @@ impl Document {
         &self.label
     }
 
+    /// All of it.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// A problem with the value of `key`.
     pub fn problem_with(&self, key: &str, message: impl Into<String>) -> Problem {
         match self.places.get(key) {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use toml_edit::{DocumentMut, Item, Table, TableLike};
 
 use self::changes::{Part, Wanted, generated, say};
-use super::{BUILTIN_RANKER, CandidateConfig, PoliciesConfig, PolicyConfig, RankerConfig};
+use super::{BUILTIN_RANKER, CandidateConfig, PoliciesConfig, PolicyConfig, RankerConfig, not_finite};
 
 const POLICIES: &str = "policies";
 const RANKER: &str = "ranker";
@@ -34,6 +34,14 @@ pub enum EditError {
     /// There is nothing to promote.
     #[error("there is no candidate: set [policies.candidate]")]
     NoCandidate,
+    /// It cannot be said what the policy was told.
+    #[error("{source_named:?} is told {key}, which is no finite number, and cannot be written: give it a number")]
+    NotFinite {
+        /// The policy's source.
+        source_named: String,
+        /// The dotted key within its settings.
+        key: String,
+    },
     /// A section is something else than a table.
     #[error("[{0}] is no table")]
     NoTable(&'static str),
@@ -57,7 +65,7 @@ pub fn with_candidate_promoted(text: &str) -> Result<String, EditError> {
     let policies = policies_of(&mut document)?;
     let written = policies.remove(CANDIDATE).ok_or(EditError::NoCandidate)?;
     let written = written.get(RANKER).ok_or(EditError::NoCandidate)?;
-    put_ranker(policies, &present.ranker, &candidate.ranker, Some(written));
+    put_ranker(policies, &present.ranker, &candidate.ranker, Some(written))?;
     Ok(document.to_string())
 }
 
@@ -67,7 +75,7 @@ pub fn with_candidate_promoted(text: &str) -> Result<String, EditError> {
 /// [`EditError`] when the text is no configuration.
 pub fn with_ranker(text: &str, ranker: &RankerConfig) -> Result<String, EditError> {
     let (mut document, present) = opened(text)?;
-    put_ranker(policies_of(&mut document)?, &present.ranker, ranker, None);
+    put_ranker(policies_of(&mut document)?, &present.ranker, ranker, None)?;
     Ok(document.to_string())
 }
 
@@ -82,6 +90,7 @@ pub fn with_candidate(text: &str, candidate: Option<&CandidateConfig>) -> Result
         policies.remove(CANDIDATE);
         return Ok(document.to_string());
     };
+    is_finite(&candidate.ranker)?;
     let (full, short) = (form(candidate, &full_ranker), short_candidate(candidate));
     match (policies.get_mut(CANDIDATE), &present.candidate) {
         (Some(item), Some(before)) => {
@@ -112,10 +121,28 @@ fn hidden_table() -> Item {
     Item::Table(table)
 }
 
-fn put_ranker(policies: &mut dyn TableLike, before: &RankerConfig, ranker: &RankerConfig, written: Option<&Item>) {
+fn put_ranker(
+    policies: &mut dyn TableLike,
+    before: &RankerConfig,
+    ranker: &RankerConfig,
+    written: Option<&Item>,
+) -> Result<(), EditError> {
+    is_finite(ranker)?;
     let (full, short) = (full_ranker(ranker), short_ranker(ranker));
     let item = policies.entry(RANKER).or_insert_with(hidden_table);
     say(item, &full_ranker(before), Wanted { full: &full, short: &short, written }, Part::Ranker);
+    Ok(())
+}
+
+/// Nothing else is ever written than was tried.
+fn is_finite(ranker: &RankerConfig) -> Result<(), EditError> {
+    let told = [&ranker.base].into_iter().chain(ranker.stage.iter().map(|stage| &stage.policy));
+    for policy in told {
+        if let Some(key) = not_finite(&policy.settings) {
+            return Err(EditError::NotFinite { source_named: policy.source.clone(), key });
+        }
+    }
+    Ok(())
 }
 
 /// All that a ranker is, defaults included; without what TOML has no word for.

@@ -7,6 +7,7 @@
 mod document;
 mod edit;
 mod environment;
+mod finite;
 mod keys;
 mod live;
 mod mcp;
@@ -21,11 +22,13 @@ mod summary;
 mod validate;
 mod variables;
 mod watch;
+mod which_server;
 
 #[cfg(test)]
 mod tests;
 
 pub use edit::{EditError, replace_file, with_candidate, with_candidate_promoted, with_ranker};
+pub use finite::not_finite;
 pub use keys::{changes_needing_restart, defaults, is_hot, values};
 pub use live::{LiveConfig, Replaced, follow};
 pub use mcp::{McpConfig, ToolProfile};
@@ -40,7 +43,7 @@ pub use settings::{
     manifest_path, signature_path,
 };
 pub use source::{
-    CONFIG_BYTES_MAX, CONFIG_FILE_NAME, ConfigSource, DOTENV_FILE_NAME, Loaded, Origin, load, load_in_part,
+    CONFIG_BYTES_MAX, CONFIG_FILE_NAME, ConfigSource, DOTENV_FILE_NAME, InPart, Loaded, Origin, load, load_in_part,
 };
 pub use summary::{Summary, SummaryRow, check};
 pub use variables::{VARIABLES, Variable};

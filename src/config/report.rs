@@ -38,8 +38,7 @@ impl ConfigReport {
 
     /// The first problem in one line, for where there is room for no more.
     pub fn first(&self) -> String {
-        let told = self.problems.first().map(ToString::to_string).unwrap_or_default();
-        let line = told.lines().next().unwrap_or("the configuration is not valid").to_owned();
+        let line = self.problems.first().map_or("the configuration is not valid".to_owned(), Problem::in_one_line);
         match self.problems.len() {
             0 | 1 => line,
             2 => format!("{line} (and one more problem)"),
@@ -93,6 +92,11 @@ impl fmt::Display for Painted<'_> {
 }
 
 impl Problem {
+    /// Where, and what, without the line itself.
+    pub fn in_one_line(&self) -> String {
+        self.to_string().lines().next().unwrap_or_default().to_owned()
+    }
+
     fn write(&self, f: &mut fmt::Formatter<'_>, palette: Palette) -> fmt::Result {
         let Palette { place, mark, margin } = palette;
         write!(f, "{place}{}", self.file)?;

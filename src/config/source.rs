@@ -10,6 +10,7 @@ use super::environment::{Environment, Place};
 use super::report::{ConfigReport, Problem};
 use super::validate::{Finding, validate};
 use super::variables::Variable;
+use super::which_server::leaves_open;
 use super::{Config, LogConfig, StoreConfig, keys};
 
 /// The configuration's file name when none is given, in the working folder.
@@ -141,14 +142,26 @@ impl Loaded {
 /// Everything that is wrong, at once: see [`ConfigReport`].
 pub fn load(source: &ConfigSource) -> Result<Loaded, ConfigReport> {
     match load_in_part(source) {
-        (loaded, None) => Ok(loaded),
-        (_, Some(report)) => Err(report),
+        InPart { report: Some(report), .. } => Err(report),
+        InPart { loaded, .. } => Ok(loaded),
     }
 }
 
-/// The same of a configuration that may be wrong: what can be read of it, defaults for the rest, and what is wrong.
-/// Good for finding the server that runs with it, and for nothing else.
-pub fn load_in_part(source: &ConfigSource) -> (Loaded, Option<ConfigReport>) {
+/// What can be made of a configuration that may be wrong.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InPart {
+    /// What can be read of it, and defaults for the rest: good for finding the server that runs with it, unless
+    /// `unplaced`, and for nothing else.
+    pub loaded: Loaded,
+    /// What is wrong, if anything is.
+    pub report: Option<ConfigReport>,
+    /// The problem that leaves open which server is meant, in one line, if one does. The defaults are then those of
+    /// another server maybe, which must not be asked.
+    pub unplaced: Option<String>,
+}
+
+/// The same of a configuration that may be wrong.
+pub fn load_in_part(source: &ConfigSource) -> InPart {
     let mut problems = Vec::new();
     let (reading, found) = match read_file(source) {
         Ok(Some(text)) => (Document::read(source.path().display().to_string(), text), true),
@@ -158,8 +171,10 @@ pub fn load_in_part(source: &ConfigSource) -> (Loaded, Option<ConfigReport>) {
             (Reading { is_toml: false, ..nothing() }, false)
         }
     };
+    let is_unread = !problems.is_empty();
     let Reading { document, mut config, problems: wrong, is_toml } = reading;
     problems.extend(wrong);
+    let store_of_file = config.store.path.clone();
     let environment = Environment::read(&source.env, source.dotenv.as_deref(), &mut problems);
     let applied = environment.apply(&mut config, &mut problems);
     let sources = Sources { document: &document, environment: &environment, applied: &applied };
@@ -167,6 +182,10 @@ pub fn load_in_part(source: &ConfigSource) -> (Loaded, Option<ConfigReport>) {
         problems.extend(validate(&config).into_iter().map(|finding| sources.problem(finding)));
     }
     problems.sort_by_key(|problem| (problem.file != document.label(), problem.line, problem.column));
+    let open = problems.iter().find(|problem| {
+        (is_unread && problem.key.is_empty()) || leaves_open(problem, &document, &store_of_file, &applied)
+    });
+    let unplaced = open.map(|problem| format!("{}, so it is not known which server is meant", problem.in_one_line()));
     config.store.journal_mode.make_ascii_uppercase();
     let loaded = Loaded {
         origins: keys::values(&config).into_keys().map(|key| (key.clone(), sources.origin(&key))).collect(),
@@ -176,7 +195,7 @@ pub fn load_in_part(source: &ConfigSource) -> (Loaded, Option<ConfigReport>) {
         watched: [Some(source.path().to_owned()), source.dotenv.clone()].into_iter().flatten().collect(),
         config,
     };
-    (loaded, (!problems.is_empty()).then_some(ConfigReport { problems }))
+    InPart { loaded, report: (!problems.is_empty()).then_some(ConfigReport { problems }), unplaced }
 }
 
 fn nothing() -> Reading {
@@ -252,6 +271,12 @@ impl Sources<'_> {
             notes.push(format!(
                 "there is no API key, so every program on this machine may call; only {} is served",
                 config.server.host
+            ));
+        }
+        if !config.policies.allowed_repos.is_empty() {
+            notes.push(format!(
+                "ALLOWED_REPOS holds beside the filter {}: a repository takes part when it passes both",
+                config.policies.repo_filter.source
             ));
         }
         for (name, near) in self.environment.near_misses() {

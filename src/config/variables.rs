@@ -315,6 +315,6 @@ fn allowed_repos(config: &mut Config, text: &str) -> Result<(), String> {
             listed.push(repo.as_str().to_owned());
         }
     }
-    config.policies.repo_filter.settings.insert("allow".into(), allow.into());
+    config.policies.allow_only(allow);
     Ok(())
 }

@@ -4,8 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::chain::Chain;
-use super::examine::unchecked;
+use super::examine::unchecked_among;
 use super::ranking::Part;
 use super::set::PolicySet;
 use crate::config::{CandidateMode, PoliciesConfig};
@@ -27,6 +26,10 @@ pub struct Effective {
     pub stale_rule: Told,
     /// What says which repositories take part.
     pub repo_filter: Told,
+    /// What `ALLOWED_REPOS` allows, where another filter than the built-in list is in force: a repository that takes
+    /// part passes both. The built-in list has it as its setting `allow`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_repos: Vec<String>,
     /// Those of these policies whose settings nothing looks at but they themselves, each with why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settings_unchecked: Vec<String>,
@@ -90,21 +93,16 @@ impl PolicySet {
         });
         let stale_rule = self.stale_rule.rule_for(repo, agent);
         let on_trial = self.candidate.iter().flat_map(|it| it.ranking.chains());
-        let stages = [ranking.chain_for(repo)].into_iter().chain(on_trial).flat_map(Chain::stages);
-        let mut settings_unchecked: Vec<String> = stages
-            .filter_map(|stage| unchecked(stage.ranker.policy()))
-            .chain(unchecked(stale_rule.policy()))
-            .chain(unchecked(self.repo_filter.policy()))
-            .collect();
-        settings_unchecked.sort_unstable();
-        settings_unchecked.dedup();
+        let chains = [ranking.chain_for(repo)].into_iter().chain(on_trial);
+        let settings_unchecked = unchecked_among(chains, [stale_rule].into_iter(), &self.repo_filter);
         Effective {
             view: view.map_or_else(|| "default".to_owned(), |view| view.to_string()),
             overridden,
             ranker: ranking.stamp_for(repo).clone(),
             stages: ranking.parts_for(repo),
-            stale_rule: stale_rule.told(),
-            repo_filter: self.repo_filter.told(),
+            stale_rule: stale_rule.with_settings(),
+            repo_filter: self.repo_filter.with_settings(),
+            allowed_repos: config.allowed_repos.clone(),
             settings_unchecked,
             candidate,
         }

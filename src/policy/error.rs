@@ -126,31 +126,26 @@ pub struct PolicyRejected {
     pub policy: &'static str,
     /// Its source, as configured.
     pub source: String,
+    /// The name of the stage of the ranker that it is, if it is one.
+    pub stage: Option<String>,
     /// The file that was read, unless it is built in.
     pub file: Option<PathBuf>,
     /// What is wrong, and what to do about it.
     pub reason: String,
 }
 
-/// What the reason begins with where the policy is a stage of a ranker.
-pub(super) const AS_STAGE: &str = "as stage ";
-
-impl PolicyRejected {
-    /// Whether it is a stage of a ranker.
-    pub fn is_of_stage(&self) -> bool {
-        self.reason.starts_with(AS_STAGE)
-    }
-}
-
 impl fmt::Display for PolicyRejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { policy, source, file, reason } = self;
-        match file {
-            Some(file) if file.as_os_str() != source.as_str() => {
-                write!(f, "[policies.{policy}] {source:?} ({}) was not loaded: {reason}", file.display())
-            }
-            _ => write!(f, "[policies.{policy}] {source:?} was not loaded: {reason}"),
+        let Self { policy, source, stage, file, reason } = self;
+        write!(f, "[policies.{policy}] {source:?}")?;
+        if let Some(file) = file.as_ref().filter(|file| file.as_os_str() != source.as_str()) {
+            write!(f, " ({})", file.display())?;
         }
+        f.write_str(" was not loaded: ")?;
+        if let Some(stage) = stage {
+            write!(f, "as stage {stage:?}: ")?;
+        }
+        f.write_str(reason)
     }
 }
 

@@ -3,20 +3,20 @@
 
 use std::path::Path;
 
+use super::chain::Chain;
 use super::error::{PolicyError, PolicyRejected};
 use super::facts::Facts;
 use super::host::PolicyHost;
 use super::instance::{CONFIGURE, Function, Kind, Policy};
 use super::ranker::{Ranker, RankerKind};
 use super::repo_filter::RepoFilterKind;
-use super::schema::{self, Held, Misfit};
+use super::repo_filters::RepoFilters;
+use super::schema::{self, Held};
 use super::set::PolicySet;
-use super::stale_rule::StaleRuleKind;
+use super::stale_rule::{StaleRule, StaleRuleKind};
 use crate::config::{PoliciesConfig, PolicyConfig, in_shell};
 
 const SETTINGS_SCHEMA: Function = Function { name: "settings-schema", output_bytes_per_row: 0, waited_for: false };
-/// The setting of a repository filter that the environment may put there, and the variable.
-const FROM_ENVIRONMENT: (&str, &str) = ("allow", "ALLOWED_REPOS");
 
 impl PolicyHost {
     /// The JSON Schemas of their settings, as the three policies give them: ranker, stale rule, repository
@@ -26,9 +26,13 @@ impl PolicyHost {
     /// [`PolicyRejected`] when one cannot be loaded or gives none.
     pub fn settings_schemas(&self, config: &PoliciesConfig, base_dir: &Path) -> Result<[String; 3], PolicyRejected> {
         Ok([
-            self.open_one::<RankerKind, _>("ranker", &config.ranker, config, base_dir, |it| told(&it))?,
-            self.open_one::<StaleRuleKind, _>("stale_rule", &config.stale_rule, config, base_dir, |it| told(&it))?,
-            self.open_one::<RepoFilterKind, _>("repo_filter", &config.repo_filter, config, base_dir, |it| told(&it))?,
+            self.open_one::<RankerKind, _>("ranker", &config.ranker, config, base_dir, |it| schema_text(&it))?,
+            self.open_one::<StaleRuleKind, _>("stale_rule", &config.stale_rule, config, base_dir, |it| {
+                schema_text(&it)
+            })?,
+            self.open_one::<RepoFilterKind, _>("repo_filter", &config.repo_filter, config, base_dir, |it| {
+                schema_text(&it)
+            })?,
         ])
     }
 }
@@ -45,36 +49,45 @@ impl PolicySet {
     /// none that can be used.
     pub fn settings_unchecked(&self) -> Vec<String> {
         let chains = self.rankings().flat_map(|(_, ranking)| ranking.chains());
-        let rankers = chains.flat_map(|chain| chain.stages()).filter_map(|stage| unchecked(stage.ranker.policy()));
-        let rules = self.stale_rule.rules().filter_map(|rule| unchecked(rule.policy()));
-        let mut all: Vec<String> = rankers.chain(rules).chain(unchecked(self.repo_filter.policy())).collect();
-        all.sort_unstable();
-        all.dedup();
-        all
+        unchecked_among(chains, self.stale_rule.rules(), &self.repo_filter)
     }
 }
 
+/// The same of some of a set's policies.
+pub(super) fn unchecked_among<'a>(
+    chains: impl Iterator<Item = &'a Chain>,
+    stale_rules: impl Iterator<Item = &'a StaleRule>,
+    repo_filter: &RepoFilters,
+) -> Vec<String> {
+    let rankers = chains.flat_map(Chain::stages).filter_map(|stage| unchecked(stage.ranker.policy()));
+    let stale_rules = stale_rules.filter_map(|rule| unchecked(rule.policy()));
+    let mut all: Vec<String> = rankers.chain(stale_rules).chain(unchecked(repo_filter.configured().policy())).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
 /// A policy's name with why its settings are not checked, if so.
-pub(super) fn unchecked<K: Kind>(policy: &Policy<K>) -> Option<String> {
+fn unchecked<K: Kind>(policy: &Policy<K>) -> Option<String> {
     policy.unchecked.as_ref().map(|why| format!("{}: {why}", policy.stamp.source))
 }
 
 /// Takes a policy into service by `accept` if its settings fit the schema that it gives of them. The words of its own
 /// `configure` are the better ones where both refuse. Built-in policies are held by `configure` alone: it refuses
-/// whatever their schemas do, which tests see to.
+/// whatever their schemas do, which tests see to. `file` is where the component was read.
 pub(super) fn held_to_schema<K: Kind, P>(
     mut policy: Policy<K>,
     config: &PolicyConfig,
+    file: Option<&Path>,
     accept: impl FnOnce(Policy<K>) -> Result<P, PolicyError>,
 ) -> Result<P, String> {
-    if config.builtin_name().is_some() {
-        return accept(policy).map_err(|error| error.to_string());
-    }
+    let Some(file) = file else { return accept(policy).map_err(|error| error.to_string()) };
     let held = match schema_of(&policy) {
         Ok(text) => schema::hold(&text, &config.settings),
-        Err(error) => Held::Unusable(error.to_string()),
+        Err(error) => Held::unusable(&error.to_string()),
     };
-    if !config.settings.is_empty() {
+    let is_told = !config.settings.is_empty();
+    if is_told {
         policy.unchecked = match &held {
             Held::Undeclared => Some("it declares no schema of its settings, so they are not checked".into()),
             Held::Unusable(why) => Some(format!("its settings are not checked: {why}")),
@@ -82,44 +95,25 @@ pub(super) fn held_to_schema<K: Kind, P>(
         };
     }
     match (held, accept(policy)) {
-        (_, Err(error @ PolicyError::Refused { call, .. })) if call == CONFIGURE.name => {
-            let error = error.to_string();
-            let hint = error.contains(FROM_ENVIRONMENT.0).then(|| from_environment::<K>(config)).flatten();
-            Err(format!("{error}{}", hint.unwrap_or_default()))
-        }
-        (Held::Misfit(misfit), _) => Err(refusal::<K>(&misfit, config)),
+        (_, Err(error @ PolicyError::Refused { call, .. })) if call == CONFIGURE.name => Err(error.to_string()),
+        (Held::Misfit(misfits), _) => Err(format!(
+            "its settings do not fit the schema that it gives of them: {misfits}; change them where its source stands \
+             (`issuecommand policy inspect {}` lists what it takes)",
+            in_shell(&std::path::absolute(file).unwrap_or_else(|_| file.to_owned()).display().to_string()),
+        )),
+        // Nobody would know which repositories a slip of the pen lets in.
+        (Held::Unusable(why), Ok(_)) if is_told && K::INTERFACE == RepoFilterKind::INTERFACE => Err(format!(
+            "its settings say which repositories are kept out, and cannot be checked: {why}; mend the schema, or take a \
+             filter without settings"
+        )),
         (_, taken) => taken.map_err(|error| error.to_string()),
     }
-}
-
-fn refusal<K: Kind>(misfit: &Misfit, config: &PolicyConfig) -> String {
-    let is_unknown = misfit.unknown.iter().any(|key| key == FROM_ENVIRONMENT.0);
-    let hint = is_unknown.then(|| from_environment::<K>(config)).flatten().unwrap_or_default();
-    let file = config.component_path(Path::new("")).unwrap_or_default();
-    format!(
-        "its settings do not fit the schema that it gives of them: {}; change them where its source stands \
-         (`issuecommand policy inspect {}` lists what it takes){hint}",
-        misfit.told,
-        in_shell(&file.display().to_string()),
-    )
-}
-
-/// Where a setting may come from that nobody wrote into the file.
-fn from_environment<K: Kind>(config: &PolicyConfig) -> Option<String> {
-    let (key, variable) = FROM_ENVIRONMENT;
-    (K::INTERFACE == RepoFilterKind::INTERFACE && config.settings.contains_key(key)).then(|| {
-        format!(
-            "; `{key}` is also what {variable} of the environment or .env sets, for whatever filter is in force: a \
-             filter that does not know it would let pass what it keeps out, so empty {variable} and name what to read \
-             in github.repositories, or take a filter that knows it"
-        )
-    })
 }
 
 fn schema_of<K: Kind>(policy: &Policy<K>) -> Result<String, PolicyError> {
     policy.call_unconfigured(SETTINGS_SCHEMA, Facts::None, |guest, store| Ok(Ok(K::settings_schema(guest, store)?)))
 }
 
-fn told<K: Kind>(policy: &Policy<K>) -> Result<String, String> {
+fn schema_text<K: Kind>(policy: &Policy<K>) -> Result<String, String> {
     schema_of(policy).map_err(|error| error.to_string())
 }

@@ -15,6 +15,7 @@ use super::facts::BodySource;
 use super::instance::{Kind, Limits, Machine, Policy};
 use super::ranker::Ranker;
 use super::repo_filter::RepoFilter;
+use super::repo_filters::RepoFilters;
 use super::set::{Loading, PolicySet};
 use super::source;
 use super::stale_rule::StaleRule;
@@ -68,8 +69,7 @@ impl PolicyHost {
         thread::scope(|scope| {
             let loading = Loading { host: self, config, base_dir };
             let stale_rules = scope.spawn(move || loading.stale_rules());
-            let repo_filter = scope
-                .spawn(move || self.load_one("repo_filter", &config.repo_filter, config, base_dir, RepoFilter::accept));
+            let repo_filter = scope.spawn(move || self.load_repo_filters(config, base_dir));
             let rankings = loading.rankings();
             rankings.and_then(|rankings| {
                 let (stale_rule, repo_filter) = (joined(stale_rules)?, joined(repo_filter)?);
@@ -110,6 +110,11 @@ impl PolicyHost {
         self.load_one(key, policy, all, base_dir, StaleRule::accept)
     }
 
+    fn load_repo_filters(&self, config: &PoliciesConfig, base_dir: &Path) -> Result<RepoFilters, PolicyRejected> {
+        let load = |policy| self.load_one("repo_filter", policy, config, base_dir, RepoFilter::accept);
+        Ok(RepoFilters::new(load(&config.repo_filter)?, config.allowed_filter().as_ref().map(load).transpose()?))
+    }
+
     /// Loads one, holds its settings to its own schema, and takes it into service by `accept`.
     fn load_one<K: Kind, P>(
         &self,
@@ -119,7 +124,9 @@ impl PolicyHost {
         base_dir: &Path,
         accept: impl FnOnce(Policy<K>) -> Result<P, PolicyError>,
     ) -> Result<P, PolicyRejected> {
-        self.open_one(key, policy, all, base_dir, |ready| examine::held_to_schema(ready, policy, accept))
+        let file = policy.component_path(base_dir);
+        let then = |ready| examine::held_to_schema(ready, policy, file.as_deref(), accept);
+        self.open_one(key, policy, all, base_dir, then)
     }
 
     /// Loads one, as far as nothing was asked of it yet.
@@ -140,6 +147,7 @@ impl PolicyHost {
         self.prepare::<K>(policy, file.as_deref(), base_dir, limits).and_then(then).map_err(|reason| PolicyRejected {
             policy: key,
             source: policy.source.clone(),
+            stage: None,
             file,
             reason,
         })

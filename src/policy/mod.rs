@@ -3,11 +3,12 @@
 //!
 //! [`PolicyHost::load`] turns a configuration into a [`PolicySet`], or says why not. The way there:
 //! `source` reads a component and demands its `signature`, `cache` compiles it or finds it compiled, `check`
-//! looks at its imports and exports, `examine` holds its settings to its `schema`, `instance` configures it, and `ranker` (with its optional `work_order`),
-//! `stale_rule` and `repo_filter` try it on a `sample`.
+//! looks at its imports and exports, `examine` holds its settings to its `schema`, `instance` configures it, and
+//! `ranker` (with its optional `work_order`), `stale_rule` and `repo_filter` try it on a `sample`.
 //!
 //! A set is put together in `set`: components become a `chain`, chains become the `ranking` of a view, and
-//! `views` says which agent has which. Stale rules go by claim (`stale_rules`).
+//! `views` says which agent has which. Stale rules go by claim (`stale_rules`); what the environment allows holds beside the
+//! repository filter (`repo_filters`).
 //!
 //! The way of a call: `instance` takes a warm instance and arms its bounds (`ticker` for time, `state`
 //! for memory, facts and log), the guest pulls `facts` as `columns`, and its `output` is checked. After
@@ -30,6 +31,7 @@ mod output;
 mod ranker;
 mod ranking;
 mod repo_filter;
+mod repo_filters;
 mod rows;
 mod sample;
 mod schema;
@@ -54,7 +56,7 @@ pub use facts::BodySource;
 pub use host::PolicyHost;
 pub use ranker::{Choice, ChooseRequest, LiveWork, Ranker, Scored, Shortlisted};
 pub use ranking::{Part, Ranking};
-pub use repo_filter::RepoFilter;
+pub use repo_filters::RepoFilters;
 pub use rows::{BLOCK_ROW_COUNT_MAX, IssueBlock, IssueRows};
 pub(crate) use schema::{Held, hold};
 pub use set::PolicySet;

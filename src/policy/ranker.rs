@@ -1,19 +1,18 @@
 //! Rankers: scores ahead of any request, the last word at the door, and the reasons on demand.
 
+mod answers;
+
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
 use wasmtime::Store;
 use wasmtime::component::{HasSelf, InstancePre, Linker};
 
-use super::bindings::ranker::exports::issuecommand::policy::ranker as wit;
 use super::bindings::ranker::{RankerPolicy, RankerPolicyIndices};
 use super::bindings::work_order::exports::issuecommand::policy::work_order;
 use super::bindings::work_order::issuecommand::policy::follow_ups;
 use super::error::PolicyError;
 use super::facts::{BodySource, Facts, IssueView};
 use super::instance::{Answer, Function, Kind, Policy};
-use super::output::{self, TEXT_BYTES_MAX, full_or_empty, line};
 use super::rows::{IssueBlock, IssueRows};
 use super::sample;
 use super::state::CallState;
@@ -23,11 +22,6 @@ use crate::domain::{AgentId, ClaimStatus, IssueFacts, IssueRef, PolicyStamp, Rea
 /// A `score` call about more rows than this that runs into a bound is made again in halves: a policy that is
 /// slow, or reads long texts, is no faulty one.
 const SCORE_ROW_COUNT_HALVED: usize = 64;
-/// A score holds for this long at least, in milliseconds: one that has lapsed already would be asked for
-/// again and again.
-const SCORE_VALID_MS_MIN: u64 = 1000;
-/// Reasons of one row that are passed on; the rest is left out.
-const REASON_COUNT_MAX: usize = 64;
 
 /// Two numbers a row, and a reason of a sentence.
 const SCORE: Function = Function { name: "score", output_bytes_per_row: 256, waited_for: false };
@@ -216,7 +210,7 @@ impl Ranker {
             let choice = guest.ranker.issuecommand_policy_ranker().call_choose(&mut *store, unix_ms(now))?;
             Ok(choice.map(|choice| (choice, store.data().retry_after_ms())))
         })?;
-        checked_choice(&choice, retry_after_ms, rows.len())
+        answers::choice(&choice, retry_after_ms, rows.len())
             .map_err(|why| PolicyError::BadOutput { call: CHOOSE.name, why })
     }
 
@@ -239,7 +233,7 @@ impl Ranker {
         let reasons = self.policy.call_within(ms, EXPLAIN, Facts::Issues(view), |guest, store| {
             guest.ranker.issuecommand_policy_ranker().call_explain(store, unix_ms(now))
         })?;
-        checked_reasons(reasons, rows.len()).map_err(|why| PolicyError::BadOutput { call: EXPLAIN.name, why })
+        answers::reasons(reasons, rows.len()).map_err(|why| PolicyError::BadOutput { call: EXPLAIN.name, why })
     }
 
     /// Reads the texts of issues from `bodies` from now on, for a policy that asks for them.
@@ -289,7 +283,7 @@ impl Ranker {
         let scores = self.policy.call_within(ms, SCORE, Facts::Issues(view), |guest, store| {
             guest.ranker.issuecommand_policy_ranker().call_score(store, unix_ms(now))
         })?;
-        let checked = add_checked_scores(&scores, count, now, scored);
+        let checked = answers::add_scores(&scores, count, now, scored);
         checked.map_err(|why| PolicyError::BadOutput { call: SCORE.name, why })
     }
 }
@@ -300,67 +294,6 @@ fn short_view(rows: &[Shortlisted]) -> IssueView {
         scores: rows.iter().map(|row| row.score).collect(),
         ..IssueView::default()
     }
-}
-
-fn add_checked_scores(
-    scores: &wit::Scores,
-    count: usize,
-    now: Timestamp,
-    scored: &mut Vec<Scored>,
-) -> Result<(), String> {
-    full_or_empty("values", &scores.values, count)?;
-    full_or_empty("valid-until", &scores.valid_until, count)?;
-    let (first, soonest) = (scored.len(), unix_ms(now) + SCORE_VALID_MS_MIN);
-    let end_of_time = unix_ms(Timestamp::MAX_UTC);
-    for row in 0..count {
-        let value = scores.values.get(row).copied().unwrap_or(0.0);
-        if !value.is_finite() {
-            return Err(format!("the score of row {row} is {value}; scores must be finite numbers"));
-        }
-        let until = scores.valid_until.get(row).copied().unwrap_or(Scored::NEVER).max(soonest);
-        // Later than time goes means for ever.
-        let valid_until_ms = if until < end_of_time { until } else { Scored::NEVER };
-        scored.push(Scored { value, valid_until_ms, skip: None, scored_at: Some(now) });
-    }
-    let mut rows = output::Rows::new("skipped", count);
-    // A few reasons are given for many rows, and kept for as long as those are open.
-    let mut shared: FxHashMap<&str, Arc<str>> = FxHashMap::default();
-    for exclusion in &scores.skipped {
-        let row = rows.take(exclusion.row)?;
-        let text = shared.entry(&exclusion.reason).or_insert_with(|| output::reason_of(exclusion).into());
-        scored[first + row].skip = Some(Arc::clone(text));
-    }
-    Ok(())
-}
-
-fn checked_choice(choice: &wit::Choice, retry_after_ms: Option<u64>, count: usize) -> Result<Choice, String> {
-    let skipped = output::exclusions("skipped", &choice.skipped, count)?;
-    let mut is_skipped = vec![false; count];
-    for (row, _) in &skipped {
-        is_skipped[*row] = true;
-    }
-    let mut order = output::order("order", &choice.order, count)?;
-    // A policy may well sort everything and then skip some of it: skipping wins.
-    order.retain(|row| !is_skipped[*row]);
-    Ok(Choice { order, skipped, retry_after_ms })
-}
-
-fn checked_reasons(reasons: Vec<Vec<wit::Reason>>, count: usize) -> Result<Vec<Vec<Reason>>, String> {
-    if reasons.len() != count {
-        return Err(format!("there are reasons for {} rows of {count}: give one list a row", reasons.len()));
-    }
-    let checked = |(row, terms): (usize, Vec<wit::Reason>)| {
-        terms.into_iter().take(REASON_COUNT_MAX).map(|term| checked_reason(row, term)).collect()
-    };
-    reasons.into_iter().enumerate().map(checked).collect()
-}
-
-fn checked_reason(row: usize, term: wit::Reason) -> Result<Reason, String> {
-    let rule = line(&term.rule, TEXT_BYTES_MAX);
-    if !term.amount.is_finite() {
-        return Err(format!("rule {rule:?} adds {} to row {row}; amounts must be finite numbers", term.amount));
-    }
-    Ok(Reason { rule, amount: term.amount, text: line(&term.text, TEXT_BYTES_MAX) })
 }
 
 /// A running ranker, with what it may export besides.

@@ -31,7 +31,7 @@ impl RepoFilter {
     }
 
     /// The same, with the settings themselves.
-    pub(super) fn told(&self) -> Told {
+    pub(super) fn with_settings(&self) -> Told {
         Told::new(&self.0.stamp, self.0.settings())
     }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use super::chain::{Chain, Role, Stage};
-use super::error::{AS_STAGE, PolicyRejected};
+use super::error::PolicyRejected;
 use super::host::PolicyHost;
 use super::ranking::{Ranking, Route};
-use super::repo_filter::RepoFilter;
+use super::repo_filters::RepoFilters;
 use super::stale_rules::{StaleRoute, StaleRules};
 use super::views::{Candidate, View, ViewName};
 use crate::config::{OverrideConfig, PoliciesConfig, RankerConfig};
@@ -23,7 +23,7 @@ pub struct PolicySet {
     /// Says when a claim has lapsed.
     pub stale_rule: StaleRules,
     /// Says which repositories take part.
-    pub repo_filter: RepoFilter,
+    pub repo_filter: RepoFilters,
     /// The views of groups of agents.
     pub views: Vec<View>,
     /// The ranker on trial.
@@ -31,7 +31,7 @@ pub struct PolicySet {
 }
 
 impl PolicySet {
-    pub(super) fn new(rankings: Rankings, stale_rule: StaleRules, repo_filter: RepoFilter) -> Self {
+    pub(super) fn new(rankings: Rankings, stale_rule: StaleRules, repo_filter: RepoFilters) -> Self {
         let Rankings { main, views, candidate } = rankings;
         Self { ranker: main, stale_rule, repo_filter, views, candidate }
     }
@@ -45,8 +45,9 @@ impl PolicySet {
     /// Whether the other set consists of the same components with the same settings.
     pub fn is_same_as(&self, other: &Self) -> bool {
         let rankings = |set: &Self| set.rankings().map(|(name, it)| (name, it.stamp().clone())).collect::<Vec<_>>();
-        let others = |set: &Self| [set.stale_rule.stamp().clone(), set.repo_filter.stamp().clone()];
-        others(self) == others(other) && rankings(self) == rankings(other)
+        self.stale_rule.stamp() == other.stale_rule.stamp()
+            && self.repo_filter.is_same_as(&other.repo_filter)
+            && rankings(self) == rankings(other)
     }
 
     /// Every view with what puts it in order, the default one first.
@@ -150,10 +151,8 @@ impl Loading<'_> {
         let name = if is_free(stem) { stem } else { "base" };
         let mut stages = vec![Stage::new(name, Role::Base, 1.0, load(&config.base)?)];
         for stage in &config.stage {
-            let ranker = load(&stage.policy).map_err(|rejected| PolicyRejected {
-                reason: format!("{AS_STAGE}{:?}: {}", stage.name, rejected.reason),
-                ..rejected
-            })?;
+            let rejected = |rejected| PolicyRejected { stage: Some(stage.name.clone()), ..rejected };
+            let ranker = load(&stage.policy).map_err(rejected)?;
             stages.push(Stage::new(&stage.name, Role::Stage(stage.role), stage.weight, ranker));
         }
         Ok(Arc::new(Chain::new(stages, self.config.choose_ms_max)))
@@ -177,6 +176,7 @@ impl Loading<'_> {
         let rejected = |pattern: &str, error: &globset::Error| PolicyRejected {
             policy: "override",
             source: pattern.to_owned(),
+            stage: None,
             file: None,
             reason: format!("it is no pattern: {}", error.kind()),
         };

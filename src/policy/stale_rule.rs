@@ -55,7 +55,7 @@ impl StaleRule {
     }
 
     /// The same, with the settings themselves.
-    pub(super) fn told(&self) -> Told {
+    pub(super) fn with_settings(&self) -> Told {
         Told::new(&self.0.stamp, self.0.settings())
     }
 

@@ -52,7 +52,7 @@ impl StaleRules {
     }
 
     /// Which component, with which settings; a digest over all of them where there are several. People are shown
-    /// [`Self::stamp_for`].
+    /// that of the rule for them, `rule_for`.
     pub fn stamp(&self) -> &PolicyStamp {
         &self.stamp
     }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::authoring::{AuthoringError, Project};
 use crate::claims::Groups;
-use crate::config::{ConfigSource, PoliciesConfig, PolicyConfig, load};
+use crate::config::{ConfigSource, PoliciesConfig, PolicyConfig, load, not_finite};
 use crate::policy::{PolicyHost, PolicyRejected, PolicySet};
 
 /// Longest time for one call in a replay, in milliseconds: the most that a configuration may allow. A busy
@@ -126,5 +126,9 @@ fn from_config(file: &Path) -> Result<(PoliciesConfig, PathBuf), ContenderError>
 fn settings_in(file: &Path) -> Result<Map<String, Value>, ContenderError> {
     let failed = |why: String| ContenderError::Settings { file: file.to_owned(), why };
     let text = std::fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
-    toml::from_str(&text).map_err(|error| failed(error.to_string()))
+    let settings = toml::from_str(&text).map_err(|error| failed(error.to_string()))?;
+    match not_finite(&settings) {
+        Some(key) => Err(failed(format!("{key}: expected a finite number"))),
+        None => Ok(settings),
+    }
 }

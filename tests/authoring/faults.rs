@@ -10,7 +10,7 @@ use issuecommand::policy::PolicyHost;
 use serde_json::json;
 
 use crate::desk::{failed, policy};
-use crate::workshop::{NEWER, OTHER_VERSION, PLAIN, Variant, WASI, component};
+use crate::workshop::{NEWER, OTHER_VERSION, PLAIN, UNREAD, Variant, WASI, component};
 
 /// A fault of the guest: in which function, which, and the words that its author needs.
 type Fault = (&'static str, &'static str, &'static [&'static str]);
@@ -112,4 +112,14 @@ fn a_policy_that_never_ends_keeps_its_cases_waiting_once_and_is_told_as_what_it_
     assert!(begun.elapsed() < Duration::from_secs(8), "three cases took {:?}", begun.elapsed());
     assert!(text.contains("0 passed, 3 failed") && text.contains("longer than 3000 ms"), "{text}");
     assert!(text.contains("look for a loop without end") && !text.contains("call_ms_max"), "{text}");
+}
+
+#[test]
+fn check_fails_a_schema_that_a_server_would_not_use_and_says_what_to_do() {
+    let desk = tempfile::tempdir().unwrap();
+    let (host, file) = (PolicyHost::new(Some(desk.path().into())).unwrap(), file_of(&UNREAD, desk.path()));
+    let trial = trial(&host, &file, "nowhere", "nothing");
+    assert!(trial.findings.iter().any(|finding| finding.what == "settings schema" && !finding.ok));
+    let words = ["`unevaluatedProperties` is not among", "leave it out", "`settings-schema` in the WIT package"];
+    assert_refused(&trial, "unread", &words);
 }

@@ -148,11 +148,11 @@ fn a_source_that_may_have_been_meant_for_the_component_is_told_and_fails_the_che
 }
 
 #[test]
-fn what_the_environment_tells_a_filter_is_checked_with_the_rest() {
+fn what_the_environment_allows_is_no_setting_of_a_filter_in_a_file() {
     let desk = desk();
     fs::write(desk.path().join("filter.wasm"), builtin_component("allow-list").unwrap()).unwrap();
     configure(desk.path(), "[policies.repo_filter]\nsource = \"filter.wasm\"\n");
     fs::write(desk.path().join(".env"), "ALLOWED_REPOS=acme/*\n").unwrap();
     let text = succeeded(&policy(desk.path(), &["check", "--config", "issuecommand.toml", "filter.wasm"]));
-    assert!(line(&text, " settings: ").ends_with("[policies.repo_filter] settings: they fit the schema"), "{text}");
+    assert!(line(&text, " settings: ").ends_with("[policies.repo_filter] settings: none"), "{text}");
 }

@@ -262,6 +262,21 @@ async fn people_see_it_as_a_page_on_which_titles_are_text() {
 }
 
 #[tokio::test]
+async fn people_are_told_that_no_decision_will_ever_be_recorded() {
+    let mut config = config();
+    config.store.decision_max_entries = 0;
+    let server = Server::over(config, &[issue(1, &[])]).await;
+    assert_eq!(next(&server, "a").await.0, 200);
+    for path in ["/decisions", "/decisions?agent_id=a"] {
+        let (_, _, _, text) = page(&server, path, Some(KEY)).await;
+        assert!(text.contains("Decisions are not recorded: store.decision_max_entries is 0."), "{path}: {text}");
+        assert!(!text.contains("No decision") && !text.contains("No such decision"), "{path}: {text}");
+    }
+    let (_, body) = server.get("/api/decisions").await;
+    assert_eq!(body["is_recording"], false, "{body}");
+}
+
+#[tokio::test]
 async fn people_see_the_last_decisions_and_narrow_them_as_programs_do() {
     let settings = json!({ "rules": [{ "field": "label", "op": "is", "value": "<i>x", "weight": 3 }] });
     let server = Server::over(with_settings(settings), &[issue(1, &["<i>x"]), issue(2, &[])]).await;

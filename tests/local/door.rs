@@ -68,7 +68,7 @@ fn serve_in_the_background_starts_one_server_and_says_where_it_is() {
     let mut client = Client::start(home.command(&["mcp"]));
     client.greet("codex");
     client.claim();
-    assert_eq!(home.started_count(), 1);
+    home.assert_started(1);
 }
 
 #[test]

@@ -99,9 +99,13 @@ impl Home {
         reply["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok())
     }
 
-    /// How many servers ever came to listen in the background.
-    pub fn started_count(&self) -> usize {
-        self.log().matches("listening on http://").count()
+    /// That so many servers ever came to listen in the background. Each is heard a moment before its word of it is in
+    /// the log.
+    #[track_caller]
+    pub fn assert_started(&self, count: usize) {
+        let listening = || self.log().matches("listening on http://").count();
+        eventually("the word of the last server in its log", || (listening() >= count).then_some(()));
+        assert_eq!(listening(), count, "{}", self.log());
     }
 }
 

@@ -24,7 +24,7 @@ fn twelve_clients_at_once_start_one_server_and_get_twelve_issues_under_twelve_na
     let expected: HashSet<_> = (1..=CLIENTS).map(|number| json!(format!("codex-mcp-client.{number}"))).collect();
     assert_eq!(agents, expected);
     assert_eq!(home.server(), Some(server));
-    assert_eq!(home.started_count(), 1);
+    home.assert_started(1);
     assert!(!home.log().contains("in use"), "nobody tried to start a second one:\n{}", home.log());
 }
 

@@ -150,7 +150,7 @@ fn a_client_of_2026_that_never_greets_survives_the_server_too() {
     client.say(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 1 } }));
     let mine = client.call("get_my_claims", json!({}));
     assert_eq!(mine["claims"][0]["agent_id"], "codex.1");
-    assert_eq!(home.started_count(), 2);
+    home.assert_started(2);
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn a_server_told_to_end_rests_until_somebody_asks() {
     eventually("its end", || home.server().is_none().then_some(()));
     assert!(!home.socket().exists(), "it takes its socket away");
     client.claim();
-    eventually("the word of the second server in its log", || (home.started_count() == 2).then_some(()));
+    home.assert_started(2);
 }
 
 #[test]

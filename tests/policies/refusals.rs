@@ -160,12 +160,19 @@ fn a_rejection_names_source_and_file_once_when_they_are_the_same() {
     let rejected = |source: &str, file: &str| PolicyRejected {
         policy: "ranker",
         source: source.into(),
+        stage: None,
         file: Some(file.into()),
-        reason: "it is late".into(),
+        reason: "as stage of its life it is late".into(),
     };
-    assert_eq!(rejected("/p.wasm", "/p.wasm").to_string(), "[policies.ranker] \"/p.wasm\" was not loaded: it is late");
+    assert_eq!(
+        rejected("/p.wasm", "/p.wasm").to_string(),
+        "[policies.ranker] \"/p.wasm\" was not loaded: as stage of its life it is late"
+    );
     assert_eq!(
         rejected("p.wasm", "/etc/p.wasm").to_string(),
-        "[policies.ranker] \"p.wasm\" (/etc/p.wasm) was not loaded: it is late"
+        "[policies.ranker] \"p.wasm\" (/etc/p.wasm) was not loaded: as stage of its life it is late"
     );
+    let of_stage = PolicyRejected { stage: Some("calm".into()), ..rejected("/p.wasm", "/p.wasm") };
+    let told = of_stage.to_string();
+    assert!(told.contains("was not loaded: as stage \"calm\": as stage of its life"), "{told}");
 }

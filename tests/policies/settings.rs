@@ -3,6 +3,7 @@
 use issuecommand::config::{
     CandidateConfig, CandidateMode, OverrideConfig, PoliciesConfig, PolicyConfig, RankerConfig, StageRole,
 };
+use issuecommand::domain::Repo;
 use issuecommand::policy::builtin_component;
 use serde_json::{Map, Value, json};
 
@@ -73,14 +74,34 @@ fn what_a_policy_says_of_its_settings_itself_is_told_before_what_its_schema_says
 }
 
 #[test]
-fn a_filter_that_does_not_know_what_the_environment_tells_it_says_where_that_comes_from() {
-    let allow = closed(json!({"allow": ["acme/*"]}));
-    let text = refused(&PoliciesConfig { repo_filter: allow.clone(), ..config(&PLAIN) });
-    for words in ["`settings.allow` is no key", "ALLOWED_REPOS", "github.repositories"] {
+fn what_the_environment_allows_holds_beside_a_filter_that_knows_nothing_of_it() {
+    let repo = |name: &str, fork: bool| Repo { fork, ..Repo::named(name.parse().unwrap()) };
+    let repos = [repo("acme/one", false), repo("acme/two", true), repo("other/three", false)];
+    let mut config = config(&CLOSED);
+    config.repo_filter.settings = settings(json!({"deny": "forks"}));
+    let by_filter = [None, Some("acme/two is a fork".to_owned()), None];
+    let open = load(&config).unwrap();
+    assert_eq!(open.repo_filter.exclude(&repos).unwrap(), by_filter);
+    config.allowed_repos = vec!["acme/*".into()];
+    let set = load(&config).unwrap();
+    let [one, two, _] = by_filter;
+    assert_eq!(set.repo_filter.exclude(&repos).unwrap(), [one, two, Some("not in ALLOWED_REPOS".into())]);
+    let shown = set.effective(&config, None, None);
+    assert_eq!(shown.allowed_repos, ["acme/*"]);
+    assert_eq!(shown.repo_filter.settings, json!({"deny": "forks"}), "as the operator wrote them");
+    assert!(!set.is_same_as(&open) && set.is_same_as(&load(&config).unwrap()));
+}
+
+#[test]
+fn a_filter_whose_settings_cannot_be_checked_is_refused_and_without_settings_taken() {
+    let mut config = config(&PLAIN);
+    config.repo_filter.source = file_of(&NO_SCHEMA).display().to_string();
+    assert!(load(&config).is_ok());
+    config.repo_filter.settings = settings(json!({"dany": ["acme/secret"]}));
+    let text = refused(&config);
+    for words in ["[policies.repo_filter]", "kept out, and cannot be checked", "no JSON", "mend the schema"] {
         assert!(text.contains(words), "{text:?} does not say {words:?}");
     }
-    let text = refused(&PoliciesConfig { stale_rule: allow, ..config(&PLAIN) });
-    assert!(!text.contains("ALLOWED_REPOS"), "{text}");
 }
 
 #[test]

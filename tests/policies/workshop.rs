@@ -34,6 +34,15 @@ pub const CLOSED: Variant = Variant {
 /// The guest with something else than a schema.
 pub const NO_SCHEMA: Variant =
     Variant { name: "faulty_no_schema", guest: "faulty", replacements: &[("\"{}\".into()", "\"none\".into()")] };
+/// The guest with a schema of which a keyword is not read.
+pub const UNREAD: Variant = Variant {
+    name: "faulty_unread",
+    guest: "faulty",
+    replacements: &[(
+        "\"{}\".into()",
+        "r#\"{\"properties\":{\"at\":{},\"do\":{}},\"unevaluatedProperties\":false}\"#.into()",
+    )],
+};
 /// The guest built against a later 0.1.x, which has a function that this server does not know.
 pub const NEWER: Variant = Variant {
     name: "faulty_newer",

@@ -56,6 +56,21 @@ fn people_get_a_table_with_a_column_for_each_policy_and_a_page() {
 }
 
 #[test]
+fn a_setting_that_is_no_finite_number_is_refused_by_its_key_wherever_it_is_read() {
+    let folder = backlog();
+    fs::write(folder.path().join("inf.toml"), "rules = [{ weight = -inf }]\n").unwrap();
+    fs::create_dir(folder.path().join("mine")).unwrap();
+    let project = "name = \"mine\"\nlanguage = \"rust\"\n[settings]\nrules = [{ weight = nan }]\n";
+    fs::write(folder.path().join("mine/policy.toml"), project).unwrap();
+    for arguments in [["--settings", "inf.toml"], ["--against-settings", "inf.toml"], ["--policy", "mine"]] {
+        let output = run(&folder, &arguments);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains("rules[0].weight: expected a finite number"), "{arguments:?}: {told}");
+    }
+}
+
+#[test]
 fn a_policys_folder_stands_for_its_built_component_with_the_settings_that_it_is_tried_with() {
     let folder = backlog();
     let mine = folder.path().join("mine");

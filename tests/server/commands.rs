@@ -183,6 +183,49 @@ async fn a_wrong_line_in_the_file_keeps_no_command_from_a_running_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_does_not_say_which_server_is_meant_sends_no_command_to_another() {
+    let home = home();
+    let write = |name: &str, store: &str| {
+        let text = format!("{store}[server]\nport = 0\n[github]\nissues_file = \"backlog.jsonl\"\n");
+        std::fs::write(home.path(name), text).unwrap();
+    };
+    // The server of the default database, in the folder in which the commands are typed.
+    write("issuecommand.toml", "");
+    let server = home.serve();
+    server.wait_for_backlog(2).await;
+    assert_eq!(server.next("a").await.0, 200);
+    write("number.toml", "[store]\npath = 5\n");
+    write("slip.toml", "[stroe]\npath = \"theirs.db\"\n");
+    write("cut.toml", "[store]\npath = \"theirs.db\n");
+    write("theirs.toml", "[store]\npath = \"theirs.db\"\n[sync\n");
+    let commands: [&[&str]; 5] = [
+        &["token", "create", "--scope", "admin"],
+        &["release", "acme/small#1"],
+        &["approve", "acme/small#1"],
+        &["policy", "show"],
+        &["mcp"],
+    ];
+    for command in commands {
+        for file in ["tpyo.toml", "number.toml", "slip.toml", "cut.toml", "theirs.toml"] {
+            let output = run(&home, &[command, &["--config", file]].concat(), &[]);
+            let (out, err) = texts(&output);
+            assert_eq!((output.status.code(), out.as_str()), (Some(1), ""), "{command:?} {file}: {err}");
+            assert!(err.contains(file), "{err}");
+            if file != "theirs.toml" {
+                assert!(err.contains("so it is not known which server is meant: mend that"), "{command:?}: {err}");
+                assert_eq!(err.lines().count(), 1, "{err}");
+            }
+        }
+    }
+    assert_eq!(server.get("/api/claims").await["claims"].as_array().unwrap().len(), 1, "nobody took anything back");
+    // Who names it has it.
+    let by_url = ["token", "list", "--config", "tpyo.toml", "--url", &server.url];
+    assert_eq!(told(&home, &by_url, &[]), told(&home, &["token", "list"], &[]));
+    let by_database = [("SQLITE_PATH", "issuecommand.db")];
+    assert!(told(&home, &["release", "acme/small#1", "--config", "number.toml"], &by_database).contains("is free"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_file_still_says_the_key_of_the_server_that_has_its_store() {
     let home = home();
     let write = |more: &str| {

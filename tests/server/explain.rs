@@ -104,18 +104,42 @@ async fn an_answer_under_a_stand_in_says_that_the_configured_policy_was_refused(
     let server = home.serve();
     server.wait_for_backlog(1).await;
     assert!(!explain().contains("refused"));
-    let told_so = |text: String, score: &str| {
-        let line = "the configured policy was refused, and another stands in for it: ";
-        let note = text.lines().find(|text| text.starts_with(line)).unwrap_or_else(|| panic!("no note: {text}"));
+    let told_so = |text: String, instead: &str, score: &str| {
+        let line = format!("the configured policy was refused, and {instead}: ");
+        let note = text.lines().find(|text| text.starts_with(&line)).unwrap_or_else(|| panic!("no note: {text}"));
         assert!(note.contains("ranker") && note.contains("missing.wasm"), "{note}");
         assert!(text.contains(score), "{text}");
     };
     home.configure("[policies.ranker]\nsource = \"missing.wasm\"\n");
     server.wait_until("/api/health", |body| body["health"]["degraded"][0].is_string()).await;
-    told_so(explain(), "  score          7.5");
+    told_so(explain(), "the last good one decides", "  score          7.5");
     assert!(server.stop());
-    told_so(explain(), "under builtin:rules ");
+    let instead = "another stands in for it";
+    told_so(explain(), instead, "under builtin:rules ");
     assert!(explain().contains("  score  0"), "the built-in one knows nothing of bugs");
+    // A server that starts on it has no last good one either, whatever edit is refused after that.
+    let server = home.serve();
+    server.wait_for_backlog(1).await;
+    told_so(explain(), instead, "under builtin:rules ");
+    let page = server.client.get(format!("{}/explain/acme/small/1", server.url)).send().await.unwrap();
+    let page = page.text().await.unwrap();
+    assert!(page.contains(&format!("The configured policy was refused, and {instead}: ")), "{page}");
+    assert!(server.stop());
+
+    home.configure("[policies]\n[log]\n");
+    let off = std::fs::read_to_string(home.path("issuecommand.toml")).unwrap();
+    let off = off.replace("[store]\n", "[store]\ndecision_max_entries = 0\n");
+    std::fs::write(home.path("issuecommand.toml"), off).unwrap();
+    for command in [&["policy", "explain", "--last"][..], &["policy", "replay", "--decisions"]] {
+        let told = complaint(&home, command, &env);
+        assert!(told.contains("decisions are not recorded: store.decision_max_entries is 0"), "{told}");
+    }
+
+    // Nobody starts a server here.
+    home.configure("[policies.repo_filter]\nsource = \"missing.wasm\"\n");
+    let refused = complaint(&home, &["policy", "explain", "acme/small#1"], &env);
+    assert!(refused.contains("[policies.repo_filter] \"missing.wasm\" was not loaded"), "{refused}");
+    assert!(!refused.contains("does not start"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -316,6 +316,19 @@ async fn a_ranker_is_promoted_at_the_server_that_runs_with_the_file_or_not_at_al
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_promotion_beside_an_override_for_every_repository_ends_as_soon_as_it_is_in_force() {
+    let everywhere = "[[policies.override]]\nrepos = [\"*\"]\nranker = { settings = { tiers = [[\"slow\"]] } }\n";
+    let home = Home::new(&backlog(), &format!("{}{everywhere}", candidate("shadow", URGENT_FIRST)));
+    let server = started(&home).await;
+    let promoted = told(&home, &["policy", "promote"], &[]);
+    assert!(promoted.ends_with("): in force now\n"), "{promoted}");
+    let sets = server.get("/api/policies/history").await["sets"].clone();
+    assert!(sets[0]["ranker"]["settings"].to_string().contains("urgent"), "{sets:#}");
+    let back = told(&home, &["policy", "rollback"], &[]);
+    assert!(back.ends_with(": in force now\n"), "{back}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_candidate_whose_file_is_gone_is_on_trial_again_from_the_history_and_a_newer_one_stays() {
     let bytes = spawn_blocking(|| component(&PLAIN)).await.unwrap();
     let home = Home::new(&backlog(), "");

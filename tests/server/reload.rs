@@ -178,6 +178,26 @@ async fn logged(home: &Home, line: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_log_says_that_policies_are_in_force_only_where_they_are() {
+    let bytes = tokio::task::spawn_blocking(|| component(&PLAIN)).await.unwrap();
+    let log = "[log]\nfile = \"server.log\"\n";
+    let home = Home::new(&[issue("acme/trigger", 1, &[])], "");
+    let server = home.serve();
+    server.wait_for_backlog(1).await;
+    assert!(server.stop());
+    std::fs::write(home.path("faulty.wasm"), bytes).unwrap();
+    let faulty = "[policies.repo_filter]\nsource = \"faulty.wasm\"\nsettings = { at = \"exclude\", do = \"panic\" }\n";
+    home.configure(&format!("{log}[policies]\ncall_ms_max = 5000\n{faulty}"));
+    let server = home.serve();
+    let start = logged(&home, "listening on").await;
+    assert!(start.contains("the repository filter failed, nothing is admitted"), "{start}");
+    assert!(!start.contains("policies in force"), "{start}");
+    home.configure(log);
+    server.wait_until("/api/health", |body| body["health"]["policies"]["rejected"].is_null()).await;
+    logged(&home, "policies in force").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_first_start_says_what_is_missing_and_what_stands_in_and_the_log_what_decides() {
     let log = "[log]\nfile = \"server.log\"\n";
     let missing = "[policies.ranker]\nsource = \"missing.wasm\"\n";

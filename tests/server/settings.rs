@@ -34,7 +34,8 @@ async fn a_table_left_over_for_another_policy_is_refused_and_the_set_in_force_st
     let body = server.wait_until("/api/policies/effective", |body| body["rejected"].is_string()).await;
     let why = body["rejected"].as_str().unwrap();
     assert!(why.contains("[policies.ranker] \"mine.wasm\"") && why.contains("`settings.rules` is no key"), "{why}");
-    assert!(why.contains("`issuecommand policy inspect mine.wasm`"), "{why}");
+    let inspect = format!("`issuecommand policy inspect {}`", home.path("mine.wasm").display());
+    assert!(why.contains(&inspect), "a path for whatever folder the reader is in: {why}");
     assert_eq!(body["policy"]["ranker"]["source"], "builtin:rules");
     let (_, body) = server.next("a").await;
     assert_eq!(body["issue"]["number"], 2, "by the table that is in force: {body}");
@@ -83,14 +84,45 @@ async fn a_set_of_old_whose_settings_the_schema_refuses_is_not_put_back_and_says
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_filter_that_does_not_know_allowed_repos_keeps_the_server_from_starting_until_it_is_empty() {
-    let home = home(&CLOSED, &format!("{BOUNDS}[policies.repo_filter]\nsource = \"mine.wasm\"\n")).await;
-    let why = complaint(&home, &["serve"], &[("ALLOWED_REPOS", "acme/small")]);
-    assert!(
-        why.contains("[policies.repo_filter] \"mine.wasm\"") && why.contains("`settings.allow` is no key"),
-        "{why}"
-    );
-    assert!(why.contains("ALLOWED_REPOS of the environment or .env"), "{why}");
+async fn unchecked_settings_are_told_in_the_log_where_a_policy_fails_on_the_backlog_too() {
+    let home = home(&PLAIN, BOUNDS).await;
+    let server = home.serve();
+    server.wait_for_backlog(2).await;
+    assert!(server.stop());
+    // Later than the moment of the trial, and long ago.
+    let failing = "settings = { at = \"score\", do = \"trap\", from = 1780000000000 }\n";
+    home.configure(&format!("{BOUNDS}[policies.ranker]\nsource = \"mine.wasm\"\n{failing}"));
+    let server = home.serve_with(&[("LOG_FILE", "log.txt")]);
+    server.wait_for_backlog(2).await;
+    let log = std::fs::read_to_string(home.path("log.txt")).unwrap();
+    assert!(log.contains("policies failed on the backlog"), "{log}");
+    assert!(log.contains("mine.wasm: it declares no schema of its settings, so they are not checked"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_environment_allows_holds_beside_a_filter_that_does_not_know_it_and_pages_say_so() {
+    let bytes = spawn_blocking(|| component(&PLAIN)).await.unwrap();
+    let issues = [issue("acme/small", 1, &[]), issue("other/out", 2, &[])];
+    let home = Home::new(&issues, &format!("{BOUNDS}[policies.repo_filter]\nsource = \"mine.wasm\"\n"));
+    std::fs::write(home.path("mine.wasm"), bytes).unwrap();
+    let allowed = [("ALLOWED_REPOS", "acme/small")];
+    let server = home.serve_with(&allowed);
+    server.wait_for_backlog(1).await;
+    let (_, body) = server.next("a").await;
+    assert_eq!(body["issue"]["repo"], "acme/small", "{body}");
+    let (_, body) = server.next("b").await;
+    assert_eq!(body["issue"], Value::Null, "the other one is shut out: {body}");
+    let body = server.wait_until("/api/policies/effective", |body| body["policy"].is_object()).await;
+    assert_eq!(body["policy"]["allowed_repos"], json!(["acme/small"]));
+    assert_eq!(body["policy"]["repo_filter"]["settings"], json!({}), "as the operator wrote them");
+    let shown = told(&home, &["policy", "show"], &[]);
+    assert!(shown.contains("and ALLOWED_REPOS acme/small"), "{shown}");
+    let page = server.client.get(format!("{}/policies", server.url)).send().await.unwrap().text().await.unwrap();
+    assert!(page.contains("<td>ALLOWED_REPOS</td><td><code>acme/small</code></td>"), "{page}");
+    let checked = told(&home, &["config", "check"], &allowed);
+    assert!(checked.contains("ALLOWED_REPOS holds beside the filter mine.wasm"), "{checked}");
+    assert!(server.stop());
+
     let server = home.serve_with(&[("ALLOWED_REPOS", "")]);
     server.wait_for_backlog(2).await;
 }

@@ -7,7 +7,7 @@ use parking_lot::RwLockWriteGuard;
 use tracing::{error, warn};
 
 use super::super::plan::Backlog;
-use super::{Desk, FAILURE_COUNT_MAX, InForce, TakenInForce, Unfit, part_of};
+use super::{Desk, FAILURE_COUNT_MAX, InForce, TakenInForce, Unfit, part_of, tell_in_force};
 use crate::domain::Timestamp;
 use crate::policy::{IssueRows, PolicyError, Ranking, Scored, ViewName};
 
@@ -21,9 +21,6 @@ impl Desk {
     /// the set must work on it.
     pub(super) fn put_in_force(&self, next: &Arc<InForce>, why: &str) -> Result<(), Unfit> {
         self.swap(next, |ranking, _, facts, now| ranking.score(facts, now))?;
-        for unchecked in next.set.settings_unchecked() {
-            warn!("{unchecked}");
-        }
         let taken = TakenInForce { policies: Arc::clone(next), why: why.to_owned(), at: self.clock.now() };
         if self.taken.try_send(taken).is_err() {
             warn!("a set of policies came in force that will not be in the history: too many came at once");
@@ -63,6 +60,10 @@ impl Desk {
                     board.put_in_force(plan)
                 };
                 drop(replaced);
+                tell_in_force(&next.set);
+                for unchecked in next.set.settings_unchecked() {
+                    warn!("{unchecked}");
+                }
                 self.index.work.notify_one();
                 Ok(())
             }
@@ -159,7 +160,7 @@ impl Desk {
 
     /// Puts the set before this one back in force, if there is one that can score the backlog. A set with a
     /// stage that filters is kept: the one before may let pass what must not.
-    fn step_back(&self, failing: &InForce) {
+    pub(super) fn step_back(&self, failing: &InForce) {
         // A newer edit is in force already: that is the better mend.
         if !std::ptr::eq(Arc::as_ptr(&self.current()), failing)
             || failing.set.rankings().any(|(_, ranking)| ranking.has_filter())

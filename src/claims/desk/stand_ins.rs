@@ -9,26 +9,42 @@ use crate::policy::{PolicyHost, PolicyRejected, PolicySet};
 
 /// Loads a set, with a stand-in for what cannot be loaded, and the configuration that it then is of, and what was
 /// refused: the built-in for a ranker's base or a stale rule, nothing for a stage that only adds to the order. There is
-/// none for what keeps work back, the repository
-/// filter and the stages that filter: without those nobody knows what is allowed. There is none either for what must
-/// be signed: who takes a signature away must not gain a server without the policy.
+/// none for what keeps work back, the repository filter and the stages that filter: without those nobody knows what is
+/// allowed. There is none either for what must be signed: who takes a signature away must not gain a server without
+/// the policy.
 pub(super) fn load_or_stand_in(
+    host: &PolicyHost,
+    config: PoliciesConfig,
+    base_dir: &Path,
+) -> Result<(PolicySet, PoliciesConfig, Option<String>), PolicyRejected> {
+    load_or_stand_in_by(&|config| host.load(config, base_dir), host, config, base_dir)
+}
+
+/// The same, with what loads a whole set.
+fn load_or_stand_in_by(
+    load: &dyn Fn(&PoliciesConfig) -> Result<PolicySet, PolicyRejected>,
     host: &PolicyHost,
     mut config: PoliciesConfig,
     base_dir: &Path,
 ) -> Result<(PolicySet, PoliciesConfig, Option<String>), PolicyRejected> {
-    let mut faults = Vec::new();
+    let (mut faults, mut is_looked_at_again) = (Vec::new(), false);
     loop {
-        let rejected = match host.load(&config, base_dir) {
+        let rejected = match load(&config) {
             Ok(set) => return Ok((set, config, (!faults.is_empty()).then(|| faults.join("; ")))),
             Err(rejected) => rejected,
         };
-        if !do_without(&mut config, &rejected, host, base_dir) {
-            return Err(rejected);
+        match do_without(&mut config, &rejected, host, base_dir) {
+            StandIn::Found => {}
+            // The fault has passed: a file that was being written, a folder that was being mounted.
+            StandIn::NotNeeded if !is_looked_at_again => {
+                is_looked_at_again = true;
+                continue;
+            }
+            StandIn::NotNeeded | StandIn::None => return Err(rejected),
         }
         let instead = match rejected.policy {
             "candidate.ranker" => "nothing is on trial",
-            _ if rejected.is_of_stage() => "the server starts without this stage",
+            _ if rejected.stage.is_some() => "the server starts without this stage",
             _ => "the server starts, and the built-in one stands in for it",
         };
         error!("policy refused, {instead}: {rejected}");
@@ -36,16 +52,26 @@ pub(super) fn load_or_stand_in(
     }
 }
 
-/// Takes what was refused out of the configuration, and nothing else that has the same source; `false` where
-/// nothing can stand in.
-fn do_without(config: &mut PoliciesConfig, rejected: &PolicyRejected, host: &PolicyHost, base_dir: &Path) -> bool {
+/// Whether there is something for what was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StandIn {
+    Found,
+    /// Nothing is refused any more.
+    NotNeeded,
+    /// Nothing can stand in for it.
+    None,
+}
+
+/// Takes what was refused out of the configuration, and nothing else that has the same source.
+fn do_without(config: &mut PoliciesConfig, rejected: &PolicyRejected, host: &PolicyHost, base_dir: &Path) -> StandIn {
     let all = config.clone();
+    let found = |is_any: bool| if is_any { StandIn::Found } else { StandIn::NotNeeded };
     match rejected.policy {
-        "candidate.ranker" => config.candidate.take().is_some(),
+        "candidate.ranker" => found(config.candidate.take().is_some()),
         "ranker" | "override.ranker" => {
             let is_refused = |it: &PolicyConfig| it.source == rejected.source && !host.takes_ranker(it, &all, base_dir);
             let mended: Option<Vec<bool>> = config.rankers_mut().map(|ranker| mend(ranker, is_refused)).collect();
-            mended.is_some_and(|mended| mended.contains(&true))
+            mended.map_or(StandIn::None, |mended| found(mended.contains(&true)))
         }
         "stale_rule" | "override.stale_rule" => {
             let stand_in = PolicyConfig::builtin(BUILTIN_STALE_RULE);
@@ -54,13 +80,13 @@ fn do_without(config: &mut PoliciesConfig, rejected: &PolicyRejected, host: &Pol
             };
             let refused: Vec<_> = config.stale_rules_mut().filter(|rule| is_refused(rule)).collect();
             if refused.iter().any(|rule| rule.signed_by.is_some()) {
-                return false;
+                return StandIn::None;
             }
             let is_any = !refused.is_empty();
             refused.into_iter().for_each(|rule| *rule = stand_in.clone());
-            is_any
+            found(is_any)
         }
-        _ => false,
+        _ => StandIn::None,
     }
 }
 

@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 use crate::cli::door::{Door, DoorArgs};
 use crate::cli::runtime;
 
+/// Why there will never be a decision to look at.
+pub const NOT_RECORDING: &str = "decisions are not recorded: store.decision_max_entries is 0";
 /// Widest bar, in characters.
 const BAR_WIDTH: usize = 30;
 /// Candidates of a decision that are told; `--json` has all.
@@ -73,6 +75,7 @@ async fn last(door: &Door, agent: Option<&AgentId>) -> anyhow::Result<Value> {
     let newest = door.ask(Call::Decisions, json!({ "agent_id": agent, "limit": 1 })).await?;
     match newest["decisions"][0]["decision_id"].as_str() {
         Some(decision_id) => door.ask(Call::Decision, json!({ "decision_id": decision_id })).await,
+        None if newest["is_recording"] == false => bail!(NOT_RECORDING),
         None => match agent {
             Some(agent) => bail!("no decision about {agent} is recorded"),
             None => bail!("no decision is recorded yet"),
@@ -96,7 +99,8 @@ fn issue_told(explanation: &Explanation) -> String {
     if let Some(why) = &explanation.rejected {
         _ = writeln!(
             told,
-            "{MARK}the configured policy was refused, and another stands in for it: {}{MARK:#}",
+            "{MARK}the configured policy was refused, and {}: {}{MARK:#}",
+            explanation.instead(),
             plain(why.lines().next().unwrap_or_default())
         );
     }

@@ -121,11 +121,16 @@ fn runs_with(loaded: &Loaded, door: &Door) -> anyhow::Result<()> {
     }
 }
 
-/// The ranker that a server has in force, and why its newest edit is not.
-async fn in_force(door: &Door) -> anyhow::Result<(PolicyStamp, Option<String>)> {
+/// The ranker that a server has in force, and why its newest edit is not. An override that names every repository is
+/// what decides then, and hides the ranker.
+async fn in_force(door: &Door) -> anyhow::Result<(Option<PolicyStamp>, Option<String>)> {
     let answer = door.ask(Call::PolicyEffective, Value::Null).await?;
-    let ranker = serde_json::from_value(answer["policy"]["ranker"].clone()).context("the server named no ranker")?;
-    Ok((ranker, answer["rejected"].as_str().map(str::to_owned)))
+    let (policy, rejected) = (&answer["policy"], answer["rejected"].as_str().map(str::to_owned));
+    if policy["override"].is_object() {
+        return Ok((None, rejected));
+    }
+    let ranker = serde_json::from_value(policy["ranker"].clone()).context("the server named no ranker")?;
+    Ok((Some(ranker), rejected))
 }
 
 async fn wait_for(door: &Door, wanted: &PolicyStamp, known: Option<&str>) -> anyhow::Result<()> {
@@ -134,7 +139,9 @@ async fn wait_for(door: &Door, wanted: &PolicyStamp, known: Option<&str>) -> any
         let (present, rejected) = in_force(door).await?;
         match rejected {
             // The history comes a moment later, and is what the name of who wished it is written into.
-            None if is_same(&present, wanted) && is_kept(door, wanted).await? => return Ok(()),
+            None if present.as_ref().is_none_or(|it| is_same(it, wanted)) && is_kept(door, wanted).await? => {
+                return Ok(());
+            }
             Some(why) if known != Some(why.as_str()) => bail!("the server refused it, the file is as it was: {why}"),
             _ => {}
         }

@@ -20,6 +20,7 @@ use issuecommand::replay::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::explain::NOT_RECORDING;
 use crate::cli::door::{DoorArgs, UNKNOWN_FORM};
 use crate::cli::runtime;
 
@@ -142,6 +143,9 @@ fn of_decisions(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
 async fn recorded(args: &ReplayArgs) -> anyhow::Result<Vec<Decision>> {
     let door = args.door.open_existing().await?;
     let listed = door.ask(Call::Decisions, json!({ "limit": args.limit })).await?;
+    if listed["is_recording"] == false && listed["decisions"] == json!([]) {
+        bail!(NOT_RECORDING);
+    }
     let mut decisions = Vec::new();
     for decision in listed["decisions"].as_array().into_iter().flatten().rev() {
         let whole = door.ask(Call::Decision, json!({ "decision_id": decision["decision_id"] })).await?;

@@ -80,6 +80,10 @@ fn print(args: &ShowArgs, answer: &Value) {
         let line = format!("{name:12} {source}  {digest}  {}", settings(&policy[part]));
         anstream::println!("{}", line.trim_end());
     }
+    let allowed: Vec<&str> = policy["allowed_repos"].as_array().into_iter().flatten().map(text).collect();
+    if !allowed.is_empty() {
+        anstream::println!("{:12} and ALLOWED_REPOS {}", "", allowed.join(", "));
+    }
     if let Value::Object(candidate) = &policy["candidate"] {
         let share = candidate["share"].as_f64().filter(|_| candidate["mode"] == "canary");
         let share = share.map(|share| format!(" {:.0} %", share * 100.0)).unwrap_or_default();

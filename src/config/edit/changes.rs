@@ -1,5 +1,6 @@
 //! Making a part of a document say something else, by changing only what differs. Comments stay with the keys that
-//! stay, lists and tables keep the shape in which they are written, and a default that is not written stays so.
+//! stay, and come along only with what is new or has none; lists and tables keep the shape in which they are written,
+//! and a default that is not written stays so.
 
 use serde_json::{Map, Value as Json};
 use toml_edit::{Array, ArrayOfTables, Decor, InlineTable, Item, Table, TableLike, Value};
@@ -72,7 +73,7 @@ pub(super) fn say(item: &mut Item, was: &Json, wanted: Wanted<'_>, part: Part) {
         (Item::Value(value), ..) => say_value(value, was, wanted, part),
         (Item::Table(table), Json::Object(was), Json::Object(full)) => {
             let written = wanted.written.and_then(Item::as_table).map(Table::decor);
-            if let Some(decor) = written.filter(|decor| has_comment(decor)) {
+            if let Some(decor) = written.filter(|decor| has_comment(decor) && !has_comment(table.decor())) {
                 table.decor_mut().clone_from(decor);
             }
             say_fields(Fields { table, is_long: true }, was, full, wanted, part);
@@ -95,7 +96,8 @@ fn say_value(value: &mut Value, was: &Json, wanted: Wanted<'_>, part: Part) {
         _ => {
             let mut other = value_of(wanted.short);
             let written = wanted.written.and_then(Item::as_value).map(Value::decor);
-            *other.decor_mut() = written.filter(|decor| has_comment(decor)).unwrap_or(value.decor()).clone();
+            let written = written.filter(|decor| has_comment(decor) && !has_comment(value.decor()));
+            *other.decor_mut() = written.unwrap_or(value.decor()).clone();
             *value = other;
         }
     }
@@ -360,6 +362,6 @@ fn value_of(json: &Json) -> Value {
             let fields = fields.iter().filter(|(_, value)| !value.is_null());
             fields.map(|(key, value)| (key.as_str(), value_of(value))).collect::<InlineTable>().into()
         }
-        Json::Null => InlineTable::new().into(),
+        Json::Null => unreachable!("settings without a form in TOML are refused before anything is written"),
     }
 }

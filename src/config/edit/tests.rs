@@ -228,6 +228,71 @@ source = "builtin:conflict-aware"
 }
 
 #[test]
+fn a_comment_that_stands_is_not_replaced_by_one_of_the_candidate() {
+    let text = r#"# What comes first. Ask Ann.
+[policies.ranker]
+source = "builtin:rules" # for years
+# What we agreed on.
+[policies.ranker.settings]
+skip = [{ field = "label", op = "is", value = "wontfix" }] # by label
+rules = [
+  # Bugs.
+  { field = "label", op = "is", value = "bug", weight = 10 }, # since June
+]
+[policies.candidate]
+mode = "shadow"
+# Bob's trial.
+[policies.candidate.ranker]
+source = "new.wasm" # of Bob
+# Bob's numbers.
+[policies.candidate.ranker.settings]
+skip = [] # nothing
+rules = [
+  # Bob's bugs.
+  { field = "label", op = "is", value = "bug", weight = 20 }, # Bob's
+  # Bob's own.
+  { field = "label", op = "is", value = "ux", weight = 5 },
+]
+# Bob's patience.
+calm = true # for now
+"#;
+    let edited = with_candidate_promoted(text).unwrap();
+    let expected = r#"# What comes first. Ask Ann.
+[policies.ranker]
+source = "new.wasm" # for years
+# What we agreed on.
+[policies.ranker.settings]
+skip = [] # by label
+rules = [
+  # Bugs.
+  { field = "label", op = "is", value = "bug", weight = 20 }, # since June
+  # Bob's own.
+  { field = "label", op = "is", value = "ux", weight = 5 },
+]
+# Bob's patience.
+calm = true # for now
+"#;
+    assert_eq!(edited, expected);
+}
+
+#[test]
+fn what_no_configuration_can_say_is_not_written_as_something_else() {
+    let text = "[policies.candidate]\nmode = \"shadow\"\n[policies.candidate.ranker]\nsource = \"a.wasm\"\n";
+    for value in ["inf", "-inf", "nan"] {
+        let text = format!("{text}settings = {{ weights = [1, {value}] }}\n");
+        let refused = with_candidate_promoted(&text).unwrap_err().to_string();
+        assert!(refused.contains("\"a.wasm\" is told weights[1], which is no finite number"), "{refused}");
+    }
+    // A server of before kept such sets in its history.
+    let mut ranker = read(text).policies.candidate.unwrap().ranker;
+    ranker.base.settings.insert("nested".into(), json!({ "deep": null }));
+    let candidate = CandidateConfig { mode: crate::config::CandidateMode::Shadow, share: 0.1, ranker: ranker.clone() };
+    for refused in [with_ranker(text, &ranker), with_candidate(text, Some(&candidate))] {
+        assert!(matches!(refused, Err(EditError::NotFinite { key, .. }) if key == "nested.deep"));
+    }
+}
+
+#[test]
 fn what_is_new_is_written_as_people_write_it_without_defaults() {
     let ranker = changed(|ranker| ranker.stage[0].policy.settings = Map::from_iter([("days".to_owned(), json!(7))]));
     let expected = r#"[policies.ranker.settings]

@@ -20,7 +20,7 @@ pub struct PoliciesConfig {
     /// Says when a claim has lapsed.
     #[serde(deserialize_with = "partial::stale_rule")]
     pub stale_rule: PolicyConfig,
-    /// Says which repositories take part. `ALLOWED_REPOS` sets `settings.allow`.
+    /// Says which repositories take part. `ALLOWED_REPOS` sets `settings.allow` of the built-in list.
     #[serde(deserialize_with = "partial::repo_filter")]
     pub repo_filter: PolicyConfig,
     /// `[[policies.override]]`: other policies for some repositories or agents; the first that fits holds.
@@ -31,6 +31,9 @@ pub struct PoliciesConfig {
     /// `[agent_groups]`, for overrides that name groups.
     #[serde(skip)]
     pub agent_groups: super::AgentGroupsConfig,
+    /// What `ALLOWED_REPOS` allows beside any other filter than the built-in list: who takes part passes both.
+    #[serde(skip)]
+    pub allowed_repos: Vec<String>,
     /// Longest time for one call off the request path, in milliseconds.
     pub call_ms_max: u64,
     /// Longest time for one `choose` or `explain`, while an agent waits, in milliseconds.
@@ -48,6 +51,7 @@ impl Default for PoliciesConfig {
             overrides: Vec::new(),
             candidate: None,
             agent_groups: super::AgentGroupsConfig::default(),
+            allowed_repos: Vec::new(),
             call_ms_max: 250,
             choose_ms_max: 20,
             memory_bytes_max: 256 * 1024 * 1024,
@@ -63,6 +67,8 @@ pub const BUILTIN_CONFLICT_AWARE: &str = "conflict-aware";
 pub const BUILTIN_STALE_RULE: &str = "lease-timeouts";
 /// The built-in repo filter: names and patterns.
 pub const BUILTIN_REPO_FILTER: &str = "allow-list";
+/// Its setting for who takes part.
+const ALLOW: &str = "allow";
 /// What the source of a built-in policy begins with; anything else is a path.
 pub const BUILTIN_PREFIX: &str = "builtin:";
 
@@ -180,6 +186,22 @@ impl PoliciesConfig {
     /// Every stale rule: the one of `[policies.stale_rule]`, and those of overrides.
     pub fn stale_rules_mut(&mut self) -> impl Iterator<Item = &mut PolicyConfig> {
         [&mut self.stale_rule].into_iter().chain(self.overrides.iter_mut().filter_map(|it| it.stale_rule.as_mut()))
+    }
+
+    /// The built-in list with what the environment allows, where it holds beside the configured filter.
+    pub fn allowed_filter(&self) -> Option<PolicyConfig> {
+        let mut filter = PolicyConfig::builtin(BUILTIN_REPO_FILTER);
+        filter.settings.insert(ALLOW.to_owned(), self.allowed_repos.clone().into());
+        (!self.allowed_repos.is_empty()).then_some(filter)
+    }
+
+    /// Lets no other repositories take part than these, names or patterns, whatever the filter lets pass.
+    pub(in crate::config) fn allow_only(&mut self, repos: Vec<String>) {
+        if self.repo_filter.builtin_name() == Some(BUILTIN_REPO_FILTER) {
+            self.repo_filter.settings.insert(ALLOW.to_owned(), repos.into());
+        } else {
+            self.allowed_repos = repos;
+        }
     }
 
     /// Every file that policies depend on, there or not, `folder` being that of issuecommand.toml: components

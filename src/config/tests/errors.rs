@@ -1,6 +1,6 @@
 //! The words in which a wrong configuration is told.
 
-use super::super::{Config, check, load_in_part};
+use super::super::{Config, InPart, check, load_in_part};
 use super::Folder;
 
 #[track_caller]
@@ -208,6 +208,30 @@ fn dates_in_a_policys_settings_become_text() {
 }
 
 #[test]
+fn a_number_that_is_not_finite_is_refused_wherever_a_policy_is_told_it() {
+    for place in [
+        "policies.ranker.settings",
+        "policies.stale_rule.settings",
+        "policies.repo_filter.settings",
+        "policies.candidate.ranker.settings",
+    ] {
+        let rest = if place.contains("candidate") { "[policies.candidate]\nmode = \"shadow\"\n" } else { "" };
+        for value in ["inf", "-inf", "+nan", "[1, { deep = inf }]", "1e999"] {
+            let report = Folder::with(&format!("{rest}[{place}]\nweight = {value}\n")).report(&[]);
+            assert!(report.contains(&format!("{place}.weight")) || value == "1e999", "{place} {value}: {report}");
+        }
+        for lists in [
+            "[[policies.ranker.stage]]\nrole = \"score\"\nsource = \"a.wasm\"\n",
+            "[[policies.override]]\nrepos = [\"a/b\"]\nranker.source = \"a.wasm\"\nranker.",
+            "[[policies.override]]\nrepos = [\"a/b\"]\nstale_rule.",
+        ] {
+            let report = Folder::with(&format!("{lists}settings = {{ weight = inf }}\n")).report(&[]);
+            assert!(report.contains("settings.weight: expected a finite number"), "{lists}: {report}");
+        }
+    }
+}
+
+#[test]
 fn no_secret_is_ever_shown() {
     const SECRET: &str = "hunter2";
     let wrong = [
@@ -276,12 +300,61 @@ fn of_a_wrong_file_what_can_be_read_is_known_and_the_rest_is_default() {
     for wrong in ["[policies.ranker\nsource = 1\n", "[leases]\ntimeout_minutes = \"soon\"\n", "[server]\nnothing = 1\n"]
     {
         let folder = Folder::with(&format!("[store]\npath = \"claims.db\"\n{wrong}"));
-        let (loaded, report) = load_in_part(&folder.source(&env));
+        let InPart { loaded, report, unplaced } = load_in_part(&folder.source(&env));
         assert_eq!(loaded.store().path, folder.path().join("claims.db"), "{wrong}");
         assert_eq!((loaded.config.server.port, loaded.config.policies), (4000, Config::default().policies), "{wrong}");
-        assert_eq!(report, folder.load(&env).err(), "{wrong}");
+        assert_eq!((&report, unplaced), (&folder.load(&env).err(), None), "{wrong}");
         assert!(report.is_some_and(|report| report.first().contains("issuecommand.toml:")), "{wrong}");
     }
     let good = Folder::with("");
-    assert_eq!(load_in_part(&good.source(&[])), (good.load(&[]).unwrap(), None));
+    let expected = InPart { loaded: good.load(&[]).unwrap(), report: None, unplaced: None };
+    assert_eq!(load_in_part(&good.source(&[])), expected);
+}
+
+#[test]
+fn a_problem_that_leaves_open_which_server_is_meant_is_told_unless_the_environment_says_which() {
+    let open = |text: &str, env: &[(&str, &str)]| load_in_part(&Folder::with(text).source(env)).unplaced;
+    let named = [("SQLITE_PATH", "other.db")];
+    for wrong in [
+        "[store]\npath = 5\n",
+        "[store]\npath = \"claims.db\npath_of = 1\n",
+        "[store\npath = \"claims.db\"\n",
+        "[store]\npath = \"a.db\"\n[server\n[store]\npath = \"b.db\"\n",
+        "[store]\npath = \"a.db\"\npath = \"b.db\"\n",
+        "[store]\npaht = \"a.db\"\n[server\n",
+        "[server]\nstore.path = \"claims.db\"\n[sync\n",
+        "[server]\nallow = [\n[store]\npath = \"claims.db\"\n",
+        "[store]\npaht = \"claims.db\"\n",
+        "[stroe]\npath = \"claims.db\"\n",
+        "store = \"claims.db\"\n",
+        "[server]\nsocket = 5\n[store]\n",
+    ] {
+        let told = open(wrong, &[]).unwrap_or_else(|| panic!("it is taken for known: {wrong}"));
+        assert!(told.contains("issuecommand.toml:") && told.ends_with("so it is not known which server is meant"));
+        assert_eq!(told.lines().count(), 1, "{told}");
+        assert_eq!(open(wrong, &named), None, "{wrong}");
+    }
+    for known in [
+        "[server\n",
+        "store.path = \"claims.db\"\n[server\n",
+        "[leases]\ntimeout_minutes = \"soon\"\n",
+        "[server]\nprot = 1\n",
+        "[server\nport = 1\n[store] # ours\npath = \"claims.db\"\n[sync]\n",
+        "[store]\npath = \"claims.db\"\njournal_mode = \"none\"\n[stroe]\n",
+        "[store]\nhistory_max_entries = \"many\"\n",
+    ] {
+        assert_eq!((open(known, &[]), open(known, &named)), (None, None), "{known}");
+    }
+    // A file that was named and is not there is a slip, whatever the environment says.
+    let told = load_in_part(&Folder::empty().source(&named)).unplaced.unwrap();
+    assert!(told.contains("issuecommand.toml: does not exist, so"), "{told}");
+    // What a broken `.env` says of it is not known.
+    let folder = Folder::with("[store]\npath = \"claims.db\"\n");
+    let dotenv = |text: &str| std::fs::write(folder.path().join(".env"), text).unwrap();
+    dotenv("API_KEY=a and b\nSQLITE_PATH=other.db\n");
+    assert!(load_in_part(&folder.source(&[])).unplaced.is_some());
+    assert_eq!(load_in_part(&folder.source(&named)).unplaced, None);
+    dotenv("SQLITE_PATH=other.db\nAPI_KEY=a and b\n");
+    let InPart { loaded, unplaced, .. } = load_in_part(&folder.source(&[]));
+    assert_eq!((loaded.store().path, unplaced), (folder.path().join("other.db"), None));
 }

@@ -158,6 +158,20 @@ fn allowed_repositories_join_those_of_the_file_once() {
 }
 
 #[test]
+fn allowed_repositories_hold_beside_a_filter_of_ones_own_and_are_no_setting_of_it() {
+    let folder = Folder::with("[policies.repo_filter]\nsource = \"mine.wasm\"\nsettings = { deny = [\"acme/x\"] }\n");
+    let loaded = folder.load(&[("ALLOWED_REPOS", "acme/one,other/*")]).unwrap();
+    let policies = loaded.config.effective_policies();
+    assert_eq!(Value::from(policies.repo_filter.settings.clone()), json!({ "deny": ["acme/x"] }));
+    let allowed = policies.allowed_filter().unwrap();
+    assert_eq!(allowed.builtin_name(), Some("allow-list"));
+    assert_eq!(Value::from(allowed.settings), json!({ "allow": ["acme/one", "other/*"] }));
+    assert_eq!(loaded.config.github.repositories, ["acme/one"]);
+    assert!(loaded.notes.iter().any(|note| note.contains("ALLOWED_REPOS holds beside")), "{:?}", loaded.notes);
+    assert_eq!(folder.load(&[]).unwrap().config.policies.allowed_filter(), None);
+}
+
+#[test]
 fn the_built_in_stale_rule_gets_the_leases_where_it_has_no_times_of_its_own() {
     let text = "[leases]\ntimeout_minutes = 10\nauto_release_minutes = 5\n\
                 [policies.stale_rule.settings]\nauto_release_minutes = 7\n";

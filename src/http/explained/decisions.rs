@@ -11,8 +11,8 @@ use crate::http::query::query;
 /// How many times as many the link at the end shows.
 const MORE_TIMES: usize = 5;
 
-/// The decisions that were found by `asked`, newest first.
-pub(super) fn page(asked: &Fields, decisions: &[DecisionSummary]) -> Markup {
+/// The decisions that were found by `asked`, newest first; `is_recording`: whether there will be more.
+pub(super) fn page(asked: &Fields, decisions: &[DecisionSummary], is_recording: bool) -> Markup {
     let narrowed: Vec<_> = asked.iter().filter(|(name, _)| *name != "limit").collect();
     html! {
         h1 { "Decisions" }
@@ -25,7 +25,7 @@ pub(super) fn page(asked: &Fields, decisions: &[DecisionSummary]) -> Markup {
                 " · " a href="/decisions" { "all" }
             }
         }
-        @if decisions.is_empty() { p .why { (nothing(narrowed.is_empty())) } } @else { (table(asked, decisions)) }
+        @if decisions.is_empty() { p .why { (nothing(narrowed.is_empty(), is_recording)) } } @else { (table(asked, decisions)) }
         @if let Some(count) = more(asked, decisions.len()) {
             p { a href=(with(asked, "limit", &count.to_string())) { "Show up to " (count) } }
         }
@@ -41,11 +41,11 @@ fn in_words(name: &str) -> &str {
     }
 }
 
-fn nothing(all: bool) -> &'static str {
-    if all {
-        "No decision is recorded yet: agents that ask for work leave them."
-    } else {
-        "No such decision is recorded."
+fn nothing(all: bool, is_recording: bool) -> &'static str {
+    match (all, is_recording) {
+        (_, false) => "Decisions are not recorded: store.decision_max_entries is 0.",
+        (true, true) => "No decision is recorded yet: agents that ask for work leave them.",
+        (false, true) => "No such decision is recorded.",
     }
 }
 

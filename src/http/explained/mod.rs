@@ -78,7 +78,8 @@ async fn last_decisions(
 ) -> Response {
     let asked: Fields = asked.into_iter().map(|(name, value)| (name, value.into())).collect();
     let answer = ask(&state, identity, Call::Decisions, Value::Object(asked.clone())).await;
-    shown(answer, "decisions", |found: &Vec<DecisionSummary>| decisions::page(&asked, found))
+    let is_recording = answer.body["is_recording"] != false;
+    shown(answer, "decisions", |found: &Vec<DecisionSummary>| decisions::page(&asked, found, is_recording))
 }
 
 /// One recorded decision.

@@ -46,7 +46,7 @@ pub(super) fn issue(explanation: &Explanation) -> Markup {
         }
         p .why { (explanation.why) }
         @if let Some(why) = &explanation.rejected {
-            p .why { "The configured policy was refused, and another stands in for it: " (why) }
+            p .why { "The configured policy was refused, and " (explanation.instead()) ": " (why) }
         }
         @if explanation.score.is_some() {
             h2 { "Its score" @if let Some(rank) = explanation.rank { ", " (nth(rank)) " of " (explanation.ready_count) } }

@@ -57,6 +57,9 @@ fn in_force(policy: &Effective) -> Markup {
                 @for (name, rule) in [("stale rule", &policy.stale_rule), ("repository filter", &policy.repo_filter)] {
                     tr { td { (name) } td {} td {} td { (component(&rule.stamp)) } td { (settings_of(&rule.settings)) } }
                 }
+                @if !policy.allowed_repos.is_empty() {
+                    tr { td { "and" } td {} td {} td { "ALLOWED_REPOS" } td { code { (policy.allowed_repos.join(", ")) } } }
+                }
             }
         } }
         @for unchecked in &policy.settings_unchecked { p .soft { (unchecked) } }

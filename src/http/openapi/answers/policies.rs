@@ -17,6 +17,8 @@ pub(super) struct ExplanationAnswer {
 #[derive(JsonSchema)]
 pub(super) struct Decisions {
     decisions: Vec<DecisionSummary>,
+    /// Whether decisions are recorded at all (`store.decision_max_entries`).
+    is_recording: bool,
 }
 
 #[derive(JsonSchema)]
