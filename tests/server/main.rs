@@ -22,6 +22,7 @@ mod harness;
 mod kill;
 mod policies;
 mod profile;
+mod promoting;
 mod reload;
 mod settings;
 mod state;
