@@ -63,10 +63,10 @@ pub fn with_candidate_promoted(text: &str) -> Result<String, EditError> {
     let (mut document, present) = opened(text)?;
     let candidate = present.candidate.ok_or(EditError::NoCandidate)?;
     let policies = policies_of(&mut document)?;
-    let written = policies.remove(CANDIDATE).ok_or(EditError::NoCandidate)?;
-    let written = written.get(RANKER).ok_or(EditError::NoCandidate)?;
-    put_ranker(policies, &present.ranker, &candidate.ranker, Some(written))?;
-    Ok(document.to_string())
+    let on_trial = policies.remove(CANDIDATE).ok_or(EditError::NoCandidate)?;
+    let on_trial = on_trial.get(RANKER).ok_or(EditError::NoCandidate)?;
+    put_ranker(policies, &present.ranker, &candidate.ranker, Some(on_trial))?;
+    Ok(written(text, &document))
 }
 
 /// The configuration with this ranker. Only what differs is written anew.
@@ -76,7 +76,7 @@ pub fn with_candidate_promoted(text: &str) -> Result<String, EditError> {
 pub fn with_ranker(text: &str, ranker: &RankerConfig) -> Result<String, EditError> {
     let (mut document, present) = opened(text)?;
     put_ranker(policies_of(&mut document)?, &present.ranker, ranker, None)?;
-    Ok(document.to_string())
+    Ok(written(text, &document))
 }
 
 /// The configuration with this candidate, or without one.
@@ -88,7 +88,7 @@ pub fn with_candidate(text: &str, candidate: Option<&CandidateConfig>) -> Result
     let policies = policies_of(&mut document)?;
     let Some(candidate) = candidate else {
         policies.remove(CANDIDATE);
-        return Ok(document.to_string());
+        return Ok(written(text, &document));
     };
     is_finite(&candidate.ranker)?;
     let (full, short) = (form(candidate, &full_ranker), short_candidate(candidate));
@@ -99,7 +99,23 @@ pub fn with_candidate(text: &str, candidate: Option<&CandidateConfig>) -> Result
         }
         _ => drop(policies.insert(CANDIDATE, generated(&short, Part::Candidate))),
     }
-    Ok(document.to_string())
+    Ok(written(text, &document))
+}
+
+/// The edited document as text, with what belongs to no key as it was: the head of the file, which ends with an empty
+/// line before the first key or section, and the ends of lines.
+fn written(before: &str, document: &DocumentMut) -> String {
+    let mut text = document.to_string();
+    let is_of_windows = before.contains('\n') && before.matches('\n').count() == before.matches("\r\n").count();
+    let before = before.replace("\r\n", "\n");
+    let is_head = |line: &&str| line.trim().is_empty() || line.trim_start().starts_with('#');
+    let comments: Vec<&str> = before.split_inclusive('\n').take_while(is_head).collect();
+    let head_lines = comments.iter().rposition(|line| line.trim().is_empty()).map_or(0, |last| last + 1);
+    let head = comments[..head_lines].concat();
+    if !text.starts_with(&head) {
+        text = head + text.trim_start_matches('\n');
+    }
+    if is_of_windows { text.replace('\n', "\r\n") } else { text }
 }
 
 fn opened(text: &str) -> Result<(DocumentMut, PoliciesConfig), EditError> {

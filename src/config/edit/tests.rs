@@ -276,6 +276,21 @@ calm = true # for now
 }
 
 #[test]
+fn the_head_of_a_file_and_the_ends_of_its_lines_are_no_candidates() {
+    let head = "# ACME. Do not edit without asking Jo\n# Licence: MIT\n\n";
+    let on_trial = "# Since Monday.\n[policies.candidate]\nmode = \"shadow\"\n[policies.candidate.ranker.settings]\n\
+                    default_tier = 1\n";
+    let rest = "\n[server]\nport = 1\n";
+    let promoted = with_candidate_promoted(&format!("{head}{on_trial}{rest}")).unwrap();
+    assert_eq!(promoted, format!("{head}[policies.ranker.settings]\ndefault_tier = 1\n{rest}"));
+    let of_windows = |text: &str| text.replace('\n', "\r\n");
+    let both = with_candidate_promoted(&of_windows(&format!("{head}{on_trial}{rest}"))).unwrap();
+    assert_eq!(both, of_windows(&promoted));
+    let without = with_candidate(&format!("{head}{on_trial}{rest}"), None).unwrap();
+    assert_eq!(without, format!("{head}[server]\nport = 1\n"));
+}
+
+#[test]
 fn what_no_configuration_can_say_is_not_written_as_something_else() {
     let text = "[policies.candidate]\nmode = \"shadow\"\n[policies.candidate.ranker]\nsource = \"a.wasm\"\n";
     for value in ["inf", "-inf", "nan"] {
