@@ -111,8 +111,11 @@ impl ClaimManager {
             explanation.standing = IssueStanding::PassedOver;
             explanation.kept_back_because = Some(reason);
         }
-        let asked_again = policies.set.ranking_of(view).score(vec![Arc::clone(&own.facts)], now);
-        explanation.policy_fault = asked_again.err().map(|fault| fault.to_string());
+        // Where something else decides, its word is not asked for.
+        if matches!(explanation.standing, IssueStanding::OnOffer | IssueStanding::PassedOver | IssueStanding::Skipped) {
+            let asked_again = policies.set.ranking_of(view).score(vec![Arc::clone(&own.facts)], now);
+            explanation.policy_fault = asked_again.err().map(|fault| fault.to_string());
+        }
         let rows: Vec<_> = std::iter::once(own).filter(|_| is_scored).chain(first).collect();
         let mut reasons = self.desk.explain(policies, view, &rows, now).into_iter();
         if is_scored {

@@ -115,7 +115,14 @@ fn written(before: &str, document: &DocumentMut) -> String {
     if !text.starts_with(&head) {
         text = head + text.trim_start_matches('\n');
     }
-    if is_of_windows { text.replace('\n', "\r\n") } else { text }
+    let of_windows = text.replace("\r\n", "\n").replace('\n', "\r\n");
+    // A text of several lines that was told with other ends is another text with these.
+    if is_of_windows && says_the_same(&of_windows, &text) { of_windows } else { text }
+}
+
+fn says_the_same(one: &str, other: &str) -> bool {
+    let read = |text: &str| toml::from_str::<toml::Table>(text);
+    read(one).is_ok_and(|one| read(other) == Ok(one))
 }
 
 fn opened(text: &str) -> Result<(DocumentMut, PoliciesConfig), EditError> {

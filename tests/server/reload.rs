@@ -173,6 +173,7 @@ async fn logged(home: &Home, line: &str) -> String {
             return log;
         }
         assert!(std::time::Instant::now() < deadline, "{line:?} is not in the log:\n{log}");
+        // The log is a file, and nothing says that it grew.
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
 }
