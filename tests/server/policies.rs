@@ -149,6 +149,9 @@ async fn a_stage_that_fails_on_the_issues_that_there_are_is_named_to_who_edits_a
     let explained = explained(&server).await;
     assert!(explained["policy_fault"].as_str().unwrap().starts_with("stage loud: `score` failed"), "{explained:#}");
     assert!(explained["why"].as_str().unwrap().contains("; the policy fails on it, so this is not its word: "));
+    assert_eq!(server.next("a").await.1["issue"]["number"], 1, "something stands in");
+    let held = server.get("/api/explain?repo=acme/small&issue_number=1").await["explanation"].clone();
+    assert_eq!((&held["standing"], held.get("policy_fault")), (&json!("held"), None), "that is no word of a policy");
 }
 
 #[tokio::test(flavor = "multi_thread")]
