@@ -10,6 +10,7 @@
 //! - [`areas`] guesses which part of a repository an issue touches;
 //! - [`state`] carries claims from one server to another, and mirrors them in a file;
 //! - [`domain`] is pure: nouns and the rules between them;
+//! - [`dispatch`] does the work itself: an agent in a container for each issue;
 //! - [`authoring`] is the way of a policy from an opinion to its component, for who writes one;
 //! - [`config`] and [`logging`] serve all, and [`server`] puts everything together.
 
@@ -18,6 +19,7 @@ pub mod areas;
 pub mod authoring;
 pub mod claims;
 pub mod config;
+pub mod dispatch;
 pub mod domain;
 pub mod github;
 pub mod http;

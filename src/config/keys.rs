@@ -5,11 +5,27 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use super::{Config, LogConfig};
+use super::{Config, GithubConfig, LogConfig};
 
 /// Sections and keys whose change takes effect at once. Every other key needs a restart.
-const HOT: [&str; 9] =
-    ["agent_groups", "areas", "follow_ups", "leases", "log.level", "policies", "rate_limits", "sync", "trust"];
+const HOT: [&str; 16] = [
+    "agent_groups",
+    "agents",
+    "areas",
+    "containers",
+    "dispatch",
+    "follow_ups",
+    "github.poll_interval",
+    "github.topic",
+    "github.trigger_label",
+    "leases",
+    "log.level",
+    "policies",
+    "rate_limits",
+    "secrets",
+    "sync",
+    "trust",
+];
 
 /// Keys whose value is never shown.
 pub(super) const SECRET_KEYS: [&str; 4] =
@@ -89,6 +105,16 @@ pub(super) fn with_hot_parts(old: &Config, new: Config) -> Config {
         agent_groups: new.agent_groups,
         areas: new.areas,
         trust: new.trust,
+        dispatch: new.dispatch,
+        containers: new.containers,
+        secrets: new.secrets,
+        agents: new.agents,
+        github: GithubConfig {
+            poll_interval: new.github.poll_interval,
+            topic: new.github.topic,
+            trigger_label: new.github.trigger_label,
+            ..old.github.clone()
+        },
         log: LogConfig { level: new.log.level, ..old.log.clone() },
         ..old.clone()
     }
@@ -164,7 +190,7 @@ mod tests {
     fn every_key_is_either_hot_or_in_a_section_that_needs_a_restart() {
         for key in defaults().keys() {
             let cold = ["server.", "store.", "github.", "mcp.", "webhooks.", "log.file", "log.format"];
-            let cold = cold.iter().any(|p| key.starts_with(p));
+            let cold = cold.iter().any(|p| key.starts_with(p)) && !HOT.contains(&key.as_str());
             assert_ne!(is_hot(key), cold, "{key}");
         }
     }

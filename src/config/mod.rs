@@ -18,6 +18,7 @@ mod route;
 mod secret;
 mod settings;
 mod source;
+mod span;
 mod summary;
 mod validate;
 mod variables;
@@ -35,16 +36,18 @@ pub use mcp::{McpConfig, ToolProfile};
 pub use report::{ConfigReport, Problem};
 pub use secret::Secret;
 pub use settings::{
-    AgentGroupsConfig, AreasConfig, BUILTIN_CONFLICT_AWARE, BUILTIN_PREFIX, BUILTIN_RANKER, BUILTIN_REPO_FILTER,
-    BUILTIN_STALE_RULE, CandidateConfig, CandidateMode, Config, FollowUpConfig, FollowUpPulls, GithubAppConfig,
-    GithubConfig, LeaseConfig, LogConfig, LogFormat, OCI_PREFIX, OnClosedPull, OnPush, OverrideConfig,
-    PULLED_FOLDER_NAME, PoliciesConfig, PolicyConfig, RankerConfig, RateLimit, RateLimitConfig, ServerConfig, Signer,
-    StageConfig, StageRole, StoreConfig, SyncConfig, TrustConfig, WebhookConfig, in_shell, is_on_this_machine,
+    AgentConfig, AgentGroupsConfig, AgentsConfig, AreasConfig, BUILTIN_CONFLICT_AWARE, BUILTIN_PREFIX, BUILTIN_RANKER,
+    BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE, BudgetConfig, CandidateConfig, CandidateMode, Config, ContainersConfig,
+    DispatchConfig, FollowUpConfig, FollowUpPulls, GithubAppConfig, GithubConfig, LeaseConfig, LimitsConfig, LogConfig,
+    LogFormat, OCI_PREFIX, OnClosedPull, OnPush, OverrideConfig, PULLED_FOLDER_NAME, PoliciesConfig, PolicyConfig,
+    PriorityLimitsConfig, RankerConfig, RateLimit, RateLimitConfig, RepositoryConfigTrust, SecretsConfig, ServerConfig,
+    Signer, StageConfig, StageRole, StoreConfig, SyncConfig, TrustConfig, WebhookConfig, in_shell, is_on_this_machine,
     manifest_path, signature_path,
 };
 pub use source::{
     CONFIG_BYTES_MAX, CONFIG_FILE_NAME, ConfigSource, DOTENV_FILE_NAME, InPart, Loaded, Origin, load, load_in_part,
 };
+pub use span::{Bytes, Span};
 pub use summary::{Summary, SummaryRow, check};
 pub use variables::{VARIABLES, Variable};
 pub use watch::{ConfigChanges, ConfigWatch};

@@ -2,6 +2,7 @@
 
 mod areas;
 mod composition;
+mod dispatch;
 mod follow_ups;
 mod github;
 mod groups;
@@ -19,6 +20,10 @@ use super::{McpConfig, Secret, partial};
 
 pub use areas::AreasConfig;
 pub use composition::{CandidateConfig, CandidateMode, OverrideConfig, RankerConfig, StageConfig, StageRole};
+pub use dispatch::{
+    AgentConfig, AgentsConfig, BudgetConfig, ContainersConfig, DispatchConfig, LimitsConfig, PriorityLimitsConfig,
+    RepositoryConfigTrust, SecretsConfig,
+};
 pub use follow_ups::{FollowUpConfig, FollowUpPulls, OnClosedPull, OnPush};
 pub use github::{GithubAppConfig, GithubConfig, SyncConfig, WebhookConfig};
 pub use groups::AgentGroupsConfig;
@@ -61,6 +66,14 @@ pub struct Config {
     pub agent_groups: AgentGroupsConfig,
     /// `[policies]`
     pub policies: PoliciesConfig,
+    /// `[dispatch]`
+    pub dispatch: DispatchConfig,
+    /// `[containers]`
+    pub containers: ContainersConfig,
+    /// `[secrets]`
+    pub secrets: SecretsConfig,
+    /// `[agents]`
+    pub agents: AgentsConfig,
 }
 
 /// `[server]`: the HTTP door. A change needs a restart.

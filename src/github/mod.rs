@@ -4,6 +4,7 @@ mod access;
 mod credentials;
 mod delivery;
 mod file;
+mod forge;
 mod gh;
 mod history;
 mod installations;
@@ -31,6 +32,7 @@ use crate::store::SyncCursor;
 pub use self::credentials::{AppKey, Credentials};
 pub use self::delivery::{Delivery, DeliveryError, read_delivery};
 pub use self::file::FileSource;
+pub use self::forge::{CommentId, Forge, ForgePull, Label, PullWish, Remote, Reply};
 pub use self::history::{HistoryList, HistoryPage, HistoryRow};
 pub use self::octocrab::GithubSource;
 

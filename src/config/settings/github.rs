@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Secret;
+use crate::config::{Secret, Span};
 
 /// `[github]`: where issues come from. A change needs a restart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,12 @@ pub struct GithubConfig {
     pub requests_per_minute_max: u32,
     /// Whether closing a claim closes its issue on GitHub. `AUTO_CLOSE_GITHUB_ISSUE`.
     pub auto_close_issue: bool,
+    /// How often issues to dispatch are looked for. Hot, unlike the rest.
+    pub poll_interval: Span,
+    /// The topic by which repositories let the dispatcher in. Hot.
+    pub topic: String,
+    /// The label that asks for work; the same with `/ready` behind it counts too. Hot.
+    pub trigger_label: String,
 }
 
 impl Default for GithubConfig {
@@ -45,6 +51,9 @@ impl Default for GithubConfig {
             read_timeout_seconds: 30,
             requests_per_minute_max: 800,
             auto_close_issue: false,
+            poll_interval: Span::seconds(30),
+            topic: "issuecommand".into(),
+            trigger_label: "agent".into(),
         }
     }
 }

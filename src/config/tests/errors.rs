@@ -35,7 +35,7 @@ issuecommand.toml:3:1: github.interval_minutes: unknown key; did you mean \"sync
   |
 3 | interval_minutes = 2
   | ^^^^^^^^^^^^^^^^
-issuecommand.toml:4:2: colours: unknown section; the sections are agent_groups, areas, follow_ups, github, leases, log, mcp, policies, rate_limits, server, store, sync, trust, webhooks
+issuecommand.toml:4:2: colours: unknown section; the sections are agent_groups, agents, areas, containers, dispatch, follow_ups, github, leases, log, mcp, policies, rate_limits, secrets, server, store, sync, trust, webhooks
   |
 4 | [colours]
   |  ^^^^^^^
