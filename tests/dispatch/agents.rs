@@ -1,0 +1,1 @@
+//! Coding agents, each through a turn with the scripted model.

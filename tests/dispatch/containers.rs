@@ -1,0 +1,1 @@
+//! Containers of podman: what holds them, and what they cannot do.

@@ -1,0 +1,1 @@
+//! What the dispatcher does on GitHub, against the stand-in and against hand-made answers.
