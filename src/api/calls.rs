@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{Answer, Failure, Fields, Identity, RateLimits, claims, explain, follow_ups, issues, operator, policies};
 use crate::claims::{ClaimManager, ManagerError};
 use crate::config::Config;
+use crate::dispatch::Dispatcher;
 use crate::domain::{AccessScope, AgentId, ClaimId, Skills};
 
 /// What can be asked.
@@ -126,12 +127,20 @@ pub struct Caller {
 pub struct Api {
     manager: Arc<ClaimManager>,
     limits: Arc<ArcSwap<RateLimits>>,
+    /// What works on issues here; a server at rest has none.
+    dispatcher: Option<Arc<Dispatcher>>,
 }
 
 impl Api {
     /// An API over `manager`, limited as `config` says.
     pub fn new(manager: Arc<ClaimManager>, config: &Config) -> Self {
-        Self { manager, limits: Arc::new(ArcSwap::from_pointee(RateLimits::new(&config.rate_limits))) }
+        Self { manager, limits: Arc::new(ArcSwap::from_pointee(RateLimits::new(&config.rate_limits))), dispatcher: None }
+    }
+
+    /// The same, with what works on issues.
+    #[must_use]
+    pub fn with_dispatcher(self, dispatcher: Arc<Dispatcher>) -> Self {
+        Self { dispatcher: Some(dispatcher), ..self }
     }
 
     /// Puts a changed configuration in force. Buckets are kept unless their settings changed.

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::board::Board;
 use super::order::{OrderKey, Question, Slot, Standing};
 use super::{ClaimManager, ManagerError};
-use crate::domain::{AgentId, Claim, ClaimId, IssueRef, label_key};
+use crate::domain::{AgentId, Claim, ClaimId, IssueRef, IssueState, RunHold, label_key};
 use crate::policy::ViewName;
 
 /// Most issues looked at for each label: a bound on what one round costs.
@@ -86,6 +86,26 @@ impl ClaimManager {
     /// When the store fails.
     pub async fn reissue(&self, claim_id: ClaimId, owner: AgentId, why: String) -> Result<Option<Claim>, ManagerError> {
         Ok(self.store.claim_reissue(claim_id, owner, why, self.lease(), self.clock.now()).await?)
+    }
+
+    /// Whether an issue is open; GitHub is asked about one that the last sync did not know.
+    ///
+    /// # Errors
+    /// When its repository takes no part, or nobody can tell.
+    pub async fn learn_of(&self, issue: &IssueRef) -> Result<bool, ManagerError> {
+        self.admit(&issue.repo)?;
+        let known = self.store.issue_get(issue.clone()).await?;
+        match known {
+            Some(known) => Ok(known.state == IssueState::Open),
+            None => self.read_through(issue).await,
+        }
+    }
+
+    /// The claim of `owner` on an issue, while there is one.
+    pub fn hold_on(&self, issue: &IssueRef, owner: &AgentId) -> Option<RunHold> {
+        let board = self.index.board.read();
+        let claim = board.claim_on(issue).filter(|claim| claim.agent_id == *owner)?;
+        Some(RunHold { claim_id: claim.claim_id, agent_id: claim.agent_id.clone(), epoch: claim.lease.epoch })
     }
 
     /// Whether a claim is active, of `owner`, and under `epoch`; asked before anything is done in its name.

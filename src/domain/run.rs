@@ -48,6 +48,9 @@ pub struct Run {
     /// How often it failed; retries are counted by this.
     #[serde(default)]
     pub failures: u32,
+    /// How often a model's provider refused; so many models of the list are behind it.
+    #[serde(default)]
+    pub refusals: u32,
     /// The run whose pull request was reviewed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<RunId>,
@@ -223,6 +226,7 @@ impl Run {
             ended_at: None,
             attempts: 0,
             failures: 0,
+            refusals: 0,
             parent: None,
             container_id: None,
             pr_url: None,
