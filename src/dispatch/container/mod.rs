@@ -144,7 +144,7 @@ pub enum ContainerState {
     Running,
     /// It ended by itself.
     Exited {
-        /// With this code.
+        /// With this code; -1 where nobody saw it.
         code: i32,
         /// Whether memory ran out, as far as can be told.
         out_of_memory: bool,
@@ -175,6 +175,9 @@ pub struct ContainerUsage {
     pub cpu_ms: u64,
     /// Processes and threads.
     pub pids: u32,
+    /// Processes that were killed because memory ran out. The container itself may live on.
+    #[serde(default)]
+    pub oom_kills: u64,
 }
 
 /// What is known of a container runtime.
