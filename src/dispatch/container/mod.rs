@@ -4,10 +4,22 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
+
+use crate::config::{ContainersConfig, LimitsConfig, processors};
+
+mod podman;
+
+pub use podman::Podman;
+
+/// What runs agents, by the configuration.
+pub fn of(config: &ContainersConfig) -> Arc<dyn ContainerRuntime> {
+    Arc::new(Podman::new(config.runtime.clone(), config.connection.clone()))
+}
 
 /// The port. Every call names one container by the id that [`ContainerRuntime::start`] answered.
 #[async_trait]
@@ -79,6 +91,18 @@ pub struct Limits {
     pub pids: u32,
 }
 
+impl Limits {
+    /// Those of a configuration that was checked, for a priority that may have others of its own.
+    pub fn of(config: &ContainersConfig, priority: &LimitsConfig) -> Self {
+        let cpus = priority.cpu_limit.as_ref().unwrap_or(&config.cpu_limit);
+        Self {
+            cpus: processors(cpus).expect("the configuration was checked when it was read"),
+            memory_bytes: priority.memory_limit.unwrap_or(config.memory_limit).0,
+            pids: priority.pids_limit.unwrap_or(config.pids_limit),
+        }
+    }
+}
+
 /// What a container sees beside its own files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mount {
@@ -144,7 +168,7 @@ pub enum ContainerState {
     Running,
     /// It ended by itself.
     Exited {
-        /// With this code.
+        /// With this code; -1 where nobody saw it.
         code: i32,
         /// Whether memory ran out, as far as can be told.
         out_of_memory: bool,
@@ -175,6 +199,9 @@ pub struct ContainerUsage {
     pub cpu_ms: u64,
     /// Processes and threads.
     pub pids: u32,
+    /// Processes that were killed because memory ran out. The container itself may live on.
+    #[serde(default)]
+    pub oom_kills: u64,
 }
 
 /// What is known of a container runtime.
