@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
+
+mod host;
+
+pub use host::HostProcess;
 
 /// The port. Every call names one container by the id that [`ContainerRuntime::start`] answered.
 #[async_trait]
@@ -25,6 +29,10 @@ pub trait ContainerRuntime: Send + Sync + fmt::Debug + 'static {
     async fn state(&self, container: &ContainerId) -> Result<ContainerState, ContainerError>;
     /// Where this process reaches the container's published port.
     async fn address(&self, container: &ContainerId, port: u16) -> Result<SocketAddr, ContainerError>;
+    /// Where a program within listens, so that [`ContainerRuntime::address`] reaches it there.
+    fn listens_on(&self, _container: &ContainerId, port: u16) -> SocketAddr {
+        (Ipv4Addr::UNSPECIFIED, port).into()
+    }
     /// What it uses now; `None` where this cannot be told.
     async fn usage(&self, container: &ContainerId) -> Result<Option<ContainerUsage>, ContainerError>;
     /// Every container that the server of this name made, running or not.
