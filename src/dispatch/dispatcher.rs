@@ -19,7 +19,7 @@ use super::logs::LogBook;
 use super::queue::{self, Next, Ranks};
 use super::recovery::Leftovers;
 use crate::claims::{ClaimManager, Offer, UpdateRequest};
-use crate::config::{AgentConfig, Config, LiveConfig, Secret};
+use crate::config::{AgentConfig, Config, ContainersConfig, LiveConfig, Secret};
 use crate::domain::{AgentId, ClaimStatus, Clock, IssueRef, RepoName, Run, RunHold, RunId, RunStatus, RunStep, Timestamp};
 use crate::github::Forge;
 use crate::store::{RunFilter, RunSaved, Store, StoreError};
@@ -56,6 +56,8 @@ pub struct Dispatcher {
     server: String,
     key: Secret,
     logs: LogBook,
+    /// What runs agents, by the settings that it was made by.
+    containers: Mutex<Option<(ContainersConfig, Arc<dyn ContainerRuntime>)>>,
     live: Mutex<HashMap<RunId, Arc<Live>>>,
     wake: Notify,
     tracker: TaskTracker,
@@ -149,8 +151,8 @@ impl Dispatcher {
         let key = super::key::open(&parts.folder)?;
         let server = super::key::name_of(&key);
         let logs = LogBook::new(parts.folder.join("logs"));
-        let (live, wake, tracker, shutdown, leftovers, told) = Default::default();
-        Ok(Arc::new(Self { parts, server, key, logs, live, wake, tracker, shutdown, leftovers, told }))
+        let (containers, live, wake, tracker, shutdown, leftovers, told) = Default::default();
+        Ok(Arc::new(Self { parts, server, key, logs, containers, live, wake, tracker, shutdown, leftovers, told }))
     }
 
     /// Works until the server ends. What is under way then is left as it is, for the next start.
@@ -343,7 +345,12 @@ impl Dispatcher {
     }
 
     pub(super) fn containers(&self, config: &Config) -> Arc<dyn ContainerRuntime> {
-        container::of(&config.containers, &self.parts.folder.join("host"))
+        let mut made = self.containers.lock();
+        if made.as_ref().is_none_or(|(by, _)| by.runtime != config.containers.runtime || by.connection != config.containers.connection) {
+            *made = None;
+        }
+        let make = || (config.containers.clone(), container::of(&config.containers, &self.parts.folder.join("host")));
+        Arc::clone(&made.get_or_insert_with(make).1)
     }
 
     pub(super) fn agent(&self, name: &str, config: &Config) -> Result<Arc<dyn AgentRuntime>, AgentError> {

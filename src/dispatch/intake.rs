@@ -1,14 +1,13 @@
 //! What enters the queue: issues with the trigger label, reviews of agents' pull requests, and answers to questions.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use tracing::{info, warn};
 
 use super::attempt::chain;
 use super::dispatcher::{Dispatcher, Message};
 use super::queue::BY_LABEL;
-use super::story::LABEL_FAILED;
+use super::story;
 use crate::config::Config;
 use crate::domain::{
     FeedbackKind, FollowUp, FollowUpStatus, IssueRef, Run, RunId, RunPriority, RunStatus, RunStep, RunWish,
@@ -64,7 +63,7 @@ impl Dispatcher {
     /// An issue that was worked on is not worked on again unasked: after a failure, taking the label off asks.
     async fn may_enter(&self, issue: &IssueRef, labels: &[String]) -> Result<bool, StoreError> {
         let Some(mut last) = self.store().run_latest(issue.clone()).await? else { return Ok(true) };
-        let shows_failure = labels.iter().any(|label| label_key(label) == LABEL_FAILED);
+        let shows_failure = labels.iter().any(|label| label_key(label) == story::FAILED);
         match last.status() {
             RunStatus::Failed if shows_failure && !last.failure_seen => {
                 last.failure_seen = true;

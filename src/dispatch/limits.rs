@@ -6,9 +6,6 @@ use super::container::Limits;
 use crate::config::{ContainersConfig, LimitsConfig};
 use crate::domain::RunPriority;
 
-/// Processors where the setting is no number: validation refuses that, so this is never used with a checked file.
-const CPUS_FALLBACK: f64 = 1.0;
-
 /// What holds for a run of one priority.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RunLimits {
@@ -24,14 +21,9 @@ impl RunLimits {
     /// What `config` says for `priority`.
     pub fn of(config: &ContainersConfig, priority: RunPriority) -> Self {
         let own = own(config, priority);
-        let cpus = own.cpu_limit.as_ref().unwrap_or(&config.cpu_limit);
         let bounded = |span: crate::config::Span| (!span.is_zero()).then(|| span.duration());
         Self {
-            container: Limits {
-                cpus: cpus.trim().parse().unwrap_or(CPUS_FALLBACK),
-                memory_bytes: own.memory_limit.unwrap_or(config.memory_limit).0,
-                pids: own.pids_limit.unwrap_or(config.pids_limit),
-            },
+            container: Limits::of(config, own),
             attempt_time_max: bounded(own.task_timeout.unwrap_or(config.task_timeout)),
             silence_max: bounded(config.stuck_timeout),
         }

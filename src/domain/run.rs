@@ -106,6 +106,9 @@ pub struct Run {
     /// The comment on the issue that tells its story.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<u64>,
+    /// What the agent said last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
     /// What it used so far, all attempts together.
     #[serde(default)]
     pub usage: RunUsage,
@@ -245,6 +248,7 @@ impl Run {
             session: None,
             question: None,
             comment: None,
+            summary: None,
             usage: RunUsage::default(),
             reason: None,
             begun_at: None,
@@ -283,6 +287,12 @@ impl Run {
     /// Which issue.
     pub fn issue_ref(&self) -> IssueRef {
         IssueRef { repo: self.repo.clone(), number: self.issue_number }
+    }
+
+    /// Its pull request, in the sequence of issues.
+    pub fn pull_ref(&self) -> Option<IssueRef> {
+        let number = self.pr_url.as_ref()?.rsplit("/pull/").next()?.parse().ok()?;
+        Some(IssueRef::new(self.repo.clone(), IssueNumber::new(number).ok()?))
     }
 
     /// Where it stands.

@@ -85,7 +85,7 @@ impl Attempt {
             error!(run.id = %self.run.run_id, "run {} could not be brought to its end: {setback:?}", self.run.run_id.short());
         }
         self.live.end(&self.run);
-        self.hub.tell(&self.run).await;
+        self.tell().await;
     }
 
     async fn complete(&mut self) -> Result<(), Setback> {

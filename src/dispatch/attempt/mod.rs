@@ -167,6 +167,11 @@ impl Attempt {
         }
     }
 
+    /// Tells how the run stands, on its issue.
+    async fn tell(&mut self) {
+        self.run.comment = self.hub.tell(&self.run).await.or(self.run.comment);
+    }
+
     /// A line of the run's log.
     fn say(&self, kind: LogKind, text: &str) {
         let bytes_max = self.config.dispatch.log_bytes_max.0;

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 
 use tracing::info;
 
-use super::super::agent::{AgentError, Ground, SessionRecord};
+use super::super::agent::{ASK_BY_TEXT, AgentError, Ground, SessionRecord};
 use super::super::container::{ContainerId, ContainerSpec, ContainerState, Mount};
 use super::super::git::{PushOutcome, Sha};
 use super::super::logs::LogKind;
-use super::super::prompt::{self, PromptFacts, Review};
-use super::super::story::{self, LABEL_PULL};
-use super::super::{environment, secrets, workspace};
+use super::super::prompt::{self, Brief, BriefIssue, Fence, Remark, Review};
+use super::super::story::{self, PullWords};
+use super::super::workspace::{Filling, Workspace};
+use super::super::{environment, intake, secrets};
 use super::{Attempt, Setback};
 use crate::claims::{ClaimOutcome, ClaimRequest, FollowUpUpdate, UpdateOutcome, UpdateRequest};
 use crate::config::RepositoryConfigTrust;
-use crate::domain::{AgentId, ClaimStatus, FollowUpStatus, IssueRef, Phase, PhaseMark, RunHold, RunStatus, RunStep};
+use crate::domain::{AgentId, ClaimStatus, Comment, FollowUpStatus, Issue, IssueRef, Phase, PhaseMark, RunHold, RunStatus, RunStep};
 use crate::github::{PullWish, Remote};
 
 /// Most bytes of commits that are brought out of a container: far more than a change, far less than a disk.
@@ -87,7 +88,7 @@ impl Attempt {
         }
         self.read_issue().await?;
         self.save().await?;
-        self.hub.tell(&self.run).await;
+        self.tell().await;
         Ok(())
     }
 
@@ -107,7 +108,7 @@ impl Attempt {
         if self.run.parent.is_none()
             && let Some(issue) = self.hub.store().issue_get(self.run.issue_ref()).await?
         {
-            (self.run.title, self.run.body) = (issue.title, super::super::intake::cut(issue.body));
+            (self.run.title, self.run.body) = (issue.title, intake::cut(issue.body));
         }
         Ok(())
     }
@@ -164,14 +165,14 @@ impl Attempt {
         let bundle = bundle.map_err(|error| Setback::Failed(format!("no room for the repository's bundle: {error}")))?;
         let begins_from = if self.run.parent.is_some() { branch.clone() } else { base };
         self.mirror.bundle(&[&begins_from], bundle.path()).await?;
-        let wish = workspace::Filling {
+        let filling = Filling {
             bundle: bundle.path(),
-            begins_from: &begins_from,
+            from: &begins_from,
             branch: &branch,
             git_name: &self.config.dispatch.git_name,
             git_email: &self.config.dispatch.git_email,
         };
-        workspace::fill(&*self.containers, &container, wish).await?;
+        Workspace::of(&*self.containers, &container).fill(&filling).await?;
         self.prepare_environment(&container).await.map(drop)
     }
 
@@ -225,44 +226,58 @@ impl Attempt {
         // What a later process goes on from: some agents know their session only once they were told something.
         self.run.session = Some(session.record().0);
         self.session = Some(session);
-        self.hub.tell(&self.run).await;
+        self.tell().await;
         Ok(())
     }
 
+    /// What the agent is told. All that comes from GitHub stands behind a fence that it cannot know.
     async fn prompt(&self) -> Result<String, Setback> {
-        let review = match (&self.run.parent, self.run.pull_ref()) {
-            (Some(_), Some(pull)) => {
-                let diff = self.forge.pull_diff(&pull, DIFF_BYTES_MAX).await.unwrap_or_default();
-                Some(Review { pull_url: self.run.pr_url.clone().unwrap_or_default(), comments: self.run.body.clone(), diff })
-            }
-            _ => None,
-        };
-        let issue = self.hub.store().issue_get(self.run.issue_ref()).await?;
-        let facts = PromptFacts {
+        let fence = super::work::fence();
+        let mut issues = Vec::new();
+        for number in [self.run.issue_number].into_iter().chain(self.run.with_issues.iter().copied()) {
+            issues.extend(self.hub.store().issue_get(IssueRef::new(self.run.repo.clone(), number)).await?);
+        }
+        let comments = self.comments(&issues).await;
+        let remarks_of = |place: usize| comments[place].iter().map(remark).collect();
+        let told = issues.iter().enumerate().map(|(place, issue)| BriefIssue {
+            number: issue.number.get(),
+            title: &issue.title,
+            body: &issue.body,
+            labels: issue.labels.iter().map(String::as_str).collect(),
+            comments: remarks_of(place),
+        });
+        let branch = self.branch()?;
+        let brief = Brief {
             repo: &self.run.repo,
-            number: self.run.issue_number,
-            title: &self.run.title,
-            body: if review.is_some() { issue.as_ref().map_or("", |issue| &issue.body) } else { &self.run.body },
-            labels: issue.as_ref().map_or(&[], |issue| &issue.labels),
-            branch: &self.branch()?,
+            issues: told.collect(),
+            branch: &branch,
             base: self.run.base.as_deref().unwrap_or_default(),
-            with_issues: &self.others().await?,
-            review: review.as_ref(),
-            asks_by_text: self.agent.asks_by_text(),
+            linked: Vec::new(),
+            asks_by_text: self.agent.asks_by_text().then_some(ASK_BY_TEXT),
         };
-        Ok(prompt::render(&facts, &uuid::Uuid::new_v4().simple().to_string()))
+        let Some(pull) = self.run.parent.and_then(|_| self.run.pull_ref()) else {
+            return Ok(prompt::of_issue(&brief, Fence(&fence)));
+        };
+        let diff = self.forge.pull_diff(&pull, DIFF_BYTES_MAX).await?;
+        let pull_url = self.run.pr_url.as_deref().unwrap_or_default();
+        let remarks = vec![Remark { author: "reviewers", place: None, body: &self.run.body }];
+        Ok(prompt::of_review(&brief, &Review { pull_url, diff: &diff, remarks }, Fence(&fence)))
     }
 
-    /// Other issues that share the pull request, with their texts.
-    async fn others(&self) -> Result<Vec<prompt::OtherIssue>, Setback> {
-        let mut others = Vec::new();
-        for number in &self.run.with_issues {
-            let issue = IssueRef::new(self.run.repo.clone(), *number);
-            if let Some(issue) = self.hub.store().issue_get(issue).await? {
-                others.push(prompt::OtherIssue { number: *number, title: issue.title, body: issue.body });
-            }
+    /// What was said below each issue. Without it the agent can work too.
+    async fn comments(&self, issues: &[Issue]) -> Vec<Vec<Comment>> {
+        let mut comments = Vec::new();
+        for issue in issues {
+            let issue = IssueRef::new(self.run.repo.clone(), issue.number);
+            comments.push(match self.hub.manager().issue_details(issue).await {
+                Ok(details) => details.issue.comments.into_iter().filter(|comment| !story::is_ours(&comment.body)).collect(),
+                Err(error) => {
+                    self.say(LogKind::Trouble, &format!("the agent is not told the comments: {}", super::chain(&error)));
+                    Vec::new()
+                }
+            });
         }
-        Ok(others)
+        comments
     }
 
     async fn work(&mut self) -> Result<(), Setback> {
@@ -284,7 +299,8 @@ impl Attempt {
         let base = self.base_sha().ok_or_else(|| Setback::Failed("it is not known where the run began".into()))?;
         let bundle = tempfile::NamedTempFile::new_in(self.hub.folder());
         let bundle = bundle.map_err(|error| Setback::Failed(format!("no room for the run's commits: {error}")))?;
-        workspace::bring_out(&*self.containers, &container, &base, &branch, bundle.path(), BUNDLE_BYTES_MAX).await?;
+        let tree = Workspace::of(&*self.containers, &container);
+        tree.bring_out(&base, &branch, bundle.path(), BUNDLE_BYTES_MAX).await?;
         let brought = self.mirror.take_in(bundle.path(), BUNDLE_BYTES_MAX, &branch, &base).await?;
         if brought.commit_count == 0 {
             return Err(Setback::Failed("the agent said that it is through, and committed nothing".into()));
@@ -313,17 +329,22 @@ impl Attempt {
         if self.run.parent.is_some() {
             return Ok(());
         }
-        let pull = story::Pull {
-            run: &self.run,
-            epoch: self.epoch(),
+        let run_id = self.run.run_id.to_string();
+        let issues: Vec<_> = [self.run.issue_number].into_iter().chain(self.run.with_issues.iter().copied()).collect();
+        let words = PullWords {
+            issues: &issues,
+            issue_title: &self.run.title,
             agent: self.agent.name(),
+            summary: self.run.summary.as_deref().unwrap_or_default(),
+            run: &run_id,
+            epoch: self.epoch(),
         };
         let wish = PullWish {
             repo: self.run.repo.clone(),
             branch: self.branch()?,
             base: self.run.base.clone().unwrap_or_default(),
-            title: story::pull_title(&pull),
-            body: story::pull_body(&pull),
+            title: words.title(),
+            body: words.body(),
             draft: self.config.dispatch.draft,
         };
         let opened = self.forge.pull_open(&wish).await?;
@@ -332,8 +353,8 @@ impl Attempt {
         self.save().await?;
         let pull = IssueRef::new(self.run.repo.clone(), opened.number);
         let labelled = async {
-            self.forge.label_ensure(&self.run.repo, &[LABEL_PULL]).await?;
-            self.forge.label_change(&pull, &[LABEL_PULL.name], &[]).await
+            self.forge.label_ensure(&self.run.repo, &story::LABELS).await?;
+            self.forge.label_change(&pull, &[story::PULL], &[]).await
         };
         if let Err(error) = labelled.await {
             self.say(LogKind::Trouble, &format!("the pull request did not get its label: {error}"));
@@ -418,4 +439,8 @@ impl Attempt {
             _ => Setback::from(error),
         }
     }
+}
+
+fn remark(comment: &Comment) -> Remark<'_> {
+    Remark { author: &comment.author, place: None, body: &comment.body }
 }

@@ -12,8 +12,10 @@ use super::super::budget::{self, Spent};
 use super::super::container::ContainerState;
 use super::super::container::ContainerId;
 use super::super::dispatcher::Message;
+use super::super::intake;
 use super::super::logs::LogKind;
-use super::super::workspace;
+use super::super::prompt::{self, Fence};
+use super::super::workspace::Workspace;
 use super::looping::Calls;
 use super::{Attempt, Setback};
 use crate::domain::{RunQuestion, RunStatus, RunStep, RunUsage};
@@ -31,9 +33,9 @@ struct Watch {
     calls: Calls,
     /// What it said since the last line of the log.
     text: String,
-    /// A digest of the work tree.
-    tree: Option<String>,
     warned: bool,
+    /// Whether it was told that changes are not committed.
+    reminded: bool,
 }
 
 impl Attempt {
@@ -45,8 +47,8 @@ impl Attempt {
             waits_since: (self.run.status() == RunStatus::WaitingHuman).then(Instant::now),
             calls: Calls::default(),
             text: String::new(),
-            tree: None,
             warned: false,
+            reminded: false,
         };
         let mut heartbeat = interval(self.config.containers.heartbeat.duration().max(Duration::from_millis(100)));
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -101,7 +103,8 @@ impl Attempt {
             AgentEvent::Ended(TurnEnd::Finished(last)) => {
                 watch.text.clear();
                 self.say(LogKind::Text, &last);
-                return Ok(true);
+                self.run.summary = Some(intake::cut(last));
+                return self.has_committed(watch).await;
             }
             // Some agents end their turn when a question is put: the answer begins another.
             AgentEvent::Ended(TurnEnd::Idle(_)) if watch.waits_since.is_some() => {}
@@ -116,6 +119,22 @@ impl Attempt {
                 return Err(Setback::Failed(format!("the agent failed: {why}")));
             }
         }
+        Ok(false)
+    }
+
+    /// Whether all that it changed is committed; it is told once if not.
+    async fn has_committed(&mut self, watch: &mut Watch) -> Result<bool, Setback> {
+        let container = self.container()?;
+        let uncommitted = Workspace::of(&*self.containers, &container).uncommitted_count().await?;
+        if uncommitted == 0 || watch.reminded {
+            return Ok(true);
+        }
+        watch.reminded = true;
+        self.say(LogKind::Step, &format!("{uncommitted} changed files are not committed: the agent is told"));
+        let branch = self.run.branch.clone().unwrap_or_default();
+        let session = self.session.as_mut().expect("its turn has just ended");
+        session.prompt(&prompt::of_missing_commit(uncommitted, &branch)).await?;
+        self.run.session = Some(session.record().0);
         Ok(false)
     }
 
@@ -147,7 +166,7 @@ impl Attempt {
             question.after_comment = Some(comment);
         }
         self.save().await?;
-        self.hub.tell(&self.run).await;
+        self.tell().await;
         self.hub.wake();
         Ok(())
     }
@@ -164,7 +183,11 @@ impl Attempt {
                 let asked = Question { id: question.id, text: question.text, options: question.options };
                 self.wait_for_slot().await;
                 let session = self.session.as_mut().expect("the agent waits");
-                session.answer(&asked, &text).await?;
+                let answer = match asked.id.is_empty() {
+                    true => prompt::of_answer(&asked.text, &by, &text, Fence(&fence())),
+                    false => text,
+                };
+                session.answer(&asked, &answer).await?;
                 if let Some(since) = watch.waits_since.take() {
                     let waited = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
                     self.run.waited_ms = self.run.waited_ms.saturating_add(waited);
@@ -172,7 +195,7 @@ impl Attempt {
                 watch.last_sign = Instant::now();
                 self.run.session = Some(session.record().0);
                 self.step(RunStep::Work).await?;
-                self.hub.tell(&self.run).await;
+                self.tell().await;
                 Ok(())
             }
         }
@@ -208,13 +231,9 @@ impl Attempt {
 
     /// A changed file is a sign of work, also where the agent says nothing.
     async fn look_at_tree(&self, watch: &mut Watch, container: &ContainerId) {
-        match workspace::changes(&*self.containers, container).await {
-            Ok(tree) if watch.tree.as_ref() != Some(&tree) => {
-                if watch.tree.replace(tree).is_some() {
-                    watch.last_sign = Instant::now();
-                }
-            }
-            Ok(_) => {}
+        match Workspace::of(&*self.containers, container).changed().await {
+            Ok(true) => watch.last_sign = Instant::now(),
+            Ok(false) => {}
             Err(error) => warn!(run.id = %self.run.run_id, "the work tree was not looked at: {error}"),
         }
     }
@@ -264,4 +283,9 @@ impl Attempt {
 fn said(last: &str) -> String {
     let last = last.trim();
     if last.is_empty() { String::new() } else { format!("; it said last: {}", &last[..last.floor_char_boundary(300)]) }
+}
+
+/// A delimiter that no text of others holds.
+pub(super) fn fence() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
 }
