@@ -5,6 +5,7 @@
 mod agents;
 mod containers;
 mod forge;
+mod git;
 mod kit;
 #[path = "../standin/mod.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
