@@ -12,6 +12,7 @@ mod control;
 mod dispatcher;
 pub mod environment;
 mod faults;
+mod foreign;
 pub mod git;
 mod intake;
 mod key;

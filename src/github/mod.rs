@@ -5,6 +5,8 @@ mod credentials;
 mod delivery;
 mod file;
 mod forge;
+mod forge_calls;
+mod forge_models;
 mod gh;
 mod history;
 mod installations;

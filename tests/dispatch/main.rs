@@ -6,6 +6,7 @@ mod agents;
 mod containers;
 mod forge;
 mod image;
+mod git;
 mod kit;
 #[path = "../standin/mod.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
