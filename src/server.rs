@@ -15,8 +15,8 @@ use tracing::{info, warn};
 use crate::api::Api;
 use crate::claims::{Background, ClaimManager, Index, OpenError, Operations, Parts, Reload, StoredBodies};
 use crate::config::{ConfigReport, ConfigSource, ConfigWatch, GithubConfig, LiveConfig, Loaded, ServerConfig, follow};
-use crate::domain::{Clock, SystemClock};
 use crate::dispatch::{Dispatcher, DispatcherParts};
+use crate::domain::{Clock, SystemClock};
 use crate::github::{Credentials, FileSource, Forge, GithubSource, IssueSource};
 use crate::http::{HttpState, ServeLimits};
 use crate::local::{Hosting, Idle, LocalDoor, Place};
@@ -240,7 +240,8 @@ impl Ground {
     async fn lay(loaded: &Loaded, source: Option<Arc<dyn IssueSource>>, config: &LiveConfig) -> anyhow::Result<Self> {
         // Reading the system's certificates takes as long as all the rest: it goes on beside it.
         let (github, folder) = (config.current().github.clone(), loaded.folder.clone());
-        let source = spawn_blocking(move || source.map_or_else(|| source_of(&github, &folder), |source| Ok((source, None))));
+        let source =
+            spawn_blocking(move || source.map_or_else(|| source_of(&github, &folder), |source| Ok((source, None))));
         let index = Index::empty();
         let (kept, observer) = (loaded.store(), Arc::clone(&index));
         let store = spawn_blocking(move || SqliteStore::open(&kept, observer));

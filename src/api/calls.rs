@@ -134,7 +134,11 @@ pub struct Api {
 impl Api {
     /// An API over `manager`, limited as `config` says.
     pub fn new(manager: Arc<ClaimManager>, config: &Config) -> Self {
-        Self { manager, limits: Arc::new(ArcSwap::from_pointee(RateLimits::new(&config.rate_limits))), dispatcher: None }
+        Self {
+            manager,
+            limits: Arc::new(ArcSwap::from_pointee(RateLimits::new(&config.rate_limits))),
+            dispatcher: None,
+        }
     }
 
     /// The same, with what works on issues.

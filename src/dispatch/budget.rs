@@ -53,7 +53,9 @@ impl Dispatcher {
                 Spent::Little => {}
                 Spent::NearlyAll(share) => warn!("{what}{of} is spent to {:.0} %", share * 100.0),
                 Spent::All => {
-                    return Ok(Some(format!("{what}{of} is spent (dispatch.budget.{keys}_*); it begins anew at midnight UTC")));
+                    return Ok(Some(format!(
+                        "{what}{of} is spent (dispatch.budget.{keys}_*); it begins anew at midnight UTC"
+                    )));
                 }
             }
         }

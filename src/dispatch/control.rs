@@ -259,7 +259,7 @@ impl Dispatcher {
             return self.refused(run_id, "it changed just now; try again").await;
         }
         if let Some(hold) = hold.filter(|_| run.status().is_terminal() && run.parent.is_none()) {
-            self.release(&run, hold).await;
+            self.release(&run, hold, run.reason.as_deref().unwrap_or("it ended")).await;
         }
         self.tell(&run).await;
         self.answered(run_id).await

@@ -20,7 +20,9 @@ use super::queue::{self, Next, Ranks};
 use super::recovery::Leftovers;
 use crate::claims::{ClaimManager, Offer, UpdateRequest};
 use crate::config::{AgentConfig, Config, ContainersConfig, LiveConfig, Secret};
-use crate::domain::{AgentId, ClaimStatus, Clock, IssueRef, RepoName, Run, RunHold, RunId, RunStatus, RunStep, Timestamp};
+use crate::domain::{
+    AgentId, ClaimStatus, Clock, IssueRef, RepoName, Run, RunHold, RunId, RunStatus, RunStep, Timestamp,
+};
 use crate::github::Forge;
 use crate::store::{RunFilter, RunSaved, Store, StoreError};
 
@@ -81,10 +83,7 @@ pub(super) enum StopReason {
 #[derive(Debug)]
 pub(super) enum Message {
     /// The answer to its question.
-    Answer {
-        text: String,
-        by: String,
-    },
+    Answer { text: String, by: String },
     /// Nobody answered in time.
     Unanswered,
 }
@@ -104,7 +103,14 @@ impl Live {
     fn of(run: Run) -> Self {
         let (inbox, messages) = mpsc::channel(INBOX_COUNT_MAX);
         let (stopped, ended) = Default::default();
-        Self { stopped, why: Mutex::default(), run: Mutex::new(run), inbox, messages: Mutex::new(Some(messages)), ended }
+        Self {
+            stopped,
+            why: Mutex::default(),
+            run: Mutex::new(run),
+            inbox,
+            messages: Mutex::new(Some(messages)),
+            ended,
+        }
     }
 
     /// Stops the run; the first reason stands.
@@ -346,7 +352,9 @@ impl Dispatcher {
 
     pub(super) fn containers(&self, config: &Config) -> Arc<dyn ContainerRuntime> {
         let mut made = self.containers.lock();
-        if made.as_ref().is_none_or(|(by, _)| by.runtime != config.containers.runtime || by.connection != config.containers.connection) {
+        if made.as_ref().is_none_or(|(by, _)| {
+            by.runtime != config.containers.runtime || by.connection != config.containers.connection
+        }) {
             *made = None;
         }
         let make = || (config.containers.clone(), container::of(&config.containers, &self.parts.folder.join("host")));
@@ -370,8 +378,7 @@ impl Dispatcher {
     }
 
     /// Gives a claim back: the issue is for others again.
-    pub(super) async fn release(&self, run: &Run, hold: RunHold) {
-        let why = run.reason.as_deref().unwrap_or("it ended");
+    pub(super) async fn release(&self, run: &Run, hold: RunHold, why: &str) {
         let wish = UpdateRequest {
             claim_id: hold.claim_id,
             agent: hold.agent_id,

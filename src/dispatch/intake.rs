@@ -8,12 +8,11 @@ use super::attempt::chain;
 use super::dispatcher::{Dispatcher, Message};
 use super::queue::BY_LABEL;
 use super::story;
+use crate::claims::FollowUpUpdate;
 use crate::config::Config;
 use crate::domain::{
-    FeedbackKind, FollowUp, FollowUpStatus, IssueRef, Run, RunId, RunPriority, RunStatus, RunStep, RunWish,
-    label_key,
+    FeedbackKind, FollowUp, FollowUpStatus, IssueRef, Run, RunId, RunPriority, RunStatus, RunStep, RunWish, label_key,
 };
-use crate::claims::FollowUpUpdate;
 use crate::github::{CommentId, Reply};
 use crate::store::{FollowUpFilter, RunInserted, StoreError};
 
@@ -113,7 +112,9 @@ impl Dispatcher {
         if run.status() != RunStatus::Queued || run.priority == priority {
             return Ok(());
         }
-        self.save_idle(Run { priority, ..run.clone() }).await.map(drop)
+        let mut run = run.clone();
+        run.priority = priority;
+        self.save_idle(run).await.map(drop)
     }
 
     /// A run whose issue is no longer on offer ends without a word on GitHub: somebody else has it, or it is closed.
@@ -220,7 +221,12 @@ impl Dispatcher {
 fn review_text(items: &[FollowUp]) -> String {
     let piece = |item: &FollowUp| {
         let who = item.requested_by.as_deref().unwrap_or("somebody");
-        format!("{who} ({}): {}\n{}\n", item.source_event_type.as_str(), item.summary, item.actionable_comments.join("\n"))
+        format!(
+            "{who} ({}): {}\n{}\n",
+            item.source_event_type.as_str(),
+            item.summary,
+            item.actionable_comments.join("\n")
+        )
     };
     items.iter().map(piece).collect()
 }

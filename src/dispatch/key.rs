@@ -28,7 +28,9 @@ pub(super) fn open(folder: &Path) -> anyhow::Result<Secret> {
     fs::File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut fresh)).context("no random bytes")?;
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
     match made {
-        Ok(mut file) => file.write_all(hex::encode(fresh).as_bytes()).context("failed to write the dispatcher's key")?,
+        Ok(mut file) => {
+            file.write_all(hex::encode(fresh).as_bytes()).context("failed to write the dispatcher's key")?
+        }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error).with_context(|| format!("failed to make {}", path.display())),
     }

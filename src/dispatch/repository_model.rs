@@ -1,6 +1,6 @@
 //! Which model a repository asks for: one word of its own agent configuration, read as data.
 
-use serde_json::Value;
+use jsonc_parser::{JsonValue, ParseOptions};
 
 use super::git::{GitError, Mirror, Sha};
 
@@ -39,8 +39,9 @@ fn named(path: &str, key: &str, text: &str) -> Option<String> {
     let model = match path.rsplit('.').next() {
         Some("toml") => text.parse::<toml::Table>().ok()?.get(key)?.as_str()?.to_owned(),
         _ => {
-            let value: Option<Value> = jsonc_parser::parse_to_serde_value(text, &Default::default()).ok()?;
-            value?.get(key)?.as_str()?.to_owned()
+            let value = jsonc_parser::parse_to_value(text, &ParseOptions::default()).ok()??;
+            let JsonValue::Object(object) = value else { return None };
+            object.get_string(key)?.clone().into_owned()
         }
     };
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:@".contains(&byte);

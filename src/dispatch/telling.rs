@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tracing::warn;
 
-use super::dispatcher::Dispatcher;
 use super::agent::Question;
+use super::dispatcher::Dispatcher;
 use super::story::{self, Story, StoryState};
 use crate::domain::{IssueRef, Run, RunStatus};
 use crate::github::{CommentId, Forge, SourceError};
@@ -44,12 +44,13 @@ impl Dispatcher {
     /// Tells of queued runs where they stand, now and then.
     pub(super) async fn tell_queue(&self) -> Result<(), StoreError> {
         let queue = self.queue().await?;
-        for (place, run) in queue.into_iter().take(PLACE_COUNT_MAX).enumerate() {
+        for (place, mut run) in queue.into_iter().take(PLACE_COUNT_MAX).enumerate() {
             let told = self.told.issues.lock().get(&run.issue_ref()).map(|told| told.at);
             if told.is_none_or(|at| at.elapsed() >= PLACE_TOLD_EVERY) {
                 let comment = self.tell_at(&run, Some(place + 1)).await.map(|comment| comment.0);
                 if comment.is_some() && comment != run.comment {
-                    self.save_idle(Run { comment, ..run }).await?;
+                    run.comment = comment;
+                    self.save_idle(run).await?;
                 }
             }
         }
@@ -117,7 +118,13 @@ impl Dispatcher {
     pub(super) async fn ask_on_issue(&self, run: &Run) -> Option<u64> {
         let (forge, question) = (self.forge()?, run.question.as_ref()?);
         let asked = Question { id: String::new(), text: question.text.clone(), options: question.options.clone() };
-        match forge.comment_create(&run.issue_ref(), &story::question(&run.run_id.short(), &asked)).await {
+        match forge
+            .comment_create(
+                &run.issue_ref(),
+                &story::question_comment(&run.run_id.short(), run.agent.as_deref().unwrap_or("the agent"), &asked),
+            )
+            .await
+        {
             Ok(comment) => Some(comment.0),
             Err(error) => {
                 warn!(run.id = %run.run_id, "a question could not be put on {}: {error}", run.issue_ref());

@@ -5,8 +5,8 @@
 mod agents;
 mod containers;
 mod forge;
-mod image;
 mod git;
+mod image;
 mod kit;
 #[path = "../standin/mod.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]

@@ -11,7 +11,7 @@ use super::super::dispatcher::StopReason;
 use super::super::git::Sha;
 use super::super::logs::LogKind;
 use super::{Attempt, Setback, chain};
-use crate::domain::{Phase, PhaseMark, Run, RunStep};
+use crate::domain::{Phase, PhaseMark, RunStep};
 
 /// Longest time for one step back: a runtime that does not answer must not keep a run for ever. What is left is
 /// found by the next look at leftovers.
@@ -192,8 +192,7 @@ impl Attempt {
             None => self.hub.hold_of(&self.run),
         };
         if let Some(hold) = hold {
-            let run = Run { reason: Some(why.to_owned()), ..self.run.clone() };
-            self.hub.release(&run, hold).await;
+            self.hub.release(&self.run, hold, why).await;
         }
     }
 }

@@ -8,6 +8,7 @@ mod work;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sync_wrapper::SyncWrapper;
 use tracing::warn;
 
 use self::ending::Ending;
@@ -85,7 +86,8 @@ pub(super) struct Attempt {
     mirror: Mirror,
     limits: RunLimits,
     remote: Option<Remote>,
-    session: Option<Box<dyn AgentSession>>,
+    /// Only ever used by its owner, who is one.
+    session: Option<SyncWrapper<Box<dyn AgentSession>>>,
     /// What earlier attempts used.
     usage_before: crate::domain::RunUsage,
 }
@@ -104,7 +106,21 @@ impl Attempt {
         let (log, mirror, containers) = (hub.logs().of(run.run_id), hub.mirror(&run.repo), hub.containers(&config));
         let usage_before = run.usage;
         let (remote, session) = (None, None);
-        Ok(Self { hub, live, run, config, log, forge, containers, agent, mirror, limits, remote, session, usage_before })
+        Ok(Self {
+            hub,
+            live,
+            run,
+            config,
+            log,
+            forge,
+            containers,
+            agent,
+            mirror,
+            limits,
+            remote,
+            session,
+            usage_before,
+        })
     }
 
     /// Goes on to the end of the attempt, whatever that is.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use sync_wrapper::SyncWrapper;
 use tracing::info;
 
 use super::super::agent::{ASK_BY_TEXT, AgentError, Ground, SessionRecord};
@@ -15,7 +16,9 @@ use super::super::{environment, intake, secrets};
 use super::{Attempt, Setback};
 use crate::claims::{ClaimOutcome, ClaimRequest, FollowUpUpdate, UpdateOutcome, UpdateRequest};
 use crate::config::RepositoryConfigTrust;
-use crate::domain::{AgentId, ClaimStatus, Comment, FollowUpStatus, Issue, IssueRef, Phase, PhaseMark, RunHold, RunStatus, RunStep};
+use crate::domain::{
+    AgentId, ClaimStatus, Comment, FollowUpStatus, Issue, IssueRef, Phase, PhaseMark, RunHold, RunStatus, RunStep,
+};
 use crate::github::{PullWish, Remote};
 
 /// Most bytes of commits that are brought out of a container: far more than a change, far less than a disk.
@@ -59,7 +62,9 @@ impl Attempt {
                 Ok(container) if self.containers.state(&container).await? == ContainerState::Running => Ok(()),
                 _ => Err(interrupted()),
             },
-            Some(Phase::Claim | Phase::Fetch | Phase::Container | Phase::Workspace | Phase::Agent) => Err(interrupted()),
+            Some(Phase::Claim | Phase::Fetch | Phase::Container | Phase::Workspace | Phase::Agent) => {
+                Err(interrupted())
+            }
         }
     }
 
@@ -127,7 +132,10 @@ impl Attempt {
     async fn make_container(&mut self) -> Result<(), Setback> {
         let facts = self.containers.probe().await?;
         if !facts.limits_enforced {
-            self.say(LogKind::Trouble, &format!("{} does not enforce limits of memory and processors", facts.description));
+            self.say(
+                LogKind::Trouble,
+                &format!("{} does not enforce limits of memory and processors", facts.description),
+            );
         }
         // A doubled step, after a crash: what the first one made goes.
         self.remove_container().await?;
@@ -162,7 +170,8 @@ impl Attempt {
         let container = self.container()?;
         let (branch, base) = (self.branch()?, self.run.base.clone().unwrap_or_default());
         let bundle = tempfile::NamedTempFile::new_in(self.hub.folder());
-        let bundle = bundle.map_err(|error| Setback::Failed(format!("no room for the repository's bundle: {error}")))?;
+        let bundle =
+            bundle.map_err(|error| Setback::Failed(format!("no room for the repository's bundle: {error}")))?;
         let begins_from = if self.run.parent.is_some() { branch.clone() } else { base };
         self.mirror.bundle(&[&begins_from], bundle.path()).await?;
         let filling = Filling {
@@ -204,7 +213,8 @@ impl Attempt {
     /// The model: the next of the list where a provider refused, else the repository's word, else the agent's.
     async fn model(&self) -> Result<Option<String>, Setback> {
         let refused = self.run.refusals as usize;
-        if let Some(fallback) = refused.checked_sub(1).and_then(|place| self.config.dispatch.model_fallbacks.get(place)) {
+        if let Some(fallback) = refused.checked_sub(1).and_then(|place| self.config.dispatch.model_fallbacks.get(place))
+        {
             return Ok(Some(fallback.clone()));
         }
         if self.config.dispatch.repository_config == RepositoryConfigTrust::Model
@@ -225,7 +235,7 @@ impl Attempt {
         session.prompt(&prompt).await?;
         // What a later process goes on from: some agents know their session only once they were told something.
         self.run.session = Some(session.record().0);
-        self.session = Some(session);
+        self.session = Some(SyncWrapper::new(session));
         self.tell().await;
         Ok(())
     }
@@ -270,9 +280,14 @@ impl Attempt {
         for issue in issues {
             let issue = IssueRef::new(self.run.repo.clone(), issue.number);
             comments.push(match self.hub.manager().issue_details(issue).await {
-                Ok(details) => details.issue.comments.into_iter().filter(|comment| !story::is_ours(&comment.body)).collect(),
+                Ok(details) => {
+                    details.issue.comments.into_iter().filter(|comment| !story::is_ours(&comment.body)).collect()
+                }
                 Err(error) => {
-                    self.say(LogKind::Trouble, &format!("the agent is not told the comments: {}", super::chain(&error)));
+                    self.say(
+                        LogKind::Trouble,
+                        &format!("the agent is not told the comments: {}", super::chain(&error)),
+                    );
                     Vec::new()
                 }
             });
@@ -287,7 +302,7 @@ impl Attempt {
             let record = SessionRecord(self.run.session.clone().ok_or_else(lost)?);
             self.say(LogKind::Step, "going on with the agent's session");
             self.session = Some(match self.agent.attach(&ground, &record).await {
-                Ok(session) => session,
+                Ok(session) => SyncWrapper::new(session),
                 Err(error) => return Err(Setback::Interrupted(format!("the agent's session was lost: {error}"))),
             });
         }

@@ -9,8 +9,8 @@ use tracing::{info, warn};
 
 use super::super::agent::{AgentEvent, Question, TurnEnd};
 use super::super::budget::{self, Spent};
-use super::super::container::ContainerState;
 use super::super::container::ContainerId;
+use super::super::container::ContainerState;
 use super::super::dispatcher::Message;
 use super::super::intake;
 use super::super::logs::LogKind;
@@ -53,7 +53,7 @@ impl Attempt {
         let mut heartbeat = interval(self.config.containers.heartbeat.duration().max(Duration::from_millis(100)));
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let session = self.session.as_mut().expect("the step before started the agent");
+            let session = self.session.as_mut().expect("the step before started the agent").get_mut();
             tokio::select! {
                 event = session.next() => {
                     let event = match event {
@@ -91,11 +91,10 @@ impl Attempt {
                     return Err(Setback::Failed(format!("the agent goes round in circles: it {circle}")));
                 }
             }
-            AgentEvent::Usage(used) => self.count(watch, RunUsage {
-                input_tokens: used.input,
-                output_tokens: used.output,
-                cost_usd: used.cost_usd,
-            })?,
+            AgentEvent::Usage(used) => self.count(
+                watch,
+                RunUsage { input_tokens: used.input, output_tokens: used.output, cost_usd: used.cost_usd },
+            )?,
             AgentEvent::Question(question) => {
                 self.flush(watch);
                 self.ask(watch, question).await?;
@@ -132,7 +131,7 @@ impl Attempt {
         watch.reminded = true;
         self.say(LogKind::Step, &format!("{uncommitted} changed files are not committed: the agent is told"));
         let branch = self.run.branch.clone().unwrap_or_default();
-        let session = self.session.as_mut().expect("its turn has just ended");
+        let session = self.session.as_mut().expect("its turn has just ended").get_mut();
         session.prompt(&prompt::of_missing_commit(uncommitted, &branch)).await?;
         self.run.session = Some(session.record().0);
         Ok(false)
@@ -182,7 +181,7 @@ impl Attempt {
                 self.say(LogKind::Question, &format!("{by} answered: {text}"));
                 let asked = Question { id: question.id, text: question.text, options: question.options };
                 self.wait_for_slot().await;
-                let session = self.session.as_mut().expect("the agent waits");
+                let session = self.session.as_mut().expect("the agent waits").get_mut();
                 let answer = match asked.id.is_empty() {
                     true => prompt::of_answer(&asked.text, &by, &text, Fence(&fence())),
                     false => text,
@@ -271,7 +270,7 @@ impl Attempt {
         watch.text.clear();
     }
 
-    fn container_ended(&self, code: i32, out_of_memory: bool) -> Setback {
+    pub(super) fn container_ended(&self, code: i32, out_of_memory: bool) -> Setback {
         let limit = crate::config::Bytes(self.limits.container.memory_bytes);
         Setback::Failed(match out_of_memory {
             true => format!("ran out of memory: the container may use {limit} (containers.memory_limit)"),

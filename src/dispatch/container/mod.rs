@@ -10,6 +10,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
+use crate::config::{ContainersConfig, LimitsConfig, processors};
+
 mod host;
 mod podman;
 
