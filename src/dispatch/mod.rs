@@ -6,4 +6,9 @@
 
 pub mod agent;
 pub mod container;
+mod foreign;
 pub mod git;
+pub mod prompt;
+pub mod secrets;
+pub mod story;
+pub mod workspace;
