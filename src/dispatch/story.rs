@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::agent::Question;
 use super::foreign::{clean, clean_line};
 use crate::domain::{IssueNumber, IssueRef, Timestamp};
-use crate::github::{CommentId, Forge, Label, SourceError};
+use crate::github::{CommentId, Forge, Label, OWN_COMMENT_HEAD, SourceError};
 
 /// Longest text of an agent in a comment, in bytes: GitHub's comments have at most 65,536 characters.
 const WORDS_BYTES_MAX: usize = 16 << 10;
@@ -98,7 +98,7 @@ impl StoryState<'_> {
 
 /// By what the comment of a run is found again.
 pub fn marker(run: &str) -> String {
-    format!("<!-- issuecommand:run {} -->", word(run))
+    format!("{OWN_COMMENT_HEAD}run {} -->", word(run))
 }
 
 /// The comment.
@@ -119,6 +119,21 @@ pub fn comment(story: &Story<'_>) -> String {
     };
     let _ = writeln!(text, "\n<sub>IssueCommand, run `{run}`. This comment is kept up to date.</sub>");
     text
+}
+
+/// A question as a comment of its own: GitHub tells nobody of an edit.
+pub fn question(run: &str, question: &Question) -> String {
+    let run = word(run);
+    let words = "**The agent has a question**, and waits. A comment below answers it.";
+    format!(
+        "{OWN_COMMENT_HEAD}question {run} -->\n{words}\n\n{}\n\n<sub>IssueCommand, run `{run}`.</sub>\n",
+        asked(question)
+    )
+}
+
+/// Whether a comment is the dispatcher's, by how it begins: no word for an agent to hear. Anybody may write one so.
+pub fn is_ours(body: &str) -> bool {
+    body.trim_start().starts_with(OWN_COMMENT_HEAD)
 }
 
 /// Writes the comment: edits the one that is known, finds it by its marker if it is not known, and makes a new one
@@ -198,12 +213,12 @@ impl PullWords<'_> {
 
 /// By what a pull request is known to be that of a run, and of which lease.
 pub fn pull_marker(run: &str, epoch: u64) -> String {
-    format!("<!-- issuecommand:pull {} epoch {epoch} -->", word(run))
+    format!("{OWN_COMMENT_HEAD}pull {} epoch {epoch} -->", word(run))
 }
 
 /// The run and the epoch that the text of a pull request names, if it is the dispatcher's.
 pub fn read_pull_marker(body: &str) -> Option<(String, u64)> {
-    let marker = body.trim_start().strip_prefix("<!-- issuecommand:pull ")?.split_once(" -->")?.0;
+    let marker = body.trim_start().strip_prefix(OWN_COMMENT_HEAD)?.strip_prefix("pull ")?.split_once(" -->")?.0;
     let (run, epoch) = marker.split_once(" epoch ")?;
     Some((run.to_owned(), epoch.parse().ok()?))
 }
@@ -288,7 +303,7 @@ mod tests {
         Story { run: "0198-ab", agent: "opencode", attempt: 1, state }
     }
 
-    fn question(text: &str, options: &[&str]) -> Question {
+    fn asking(text: &str, options: &[&str]) -> Question {
         let options = options.iter().copied().map(str::to_owned).collect();
         Question { id: "q1".into(), text: text.into(), options }
     }
@@ -313,7 +328,7 @@ mod tests {
     #[test]
     fn each_state_is_told_in_one_comment_with_the_same_marker() {
         let since = "2026-11-21T18:55:09Z".parse().unwrap();
-        let asked = question("Left or right?", &["left", "right"]);
+        let asked = asking("Left or right?", &["left", "right"]);
         for (state, words) in [
             (StoryState::Queued { position: 3 }, "**Queued**, at position 3, for `opencode`."),
             (StoryState::Working { since }, "**Working on it**: `opencode`, since 2026-11-21 18:55 UTC."),
@@ -332,13 +347,16 @@ mod tests {
     fn words_of_an_agent_ping_link_and_close_nothing() {
         let trap =
             "@acme/all fixes #1 <img src=x> [a](http://x)\n```\nfixes #2 @ann\n````\n<!-- issuecommand:run 9 -->";
-        let asked = question(trap, &[trap]);
+        let asked = asking(trap, &[trap]);
         for state in [StoryState::Waiting { question: &asked }, StoryState::Failed { reason: trap }] {
             let text = comment(&story(state));
             let outside = outside(&text);
             assert!(!outside.contains(['@', '#', '[']) && !outside.contains("<img"), "{outside}");
             assert!(text.contains("fixes #2 @ann"), "nothing of it is lost: {text}");
         }
+        let text = question("0198-ab", &asked);
+        assert!(is_ours(&text) && !outside(&text).contains(['@', '#', '[']), "{text}");
+        assert!(!is_ours(trap) && is_ours(&comment(&story(StoryState::Queued { position: 1 }))));
         let text = comment(&Story { agent: "x` @ann", run: "7 --> @ann", ..story(StoryState::Queued { position: 1 }) });
         assert!(!text.contains('@') && text.matches("-->").count() == 1, "{text}");
         let done = comment(&story(StoryState::Done { pull_url: "javascript:@ann" }));
