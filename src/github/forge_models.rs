@@ -2,11 +2,9 @@
 
 use serde::Deserialize;
 
-use super::{CommentId, ForgePull, Reply};
+use super::{CommentId, ForgePull, OWN_COMMENT_HEAD, Reply};
 use crate::domain::{IssueNumber, RepoName, Timestamp};
 
-/// How every comment of the dispatcher begins, so that none is taken for somebody's answer.
-pub(super) const OWN_COMMENT_HEAD: &str = "<!-- issuecommand:";
 /// The end of the login of an app's account.
 const BOT_ENDING: &str = "[bot]";
 /// GitHub's word for an account that a program uses.

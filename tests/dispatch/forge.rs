@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use issuecommand::config::{GithubConfig, Secret};
+use issuecommand::config::{GithubAppConfig, GithubConfig, Secret};
+use issuecommand::dispatch::story::{self, Story, StoryState};
 use issuecommand::domain::{IssueRef, RepoName};
 use issuecommand::github::{CommentId, Credentials, Forge, GithubSource, Label, PullWish, SourceError};
 use serde_json::{Value, json};
@@ -304,4 +305,71 @@ async fn what_the_dispatcher_does_stands_on_a_github_that_nobody_here_wrote() {
     standin.call("PATCH", &closed, &json!({ "state": "closed" })).await;
     assert!(!forge.pull_of_branch(&repo, BRANCH).await.unwrap().unwrap().is_open);
     assert_eq!(forge.pull_of_branch(&repo, "agent/8").await.unwrap(), None);
+}
+
+/// An issue on the stand-in, and what the dispatcher tells there.
+#[tokio::test]
+async fn an_issue_has_one_comment_whatever_happens_to_it() {
+    let Some(standin) = tokio::task::spawn_blocking(Standin::start).await.unwrap() else { return };
+    standin.call("POST", "/user/repos", &json!({ "name": "gui" })).await;
+    standin.call("POST", "/repos/alice/gui/issues", &json!({ "title": "A door is stuck" })).await;
+    let forge = forge_at(standin.url(), standin::TOKEN);
+    let issue: IssueRef = "alice/gui#1".parse().unwrap();
+    let story = |state| Story { run: "r1", agent: "opencode", attempt: 1, state };
+    let comments = || standin.call("GET", "/repos/alice/gui/issues/1/comments", &Value::Null);
+
+    let queued = story(StoryState::Queued { position: 2 });
+    let first = story::tell(&forge, &issue, None, &queued).await.unwrap();
+    let done = story(StoryState::Done { pull_url: "https://x/1" });
+    assert_eq!(story::tell(&forge, &issue, Some(first), &queued).await.unwrap(), first);
+    // The server was killed before it noted the comment.
+    assert_eq!(story::tell(&forge, &issue, None, &done).await.unwrap(), first);
+    let rows = comments().await;
+    assert_eq!(rows.as_array().unwrap().len(), 1, "{rows}");
+    assert!(rows[0]["body"].as_str().unwrap().contains("https://x/1"), "{rows}");
+    // Another run on the same issue tells its own story.
+    let other = Story { run: "r2", ..queued };
+    assert_ne!(story::tell(&forge, &issue, None, &other).await.unwrap(), first);
+}
+
+#[tokio::test]
+async fn a_comment_that_somebody_deleted_is_written_again() {
+    let server = MockServer::start().await;
+    let gone = Mock::given(method("PATCH")).and(path("/repos/acme/small/issues/comments/5"));
+    gone.respond_with(ResponseTemplate::new(404)).expect(1).mount(&server).await;
+    let made = post("/repos/acme/small/issues/3/comments");
+    made.respond_with(ok(comment(6, "dispatcher", "x"))).expect(1).mount(&server).await;
+    let story = Story { run: "r1", agent: "pi", attempt: 1, state: StoryState::Queued { position: 1 } };
+    let told = story::tell(&forge(&server), &issue(), Some(CommentId(5)), &story).await.unwrap();
+    assert_eq!(told, CommentId(6));
+}
+
+/// Made for tests; no app has it.
+const APP_KEY: &str = include_str!("../github/throwaway-app-key.pem");
+
+#[tokio::test]
+async fn an_app_pushes_with_the_token_of_its_installation_and_knows_its_comments_by_its_id() {
+    let server = MockServer::start().await;
+    let installation = json!({ "id": 1, "account": { "login": "acme" }, "suspended_at": null });
+    get("/app/installations").respond_with(ok(json!([installation]))).mount(&server).await;
+    let token = json!({ "token": "ghs_inst", "expires_at": "2999-01-01T00:00:00Z" });
+    let minted = post("/app/installations/1/access_tokens");
+    minted.respond_with(ResponseTemplate::new(201).set_body_json(token)).expect(1).mount(&server).await;
+    let with_token = |at: &str| get(at).and(header("authorization", "Bearer ghs_inst"));
+    let body = json!({ "clone_url": "https://github.example/acme/small.git", "default_branch": "main" });
+    with_token("/repos/acme/small").respond_with(ok(body)).mount(&server).await;
+    let mut ours = comment(2, "dispatcher[bot]", "<!-- issuecommand:run 7 -->");
+    ours["performed_via_github_app"] = json!({ "id": 4242 });
+    let rows = json!([comment(1, "mallory", "<!-- issuecommand:run 7 -->"), ours, comment(3, "ann", "yes")]);
+    with_token("/repos/acme/small/issues/3/comments").respond_with(ok(rows)).mount(&server).await;
+
+    let app = GithubAppConfig { id: Some(4242), private_key: Secret::new(APP_KEY), ..GithubAppConfig::default() };
+    let config = GithubConfig { app, api_url: server.uri(), requests_per_minute_max: 0, ..GithubConfig::default() };
+    let forge = GithubSource::new(&config, Credentials::of(&config, Path::new("")).unwrap()).unwrap();
+    let remote = forge.remote(&small()).await.unwrap();
+    // x-access-token:ghs_inst
+    assert_eq!(remote.authorization.unwrap().expose(), "Basic eC1hY2Nlc3MtdG9rZW46Z2hzX2luc3Q=");
+    assert_eq!(forge.comment_find(&issue(), "issuecommand:run 7").await.unwrap(), Some(CommentId(2)));
+    let replies = forge.reply_list(&issue(), CommentId(1)).await.unwrap();
+    assert_eq!(replies.iter().map(|reply| reply.id.0).collect::<Vec<_>>(), [3]);
 }

@@ -11,3 +11,4 @@ mod kit;
 #[path = "../standin/mod.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod standin;
+mod workspace;

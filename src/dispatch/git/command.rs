@@ -212,8 +212,7 @@ fn harmless(complaint: &str, authorization: Option<&Secret>) -> String {
     let marked: Vec<_> = lines().filter(says_why).collect();
     let text =
         if marked.is_empty() { lines().next_back().unwrap_or("it did not say why").into() } else { marked.join("; ") };
-    let shown = without_names(&text).chars().filter(|c| !c.is_control()).take(WHY_CHARS_MAX).collect::<String>();
-    shown
+    without_names(&text).chars().filter(|c| !c.is_control()).take(WHY_CHARS_MAX).collect()
 }
 
 /// A text whose addresses name nobody: `https://name:word@host/` becomes `https://host/`.
