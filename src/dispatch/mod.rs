@@ -6,3 +6,5 @@
 
 pub mod agent;
 pub mod container;
+pub mod environment;
+pub mod image;
