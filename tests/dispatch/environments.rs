@@ -15,7 +15,7 @@ const FLAKE: &str = r#"{
   outputs = { self }: {
     devShells.x86_64-linux.default = derivation {
       name = "shell"; system = "x86_64-linux";
-      builder = "/bin/sh"; args = [ "-c" "echo made > $out" ];
+      builder = "/bin/bash"; args = [ "-c" "echo made > $out" ];
       GREETING = "from the flake"; stdenv = ./stdenv; outputs = [ "out" ];
     };
   };
