@@ -15,6 +15,7 @@ mod demo;
 mod door;
 mod export;
 mod history;
+mod image;
 mod import;
 mod install;
 mod mcp;
@@ -66,6 +67,9 @@ enum Command {
     /// Record what happened in a repository, for replays
     #[command(subcommand)]
     History(history::HistoryCommand),
+    /// Build the images that agents work in
+    #[command(subcommand)]
+    Image(image::ImageCommand),
     /// Look at the configuration without starting anything
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -112,6 +116,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Policy(command) => policy::run(command),
         Command::History(command) => history::run(command),
+        Command::Image(command) => image::run(command),
         Command::Config(ConfigCommand::Check(args)) => check::run(&args),
     };
     match done {

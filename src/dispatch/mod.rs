@@ -14,6 +14,7 @@ pub mod environment;
 mod faults;
 mod foreign;
 pub mod git;
+pub mod image;
 mod intake;
 mod key;
 mod limits;

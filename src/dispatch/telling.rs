@@ -121,7 +121,7 @@ impl Dispatcher {
         match forge
             .comment_create(
                 &run.issue_ref(),
-                &story::question_comment(&run.run_id.short(), run.agent.as_deref().unwrap_or("the agent"), &asked),
+                &story::question(&run.run_id.short(), &asked),
             )
             .await
         {

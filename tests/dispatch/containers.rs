@@ -18,10 +18,10 @@ const MEMORY_BYTES: u64 = 192 << 20;
 const PIDS: u32 = 40;
 
 /// A container of a test; it goes when the test does.
-struct Bed {
-    podman: Podman,
+pub struct Bed {
+    pub podman: Podman,
     program: String,
-    id: ContainerId,
+    pub id: ContainerId,
 }
 
 impl Bed {
@@ -31,7 +31,7 @@ impl Bed {
         Some(Self::of(program, spec(test)).await)
     }
 
-    async fn of(program: String, spec: ContainerSpec) -> Self {
+    pub async fn of(program: String, spec: ContainerSpec) -> Self {
         let podman = Podman::new(program.clone(), None);
         let id = podman.start(&spec).await.unwrap();
         Self { podman, program, id }
@@ -43,7 +43,7 @@ impl Bed {
     }
 
     /// What a script printed that must end well.
-    async fn printed(&self, text: &str) -> String {
+    pub async fn printed(&self, text: &str) -> String {
         let output = self.script(text).await;
         assert!(output.status.success(), "{text}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -89,7 +89,7 @@ fn server_of(test: &str) -> String {
     format!("test-{}-{test}", std::process::id())
 }
 
-fn spec(test: &str) -> ContainerSpec {
+pub fn spec(test: &str) -> ContainerSpec {
     ContainerSpec {
         name: format!("issuecommand-{}-1", server_of(test)),
         server: server_of(test),

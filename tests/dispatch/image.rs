@@ -98,7 +98,9 @@ fn make_base(podman: &str) -> Result<(), String> {
 fn make_agents(podman: &str) -> Result<(), String> {
     let mut build = Command::new(env!("CARGO_BIN_EXE_issuecommand"));
     build.args(["image", "build", "--agents", "opencode,pi,claude,codex", "--base", BASE_IMAGE]);
-    build.args(["--tag", AGENT_IMAGE, "--program", podman, "--", "--network=host"]);
+    let settings = Scratch::file("issuecommand-image.toml");
+    fs::write(&settings.0, format!("[containers]\nruntime = {podman:?}\n")).map_err(|why| why.to_string())?;
+    build.arg("--config").arg(&settings.0).args(["--tag", AGENT_IMAGE, "--", "--network=host"]);
     run(&mut build).map_err(|why| format!("the agents cannot be installed: {why}"))
 }
 

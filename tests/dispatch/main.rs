@@ -4,6 +4,7 @@
 
 mod agents;
 mod containers;
+mod environments;
 mod forge;
 mod git;
 mod image;
