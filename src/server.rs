@@ -89,6 +89,7 @@ impl Server {
             clock: Arc::clone(&clock),
             folder: dispatch_folder(&loaded.store().path),
             base_dir: loaded.folder.clone(),
+            config_file: loaded.file.clone(),
         })?;
         let api = Api::new(Arc::clone(&manager), &present).with_dispatcher(Arc::clone(&dispatcher));
         let http = HttpState::new(api.clone(), &present, clock, shutdown.clone());

@@ -106,7 +106,9 @@ fn row(place: usize, run: &Run) -> Value {
         "attempts": run.attempts,
         "created_at": run.created_at,
     });
-    for (name, text) in [("not_before", run.not_before.map(|at| json!(at))), ("reason", run.reason.as_ref().map(|why| json!(why)))] {
+    for (name, text) in
+        [("not_before", run.not_before.map(|at| json!(at))), ("reason", run.reason.as_ref().map(|why| json!(why)))]
+    {
         if let Some(text) = text {
             row[name] = text;
         }

@@ -88,6 +88,11 @@ impl ClaimManager {
         Ok(self.store.claim_reissue(claim_id, owner, why, self.lease(), self.clock.now()).await?)
     }
 
+    /// Whether the first sync since the start goes on: what is not known yet may come.
+    pub fn is_reading(&self) -> bool {
+        self.status.is_reading()
+    }
+
     /// Whether an issue is open; GitHub is asked about one that the last sync did not know.
     ///
     /// # Errors

@@ -85,6 +85,7 @@ impl Dispatcher {
         match offer {
             Some(Offer::HeldBy(agent)) if agent != self.agent_id() => return Ok(DispatchOutcome::HeldBy(agent)),
             Some(Offer::Gone) | None => {
+                self.first_sync_is_over().await;
                 if !self.manager().learn_of(&issue).await? {
                     return Ok(DispatchOutcome::NotOpen(issue));
                 }
@@ -103,6 +104,19 @@ impl Dispatcher {
         self.wake();
         let run = self.store().run_get(run_id).await?;
         Ok(run.map_or(DispatchOutcome::NotOpen(issue), |run| DispatchOutcome::Queued(Box::new(run))))
+    }
+
+    /// Waits a while for the first sync: before it nobody knows which repositories take part.
+    async fn first_sync_is_over(&self) {
+        const PATIENCE_SECONDS: u64 = 15;
+        let pause = std::time::Duration::from_millis(100);
+        for _ in 0..PATIENCE_SECONDS * 10 {
+            if !self.manager().is_reading() {
+                return;
+            }
+            // The sync rings for nobody; its end is looked for.
+            tokio::time::sleep(pause).await;
+        }
     }
 
     /// Ends a run: what it began is undone, and its claim given back.

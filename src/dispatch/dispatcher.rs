@@ -48,6 +48,8 @@ pub struct DispatcherParts {
     pub folder: PathBuf,
     /// The folder that relative paths of the configuration start from.
     pub base_dir: PathBuf,
+    /// The configuration file, which a changed setting is written to.
+    pub config_file: Option<PathBuf>,
 }
 
 /// Works on issues. One of it serves one database.
@@ -312,6 +314,10 @@ impl Dispatcher {
         self.parts.config.current()
     }
 
+    pub(super) fn live_config(&self) -> LiveConfig {
+        self.parts.config.clone()
+    }
+
     pub(super) fn now(&self) -> Timestamp {
         self.parts.clock.now()
     }
@@ -330,6 +336,10 @@ impl Dispatcher {
 
     pub(super) fn base_dir(&self) -> &std::path::Path {
         &self.parts.base_dir
+    }
+
+    pub(super) fn config_file(&self) -> Option<&std::path::Path> {
+        self.parts.config_file.as_deref()
     }
 
     pub(super) fn folder(&self) -> &std::path::Path {

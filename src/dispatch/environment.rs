@@ -67,7 +67,7 @@ pub async fn prepare(
     runtime: &dyn ContainerRuntime,
     container: &ContainerId,
     setting: &str,
-    on_line: &mut (dyn FnMut(String) + Send),
+    on_line: &mut (dyn FnMut(String) + Send + Sync),
 ) -> Result<Prepared, ContainerError> {
     let mut desk = Desk { runtime, container, workspace: runtime.places(container).workspace, on_line };
     if setting == "none" {
@@ -128,7 +128,7 @@ struct Desk<'a> {
     runtime: &'a dyn ContainerRuntime,
     container: &'a ContainerId,
     workspace: String,
-    on_line: &'a mut (dyn FnMut(String) + Send),
+    on_line: &'a mut (dyn FnMut(String) + Send + Sync),
 }
 
 impl Desk<'_> {
@@ -233,7 +233,7 @@ struct Lines<'a> {
     told: usize,
     line: Vec<u8>,
     last: String,
-    on_line: &'a mut (dyn FnMut(String) + Send),
+    on_line: &'a mut (dyn FnMut(String) + Send + Sync),
 }
 
 impl Lines<'_> {

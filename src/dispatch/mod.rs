@@ -24,6 +24,7 @@ mod queue;
 mod recovery;
 mod repository_model;
 pub mod secrets;
+mod settings;
 pub mod story;
 mod telling;
 pub mod workspace;

@@ -118,13 +118,7 @@ impl Dispatcher {
     pub(super) async fn ask_on_issue(&self, run: &Run) -> Option<u64> {
         let (forge, question) = (self.forge()?, run.question.as_ref()?);
         let asked = Question { id: String::new(), text: question.text.clone(), options: question.options.clone() };
-        match forge
-            .comment_create(
-                &run.issue_ref(),
-                &story::question(&run.run_id.short(), &asked),
-            )
-            .await
-        {
+        match forge.comment_create(&run.issue_ref(), &story::question(&run.run_id.short(), &asked)).await {
             Ok(comment) => Some(comment.0),
             Err(error) => {
                 warn!(run.id = %run.run_id, "a question could not be put on {}: {error}", run.issue_ref());
