@@ -12,8 +12,10 @@ use tokio::process::Command;
 
 use crate::config::{ContainersConfig, LimitsConfig, processors};
 
+mod follow;
 mod podman;
 
+pub use follow::{Followed, follow};
 pub use podman::Podman;
 
 /// What runs agents, by the configuration.
