@@ -7,4 +7,10 @@
 pub mod agent;
 pub mod container;
 pub mod environment;
+mod foreign;
+pub mod git;
 pub mod image;
+pub mod prompt;
+pub mod secrets;
+pub mod story;
+pub mod workspace;

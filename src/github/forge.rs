@@ -8,6 +8,9 @@ use super::SourceError;
 use crate::config::Secret;
 use crate::domain::{IssueNumber, IssueRef, RepoName, Timestamp};
 
+/// How every comment begins that the dispatcher writes, so that none is taken for somebody's answer.
+pub const OWN_COMMENT_HEAD: &str = "<!-- issuecommand:";
+
 /// The port. Every call may be repeated: what is there already is found, not made twice.
 #[async_trait]
 pub trait Forge: Send + Sync + fmt::Debug + 'static {
