@@ -11,7 +11,7 @@ use super::containers::{Bed, spec};
 use super::image::podman_with_agents;
 
 /// A flake that needs nothing from anywhere: its shell is made by the image's own.
-const FLAKE: &str = r#"{
+pub const FLAKE: &str = r#"{
   outputs = { self }: {
     devShells.x86_64-linux.default = derivation {
       name = "shell"; system = "x86_64-linux";
