@@ -12,6 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 mod approve;
 mod check;
 mod demo;
+mod dispatch;
 mod door;
 mod export;
 mod history;
@@ -51,6 +52,24 @@ enum Command {
     /// Make, list and revoke access tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Work on one issue here: an agent in a container, and its pull request
+    Run(dispatch::RunArgs),
+    /// Serve, and work on issues with the label `agent`
+    Watch(dispatch::WatchArgs),
+    /// Show what is worked on here
+    Status(dispatch::StatusArgs),
+    /// Show which runs wait, and put one at another place
+    Queue(dispatch::QueueArgs),
+    /// Show what a run did, or does
+    Logs(dispatch::LogsArgs),
+    /// Begin no more runs; what is under way goes on
+    Pause(dispatch::PauseArgs),
+    /// Begin runs again
+    Resume(dispatch::ResumeArgs),
+    /// End a run; what it began is undone
+    Cancel(dispatch::CancelArgs),
+    /// Answer the question of a run
+    Answer(dispatch::AnswerArgs),
     /// Take any claim back from its agent
     Release(overrule::ReleaseArgs),
     /// Give any claim to another agent
@@ -109,6 +128,15 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Mcp(args) => mcp::run(args),
         Command::Demo(args) => demo::run(&args),
         Command::Token(command) => token::run(command),
+        Command::Run(args) => dispatch::run_issue(&args),
+        Command::Watch(args) => dispatch::watch_issues(args),
+        Command::Status(args) => dispatch::show_status(&args),
+        Command::Queue(args) => dispatch::show_queue(&args),
+        Command::Logs(args) => dispatch::show_logs(&args),
+        Command::Pause(args) => dispatch::pause(&args),
+        Command::Resume(args) => dispatch::resume(&args),
+        Command::Cancel(args) => dispatch::cancel(&args),
+        Command::Answer(args) => dispatch::answer(&args),
         Command::Release(args) => overrule::release(&args),
         Command::Reassign(args) => overrule::reassign(&args),
         Command::Approve(args) => approve::run(&args),

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -13,15 +13,12 @@ use tokio::process::Command;
 use crate::config::{ContainersConfig, LimitsConfig, processors};
 
 mod follow;
+mod host;
 mod podman;
 
 pub use follow::{Followed, follow};
+pub use host::HostProcess;
 pub use podman::Podman;
-
-/// What runs agents, by the configuration.
-pub fn of(config: &ContainersConfig) -> Arc<dyn ContainerRuntime> {
-    Arc::new(Podman::new(config.runtime.clone(), config.connection.clone()))
-}
 
 /// The port. Every call names one container by the id that [`ContainerRuntime::start`] answered.
 #[async_trait]
@@ -39,6 +36,10 @@ pub trait ContainerRuntime: Send + Sync + fmt::Debug + 'static {
     async fn state(&self, container: &ContainerId) -> Result<ContainerState, ContainerError>;
     /// Where this process reaches the container's published port.
     async fn address(&self, container: &ContainerId, port: u16) -> Result<SocketAddr, ContainerError>;
+    /// Where a program within listens, so that [`ContainerRuntime::address`] reaches it there.
+    fn listens_on(&self, _container: &ContainerId, port: u16) -> SocketAddr {
+        (Ipv4Addr::UNSPECIFIED, port).into()
+    }
     /// What it uses now; `None` where this cannot be told.
     async fn usage(&self, container: &ContainerId) -> Result<Option<ContainerUsage>, ContainerError>;
     /// Every container that the server of this name made, running or not.
@@ -46,6 +47,17 @@ pub trait ContainerRuntime: Send + Sync + fmt::Debug + 'static {
     /// Ends and removes a container; one that is gone is removed.
     async fn remove(&self, container: &ContainerId) -> Result<(), ContainerError>;
 }
+
+/// What runs agents, by the configuration. Without containers, folders of `folder` stand for them.
+pub fn of(config: &ContainersConfig, folder: &Path) -> Arc<dyn ContainerRuntime> {
+    match config.runtime.as_str() {
+        HOST_PROCESS => Arc::new(HostProcess::new(folder.to_owned())),
+        program => Arc::new(Podman::new(program.to_owned(), config.connection.clone())),
+    }
+}
+
+/// The word for no container at all.
+const HOST_PROCESS: &str = "host";
 
 /// A container's name at its runtime.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
