@@ -32,7 +32,8 @@ const READ_BYTES: usize = 64 << 10;
 const END_MARK: &str = "\u{1e}exited ";
 
 /// Starts the program in a session of its own. What it must not keep from us it gets on standard input: variables,
-/// each value in base64, up to an empty line. A trap, so that ending the whole group leaves the shell that tells of it.
+/// each value in base64, up to an empty line. An earlier program of the conversation has ten seconds to end, so that
+/// the end of its output is before the turn that begins. A trap, so that ending the whole group leaves the shell that tells of it.
 const START: &str = r#"
 set -eu
 umask 077
@@ -42,7 +43,14 @@ while IFS= read -r line && [ -n "$line" ]; do
   export "${line%%=*}=${value%x}"
 done
 touch "$base.out" "$base.err"
-wc -c < "$base.out" > "$base.turn"
+if [ -e "$base.group" ]; then
+  left=100
+  while kill -0 "-$(cat "$base.group")" 2> /dev/null; do
+    [ $((left -= 1)) -gt 0 ] || kill -KILL "-$(cat "$base.group")"
+    sleep 0.1
+  done
+fi
+wc -c < "$base.out" | tee "$base.turn"
 rm -f "$base.in"
 case $input in
   pipe) mkfifo "$base.in" ;;
@@ -50,7 +58,7 @@ case $input in
 esac
 setsid sh -c '
   base=$1; shift
-  trap : TERM INT HUP
+  trap : TERM
   if [ -p "$base.in" ]; then
     "$@" <> "$base.in" >> "$base.out" 2>> "$base.err"
   else
@@ -73,7 +81,7 @@ const SAY: &str = r#"
 set -eu
 umask 077
 cat > "$1.say"
-kill -0 -- "-$(cat "$1.group")"
+kill -0 "-$(cat "$1.group")"
 [ "$(wc -c < "$1.say")" -eq "$2" ]
 if [ "$3" = turn ]; then wc -c < "$1.out" > "$1.turn"; fi
 cat "$1.say" > "$1.in"
@@ -83,7 +91,7 @@ cat "$1.say" > "$1.in"
 const LOOK: &str = r#"
 cat "$1.turn" || exit 3
 wc -c < "$1.out"
-if [ -e "$1.group" ] && kill -0 -- "-$(cat "$1.group")"; then echo runs; else echo ended; fi
+if [ -e "$1.group" ] && kill -0 "-$(cat "$1.group")"; then echo runs; else echo ended; fi
 "#;
 
 /// A program to start detached.
@@ -183,7 +191,10 @@ impl Detached {
         let exec = Exec::script(START, &arguments).with_input().within(&places.workspace);
         let variables = variables(self.agent, &self.ground, &program.env)?;
         let output = self.exec(&exec, variables.as_bytes()).await?;
-        self.expect_success("start", &output)
+        self.expect_success("start", &output)?;
+        let turn = String::from_utf8_lossy(&output.stdout).trim().parse();
+        self.skip_to(turn.map_err(|_| self.failed("start", "it was not told where its output begins"))?);
+        Ok(())
     }
 
     /// Comes back to a program that was started earlier, and reads on at `offset`, or where its present turn began
@@ -257,16 +268,25 @@ impl Detached {
         }
     }
 
+    /// Passes over what was printed before.
+    fn skip_to(&mut self, offset: u64) {
+        self.offset = offset;
+        self.reader = None;
+        self.buffer.clear();
+        self.searched = 0;
+        self.passing_over = false;
+    }
+
     /// Stops reading until the next call of [`Detached::next`].
     pub fn rest(&mut self) {
         self.reader = None;
     }
 
-    /// Interrupts it and all that it started: `INT` asks, `KILL` does not.
-    pub async fn signal(&self, signal: &str) -> Result<(), AgentError> {
-        let script = r#"kill -s "$2" -- "-$(cat "$1.group")""#;
+    /// Tells it and all that it started to end. They may not: then the container must go.
+    pub async fn terminate(&self) -> Result<(), AgentError> {
+        let script = r#"kill -TERM "-$(cat "$1.group")""#;
         // A program that ended meanwhile is no failure.
-        self.exec(&Exec::script(script, &[&self.base, signal]), &[]).await.map(drop)
+        self.exec(&Exec::script(script, &[&self.base]), &[]).await.map(drop)
     }
 
     /// Whether any process of it is left.

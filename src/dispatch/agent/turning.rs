@@ -23,7 +23,7 @@ pub struct Turns<D, S> {
 
 /// What such a dialect must know of an abort, as that is a signal.
 pub trait Abortable: Dialect {
-    /// It is about to be interrupted.
+    /// It is about to be told to end.
     fn note_abort(&mut self);
 }
 
@@ -69,7 +69,7 @@ impl<D: Abortable, S: Starter<D>> AgentSession for Turns<D, S> {
 
     async fn abort(&mut self) -> Result<(), AgentError> {
         self.hearing.dialect.note_abort();
-        self.hearing.detached.signal("INT").await
+        self.hearing.detached.terminate().await
     }
 
     fn record(&self) -> SessionRecord {
