@@ -11,6 +11,7 @@ use tracing::debug;
 
 use super::transport::{Ask, Transport};
 use super::{SourceError, models};
+use crate::config::Secret;
 use crate::domain::Timestamp;
 
 /// How long before its end a token is replaced, in seconds: longer than any request lasts.
@@ -20,8 +21,8 @@ const TOKEN_SECONDS_DEFAULT: u64 = 3_600;
 
 /// How requests get their token.
 pub(super) enum Access {
-    /// The same client for ever.
-    Fixed(Octocrab),
+    /// The same client for ever, and the token that it carries, if it carries one.
+    Fixed(Octocrab, Option<Secret>),
     /// A client whose token an app renews.
     Installation(Installation),
 }
@@ -44,20 +45,21 @@ struct Present {
 
 struct Minted {
     client: Octocrab,
+    token: Secret,
     replace_at: Instant,
 }
 
 /// An installation's token, as GitHub hands it out.
 #[derive(Deserialize)]
 struct RawToken {
-    token: String,
+    token: Secret,
     expires_at: Option<Timestamp>,
 }
 
 impl Access {
     /// A token that stays, in the client.
-    pub(super) fn fixed(client: Octocrab) -> Self {
-        Self::Fixed(client)
+    pub(super) fn fixed(client: Octocrab, token: Option<Secret>) -> Self {
+        Self::Fixed(client, token)
     }
 
     /// Tokens of the installation `id`, which `app` asks for.
@@ -68,8 +70,18 @@ impl Access {
     /// The client to use now, and which token it carries.
     pub(super) async fn client(&self) -> Result<(Octocrab, TokenSerial), SourceError> {
         match self {
-            Self::Fixed(client) => Ok((client.clone(), 0)),
-            Self::Installation(installation) => installation.client().await,
+            Self::Fixed(client, _) => Ok((client.clone(), 0)),
+            Self::Installation(installation) => {
+                installation.with(|minted, serial| (minted.client.clone(), serial)).await
+            }
+        }
+    }
+
+    /// The token to use now, where it is not the client's own business.
+    pub(super) async fn token(&self) -> Result<Option<Secret>, SourceError> {
+        match self {
+            Self::Fixed(_, token) => Ok(token.clone()),
+            Self::Installation(installation) => installation.with(|minted, _| Some(minted.token.clone())).await,
         }
     }
 
@@ -85,17 +97,17 @@ impl Access {
 }
 
 impl Installation {
-    /// The lock is held while a token is asked for: a hundred waiting requests need one token.
-    async fn client(&self) -> Result<(Octocrab, TokenSerial), SourceError> {
+    /// What `read` takes of the present token. The lock is held while one is asked for: a hundred waiting requests
+    /// need one token.
+    async fn with<T>(&self, read: impl FnOnce(&Minted, TokenSerial) -> T) -> Result<T, SourceError> {
         let mut present = self.present.lock().await;
         if let Some(minted) = present.minted.as_ref().filter(|minted| Instant::now() < minted.replace_at) {
-            return Ok((minted.client.clone(), present.serial));
+            return Ok(read(minted, present.serial));
         }
         let minted = Box::pin(self.mint()).await?;
         present.serial += 1;
-        let client = minted.client.clone();
-        present.minted = Some(minted);
-        Ok((client, present.serial))
+        let serial = present.serial;
+        Ok(read(present.minted.insert(minted), serial))
     }
 
     async fn mint(&self) -> Result<Minted, SourceError> {
@@ -117,8 +129,8 @@ impl Installation {
         };
         let good = seconds.saturating_sub(TOKEN_MARGIN_SECONDS).max(seconds / 2);
         debug!("got a token of the installation {}, good for {good} s", self.id);
-        let client = self.app.client().await?.user_access_token(raw.token);
+        let client = self.app.client().await?.user_access_token(raw.token.expose());
         let client = client.map_err(|_| ask.unavailable("the token cannot be used"))?;
-        Ok(Minted { client, replace_at: Instant::now() + Duration::from_secs(good) })
+        Ok(Minted { client, token: raw.token, replace_at: Instant::now() + Duration::from_secs(good) })
     }
 }

@@ -8,11 +8,16 @@ use super::SourceError;
 use crate::config::Secret;
 use crate::domain::{IssueNumber, IssueRef, RepoName, Timestamp};
 
+/// How every comment begins that the dispatcher writes, so that none is taken for somebody's answer.
+pub const OWN_COMMENT_HEAD: &str = "<!-- issuecommand:";
+
 /// The port. Every call may be repeated: what is there already is found, not made twice.
 #[async_trait]
 pub trait Forge: Send + Sync + fmt::Debug + 'static {
     /// How git reaches a repository.
     async fn remote(&self, repo: &RepoName) -> Result<Remote, SourceError>;
+    /// Gives a repository a topic, or takes it away; the others stay.
+    async fn topic_set(&self, repo: &RepoName, topic: &str, present: bool) -> Result<(), SourceError>;
     /// The pull request from a branch of the repository itself, open or not, the newest first.
     async fn pull_of_branch(&self, repo: &RepoName, branch: &str) -> Result<Option<ForgePull>, SourceError>;
     /// Opens a pull request; the one that its branch has already is answered instead.

@@ -5,6 +5,8 @@ mod credentials;
 mod delivery;
 mod file;
 mod forge;
+mod forge_calls;
+mod forge_models;
 mod gh;
 mod history;
 mod installations;
@@ -32,7 +34,7 @@ use crate::store::SyncCursor;
 pub use self::credentials::{AppKey, Credentials};
 pub use self::delivery::{Delivery, DeliveryError, read_delivery};
 pub use self::file::FileSource;
-pub use self::forge::{CommentId, Forge, ForgePull, Label, PullWish, Remote, Reply};
+pub use self::forge::{CommentId, Forge, ForgePull, Label, OWN_COMMENT_HEAD, PullWish, Remote, Reply};
 pub use self::history::{HistoryList, HistoryPage, HistoryRow};
 pub use self::octocrab::GithubSource;
 

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use serde_json::json;
 use tracing::{debug, info, warn};
 
+use super::forge_calls::ForgeMemory;
 use super::label_models::{LAST_EDIT, RawEvent, RawLastEdit};
 use super::models::{self, RawComment, RawIssue};
 use super::pull_models::{RawFeedback, RawPull};
@@ -34,11 +35,13 @@ const CHANGES: &str = "/issues?filter=all&state=all&sort=updated&direction=desc&
 
 /// The issues of GitHub, or of a GitHub Enterprise server.
 pub struct GithubSource {
-    ways: Ways,
+    pub(super) ways: Ways,
     description: String,
     /// GitHub has no list across this account's repositories: found out once.
     has_no_changes: AtomicBool,
     readings: Readings,
+    /// What the calls of [`Forge`](super::Forge) found out once.
+    pub(super) forge: ForgeMemory,
 }
 
 impl fmt::Debug for GithubSource {
@@ -61,7 +64,8 @@ impl GithubSource {
         let configured = config.repositories.iter().map(parse).collect::<Result<_, SourceError>>()?;
         let description = format!("GitHub at {}, {credentials}", config.api_url);
         let ways = Ways::new(config, credentials, configured)?;
-        Ok(Self { ways, description, has_no_changes: AtomicBool::new(false), readings: Readings::default() })
+        let (has_no_changes, readings) = (AtomicBool::new(false), Readings::default());
+        Ok(Self { ways, description, has_no_changes, readings, forge: ForgeMemory::default() })
     }
 
     /// The way to one repository.
@@ -303,7 +307,8 @@ impl IssueSource for GithubSource {
     }
 }
 
-fn issue_path(issue: &IssueRef) -> String {
+/// Where GitHub's REST interface has an issue, or a pull request seen as one.
+pub(super) fn issue_path(issue: &IssueRef) -> String {
     format!("/repos/{}/issues/{}", issue.repo, issue.number)
 }
 

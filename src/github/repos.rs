@@ -21,6 +21,8 @@ const REPO_PAGE_COUNT_MAX: usize = 500;
 /// The ways to GitHub: one for a token, one for each installation of an app.
 pub(super) struct Ways {
     kind: Kind,
+    /// Of an app: its id.
+    app_id: Option<u64>,
     configured: Vec<RepoName>,
     /// What is known of configured repositories, each a list of one.
     singles: Mutex<HashMap<RepoName, KeptList<RawRepo>>>,
@@ -40,6 +42,7 @@ impl Ways {
         configured: Vec<RepoName>,
     ) -> Result<Self, SourceError> {
         let transport = Transport::new(config, &credentials)?;
+        let app_id = if let Credentials::App(app) = &credentials { Some(app.id) } else { None };
         let kind = match credentials {
             Credentials::None => Kind::Anonymous(Arc::new(transport)),
             Credentials::Token(_) | Credentials::GhToken(_) => {
@@ -47,7 +50,7 @@ impl Ways {
             }
             Credentials::App(app) => Kind::App(Installations::new(transport, app.installation_ids)),
         };
-        Ok(Self { kind, configured, singles: Mutex::default() })
+        Ok(Self { kind, app_id, configured, singles: Mutex::default() })
     }
 
     /// The way to one repository.
@@ -64,6 +67,11 @@ impl Ways {
             Kind::Token { transport, .. } => Some(transport),
             Kind::Anonymous(_) | Kind::App(_) => None,
         }
+    }
+
+    /// The id of the app that asks, if it is one.
+    pub(super) fn app_id(&self) -> Option<u64> {
+        self.app_id
     }
 
     /// Every repository that the credentials reach, and the configured ones.

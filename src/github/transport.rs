@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use http::header::{DATE, ETAG, IF_NONE_MATCH, LINK};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
+use http::header::{ACCEPT, DATE, ETAG, IF_NONE_MATCH, LINK};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use octocrab::Octocrab;
 use serde_json::Value;
@@ -20,7 +20,7 @@ use super::access::Access;
 use super::pace::Pace;
 use super::pause::{Budget, Pause, budget};
 use super::{Credentials, SourceError, paging};
-use crate::config::GithubConfig;
+use crate::config::{GithubConfig, Secret};
 use crate::domain::Timestamp;
 
 /// How often a request that is safe to repeat is sent at most.
@@ -35,6 +35,8 @@ const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
 const REQUESTS_AT_ONCE_MAX: usize = 16;
 /// The version of GitHub's REST interface that is asked for.
 const API_VERSION: &str = "2022-11-28";
+/// The form in which answers are asked for, unless a call wants another.
+const JSON: &str = "application/vnd.github+json";
 
 /// The body of an answer, as octocrab hands it on.
 type Body = http_body_util::combinators::BoxBody<hyper::body::Bytes, octocrab::Error>;
@@ -95,9 +97,23 @@ struct Call<'c> {
     method: Method,
     path: &'c str,
     etag: Option<&'c str>,
+    accept: &'static str,
     body: Option<&'c Value>,
     /// How often it may be sent when the connection or GitHub fails in between.
     attempt_count_max: u32,
+}
+
+impl<'c> Call<'c> {
+    /// Asks for something that is there; sent again when that may help.
+    fn reading(ask: &'c Ask, path: &'c str) -> Self {
+        let attempt_count_max = ATTEMPT_COUNT_MAX;
+        Self { ask, method: Method::GET, path, etag: None, accept: JSON, body: None, attempt_count_max }
+    }
+
+    /// Changes something; sent once.
+    fn changing(ask: &'c Ask, method: Method, path: &'c str, body: &'c Value) -> Self {
+        Self { ask, method, path, etag: None, accept: JSON, body: Some(body), attempt_count_max: 1 }
+    }
 }
 
 /// One token's way to GitHub.
@@ -125,7 +141,6 @@ impl Transport {
         let mut builder = Octocrab::builder()
             .set_connect_timeout(Some(connect_wait))
             .add_header(HeaderName::from_static("x-github-api-version"), API_VERSION.into())
-            .add_header(http::header::ACCEPT, "application/vnd.github+json".into())
             .base_uri(root.clone())
             .map_err(|_| refused("github.api_url is no address".into()))?;
         match credentials {
@@ -144,7 +159,11 @@ impl Transport {
         }
         let client = builder.build().map_err(|error| refused(innermost(&error)))?;
         let per_minute_max = config.requests_per_minute_max;
-        Ok(Self::over(Access::fixed(client), root, per_minute_max, connect_wait, read_wait))
+        let token = match credentials {
+            Credentials::Token(token) | Credentials::GhToken(token) => Some(token.clone()),
+            Credentials::None | Credentials::App(_) => None,
+        };
+        Ok(Self::over(Access::fixed(client, token), root, per_minute_max, connect_wait, read_wait))
     }
 
     /// The way of one installation of an app, whose own way `app` is: with a token, a budget and a pause
@@ -166,22 +185,48 @@ impl Transport {
         Ok(self.access.client().await?.0)
     }
 
+    /// The token itself, for git; `None` where there is none.
+    pub(super) async fn token(&self) -> Result<Option<Secret>, SourceError> {
+        self.unless_paused()?;
+        self.access.token().await
+    }
+
     /// Reads `path`, unless it still has the tag `etag`. Tries again when that may help.
     pub(super) async fn get(&self, ask: &Ask, path: &str, etag: Option<&str>) -> Result<Answer, SourceError> {
-        let attempt_count_max = ATTEMPT_COUNT_MAX;
-        self.send(Call { ask, method: Method::GET, path, etag, body: None, attempt_count_max }).await
+        self.send(Call { etag, ..Call::reading(ask, path) }).await
+    }
+
+    /// Reads `path` in another form than JSON.
+    pub(super) async fn get_as(&self, ask: &Ask, path: &str, accept: &'static str) -> Result<Answer, SourceError> {
+        self.send(Call { accept, ..Call::reading(ask, path) }).await
     }
 
     /// Changes `path`. Sent once: whether a lost answer meant yes cannot be known.
     pub(super) async fn patch(&self, ask: &Ask, path: &str, body: &Value) -> Result<Answer, SourceError> {
-        let body = Some(body);
-        self.send(Call { ask, method: Method::PATCH, path, etag: None, body, attempt_count_max: 1 }).await
+        self.send(Call::changing(ask, Method::PATCH, path, body)).await
+    }
+
+    /// Puts what is at `path` in the state that `body` says. It does not matter if that was done twice.
+    pub(super) async fn put(&self, ask: &Ask, path: &str, body: &Value) -> Result<Answer, SourceError> {
+        let attempt_count_max = ATTEMPT_COUNT_MAX;
+        self.send(Call { attempt_count_max, ..Call::changing(ask, Method::PUT, path, body) }).await
+    }
+
+    /// Makes something new at `path`. Sent once, as [`Transport::patch`].
+    pub(super) async fn create(&self, ask: &Ask, path: &str, body: &Value) -> Result<Answer, SourceError> {
+        self.send(Call::changing(ask, Method::POST, path, body)).await
     }
 
     /// Asks for something new at `path` of which it does not matter if it was made twice: a token.
     pub(super) async fn post(&self, ask: &Ask, path: &str, body: &Value) -> Result<Answer, SourceError> {
-        let (body, attempt_count_max) = (Some(body), ATTEMPT_COUNT_MAX);
-        self.send(Call { ask, method: Method::POST, path, etag: None, body, attempt_count_max }).await
+        let attempt_count_max = ATTEMPT_COUNT_MAX;
+        self.send(Call { attempt_count_max, ..Call::changing(ask, Method::POST, path, body) }).await
+    }
+
+    /// Takes away what is at `path`; what is gone is [`SourceError::NotFound`], also when it went by an attempt of
+    /// ours whose answer was lost.
+    pub(super) async fn delete(&self, ask: &Ask, path: &str) -> Result<Answer, SourceError> {
+        self.send(Call { method: Method::DELETE, ..Call::reading(ask, path) }).await
     }
 
     async fn send(&self, call: Call<'_>) -> Result<Answer, SourceError> {
@@ -296,17 +341,11 @@ impl Transport {
 
 /// Sends one request through octocrab, which adds the token.
 async fn sent(call: &Call<'_>, client: &Octocrab) -> octocrab::Result<Response<Body>> {
-    match call.method {
-        Method::POST => client._post(call.path, call.body).await,
-        Method::PATCH => client._patch(call.path, call.body).await,
-        _ => {
-            let mut headers = HeaderMap::new();
-            if let Some(tag) = call.etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
-                headers.insert(IF_NONE_MATCH, tag);
-            }
-            client._get_with_headers(call.path, Some(headers)).await
-        }
+    let mut request = Request::builder().method(call.method.clone()).uri(call.path).header(ACCEPT, call.accept);
+    if let Some(tag) = call.etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
+        request = request.header(IF_NONE_MATCH, tag);
     }
+    client.execute(client.build_request(request, call.body)?).await
 }
 
 /// The API's root: http or https, a host, perhaps a path (`/api/v3` of GitHub Enterprise).
