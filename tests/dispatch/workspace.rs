@@ -97,8 +97,7 @@ impl Ground {
 
     async fn fill(&self, from: &str) -> Result<Sha, ContainerError> {
         let bundle = self.world.scratch.path().join("fill.bundle");
-        let branches = if from == "main" { vec!["main"] } else { vec!["main", from] };
-        self.world.mirror.bundle(&branches, &bundle).await.unwrap();
+        self.world.mirror.bundle(&["main", from], &bundle).await.unwrap();
         let filling =
             Filling { bundle: &bundle, from, branch: BRANCH, git_name: "agent", git_email: "agent@example.org" };
         self.workspace().fill(&filling).await
