@@ -15,8 +15,9 @@ use tracing::{info, warn};
 use crate::api::Api;
 use crate::claims::{Background, ClaimManager, Index, OpenError, Operations, Parts, Reload, StoredBodies};
 use crate::config::{ConfigReport, ConfigSource, ConfigWatch, GithubConfig, LiveConfig, Loaded, ServerConfig, follow};
+use crate::dispatch::{Dispatcher, DispatcherParts};
 use crate::domain::{Clock, SystemClock};
-use crate::github::{Credentials, FileSource, GithubSource, IssueSource};
+use crate::github::{Credentials, FileSource, Forge, GithubSource, IssueSource};
 use crate::http::{HttpState, ServeLimits};
 use crate::local::{Hosting, Idle, LocalDoor, Place};
 use crate::logging::LogHandle;
@@ -55,6 +56,7 @@ pub struct Server {
     http: HttpState,
     config: LiveConfig,
     mirror: Option<Arc<Mirror>>,
+    dispatcher: Arc<Dispatcher>,
     idle: Idle,
     tracker: TaskTracker,
     shutdown: CancellationToken,
@@ -75,11 +77,21 @@ impl Server {
         let address = listener.local_addr()?;
         let ground = Ground::lay(&loaded, source, &config).await?;
         let mirror = ground.mirror(&loaded).await;
-        let (store, clock) = (Arc::clone(&ground.store), Arc::clone(&ground.clock));
+        let (store, clock, forge) = (Arc::clone(&ground.store), Arc::clone(&ground.clock), ground.forge.clone());
         let (manager, background) = ClaimManager::open(ground.parts(&loaded)).await.map_err(not_started)?;
 
         let shutdown = CancellationToken::new();
-        let api = Api::new(Arc::clone(&manager), &present);
+        let dispatcher = Dispatcher::open(DispatcherParts {
+            manager: Arc::clone(&manager),
+            store: Arc::clone(&store) as Arc<dyn Store>,
+            forge,
+            config: config.clone(),
+            clock: Arc::clone(&clock),
+            folder: dispatch_folder(&loaded.store().path),
+            base_dir: loaded.folder.clone(),
+            config_file: loaded.file.clone(),
+        })?;
+        let api = Api::new(Arc::clone(&manager), &present).with_dispatcher(Arc::clone(&dispatcher));
         let http = HttpState::new(api.clone(), &present, clock, shutdown.clone());
         let server = Self {
             address,
@@ -89,6 +101,7 @@ impl Server {
             config,
             mirror: mirror.and_then(|start| start.report(&manager)).map(Arc::new),
             manager,
+            dispatcher,
             idle: Idle::new(),
             tracker: TaskTracker::new(),
             shutdown,
@@ -107,6 +120,7 @@ impl Server {
 
     fn open_doors(&self, listener: TcpListener, local: Option<LocalDoor>, background: Background, limits: ServeLimits) {
         background.start(&self.tracker, &self.shutdown);
+        self.tracker.spawn(Arc::clone(&self.dispatcher).work(self.shutdown.clone()));
         if let Some(door) = local {
             let hosting = Hosting {
                 api: self.api.clone(),
@@ -142,6 +156,11 @@ impl Server {
     /// The claim manager behind the doors.
     pub fn manager(&self) -> &Arc<ClaimManager> {
         &self.manager
+    }
+
+    /// What works on issues here.
+    pub fn dispatcher(&self) -> &Arc<Dispatcher> {
+        &self.dispatcher
     }
 
     /// Ends everything when cancelled.
@@ -211,6 +230,7 @@ impl Server {
 struct Ground {
     store: Arc<SqliteStore>,
     source: Arc<dyn IssueSource>,
+    forge: Option<Arc<dyn Forge>>,
     index: Arc<Index>,
     host: PolicyHost,
     clock: Arc<dyn Clock>,
@@ -221,15 +241,16 @@ impl Ground {
     async fn lay(loaded: &Loaded, source: Option<Arc<dyn IssueSource>>, config: &LiveConfig) -> anyhow::Result<Self> {
         // Reading the system's certificates takes as long as all the rest: it goes on beside it.
         let (github, folder) = (config.current().github.clone(), loaded.folder.clone());
-        let source = spawn_blocking(move || source.map_or_else(|| source_of(&github, &folder), Ok));
+        let source =
+            spawn_blocking(move || source.map_or_else(|| source_of(&github, &folder), |source| Ok((source, None))));
         let index = Index::empty();
         let (kept, observer) = (loaded.store(), Arc::clone(&index));
         let store = spawn_blocking(move || SqliteStore::open(&kept, observer));
         let host = spawn_blocking(move || PolicyHost::new(policy_cache_folder()));
         let (source, store, host) = tokio::try_join!(source, store, host)?;
-        let (source, store, host) = (source?, Arc::new(store?), host?);
+        let ((source, forge), store, host) = (source?, Arc::new(store?), host?);
         let host = host.reading_bodies_from(Arc::new(StoredBodies::of(Arc::clone(&store))));
-        Ok(Self { store, source, index, host, clock: Arc::new(SystemClock), config: config.clone() })
+        Ok(Self { store, source, forge, index, host, clock: Arc::new(SystemClock), config: config.clone() })
     }
 
     /// The mirror that the configuration asks for. An empty store takes in what the file holds, before
@@ -242,7 +263,7 @@ impl Ground {
     }
 
     fn parts(self, loaded: &Loaded) -> Parts {
-        let Self { store, source, index, host, clock, config } = self;
+        let Self { store, source, forge: _, index, host, clock, config } = self;
         Parts { store, source, index, host, clock, config, base_dir: loaded.folder.clone() }
     }
 }
@@ -341,10 +362,20 @@ fn local_door(local: Local) -> anyhow::Result<Option<LocalDoor>> {
     }
 }
 
+/// Where issues come from, and what opens pull requests there; from a file nothing does.
+type Sources = (Arc<dyn IssueSource>, Option<Arc<dyn Forge>>);
+
+/// What the dispatcher keeps beside the database: mirrors, logs, its key.
+fn dispatch_folder(database: &Path) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push(".dispatch");
+    path.into()
+}
+
 /// The source of issues that the configuration names.
-fn source_of(github: &GithubConfig, folder: &Path) -> anyhow::Result<Arc<dyn IssueSource>> {
+fn source_of(github: &GithubConfig, folder: &Path) -> anyhow::Result<Sources> {
     if let Some(file) = &github.issues_file {
-        return Ok(Arc::new(FileSource::new(folder.join(file))));
+        return Ok((Arc::new(FileSource::new(folder.join(file))), None));
     }
     let credentials = Credentials::of(github, folder)?;
     if matches!(credentials, Credentials::None) && github.repositories.is_empty() {
@@ -352,9 +383,9 @@ fn source_of(github: &GithubConfig, folder: &Path) -> anyhow::Result<Arc<dyn Iss
             "nothing to sync: set GITHUB_TOKEN, github.app, github.repositories or github.issues_file (`issuecommand demo` needs none)"
         );
     }
-    let source = GithubSource::new(github, credentials)?;
+    let source = Arc::new(GithubSource::new(github, credentials)?);
     info!("issues come from {}", source.description());
-    Ok(Arc::new(source))
+    Ok((Arc::clone(&source) as Arc<dyn IssueSource>, Some(source)))
 }
 
 /// Where compiled policies are kept between runs: the user's cache folder.

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use serde_json::Value;
 
-use super::{Answer, Failure, Fields, Identity, RateLimits, claims, explain, follow_ups, issues, operator, policies};
+use super::{
+    Answer, Failure, Fields, Identity, RateLimits, claims, dispatch, explain, follow_ups, issues, operator, policies,
+};
 use crate::claims::{ClaimManager, ManagerError};
 use crate::config::Config;
+use crate::dispatch::Dispatcher;
 use crate::domain::{AccessScope, AgentId, ClaimId, Skills};
 
 /// What can be asked.
@@ -61,6 +64,30 @@ pub enum Call {
     PolicyComponent,
     /// Somebody has changed which ranker is in force.
     PolicyAudit,
+    /// How dispatch stands.
+    DispatchStatus,
+    /// An issue is to be worked on here.
+    DispatchIssue,
+    /// The queue of runs; one may be put at another place.
+    DispatchQueue,
+    /// Runs.
+    DispatchRuns,
+    /// One run.
+    DispatchRun,
+    /// A run is ended.
+    DispatchCancel,
+    /// The question of a run is answered.
+    DispatchAnswer,
+    /// Nothing more is begun.
+    DispatchPause,
+    /// Work is begun again.
+    DispatchResume,
+    /// What a run did, line by line.
+    DispatchLogs,
+    /// The settings of dispatch; one may be changed.
+    DispatchConfig,
+    /// The repositories that let the dispatcher in; one may be added or removed.
+    DispatchRepos,
     /// Any claim is taken back.
     OperatorRelease,
     /// Any claim is given to another agent.
@@ -126,12 +153,24 @@ pub struct Caller {
 pub struct Api {
     manager: Arc<ClaimManager>,
     limits: Arc<ArcSwap<RateLimits>>,
+    /// What works on issues here; a server at rest has none.
+    dispatcher: Option<Arc<Dispatcher>>,
 }
 
 impl Api {
     /// An API over `manager`, limited as `config` says.
     pub fn new(manager: Arc<ClaimManager>, config: &Config) -> Self {
-        Self { manager, limits: Arc::new(ArcSwap::from_pointee(RateLimits::new(&config.rate_limits))) }
+        Self {
+            manager,
+            limits: Arc::new(ArcSwap::from_pointee(RateLimits::new(&config.rate_limits))),
+            dispatcher: None,
+        }
+    }
+
+    /// The same, with what works on issues.
+    #[must_use]
+    pub fn with_dispatcher(self, dispatcher: Arc<Dispatcher>) -> Self {
+        Self { dispatcher: Some(dispatcher), ..self }
     }
 
     /// Puts a changed configuration in force. Buckets are kept unless their settings changed.
@@ -222,6 +261,21 @@ impl Api {
             Call::Health => issues::health(&self.manager, fields).await,
             Call::PolicyEffective => policies::effective(&self.manager, fields),
             Call::PolicyCandidate => policies::candidate(&self.manager, fields).await,
+            Call::DispatchStatus
+            | Call::DispatchIssue
+            | Call::DispatchQueue
+            | Call::DispatchRuns
+            | Call::DispatchRun
+            | Call::DispatchCancel
+            | Call::DispatchAnswer
+            | Call::DispatchPause
+            | Call::DispatchResume
+            | Call::DispatchLogs
+            | Call::DispatchConfig
+            | Call::DispatchRepos => match &self.dispatcher {
+                Some(hub) => dispatch::perform(hub, call, &caller.identity.name, fields).await,
+                None => Ok(dispatch::nobody_works()),
+            },
             Call::PolicyHistory
             | Call::PolicyComponent
             | Call::PolicyAudit

@@ -77,8 +77,9 @@ impl Identity {
     /// # Errors
     /// What forbids it.
     pub(super) fn admit(&self, call: Call, fields: &Fields) -> Result<(), Failure> {
-        if self.scope < call.scope() {
-            return Err(Failure::ScopeTooNarrow { has: self.scope, needs: call.scope() });
+        let needs = call.scope_with(fields);
+        if self.scope < needs {
+            return Err(Failure::ScopeTooNarrow { has: self.scope, needs });
         }
         if call.names_another() {
             return Ok(());
@@ -90,6 +91,17 @@ impl Identity {
 }
 
 impl Call {
+    /// The narrowest scope that may ask it with these fields: some calls show, and change what they are told to.
+    fn scope_with(self, fields: &Fields) -> AccessScope {
+        let changes: &[&str] = match self {
+            Self::DispatchQueue => &["run", "place"],
+            Self::DispatchConfig => &["value"],
+            Self::DispatchRepos => &["add", "remove"],
+            _ => &[],
+        };
+        if changes.iter().any(|name| fields.contains_key(*name)) { AccessScope::Admin } else { self.scope() }
+    }
+
     /// The narrowest scope that may ask it.
     pub fn scope(self) -> AccessScope {
         match self {
@@ -108,11 +120,23 @@ impl Call {
             | Self::PolicyEffective
             | Self::PolicyCandidate
             | Self::PolicyHistory
+            | Self::DispatchStatus
+            | Self::DispatchQueue
+            | Self::DispatchRuns
+            | Self::DispatchRun
+            | Self::DispatchLogs
+            | Self::DispatchConfig
+            | Self::DispatchRepos
             | Self::Health => AccessScope::Read,
             Self::Next | Self::NextWork | Self::Claim | Self::Update | Self::Release | Self::UpdateFollowUp => {
                 AccessScope::Claim
             }
-            Self::OperatorRelease
+            Self::DispatchIssue
+            | Self::DispatchCancel
+            | Self::DispatchAnswer
+            | Self::DispatchPause
+            | Self::DispatchResume
+            | Self::OperatorRelease
             | Self::OperatorReassign
             | Self::OperatorApprove
             | Self::TokenCreate

@@ -7,6 +7,8 @@
 mod answer;
 mod calls;
 mod claims;
+mod dispatch;
+mod dispatch_requests;
 mod explain;
 mod explain_requests;
 mod fields;

@@ -4,6 +4,10 @@
 use serde_json::{Map, Value};
 
 use super::Call;
+use super::dispatch_requests::{
+    AnswerFields, DispatchConfigFields, DispatchFields, DispatchReposFields, PauseFields, QueueFields, RunFields,
+    RunListFields, RunLogFields,
+};
 use super::explain_requests::{DecisionFields, DecisionFilterFields, ExplainFields};
 use super::operator_requests::{
     ApproveFields, ClaimHistoryFields, ImportFields, OperatorReassignFields, OperatorReleaseFields, TokenCreateFields,
@@ -40,7 +44,22 @@ pub fn published_schema(call: Call, agent_known: bool) -> Map<String, Value> {
         Call::PolicyEffective => schemars::schema_for!(PolicyEffectiveFields),
         Call::PolicyComponent => schemars::schema_for!(PolicyComponentFields),
         Call::PolicyAudit => schemars::schema_for!(PolicyAuditFields),
-        Call::Health | Call::TokenList | Call::Export | Call::PolicyCandidate | Call::PolicyHistory => {
+        Call::DispatchIssue => schemars::schema_for!(DispatchFields),
+        Call::DispatchQueue => schemars::schema_for!(QueueFields),
+        Call::DispatchRuns => schemars::schema_for!(RunListFields),
+        Call::DispatchRun | Call::DispatchCancel => schemars::schema_for!(RunFields),
+        Call::DispatchAnswer => schemars::schema_for!(AnswerFields),
+        Call::DispatchPause => schemars::schema_for!(PauseFields),
+        Call::DispatchLogs => schemars::schema_for!(RunLogFields),
+        Call::DispatchConfig => schemars::schema_for!(DispatchConfigFields),
+        Call::DispatchRepos => schemars::schema_for!(DispatchReposFields),
+        Call::DispatchStatus
+        | Call::DispatchResume
+        | Call::Health
+        | Call::TokenList
+        | Call::Export
+        | Call::PolicyCandidate
+        | Call::PolicyHistory => {
             schemars::schema_for!(NoFields)
         }
         Call::OperatorRelease => schemars::schema_for!(OperatorReleaseFields),

@@ -233,7 +233,7 @@ impl ClaimManager {
     }
 
     /// Reads an issue that the last sync did not know. `true` when it is open, and known from now on.
-    async fn read_through(&self, issue: &IssueRef) -> Result<bool, ManagerError> {
+    pub(super) async fn read_through(&self, issue: &IssueRef) -> Result<bool, ManagerError> {
         let found = match self.source.issue_get(issue).await {
             Ok(Some(found)) if found.state == IssueState::Open => found,
             Ok(_) | Err(SourceError::NotFound { .. }) => {

@@ -12,6 +12,7 @@ mod asking;
 mod board;
 mod bodies;
 mod desk;
+mod dispatching;
 mod evidence;
 mod explain;
 mod explanation;
@@ -50,6 +51,7 @@ mod wellness;
 
 pub use bodies::StoredBodies;
 pub use desk::Reload;
+pub use dispatching::{Labelled, Offer};
 pub use explanation::{DecisionSummary, Explanation, Holder, IssueStanding, NotChosen, Rival, nth, points};
 pub use feed::{EventCursor, EventStep};
 pub use follow_ups::{FollowUpOutcome, FollowUpUpdate, WorkOutcome};

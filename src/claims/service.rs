@@ -73,7 +73,8 @@ impl ClaimManager {
         let presence = Presence::load(std::mem::take(&mut snapshot.last_calls));
         let (sender, announcements) = mpsc::channel(ANNOUNCEMENT_COUNT_MAX);
         let (taken, sets) = mpsc::channel(ANNOUNCEMENT_COUNT_MAX);
-        let (policies, groups) = (config.current().effective_policies(), Groups::new(&config.current().agent_groups));
+        let (policies, groups) =
+            (config.current().effective_policies(), Groups::new(&config.current().effective_agent_groups()));
         let trust = Arc::new(Trust::new(&config.current().trust));
         let (filled, desk_clock, dir) = (Arc::clone(&index), Arc::clone(&clock), base_dir.clone());
         let desk = tokio::task::spawn_blocking(move || {
@@ -263,7 +264,7 @@ impl ClaimManager {
     /// [`PolicyRejected`]; everything in force stays.
     pub async fn apply_config(&self, config: Config, base_dir: &Path) -> Result<(Reload, Replaced), PolicyRejected> {
         let reload = self.desk.reload(config.effective_policies(), base_dir).await?;
-        self.groups.store(Arc::new(Groups::new(&config.agent_groups)));
+        self.groups.store(Arc::new(Groups::new(&config.effective_agent_groups())));
         if config.trust != self.config.current().trust {
             self.index.board.write().set_trust(Arc::new(Trust::new(&config.trust)));
             self.index.work.notify_one();

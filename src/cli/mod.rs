@@ -12,9 +12,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 mod approve;
 mod check;
 mod demo;
+mod dispatch;
 mod door;
 mod export;
 mod history;
+mod image;
 mod import;
 mod install;
 mod mcp;
@@ -50,6 +52,24 @@ enum Command {
     /// Make, list and revoke access tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Work on one issue here: an agent in a container, and its pull request
+    Run(dispatch::RunArgs),
+    /// Serve, and work on issues with the label `agent`
+    Watch(dispatch::WatchArgs),
+    /// Show what is worked on here
+    Status(dispatch::StatusArgs),
+    /// Show which runs wait, and put one at another place
+    Queue(dispatch::QueueArgs),
+    /// Show what a run did, or does
+    Logs(dispatch::LogsArgs),
+    /// Begin no more runs; what is under way goes on
+    Pause(dispatch::PauseArgs),
+    /// Begin runs again
+    Resume(dispatch::ResumeArgs),
+    /// End a run; what it began is undone
+    Cancel(dispatch::CancelArgs),
+    /// Answer the question of a run
+    Answer(dispatch::AnswerArgs),
     /// Take any claim back from its agent
     Release(overrule::ReleaseArgs),
     /// Give any claim to another agent
@@ -66,6 +86,9 @@ enum Command {
     /// Record what happened in a repository, for replays
     #[command(subcommand)]
     History(history::HistoryCommand),
+    /// Build the images that agents work in
+    #[command(subcommand)]
+    Image(image::ImageCommand),
     /// Look at the configuration without starting anything
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -105,6 +128,15 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Mcp(args) => mcp::run(args),
         Command::Demo(args) => demo::run(&args),
         Command::Token(command) => token::run(command),
+        Command::Run(args) => dispatch::run_issue(&args),
+        Command::Watch(args) => dispatch::watch_issues(args),
+        Command::Status(args) => dispatch::show_status(&args),
+        Command::Queue(args) => dispatch::show_queue(&args),
+        Command::Logs(args) => dispatch::show_logs(&args),
+        Command::Pause(args) => dispatch::pause(&args),
+        Command::Resume(args) => dispatch::resume(&args),
+        Command::Cancel(args) => dispatch::cancel(&args),
+        Command::Answer(args) => dispatch::answer(&args),
         Command::Release(args) => overrule::release(&args),
         Command::Reassign(args) => overrule::reassign(&args),
         Command::Approve(args) => approve::run(&args),
@@ -112,6 +144,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Policy(command) => policy::run(command),
         Command::History(command) => history::run(command),
+        Command::Image(command) => image::run(command),
         Command::Config(ConfigCommand::Check(args)) => check::run(&args),
     };
     match done {

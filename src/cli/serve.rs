@@ -16,6 +16,9 @@ use tracing::warn;
 
 use super::{ConfigFile, DATABASE_TAKEN, EndRequests, is_database_taken, mcp, runtime};
 
+/// The variable that says whether labelled issues are worked on.
+const DISPATCH_VARIABLE: &str = "ISSUECOMMAND_DISPATCH";
+
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   issuecommand serve                 HTTP and MCP on port 3100, until Ctrl-C
@@ -46,7 +49,18 @@ pub struct ServeArgs {
 }
 
 pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    let source = ConfigSource::from_process(args.file.config.clone());
+    run_from(args, source)
+}
+
+/// Serves, and works on labelled issues whatever the configuration says.
+pub fn run_dispatching(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let mut source = ConfigSource::from_process(args.file.config.clone());
+    source.env.insert(DISPATCH_VARIABLE.into(), "true".into());
+    run_from(args, source)
+}
+
+fn run_from(args: ServeArgs, mut source: ConfigSource) -> anyhow::Result<ExitCode> {
     if let Some(port) = args.port {
         // As a variable, it stays in force over edits of the file.
         source.env.insert("HTTP_PORT".into(), port.to_string());

@@ -44,7 +44,7 @@ pub enum EditError {
     },
     /// A section is something else than a table.
     #[error("[{0}] is no table")]
-    NoTable(&'static str),
+    NoTable(String),
 }
 
 /// What a configuration says of policies, whatever else stands in it.
@@ -102,6 +102,32 @@ pub fn with_candidate(text: &str, candidate: Option<&CandidateConfig>) -> Result
     Ok(written(text, &document))
 }
 
+/// The configuration with this value, written as TOML, at a dotted key.
+///
+/// # Errors
+/// [`EditError`] when the text is no configuration, or the value no TOML.
+pub fn with_value(text: &str, key: &str, value: &str) -> Result<String, EditError> {
+    let mut document: DocumentMut = text.parse()?;
+    let value: toml_edit::Value = value.trim().parse()?;
+    let mut parts: Vec<&str> = key.split('.').collect();
+    let last = parts.pop().unwrap_or_default();
+    let mut table: &mut dyn TableLike = document.as_table_mut();
+    for part in parts {
+        let item = table.entry(part).or_insert_with(hidden_table);
+        table = item.as_table_like_mut().ok_or_else(|| EditError::NoTable(part.to_owned()))?;
+    }
+    match table.get_mut(last).and_then(Item::as_value_mut) {
+        Some(present) => {
+            // What stands around it, a comment behind it too, stays.
+            let decor = present.decor().clone();
+            *present = value;
+            *present.decor_mut() = decor;
+        }
+        None => drop(table.insert(last, Item::Value(value))),
+    }
+    Ok(written(text, &document))
+}
+
 /// The edited document as text, with what belongs to no key as it was: the head of the file, which ends with an empty
 /// line before the first key or section, and the ends of lines.
 fn written(before: &str, document: &DocumentMut) -> String {
@@ -134,7 +160,7 @@ fn opened(text: &str) -> Result<(DocumentMut, PoliciesConfig), EditError> {
 /// The section of policies, which is made where there is none.
 fn policies_of(document: &mut DocumentMut) -> Result<&mut dyn TableLike, EditError> {
     let policies = document.entry(POLICIES).or_insert_with(hidden_table);
-    policies.as_table_like_mut().ok_or(EditError::NoTable(POLICIES))
+    policies.as_table_like_mut().ok_or_else(|| EditError::NoTable(POLICIES.into()))
 }
 
 /// A table without a line of its own until something stands in it.

@@ -28,7 +28,7 @@ mod which_server;
 #[cfg(test)]
 mod tests;
 
-pub use edit::{EditError, replace_file, with_candidate, with_candidate_promoted, with_ranker};
+pub use edit::{EditError, replace_file, with_candidate, with_candidate_promoted, with_ranker, with_value};
 pub use finite::not_finite;
 pub use keys::{changes_needing_restart, defaults, is_hot, values};
 pub use live::{LiveConfig, Replaced, follow};
@@ -42,7 +42,7 @@ pub use settings::{
     LogFormat, OCI_PREFIX, OnClosedPull, OnPush, OverrideConfig, PULLED_FOLDER_NAME, PoliciesConfig, PolicyConfig,
     PriorityLimitsConfig, RankerConfig, RateLimit, RateLimitConfig, RepositoryConfigTrust, SecretsConfig, ServerConfig,
     Signer, StageConfig, StageRole, StoreConfig, SyncConfig, TrustConfig, WebhookConfig, in_shell, is_on_this_machine,
-    manifest_path, signature_path,
+    manifest_path, processors, signature_path,
 };
 pub use source::{
     CONFIG_BYTES_MAX, CONFIG_FILE_NAME, ConfigSource, DOTENV_FILE_NAME, InPart, Loaded, Origin, load, load_in_part,

@@ -22,7 +22,7 @@ pub use areas::AreasConfig;
 pub use composition::{CandidateConfig, CandidateMode, OverrideConfig, RankerConfig, StageConfig, StageRole};
 pub use dispatch::{
     AgentConfig, AgentsConfig, BudgetConfig, ContainersConfig, DispatchConfig, LimitsConfig, PriorityLimitsConfig,
-    RepositoryConfigTrust, SecretsConfig,
+    RepositoryConfigTrust, SecretsConfig, processors,
 };
 pub use follow_ups::{FollowUpConfig, FollowUpPulls, OnClosedPull, OnPush};
 pub use github::{GithubAppConfig, GithubConfig, SyncConfig, WebhookConfig};

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod composition;
+mod dispatch;
 mod words;
 
 use std::fmt::Display;
@@ -42,6 +43,7 @@ pub(super) fn validate(config: &Config) -> Vec<Finding> {
     check.agent_groups(config);
     check.trust(config);
     check.policies(config);
+    check.dispatch(config);
     check.findings
 }
 

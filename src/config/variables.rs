@@ -119,6 +119,13 @@ pub const VARIABLES: &[Variable] = &[
         "JSON mirror of the claims, read when the store is empty.",
         |c, v| put(&mut c.store.state_file, v),
     ),
+    Variable::new(
+        "ISSUECOMMAND_DISPATCH",
+        "dispatch.enabled",
+        "false",
+        "Whether labelled issues are worked on here.",
+        |c, v| put(&mut c.dispatch.enabled, v),
+    ),
     Variable::new("SYNC_INTERVAL_MINUTES", "sync.interval_minutes", "15", "Minutes between two syncs.", |c, v| {
         put(&mut c.sync.interval_minutes, v)
     }),

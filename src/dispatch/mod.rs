@@ -5,10 +5,32 @@
 //! cleaned up at the next start.
 
 pub mod agent;
+mod attempt;
+mod budget;
 pub mod container;
+mod control;
+mod dispatcher;
+pub mod environment;
+mod faults;
 mod foreign;
 pub mod git;
+pub mod image;
+mod intake;
+mod key;
+mod limits;
+mod logs;
 pub mod prompt;
+mod queue;
+mod recovery;
+mod repository_model;
 pub mod secrets;
+mod settings;
 pub mod story;
+mod telling;
 pub mod workspace;
+
+pub use control::{ActiveRun, DispatchOutcome, DispatchStatus, RunWordOutcome};
+pub use dispatcher::{Dispatcher, DispatcherParts};
+pub use faults::DIE_AT;
+pub use limits::RunLimits;
+pub use logs::{LogBook, LogKind, LogLine, RunLog};

@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::{
-    Actor, AgentId, Claim, ClaimId, ClaimStatus, FollowUp, FollowUpStatus, IssueNumber, RepoName, Step, Timestamp,
-    WorkItemId,
+    Actor, AgentId, Claim, ClaimId, ClaimStatus, FollowUp, FollowUpStatus, IssueNumber, RepoName, Run, RunId,
+    RunStatus, Step, Timestamp, WorkItemId,
 };
 
 /// An event's place in the order of all events. Readers keep the last one they saw and ask for what
@@ -104,6 +104,22 @@ event_kinds! {
     PolicyPromoted = "policy.promoted",
     /// A ranker that was in force before is so again, by somebody's word.
     PolicyRolledBack = "policy.rolled_back",
+    /// An issue or a review waits for a slot of the dispatcher.
+    RunQueued = "run.queued",
+    /// A run got a slot.
+    RunDispatched = "run.dispatched",
+    /// A run's agent works.
+    RunRunning = "run.running",
+    /// A run's agent asked something.
+    RunWaitingHuman = "run.waiting_human",
+    /// A run's pull request is open.
+    RunCompleted = "run.completed",
+    /// A run ended without a pull request.
+    RunFailed = "run.failed",
+    /// The dispatcher begins nothing until it is told to.
+    DispatchPaused = "dispatch.paused",
+    /// The dispatcher begins work again.
+    DispatchResumed = "dispatch.resumed",
     /// A policy in force failed at work; its stand-in answered.
     PolicyFailed = "policy.failed",
 }
@@ -117,6 +133,18 @@ impl EventKind {
             FollowUpStatus::Done => Self::FollowUpDone,
             FollowUpStatus::Dismissed => Self::FollowUpDismissed,
             FollowUpStatus::Stale => Self::FollowUpStale,
+        }
+    }
+
+    /// The kind of event that tells of a run's new status.
+    pub fn of_run(status: RunStatus) -> Self {
+        match status {
+            RunStatus::Queued => Self::RunQueued,
+            RunStatus::Dispatched => Self::RunDispatched,
+            RunStatus::Running => Self::RunRunning,
+            RunStatus::WaitingHuman => Self::RunWaitingHuman,
+            RunStatus::Completed => Self::RunCompleted,
+            RunStatus::Failed => Self::RunFailed,
         }
     }
 
@@ -151,6 +179,9 @@ pub struct EventDraft {
     /// The follow-up concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub work_item_id: Option<WorkItemId>,
+    /// The run concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<RunId>,
     /// The repository concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repo: Option<RepoName>,
@@ -175,6 +206,7 @@ impl EventDraft {
             timestamp,
             claim_id: None,
             work_item_id: None,
+            run_id: None,
             repo: None,
             issue_number: None,
             pr_number: None,
@@ -198,6 +230,24 @@ impl EventDraft {
             issue_number: Some(claim.issue_number),
             agent_id: Some(claim.agent_id.clone()),
             ..Self::new(kind, timestamp, details)
+        }
+    }
+
+    /// An event about `run` as it stands now.
+    pub fn about_run(run: &Run, timestamp: Timestamp) -> Self {
+        let mut details = json!({ "status": run.status(), "attempt": run.attempts, "priority": run.priority });
+        let question = run.question.as_ref().map(|question| &question.text);
+        for (name, text) in [("reason", run.reason.as_ref()), ("pr_url", run.pr_url.as_ref()), ("question", question)] {
+            if let Some(text) = text {
+                details[name] = text.as_str().into();
+            }
+        }
+        Self {
+            run_id: Some(run.run_id),
+            claim_id: run.hold.as_ref().map(|hold| hold.claim_id),
+            repo: Some(run.repo.clone()),
+            issue_number: Some(run.issue_number),
+            ..Self::new(EventKind::of_run(run.status()), timestamp, details)
         }
     }
 

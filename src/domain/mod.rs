@@ -18,6 +18,7 @@ mod pull;
 mod record;
 mod references;
 mod repo;
+mod run;
 mod schemas;
 mod signals;
 mod skills;
@@ -44,11 +45,15 @@ pub use followup::{
 };
 pub use issue::{Approval, Comment, FactsVersion, Issue, IssueFacts, IssueState, label_key};
 pub use names::{
-    AgentId, ClaimId, DecisionId, IssueNumber, IssueRef, NameError, RepoName, RequestId, TokenId, WorkItemId,
+    AgentId, ClaimId, DecisionId, IssueNumber, IssueRef, NameError, RepoName, RequestId, RunId, TokenId, WorkItemId,
 };
 pub use pull::{Feedback, FeedbackKind, Merged, PullRequest, PullState};
 pub use record::{Happening, Record, RecordKind};
 pub use repo::Repo;
+pub use run::{
+    JOURNAL_COUNT_MAX, JournalEntry, Phase, PhaseMark, Run, RunHold, RunPriority, RunQuestion, RunStatus, RunStep,
+    RunStepError, RunUsage, RunWish,
+};
 pub use signals::{CiSignal, ClaimSignals, ContainerSignal, PullSignal, PullSigns, ReviewSignal};
 pub use skills::{Skill, Skills};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp, from_unix_ms, unix_ms};

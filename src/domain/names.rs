@@ -279,6 +279,24 @@ uuid_name!(
     "claim id",
     "expected the 8 digits or the whole id of a claim"
 );
+uuid_name!(
+    /// The identity of one run, from the queue for ever.
+    RunId,
+    "run id",
+    "expected the id of a run, or its last 12 digits"
+);
+
+/// How many digits of a run's id name it: the ones that are all random, of which no two ever agree.
+const RUN_ID_SHORT_DIGITS: usize = 12;
+
+impl RunId {
+    /// The last digits of the id, by which people and branches call it.
+    pub fn short(&self) -> String {
+        let whole = self.to_string();
+        whole[whole.len() - RUN_ID_SHORT_DIGITS..].to_owned()
+    }
+}
+
 /// How many digits of a claim's id are enough to name it among the active ones: as git shortens its
 /// hashes. Ours: 32 random bits, so that two of 10,000 active claims share them once in 86 servers, and
 /// an agent's own come first.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::{AgentId, ClaimId, DecisionId, EventSeq, IssueNumber, RepoName, RequestId, TokenId, WorkItemId};
+use super::{AgentId, ClaimId, DecisionId, EventSeq, IssueNumber, RepoName, RequestId, RunId, TokenId, WorkItemId};
 
 /// Letters, digits and signs, with blanks only in between; at most 128 of them.
 const SHORT_NAME: &str = "^[!-~]([ -~]{0,126}[!-~])?$";
@@ -40,6 +40,7 @@ schema! {
     ClaimId: { "type": "string", "format": "uuid", "pattern": UUID }
     DecisionId: { "type": "string", "format": "uuid", "pattern": UUID }
     WorkItemId: { "type": "string", "format": "uuid", "pattern": UUID }
+    RunId: { "type": "string", "format": "uuid", "pattern": UUID }
     TokenId: { "type": "string", "format": "uuid", "pattern": UUID }
     IssueNumber: { "type": "integer", "minimum": 1, "maximum": 9_007_199_254_740_991_u64 }
     EventSeq: { "type": "string", "pattern": "^[0-9]+$" }

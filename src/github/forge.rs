@@ -16,6 +16,8 @@ pub const OWN_COMMENT_HEAD: &str = "<!-- issuecommand:";
 pub trait Forge: Send + Sync + fmt::Debug + 'static {
     /// How git reaches a repository.
     async fn remote(&self, repo: &RepoName) -> Result<Remote, SourceError>;
+    /// Gives a repository a topic, or takes it away; the others stay.
+    async fn topic_set(&self, repo: &RepoName, topic: &str, present: bool) -> Result<(), SourceError>;
     /// The pull request from a branch of the repository itself, open or not, the newest first.
     async fn pull_of_branch(&self, repo: &RepoName, branch: &str) -> Result<Option<ForgePull>, SourceError>;
     /// Opens a pull request; the one that its branch has already is answered instead.

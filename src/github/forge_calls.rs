@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use tokio::sync::{Mutex, OnceCell};
 
-use super::forge_models::{Own, RawAccount, RawChangedFile, RawForgePull, RawLabel, RawRemote, RawReply};
+use super::forge_models::{Own, RawAccount, RawChangedFile, RawForgePull, RawLabel, RawRemote, RawReply, RawTopics};
 use super::octocrab::issue_path;
 use super::transport::{Ask, Transport};
 use super::{CommentId, Forge, ForgePull, GithubSource, Label, PullWish, Remote, Reply, SourceError, models};
@@ -118,6 +118,20 @@ impl Forge for GithubSource {
         let raw: RawRemote = models::single(&answer.body).map_err(|why| ask.unavailable(why))?;
         let authorization = transport.token().await?.map(|token| basic(&token));
         Ok(Remote { url: raw.clone_url, default_branch: raw.default_branch, authorization })
+    }
+
+    async fn topic_set(&self, repo: &RepoName, topic: &str, present: bool) -> Result<(), SourceError> {
+        let ask = Ask::to("change the topics of", repo);
+        let transport = self.way_to(repo).await?;
+        let path = format!("/repos/{repo}/topics");
+        let answer = transport.get(&ask, &path, None).await?;
+        let RawTopics { mut names } = models::single(&answer.body).map_err(|why| ask.unavailable(why))?;
+        if names.iter().any(|name| name == topic) == present {
+            return Ok(());
+        }
+        names.retain(|name| name != topic);
+        names.extend(present.then(|| topic.to_owned()));
+        transport.put(&ask, &path, &json!({ "names": names })).await.map(drop)
     }
 
     async fn pull_of_branch(&self, repo: &RepoName, branch: &str) -> Result<Option<ForgePull>, SourceError> {

@@ -13,6 +13,13 @@ const BOT_KIND: &str = "Bot";
 const GHOST: &str = "ghost";
 
 /// How git reaches a repository.
+/// The topics of a repository.
+#[derive(Debug, Deserialize)]
+pub(super) struct RawTopics {
+    #[serde(default)]
+    pub(super) names: Vec<String>,
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct RawRemote {
     pub(super) clone_url: String,

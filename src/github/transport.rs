@@ -206,6 +206,12 @@ impl Transport {
         self.send(Call::changing(ask, Method::PATCH, path, body)).await
     }
 
+    /// Puts what is at `path` in the state that `body` says. It does not matter if that was done twice.
+    pub(super) async fn put(&self, ask: &Ask, path: &str, body: &Value) -> Result<Answer, SourceError> {
+        let attempt_count_max = ATTEMPT_COUNT_MAX;
+        self.send(Call { attempt_count_max, ..Call::changing(ask, Method::PUT, path, body) }).await
+    }
+
     /// Makes something new at `path`. Sent once, as [`Transport::patch`].
     pub(super) async fn create(&self, ask: &Ask, path: &str, body: &Value) -> Result<Answer, SourceError> {
         self.send(Call::changing(ask, Method::POST, path, body)).await

@@ -110,33 +110,56 @@ impl OperatorClient {
 
 /// The route of a call, taking from the fields what stands in its path or query.
 fn route(call: Call, fields: &mut Fields) -> (Method, String) {
-    let mut part = |name: &str| match fields.remove(name) {
-        Some(Value::String(text)) => text,
-        other => other.unwrap_or_default().to_string(),
-    };
     match call {
-        Call::OperatorRelease => (Method::POST, format!("/api/admin/claims/{}/release", part("claim_id"))),
-        Call::OperatorReassign => (Method::POST, format!("/api/admin/claims/{}/reassign", part("claim_id"))),
-        Call::OperatorApprove => {
-            (Method::POST, format!("/api/admin/issues/{}/{}/approve", part("repo"), part("issue_number")))
-        }
+        Call::OperatorRelease => (Method::POST, format!("/api/admin/claims/{}/release", part(fields, "claim_id"))),
+        Call::OperatorReassign => (Method::POST, format!("/api/admin/claims/{}/reassign", part(fields, "claim_id"))),
+        Call::OperatorApprove => (
+            Method::POST,
+            format!("/api/admin/issues/{}/{}/approve", part(fields, "repo"), part(fields, "issue_number")),
+        ),
         Call::TokenCreate => (Method::POST, "/api/admin/tokens".into()),
         Call::TokenList => (Method::GET, "/api/admin/tokens".into()),
-        Call::TokenRevoke => (Method::DELETE, format!("/api/admin/tokens/{}", part("token_id"))),
+        Call::TokenRevoke => (Method::DELETE, format!("/api/admin/tokens/{}", part(fields, "token_id"))),
         Call::Export => (Method::GET, "/api/admin/export".into()),
         Call::Import => (Method::POST, "/api/admin/import".into()),
         Call::Explain => (Method::GET, "/api/explain".into()),
         Call::Decisions => (Method::GET, "/api/decisions".into()),
-        Call::Decision => (Method::GET, format!("/api/decisions/{}", part("decision_id"))),
-        Call::Claims => (Method::GET, format!("/api/claims?repo={}", part("repo"))),
+        Call::Decision => (Method::GET, format!("/api/decisions/{}", part(fields, "decision_id"))),
+        Call::Claims => (Method::GET, format!("/api/claims?repo={}", part(fields, "repo"))),
         Call::PolicyEffective => (Method::GET, format!("/api/policies/effective{}", query(std::mem::take(fields)))),
         Call::PolicyCandidate => (Method::GET, "/api/policies/candidate".into()),
         Call::PolicyHistory => (Method::GET, "/api/policies/history".into()),
         Call::PolicyComponent => {
             (Method::GET, format!("/api/admin/policies/component{}", query(std::mem::take(fields))))
         }
+        Call::DispatchStatus => (Method::GET, "/api/dispatch".into()),
+        Call::DispatchIssue => (Method::POST, "/api/dispatch/runs".into()),
+        Call::DispatchQueue if fields.contains_key("run") => (Method::POST, "/api/dispatch/queue".into()),
+        Call::DispatchQueue => (Method::GET, "/api/dispatch/queue".into()),
+        Call::DispatchRuns => (Method::GET, format!("/api/dispatch/runs{}", query(std::mem::take(fields)))),
+        Call::DispatchRun => (Method::GET, format!("/api/dispatch/runs/{}", part(fields, "run"))),
+        Call::DispatchCancel => (Method::DELETE, format!("/api/dispatch/runs/{}", part(fields, "run"))),
+        Call::DispatchLogs => {
+            let run = part(fields, "run");
+            (Method::GET, format!("/api/dispatch/runs/{run}/logs{}", query(std::mem::take(fields))))
+        }
+        Call::DispatchAnswer => (Method::POST, format!("/api/dispatch/runs/{}/answer", part(fields, "run"))),
+        Call::DispatchPause => (Method::POST, "/api/dispatch/pause".into()),
+        Call::DispatchResume => (Method::POST, "/api/dispatch/resume".into()),
+        Call::DispatchConfig if fields.contains_key("value") => (Method::PATCH, "/api/dispatch/config".into()),
+        Call::DispatchConfig => (Method::GET, format!("/api/dispatch/config{}", query(std::mem::take(fields)))),
+        Call::DispatchRepos if fields.is_empty() => (Method::GET, "/api/dispatch/repos".into()),
+        Call::DispatchRepos => (Method::PATCH, "/api/dispatch/repos".into()),
         Call::PolicyAudit => (Method::POST, "/api/admin/policies/audit".into()),
         other => unreachable!("{other:?} is no call of an operator's command"),
+    }
+}
+
+/// Takes a field out, as text.
+fn part(fields: &mut Fields, name: &str) -> String {
+    match fields.remove(name) {
+        Some(Value::String(text)) => text,
+        other => other.unwrap_or_default().to_string(),
     }
 }
 

@@ -63,6 +63,23 @@ pub(super) const ROUTES: &[Route] = routes! {
         GET "/api/policies/candidate" PolicyCandidate "How the trial of the candidate goes"
         GET "/api/policies/history" PolicyHistory "The sets of policies that were in force, newest first"
     }
+    "Dispatch" {
+        GET "/api/dispatch" DispatchStatus "How dispatch stands: slots, runs under way, what they use"
+        GET "/api/dispatch/queue" DispatchQueue "Runs that wait, in the order in which they begin"
+        POST "/api/dispatch/queue" DispatchQueue "Put a run at another place of the queue"
+        GET "/api/dispatch/runs" DispatchRuns "Runs, oldest first"
+        POST "/api/dispatch/runs" DispatchIssue "Work on an issue here"
+        GET "/api/dispatch/runs/{run}" DispatchRun "One run, with its journal"
+        DELETE "/api/dispatch/runs/{run}" DispatchCancel "End a run: what it began is undone"
+        GET "/api/dispatch/runs/{run}/logs" DispatchLogs "What a run did, line by line; waits for news if asked to"
+        POST "/api/dispatch/runs/{run}/answer" DispatchAnswer "Answer the question of a run"
+        POST "/api/dispatch/pause" DispatchPause "Begin nothing more; what is under way goes on"
+        POST "/api/dispatch/resume" DispatchResume "Begin work again"
+        GET "/api/dispatch/config" DispatchConfig "The settings of dispatch"
+        PATCH "/api/dispatch/config" DispatchConfig "Change one setting of dispatch, in issuecommand.toml"
+        GET "/api/dispatch/repos" DispatchRepos "Repositories that let the dispatcher in"
+        PATCH "/api/dispatch/repos" DispatchRepos "Let the dispatcher into a repository, or keep it out, by its topic"
+    }
     "Operators" {
         POST "/api/admin/claims/{claim_id}/release" OperatorRelease "Take any claim back"
         POST "/api/admin/claims/{claim_id}/reassign" OperatorReassign "Give any claim to another agent"

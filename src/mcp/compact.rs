@@ -93,7 +93,19 @@ pub(super) fn compact(call: Call, mut body: Value) -> Value {
             }
             fields.remove("states");
         }
-        Call::ClaimDetails
+        Call::DispatchStatus
+        | Call::DispatchIssue
+        | Call::DispatchQueue
+        | Call::DispatchRuns
+        | Call::DispatchRun
+        | Call::DispatchCancel
+        | Call::DispatchAnswer
+        | Call::DispatchPause
+        | Call::DispatchResume
+        | Call::DispatchLogs
+        | Call::DispatchConfig
+        | Call::DispatchRepos
+        | Call::ClaimDetails
         | Call::Decisions
         | Call::Health
         | Call::OperatorApprove

@@ -17,6 +17,7 @@ mod operator;
 mod past;
 mod places;
 mod policies;
+mod runs;
 mod signals;
 mod sqlite;
 mod tokens;
@@ -49,13 +50,14 @@ pub use policies::{
     COMPONENT_PIECE_BYTES, EvidenceRecord, OnTrialRecord, PolicyAudit, PolicySetKept, PolicySetRecord, Trial,
     TrialBatch, TrialHour,
 };
+pub use runs::{RunFilter, RunInserted, RunSaved, RunStore};
 pub use signals::{CiNews, KeptSignals, NOTICE_COUNT_MAX, Notice, NoticeId, SignalNews, SignalStore};
 pub use sqlite::{FirstEditionError, FirstEditionRow, SqliteStore, first_edition_rows};
 pub use tokens::{KeptToken, TokenInsertOutcome, TokenRevokeOutcome};
 
 /// The port. Methods are noun first; every write is durable when it returns.
 #[async_trait]
-pub trait Store: PlaceStore + SignalStore + Send + Sync + fmt::Debug + 'static {
+pub trait Store: PlaceStore + RunStore + SignalStore + Send + Sync + fmt::Debug + 'static {
     /// Everything that the in-memory index is rebuilt from.
     async fn snapshot_load(&self) -> Result<Snapshot, StoreError>;
 

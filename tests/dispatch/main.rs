@@ -4,8 +4,10 @@
 
 mod agents;
 mod containers;
+mod environments;
 mod forge;
 mod git;
+mod image;
 mod kit;
 #[path = "../standin/mod.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]

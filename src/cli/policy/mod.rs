@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+pub use table::Table;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};

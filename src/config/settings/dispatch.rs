@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::RankerConfig;
+use super::{AgentGroupsConfig, BUILTIN_RANKER, Config, OverrideConfig, PolicyConfig, RankerConfig};
 use crate::config::{Bytes, Span};
 
 /// `[dispatch]`: whether and how issues are worked on here. Hot.
@@ -181,6 +181,15 @@ impl Default for ContainersConfig {
     }
 }
 
+/// Most processors that a container may be given: more than any machine that runs agents has.
+const PROCESSOR_COUNT_MAX: f64 = 1024.0;
+
+/// A number of processors, as `cpu_limit` has it; `None` if it is none, or beyond 1024.
+pub fn processors(text: &str) -> Option<f64> {
+    let count = text.trim().parse::<f64>().ok()?;
+    (count >= 0.01 && count <= PROCESSOR_COUNT_MAX).then_some(count)
+}
+
 /// `[containers.priority.*]`: what differs by priority.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -250,4 +259,37 @@ pub struct AgentConfig {
     pub image: Option<String>,
     /// Variables that it sees; nothing secret.
     pub env: BTreeMap<String, String>,
+}
+
+/// The group of the dispatcher's agent, for the order of its queue.
+const DISPATCHER_GROUP: &str = "dispatcher";
+
+impl Config {
+    /// `[agent_groups]`, and the dispatcher's own group while it looks for work.
+    pub fn effective_agent_groups(&self) -> AgentGroupsConfig {
+        let mut groups = self.agent_groups.clone();
+        if self.dispatch.enabled {
+            let name = globset::escape(&self.dispatch.agent_name);
+            groups.0.entry(DISPATCHER_GROUP.into()).or_default().push(name);
+        }
+        groups
+    }
+
+    /// The ranker of the dispatcher's queue, where it has one of its own. A team that set `[policies.ranker]` said
+    /// what comes first, and what must be kept back: that holds for the dispatcher too.
+    pub(super) fn dispatch_override(&self) -> Option<OverrideConfig> {
+        let by_priority = || (self.policies.ranker == RankerConfig::default()).then(ranker_by_priority);
+        let ranker = self.dispatch.ranker.clone().or_else(by_priority).filter(|_| self.dispatch.enabled)?;
+        let groups = vec![DISPATCHER_GROUP.into()];
+        Some(OverrideConfig { groups, ranker: Some(ranker), ..OverrideConfig::default() })
+    }
+}
+
+/// The contract's order of dispatch: critical, high, medium or no label, low; then the oldest.
+fn ranker_by_priority() -> RankerConfig {
+    let tiers = ["critical", "high", "medium", "low"].map(|word| vec![format!("priority/{word}")]);
+    let mut policy = PolicyConfig::builtin(BUILTIN_RANKER);
+    policy.settings.insert("tiers".into(), serde_json::json!(tiers));
+    policy.settings.insert("default_tier".into(), 2.into());
+    policy.into()
 }

@@ -218,7 +218,8 @@ impl Config {
     /// The policies with what they are told in fact: the built-in stale rule gets the times of
     /// `[leases]` where its own settings do not name them.
     pub fn effective_policies(&self) -> PoliciesConfig {
-        let mut policies = PoliciesConfig { agent_groups: self.agent_groups.clone(), ..self.policies.clone() };
+        let mut policies = PoliciesConfig { agent_groups: self.effective_agent_groups(), ..self.policies.clone() };
+        policies.overrides.extend(self.dispatch_override());
         for rule in policies.stale_rules_mut().filter(|rule| rule.builtin_name() == Some(BUILTIN_STALE_RULE)) {
             let times = [
                 ("claim_timeout_minutes", self.leases.timeout_minutes),

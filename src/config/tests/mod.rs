@@ -1,5 +1,6 @@
 //! The configuration as its users meet it: files, variables, reports, changes.
 
+mod dispatch;
 mod errors;
 mod examples;
 mod reloading;

@@ -36,3 +36,29 @@ pub const AREA_LABEL_COUNT_MAX: usize = 1_000;
 pub const AGENT_GROUP_COUNT_MAX: usize = 64;
 /// Most patterns of one group.
 pub const GROUP_PATTERN_COUNT_MAX: usize = 256;
+/// A day, in seconds: the longest pause between two looks for work, and between two attempts.
+pub const DAY_SECONDS: u64 = 24 * 3600;
+/// Longest run: a week. What takes longer is not watched over by anybody.
+pub const RUN_SECONDS_MAX: u64 = 7 * DAY_SECONDS;
+/// Longest time between two looks at a run: an hour.
+pub const HEARTBEAT_SECONDS_MAX: u64 = 3600;
+/// Most runs at once on one machine: each has an agent of some 500 MB.
+pub const SLOT_COUNT_MAX: u32 = 256;
+/// Most attempts at one run.
+pub const ATTEMPT_COUNT_MAX: u32 = 20;
+/// Most follow-up runs of one pull request.
+pub const REVIEW_ROUND_COUNT_MAX: u32 = 100;
+/// Most issues in one pull request: nobody reviews more.
+pub const ISSUES_PER_PULL_MAX: u32 = 20;
+/// Least memory of a container: below it not even a shell and git start together.
+pub const CONTAINER_MEMORY_BYTES_MIN: u64 = 64 << 20;
+/// Most memory of a container.
+pub const CONTAINER_MEMORY_BYTES_MAX: u64 = 16 << 40;
+/// Fewest processes of a container: an agent's threads count.
+pub const CONTAINER_PIDS_MIN: u32 = 16;
+/// Most processes of a container: what a 64-bit Linux has numbers for.
+pub const CONTAINER_PIDS_MAX: u32 = 4_194_304;
+/// Least log of a run.
+pub const RUN_LOG_BYTES_MIN: u64 = 4 << 10;
+/// Most log of a run.
+pub const RUN_LOG_BYTES_MAX: u64 = 1 << 30;

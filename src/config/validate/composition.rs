@@ -62,7 +62,7 @@ impl Check {
         }
     }
 
-    fn stages(&mut self, key: &str, ranker: &RankerConfig) {
+    pub(super) fn stages(&mut self, key: &str, ranker: &RankerConfig) {
         if ranker.stage.len() > STAGE_COUNT_MAX {
             let message = format!("there are {} stages, at most {STAGE_COUNT_MAX}", ranker.stage.len());
             self.found(&format!("{key}.stage"), message, Some("each takes its share of choose_ms_max"));

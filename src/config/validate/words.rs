@@ -22,6 +22,11 @@ pub(super) fn list(words: &[&str]) -> String {
     }
 }
 
+/// The word that was probably meant.
+pub(super) fn nearest_of<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    keys::nearest(word, known.iter().copied())
+}
+
 /// Whether a text is a host with or without a port, and nothing else.
 pub(super) fn is_authority(text: &str) -> bool {
     text.parse::<http::uri::Authority>().is_ok_and(|authority| !authority.as_str().contains('@'))

@@ -11,7 +11,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::container::{ContainerError, ContainerId, ContainerRuntime};
-use crate::config::Secret;
+use crate::config::{AgentConfig, Secret};
+
+mod detached;
+mod hearing;
+mod opencode;
+mod refusal;
+
+pub use detached::{Detached, Input, Printed, Program};
+pub use hearing::ASK_BY_TEXT;
+pub use opencode::OpenCode;
 
 /// The port: one kind of coding agent.
 #[async_trait]
@@ -21,6 +30,10 @@ pub trait AgentRuntime: Send + Sync + fmt::Debug + 'static {
     /// The port within the container on which it listens, if it does.
     fn port(&self) -> Option<u16> {
         None
+    }
+    /// Whether it asks by [`ASK_BY_TEXT`], which its prompts then hold: it has no tool for questions.
+    fn asks_by_text(&self) -> bool {
+        false
     }
     /// Variables that every program in its containers sees; nothing secret.
     fn env(&self) -> BTreeMap<String, String> {
@@ -46,6 +59,21 @@ pub trait AgentSession: Send + fmt::Debug {
     async fn abort(&mut self) -> Result<(), AgentError>;
     /// What [`AgentRuntime::attach`] needs to come back here. Holds nothing secret.
     fn record(&self) -> SessionRecord;
+}
+
+/// The kinds of agents that are built in.
+pub const KINDS: [&str; 1] = ["opencode"];
+
+/// The agent of this name: of the kind that its configuration says, or that its name is.
+pub fn of(name: &str, config: &AgentConfig) -> Result<Arc<dyn AgentRuntime>, AgentError> {
+    let kind = config.kind.as_deref().unwrap_or(name);
+    Ok(match kind {
+        "opencode" => Arc::new(OpenCode::new(config)),
+        _ => {
+            let (name, kinds) = (name.to_owned(), KINDS.join(", "));
+            return Err(AgentError::Unknown { name, kind: kind.to_owned(), kinds });
+        }
+    })
 }
 
 /// Where a session is, in its adapter's own form.
@@ -139,6 +167,16 @@ pub struct TokenUsage {
 /// Why an agent could not be talked to.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
+    /// There is no such agent.
+    #[error("no agent {name}: {kind:?} is no kind of agent; set kind in [agents.{name}] to one of {kinds}")]
+    Unknown {
+        /// Its name in the configuration.
+        name: String,
+        /// What it should be.
+        kind: String,
+        /// What there is.
+        kinds: String,
+    },
     /// Its container failed it.
     #[error(transparent)]
     Container(#[from] ContainerError),
@@ -157,6 +195,8 @@ pub enum AgentError {
         agent: &'static str,
         /// How it ended.
         why: String,
+        /// Whether memory ran out, as far as can be told.
+        out_of_memory: bool,
     },
     /// It said something that is out of form, or refused.
     #[error("{agent} could not {what}: {why}")]

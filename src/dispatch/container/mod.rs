@@ -2,12 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
+
+use crate::config::{ContainersConfig, LimitsConfig, processors};
+
+mod host;
+mod podman;
+
+pub use host::HostProcess;
+pub use podman::Podman;
 
 /// The port. Every call names one container by the id that [`ContainerRuntime::start`] answered.
 #[async_trait]
@@ -25,6 +34,10 @@ pub trait ContainerRuntime: Send + Sync + fmt::Debug + 'static {
     async fn state(&self, container: &ContainerId) -> Result<ContainerState, ContainerError>;
     /// Where this process reaches the container's published port.
     async fn address(&self, container: &ContainerId, port: u16) -> Result<SocketAddr, ContainerError>;
+    /// Where a program within listens, so that [`ContainerRuntime::address`] reaches it there.
+    fn listens_on(&self, _container: &ContainerId, port: u16) -> SocketAddr {
+        (Ipv4Addr::UNSPECIFIED, port).into()
+    }
     /// What it uses now; `None` where this cannot be told.
     async fn usage(&self, container: &ContainerId) -> Result<Option<ContainerUsage>, ContainerError>;
     /// Every container that the server of this name made, running or not.
@@ -32,6 +45,17 @@ pub trait ContainerRuntime: Send + Sync + fmt::Debug + 'static {
     /// Ends and removes a container; one that is gone is removed.
     async fn remove(&self, container: &ContainerId) -> Result<(), ContainerError>;
 }
+
+/// What runs agents, by the configuration. Without containers, folders of `folder` stand for them.
+pub fn of(config: &ContainersConfig, folder: &Path) -> Arc<dyn ContainerRuntime> {
+    match config.runtime.as_str() {
+        HOST_PROCESS => Arc::new(HostProcess::new(folder.to_owned())),
+        program => Arc::new(Podman::new(program.to_owned(), config.connection.clone())),
+    }
+}
+
+/// The word for no container at all.
+const HOST_PROCESS: &str = "host";
 
 /// A container's name at its runtime.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -77,6 +101,18 @@ pub struct Limits {
     pub memory_bytes: u64,
     /// Processes and threads.
     pub pids: u32,
+}
+
+impl Limits {
+    /// Those of a configuration that was checked, for a priority that may have others of its own.
+    pub fn of(config: &ContainersConfig, priority: &LimitsConfig) -> Self {
+        let cpus = priority.cpu_limit.as_ref().unwrap_or(&config.cpu_limit);
+        Self {
+            cpus: processors(cpus).expect("the configuration was checked when it was read"),
+            memory_bytes: priority.memory_limit.unwrap_or(config.memory_limit).0,
+            pids: priority.pids_limit.unwrap_or(config.pids_limit),
+        }
+    }
 }
 
 /// What a container sees beside its own files.
@@ -144,7 +180,7 @@ pub enum ContainerState {
     Running,
     /// It ended by itself.
     Exited {
-        /// With this code.
+        /// With this code; -1 where nobody saw it.
         code: i32,
         /// Whether memory ran out, as far as can be told.
         out_of_memory: bool,
@@ -175,6 +211,9 @@ pub struct ContainerUsage {
     pub cpu_ms: u64,
     /// Processes and threads.
     pub pids: u32,
+    /// Processes that were killed because memory ran out. The container itself may live on.
+    #[serde(default)]
+    pub oom_kills: u64,
 }
 
 /// What is known of a container runtime.

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "described, never made")]
 
+mod dispatch;
 mod issues;
 mod operator;
 mod policies;
@@ -10,6 +11,7 @@ mod work;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
+use dispatch::{DispatchRepos, DispatchSettings, LogPage, Paused, Queue, RunAnswer, Runs, StatusAnswer};
 use issues::{ApprovalAnswer, IssueDetails, Issues, Repos};
 use operator::{HealthAnswer, Imported, TokenEnded, TokenMade, Tokens};
 use policies::{
@@ -138,6 +140,16 @@ pub(super) fn of(call: Call, schemas: &mut SchemaGenerator) -> Schema {
         Call::PolicyCandidate => schemas.subschema_for::<TrialAnswer>(),
         Call::PolicyHistory => schemas.subschema_for::<PolicySets>(),
         Call::PolicyComponent => schemas.subschema_for::<ComponentPiece>(),
+        Call::DispatchStatus => schemas.subschema_for::<StatusAnswer>(),
+        Call::DispatchIssue | Call::DispatchCancel | Call::DispatchAnswer | Call::DispatchRun => {
+            schemas.subschema_for::<RunAnswer>()
+        }
+        Call::DispatchQueue => schemas.subschema_for::<Queue>(),
+        Call::DispatchRuns => schemas.subschema_for::<Runs>(),
+        Call::DispatchPause | Call::DispatchResume => schemas.subschema_for::<Paused>(),
+        Call::DispatchLogs => schemas.subschema_for::<LogPage>(),
+        Call::DispatchConfig => schemas.subschema_for::<DispatchSettings>(),
+        Call::DispatchRepos => schemas.subschema_for::<DispatchRepos>(),
         Call::PolicyAudit => schemas.subschema_for::<Noted>(),
         Call::Import => schemas.subschema_for::<Imported>(),
     }

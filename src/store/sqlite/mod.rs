@@ -26,6 +26,7 @@ mod policies;
 mod pulls;
 mod readers;
 mod repos;
+mod runs;
 mod signals;
 mod snapshot;
 #[cfg(test)]

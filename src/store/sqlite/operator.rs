@@ -56,7 +56,8 @@ fn why(from: &AgentId, to: &AgentId, note: Option<&str>) -> String {
     note.map_or(moved.clone(), |note| format!("{moved}: {note}"))
 }
 
-fn write_owner(txn: &mut WriteTxn<'_>, claim: &Claim) -> Result<()> {
+/// Writes who holds a claim from now on, and under which epoch.
+pub(super) fn write_owner(txn: &mut WriteTxn<'_>, claim: &Claim) -> Result<()> {
     let id = claim.claim_id.to_string();
     let row = params![id, claim.agent_id.as_str(), claim.status().as_str(), to_json(claim)?];
     txn.connection.prepare_cached(REASSIGN)?.execute(row)?;

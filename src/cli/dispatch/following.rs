@@ -1,0 +1,97 @@
+//! Following a run: its log as it grows, and how it ends.
+
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Effects, Style};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use issuecommand::api::Call;
+use issuecommand::dispatch::{LogKind, LogLine};
+use issuecommand::domain::{Run, RunId, RunStatus};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::super::door::Door;
+use super::RunAnswer;
+
+/// Seconds that one question for news waits.
+const WAIT_SECONDS: u64 = 20;
+/// How often a server that does not answer is asked again before it is given up.
+const MISS_COUNT_MAX: u32 = 10;
+const MISS_PAUSE: Duration = Duration::from_secs(1);
+
+/// A page of a log.
+#[derive(Debug, Deserialize)]
+pub(super) struct LogPage {
+    pub(super) lines: Vec<LogLine>,
+    pub(super) run_status: RunStatus,
+}
+
+/// A run that somebody watches.
+pub(super) struct Following<'d> {
+    door: &'d Door,
+    run_id: RunId,
+    bar: ProgressBar,
+}
+
+impl<'d> Following<'d> {
+    /// Begins; what moves is on standard error, and only where that is a terminal.
+    pub(super) fn of(door: &'d Door, run_id: RunId) -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}").expect("the template is valid");
+        bar.set_style(style);
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Self { door, run_id, bar }
+    }
+
+    /// Shows the log until the run has ended.
+    pub(super) async fn to_the_end(&self) -> anyhow::Result<Run> {
+        let (mut after, mut missed) = (0, 0);
+        loop {
+            let wish = json!({ "run": self.run_id, "after": after, "limit": 500, "wait_seconds": WAIT_SECONDS });
+            let page = match self.door.ask_for::<LogPage>(Call::DispatchLogs, wish).await {
+                Ok(page) => page,
+                // A server that restarts goes on with the run.
+                Err(_) if missed < MISS_COUNT_MAX => {
+                    missed += 1;
+                    tokio::time::sleep(MISS_PAUSE).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            missed = 0;
+            for line in &page.lines {
+                self.show(line);
+                after = line.seq;
+            }
+            if page.run_status.is_terminal() && page.lines.is_empty() {
+                let RunAnswer { run } = self.door.ask_for(Call::DispatchRun, json!({ "run": self.run_id })).await?;
+                self.bar.finish_and_clear();
+                return Ok(run);
+            }
+            // An ended run's log grows no more, and what is left of it is there at once.
+            if page.run_status.is_terminal() {
+                continue;
+            }
+            self.bar.set_message(format!("run {} is {}", self.run_id.short(), page.run_status));
+        }
+    }
+
+    fn show(&self, line: &LogLine) {
+        let text = shown(line);
+        self.bar.suspend(|| anstream::eprintln!("{text}"));
+    }
+}
+
+/// A line as people read it. What agents say is data: nothing of it moves the cursor or hides a word.
+pub(super) fn shown(line: &LogLine) -> String {
+    let (mark, style) = match line.kind {
+        LogKind::Step => ("▸", Style::new().bold()),
+        LogKind::Text => (" ", Style::new()),
+        LogKind::Tool => ("·", Style::new().effects(Effects::DIMMED)),
+        LogKind::Question => ("?", AnsiColor::Cyan.on_default().bold()),
+        LogKind::Trouble => ("!", AnsiColor::Yellow.on_default().bold()),
+    };
+    let text = line.text.replace(|c: char| c.is_control() && c != '\n', " ");
+    let text = text.trim_end().replace('\n', "\n           ");
+    format!("{} {style}{mark} {text}{style:#}", line.at.format("%H:%M:%S"))
+}

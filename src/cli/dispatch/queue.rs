@@ -1,0 +1,79 @@
+//! `issuecommand queue`: which run begins next.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use issuecommand::api::Call;
+use issuecommand::domain::{RunPriority, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::super::door::DoorArgs;
+use super::super::policy::Table;
+use super::super::runtime;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  issuecommand queue                          which run begins next
+  issuecommand queue --move 1f2e3d --to 1     this one first")]
+pub struct QueueArgs {
+    #[command(flatten)]
+    door: DoorArgs,
+    /// Put this run at another place
+    #[arg(long = "move", value_name = "RUN", requires = "to")]
+    moved: Option<String>,
+    /// The place, from 1
+    #[arg(long, value_name = "PLACE", requires = "moved")]
+    to: Option<u64>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Queue {
+    queue: Vec<Row>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Row {
+    place: usize,
+    run: String,
+    issue: String,
+    title: String,
+    priority: RunPriority,
+    requested_by: String,
+    attempts: u32,
+    created_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    not_before: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+pub fn run(args: &QueueArgs) -> anyhow::Result<ExitCode> {
+    runtime()?.block_on(async {
+        let door = args.door.open_existing().await?;
+        let Queue { queue } = door.ask_for(Call::DispatchQueue, json!({ "run": args.moved, "place": args.to })).await?;
+        if args.json {
+            anstream::println!("{}", serde_json::to_string_pretty(&Queue { queue })?);
+            return Ok(ExitCode::SUCCESS);
+        }
+        if queue.is_empty() {
+            anstream::println!("nothing waits");
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut table = Table::of_texts(&["", "run", "issue", "priority", "asked for by", "waits for", "title"]);
+        for row in queue {
+            let waits = match (row.not_before, row.reason) {
+                (Some(at), why) => format!("{} {}", at.format("%H:%M:%S"), why.unwrap_or_default()),
+                (None, _) => "a slot".into(),
+            };
+            let place = row.place.to_string();
+            let cells = [place, row.run, row.issue, row.priority.to_string(), row.requested_by, waits, row.title];
+            table.row(cells.map(|cell| cell.replace(char::is_control, " ")));
+        }
+        anstream::print!("{table}");
+        Ok(ExitCode::SUCCESS)
+    })
+}

@@ -1,0 +1,139 @@
+//! `issuecommand run`: one issue in, one pull request out.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use issuecommand::api::Call;
+use issuecommand::config::{ConfigSource, Loaded, load};
+use issuecommand::domain::{IssueRef, RunStatus};
+use issuecommand::http::OperatorClient;
+use issuecommand::server::{Server, Start};
+use serde_json::json;
+use tracing::warn;
+
+use super::super::door::{Door, DoorArgs};
+use super::super::{EndRequests, runtime};
+use super::following::Following;
+use super::{RunAnswer, whoami};
+
+/// How often an issue is asked for while the first sync goes on.
+const SYNC_PAUSE: Duration = Duration::from_millis(500);
+
+#[derive(Debug, Args)]
+#[command(after_help = "The pull request's address is all that standard output gets; progress goes to standard error.
+Where a server has the database, it does the work; else this command serves for as long as it takes.
+
+Examples:
+  issuecommand run acme/widgets#42
+  issuecommand run acme/widgets#42 --json | jq -r .pr_url")]
+pub struct RunArgs {
+    #[command(flatten)]
+    door: DoorArgs,
+    /// Which, as in owner/repo#7
+    #[arg(value_name = "ISSUE")]
+    issue: IssueRef,
+    /// Print the whole run as JSON at its end
+    #[arg(long)]
+    json: bool,
+    /// Queue it and end, where a server does the work
+    #[arg(long)]
+    detach: bool,
+}
+
+pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
+    runtime()?.block_on(async {
+        let mut end_requests = EndRequests::listen()?;
+        match args.door.open().await? {
+            Door::Server(client) => dispatch(args, &Door::Server(client), &mut end_requests).await,
+            Door::Store(store, ..) => {
+                if args.detach {
+                    bail!("no server runs that could work on it: start one with `issuecommand serve --background`");
+                }
+                tokio::task::spawn_blocking(move || store.close()).await?;
+                serve_and_dispatch(args, &mut end_requests).await
+            }
+        }
+    })
+}
+
+/// Serves for as long as the run takes.
+async fn serve_and_dispatch(args: &RunArgs, end_requests: &mut EndRequests) -> anyhow::Result<ExitCode> {
+    let source = ConfigSource::from_process(args.door.file());
+    let mut loaded = load(&source).or_else(|report| {
+        report.print();
+        bail!("mend the configuration first")
+    })?;
+    only_this_run(&mut loaded, &args.issue);
+    issuecommand::logging::init(&loaded.log())?;
+    loaded.notes.iter().for_each(|note| warn!("{note}"));
+    let server = Server::start(Start { loaded: loaded.clone(), source: None, local: None }).await?;
+    let client = OperatorClient::new(&format!("http://{}", server.address()), loaded.config.server.api_key)?;
+    let done = dispatch(args, &Door::Server(client), end_requests).await;
+    server.stop().await;
+    done
+}
+
+/// A server for one run takes any port of this machine alone, says little, and takes up nothing else.
+fn only_this_run(loaded: &mut Loaded, issue: &IssueRef) {
+    let config = &mut loaded.config;
+    config.server.port = 0;
+    config.server.host = std::net::Ipv4Addr::LOCALHOST.into();
+    config.dispatch.enabled = false;
+    let named = issue.repo.to_string();
+    if !config.github.repositories.iter().any(|repo| repo.eq_ignore_ascii_case(&named)) {
+        config.github.repositories.push(named);
+    }
+    if config.log.level == "info" {
+        config.log.level = "warn".into();
+    }
+}
+
+async fn dispatch(args: &RunArgs, door: &Door, end_requests: &mut EndRequests) -> anyhow::Result<ExitCode> {
+    let fields = json!({ "repo": args.issue.repo, "issue_number": args.issue.number, "by": whoami() });
+    let asked = async {
+        loop {
+            match door.ask_for::<RunAnswer>(Call::DispatchIssue, fields.clone()).await {
+                Err(error) if error.to_string().contains("first sync is not done") => {
+                    tokio::time::sleep(SYNC_PAUSE).await;
+                }
+                answered => return answered,
+            }
+        }
+    };
+    let RunAnswer { run } = tokio::select! {
+        asked = asked => asked?,
+        () = end_requests.next() => bail!("interrupted before anything was begun"),
+    };
+    if args.detach {
+        anstream::println!("{}", run.run_id.short());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let following = Following::of(door, run.run_id);
+    let ended = tokio::select! {
+        ended = following.to_the_end() => ended?,
+        () = end_requests.next() => {
+            anstream::eprintln!("interrupted: undoing what was begun (once more leaves it to the next start)");
+            let cancelled = door.ask(Call::DispatchCancel, json!({ "run": run.run_id }));
+            tokio::select! {
+                cancelled = cancelled => drop(cancelled?),
+                () = end_requests.next() => bail!("left as it is: the next server cleans up"),
+            }
+            bail!("interrupted: run {} was cancelled", run.run_id.short());
+        }
+    };
+    if args.json {
+        anstream::println!("{}", serde_json::to_string_pretty(&ended)?);
+    }
+    match ended.status() {
+        RunStatus::Completed => {
+            let pr_url = ended.pr_url.context("the run says that it is through, and names no pull request")?;
+            if !args.json {
+                anstream::println!("{pr_url}");
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => bail!("{}", ended.reason.unwrap_or_else(|| "the run failed, and says no reason".into())),
+    }
+}

@@ -1,0 +1,123 @@
+//! `issuecommand status`: what is worked on now.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use issuecommand::api::Call;
+use issuecommand::domain::{Run, RunUsage};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::super::door::{DoorArgs, UNKNOWN_FORM};
+use super::super::policy::Table;
+use super::super::runtime;
+
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    door: DoorArgs,
+    /// Also the last runs that ended
+    #[arg(long)]
+    ended: bool,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Status {
+    enabled: bool,
+    #[serde(default)]
+    paused: Option<String>,
+    queued: usize,
+    slots_used: usize,
+    slots: u32,
+    waiting_human: usize,
+    runtime: String,
+    #[serde(default)]
+    limits_enforced: Option<bool>,
+    active: Vec<Active>,
+    used_today: RunUsage,
+}
+
+#[derive(Debug, Deserialize)]
+struct Active {
+    #[serde(flatten)]
+    run: Run,
+    #[serde(default)]
+    memory_bytes: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Runs {
+    runs: Vec<Run>,
+}
+
+pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
+    use anyhow::Context;
+    runtime()?.block_on(async {
+        let door = args.door.open_existing().await?;
+        let mut answer: Value = door.ask(Call::DispatchStatus, Value::Null).await?;
+        let ended: Runs = match args.ended {
+            true => door.ask_for(Call::DispatchRuns, json!({ "ended": true, "limit": 20 })).await?,
+            false => Runs { runs: Vec::new() },
+        };
+        if args.json {
+            answer["runs"] = json!(ended.runs);
+            anstream::println!("{}", serde_json::to_string_pretty(&answer)?);
+            return Ok(ExitCode::SUCCESS);
+        }
+        let status: Status = serde_json::from_value(answer["status"].take()).context(UNKNOWN_FORM)?;
+        head(&status);
+        let active = status.active.iter().map(|active| (&active.run, active.memory_bytes));
+        let past = ended.runs.iter().filter(|run| run.status().is_terminal()).map(|run| (run, None));
+        let rows: Vec<_> = active.chain(past).collect();
+        if !rows.is_empty() {
+            anstream::print!("\n{}", table(&rows));
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn head(status: &Status) {
+    let taking = if status.enabled { "takes labelled issues up" } else { "works on what it is told to" };
+    anstream::println!(
+        "dispatch {taking}; {} of {} slots taken, {} queued",
+        status.slots_used,
+        status.slots,
+        status.queued
+    );
+    if status.waiting_human > 0 {
+        anstream::println!("{} wait for people, and take no slot", status.waiting_human);
+    }
+    if let Some(why) = &status.paused {
+        anstream::println!("PAUSED: {why} (`issuecommand resume` goes on)");
+    }
+    let limits = if status.limits_enforced == Some(false) { ", WITHOUT enforced limits" } else { "" };
+    anstream::println!("containers by {}{limits}", status.runtime);
+    let used = &status.used_today;
+    anstream::println!("used today: {} tokens, {:.2} USD", used.tokens(), used.cost_usd);
+}
+
+fn table(rows: &[(&Run, Option<u64>)]) -> Table {
+    let mut table =
+        Table::of_texts(&["run", "issue", "status", "priority", "attempt", "step", "memory", "since", "what"]);
+    for (run, memory) in rows {
+        let step = run.journal.last().map_or("", |entry| entry.phase.doing());
+        let told = run.pr_url.as_deref().or(run.reason.as_deref()).unwrap_or(&run.title);
+        let question = run.question.as_ref().map(|question| format!("asks: {}", question.text));
+        let cells = [
+            run.run_id.short(),
+            run.issue_ref().to_string(),
+            run.status().to_string(),
+            run.priority.to_string(),
+            run.attempts.to_string(),
+            if run.status().is_terminal() { String::new() } else { step.to_owned() },
+            memory.map_or_else(String::new, |bytes| format!("{} MB", bytes / 1_000_000)),
+            run.updated_at.format("%H:%M:%S").to_string(),
+            question.unwrap_or_else(|| told.to_owned()),
+        ];
+        table.row(cells.map(|cell| cell.replace(char::is_control, " ")));
+    }
+    table
+}

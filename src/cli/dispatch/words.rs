@@ -1,0 +1,77 @@
+//! `issuecommand pause`, `resume`, `cancel` and `answer`: a word to the dispatcher.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use issuecommand::api::Call;
+use serde_json::{Value, json};
+
+use super::super::door::DoorArgs;
+use super::super::runtime;
+use super::{RunAnswer, whoami};
+
+#[derive(Debug, Args)]
+pub struct PauseArgs {
+    #[command(flatten)]
+    door: DoorArgs,
+    /// Why, for people who ask
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    #[command(flatten)]
+    door: DoorArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct CancelArgs {
+    #[command(flatten)]
+    door: DoorArgs,
+    /// Which: the id of the run, or its last digits
+    #[arg(value_name = "RUN")]
+    run: String,
+}
+
+#[derive(Debug, Args)]
+pub struct AnswerArgs {
+    #[command(flatten)]
+    door: DoorArgs,
+    /// Which: the id of the run, or its last digits
+    #[arg(value_name = "RUN")]
+    run: String,
+    /// What its agent is told
+    #[arg(value_name = "TEXT")]
+    answer: String,
+}
+
+pub fn pause(args: &PauseArgs) -> anyhow::Result<ExitCode> {
+    tell(&args.door, Call::DispatchPause, json!({ "reason": args.reason }), "paused: what is under way goes on")
+}
+
+pub fn resume(args: &ResumeArgs) -> anyhow::Result<ExitCode> {
+    tell(&args.door, Call::DispatchResume, Value::Null, "resumed")
+}
+
+pub fn cancel(args: &CancelArgs) -> anyhow::Result<ExitCode> {
+    runtime()?.block_on(async {
+        let door = args.door.open_existing().await?;
+        let RunAnswer { run } = door.ask_for(Call::DispatchCancel, json!({ "run": args.run })).await?;
+        anstream::println!("run {} on {} is {}", run.run_id.short(), run.issue_ref(), run.status());
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+pub fn answer(args: &AnswerArgs) -> anyhow::Result<ExitCode> {
+    let fields = json!({ "run": args.run, "answer": args.answer, "by": whoami() });
+    tell(&args.door, Call::DispatchAnswer, fields, "its agent is told")
+}
+
+fn tell(door: &DoorArgs, call: Call, fields: Value, done: &str) -> anyhow::Result<ExitCode> {
+    runtime()?.block_on(async {
+        door.open_existing().await?.ask(call, fields).await?;
+        anstream::println!("{done}");
+        Ok(ExitCode::SUCCESS)
+    })
+}

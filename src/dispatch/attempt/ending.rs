@@ -1,0 +1,198 @@
+//! How an attempt ends: what was begun is undone, newest first, and the run goes where it must.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tokio::time::timeout;
+use tracing::{error, info, warn};
+
+use super::super::container::ContainerId;
+use super::super::dispatcher::StopReason;
+use super::super::git::Sha;
+use super::super::logs::LogKind;
+use super::{Attempt, Setback, chain};
+use crate::domain::{Phase, PhaseMark, RunStep};
+
+/// Longest time for one step back: a runtime that does not answer must not keep a run for ever. What is left is
+/// found by the next look at leftovers.
+const UNDO_SECONDS_MAX: u64 = 120;
+
+/// What becomes of the attempt.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// The pull request is open.
+    Done,
+    /// It is tried again.
+    Again {
+        why: String,
+        wait: Duration,
+        /// Whether that counts as its failure.
+        failed: bool,
+    },
+    /// It is over.
+    Over {
+        why: String,
+        /// Whether the claim is still ours to give back.
+        gives_back: bool,
+    },
+    /// Nothing is touched: another process goes on, or this one later.
+    Left(String),
+}
+
+impl Attempt {
+    /// What a setback means for the run.
+    pub(super) fn ending_of(&self, setback: Setback) -> Ending {
+        let again = |why: String, wait: Duration, failed: bool| Ending::Again { why, wait, failed };
+        let over = |why: String| Ending::Over { why, gives_back: true };
+        let config = &self.config.dispatch;
+        match setback {
+            Setback::Stopped(StopReason::Shutdown) => Ending::Left("the server stops".into()),
+            Setback::Stopped(StopReason::Cancelled(by)) => over(format!("cancelled by {by}")),
+            Setback::Stopped(StopReason::Preempted(by)) => {
+                again(format!("made way for the critical run {by}"), Duration::ZERO, false)
+            }
+            Setback::Refused(why) if (self.run.refusals as usize) <= config.model_fallbacks.len() => {
+                again(why, Duration::ZERO, false)
+            }
+            Setback::Failed(why) | Setback::Refused(why) if self.run.failures + 1 < config.attempt_count_max => {
+                again(why, self.retry_wait(), true)
+            }
+            Setback::Failed(why) | Setback::Refused(why) => match config.attempt_count_max {
+                1 => over(why),
+                count => over(format!("{why} (attempt {count} of {count})")),
+            },
+            Setback::Interrupted(why) => again(why, Duration::ZERO, false),
+            Setback::Hopeless(why) => over(why),
+            Setback::Lost(why) => Ending::Over { why, gives_back: false },
+            Setback::Superseded => Ending::Left("another process goes on with it".into()),
+            Setback::Store(error) => Ending::Left(format!("the store failed: {}", chain(&error))),
+        }
+    }
+
+    /// Brings the attempt to its end.
+    pub(super) async fn end(mut self, ending: Ending) {
+        let ended = match ending {
+            Ending::Done => self.complete().await,
+            Ending::Left(why) => {
+                warn!(run.id = %self.run.run_id, "left run {} as it is: {why}", self.run.run_id.short());
+                return;
+            }
+            Ending::Again { why, wait, failed } => self.again(why, wait, failed).await,
+            Ending::Over { why, gives_back } => self.over(why, gives_back).await,
+        };
+        if let Err(setback) = ended {
+            // What is written down is enough for the next start, or the next look at leftovers.
+            error!(run.id = %self.run.run_id, "run {} could not be brought to its end: {setback:?}", self.run.run_id.short());
+        }
+        self.live.end(&self.run);
+        self.tell().await;
+    }
+
+    async fn complete(&mut self) -> Result<(), Setback> {
+        let pr_url = self.run.pr_url.clone().unwrap_or_default();
+        self.say(LogKind::Step, &format!("done: {pr_url}"));
+        info!(run.id = %self.run.run_id, "run {} on {} opened {pr_url}", self.run.run_id.short(), self.run.issue_ref());
+        self.step(RunStep::Complete { pr_url }).await
+    }
+
+    async fn again(&mut self, why: String, wait: Duration, failed: bool) -> Result<(), Setback> {
+        info!(run.id = %self.run.run_id, "run {} on {} is queued again: {why}", self.run.run_id.short(), self.run.issue_ref());
+        self.say(LogKind::Trouble, &format!("queued again: {why}"));
+        self.undo(|phase| phase != Phase::Claim).await?;
+        let not_before = self.hub.now() + TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
+        let not_before = (!wait.is_zero()).then_some(not_before);
+        self.step(RunStep::Requeue { why, not_before, failed }).await
+    }
+
+    async fn over(&mut self, why: String, gives_back: bool) -> Result<(), Setback> {
+        warn!(run.id = %self.run.run_id, "run {} on {} failed: {why}", self.run.run_id.short(), self.run.issue_ref());
+        self.say(LogKind::Trouble, &why);
+        self.undo(|phase| gives_back || phase != Phase::Claim).await?;
+        if gives_back {
+            self.give_back(&why).await;
+        }
+        self.step(RunStep::Fail { why }).await
+    }
+
+    /// Undoes what of this attempt was begun, newest first.
+    async fn undo(&mut self, chosen: impl Fn(Phase) -> bool) -> Result<(), Setback> {
+        for phase in self.run.to_undo().into_iter().filter(|phase| chosen(*phase)) {
+            self.mark(phase, PhaseMark::Undoing).await?;
+            match timeout(Duration::from_secs(UNDO_SECONDS_MAX), self.take_back(phase)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(setback)) => self.say(LogKind::Trouble, &format!("could not undo {phase:?}: {setback:?}")),
+                Err(_) => self.say(LogKind::Trouble, &format!("undoing {phase:?} took too long and was left")),
+            }
+            self.mark(phase, PhaseMark::Undone).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_back(&mut self, phase: Phase) -> Result<(), Setback> {
+        match phase {
+            Phase::Container => self.remove_container().await,
+            Phase::Push => self.delete_branch().await,
+            Phase::BringOut => self.forget_commits().await,
+            // The claim is given back once all else is undone; the others leave nothing that outlives the container.
+            Phase::Claim
+            | Phase::Fetch
+            | Phase::Workspace
+            | Phase::Agent
+            | Phase::Work
+            | Phase::Pull
+            | Phase::Report
+            | Phase::Cleanup => Ok(()),
+        }
+    }
+
+    /// Removes the container of this attempt, also one of which only its labels tell.
+    pub(super) async fn remove_container(&mut self) -> Result<(), Setback> {
+        self.session = None;
+        let known = self.run.container_id.take().map(ContainerId);
+        let run = self.run.run_id.to_string();
+        let labelled = self.containers.list(self.hub.server()).await?;
+        let labelled = labelled.into_iter().filter(|row| row.run == run).map(|row| row.id);
+        let mut ids: Vec<ContainerId> = known.into_iter().chain(labelled).collect();
+        ids.dedup();
+        for id in ids {
+            self.containers.remove(&id).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the branch that this attempt pushed, unless a pull request shows it, or it was there before.
+    async fn delete_branch(&mut self) -> Result<(), Setback> {
+        let (Some(branch), Some(head)) = (self.run.branch.clone(), self.run.head_sha.clone()) else { return Ok(()) };
+        if self.run.parent.is_some() || self.forge.pull_of_branch(&self.run.repo, &branch).await?.is_some() {
+            return Ok(());
+        }
+        let Ok(head) = head.parse::<Sha>() else { return Ok(()) };
+        let remote = self.remote().await?;
+        if self.mirror.remote_head(&remote, &branch).await?.as_ref() == Some(&head) {
+            self.mirror.delete_remote(&remote, &branch, &head).await?;
+        }
+        Ok(())
+    }
+
+    async fn forget_commits(&mut self) -> Result<(), Setback> {
+        if let Some(branch) = &self.run.branch {
+            self.mirror.forget(branch).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives the claim back: the issue is for others again. A follow-up run leaves it with its pull request.
+    async fn give_back(&mut self, why: &str) {
+        if self.run.parent.is_some() {
+            return self.give_feedback_back(why).await;
+        }
+        let hold = match self.run.hold.clone() {
+            Some(hold) => Some(hold),
+            // Claimed, and the crash came before that was written down.
+            None => self.hub.hold_of(&self.run),
+        };
+        if let Some(hold) = hold {
+            self.hub.release(&self.run, hold, why).await;
+        }
+    }
+}

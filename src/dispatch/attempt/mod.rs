@@ -1,0 +1,219 @@
+//! One attempt at a run: its steps, each written down before and after, and the way back.
+
+mod ending;
+mod looping;
+mod steps;
+mod work;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sync_wrapper::SyncWrapper;
+use tracing::warn;
+
+use self::ending::Ending;
+use super::agent::{AgentError, AgentRuntime, AgentSession};
+use super::container::{ContainerError, ContainerRuntime};
+use super::dispatcher::{Dispatcher, Live, StopReason};
+use super::faults::die_if_asked;
+use super::git::{GitError, Mirror};
+use super::limits::RunLimits;
+use super::logs::{LogKind, RunLog};
+use super::secrets::SecretsError;
+use crate::claims::ManagerError;
+use crate::config::Config;
+use crate::domain::{Phase, PhaseMark, Run, RunStatus, RunStep};
+use crate::github::{Forge, Remote, SourceError};
+use crate::store::{RunSaved, StoreError};
+
+/// Why an attempt goes no further.
+#[derive(Debug)]
+pub(super) enum Setback {
+    /// Somebody wants it to stop.
+    Stopped(StopReason),
+    /// It failed, and may do better another time.
+    Failed(String),
+    /// It failed, and would again.
+    Hopeless(String),
+    /// The agent's provider refused; another model may not.
+    Refused(String),
+    /// The server ended in the middle of it: no fault of the run.
+    Interrupted(String),
+    /// The claim is another's, or was never to be had: nothing more may be done in its name.
+    Lost(String),
+    /// Another process drives this run.
+    Superseded,
+    /// The store failed: nothing can be written down, so nothing is done.
+    Store(StoreError),
+}
+
+macro_rules! failed {
+    ($($error:ty),+) => {$(
+        impl From<$error> for Setback {
+            fn from(error: $error) -> Self {
+                Self::Failed(chain(&error))
+            }
+        }
+    )+};
+}
+
+failed!(ContainerError, AgentError, GitError, SecretsError, SourceError, ManagerError);
+
+impl From<StoreError> for Setback {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// An error with its causes, in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// One attempt under way.
+pub(super) struct Attempt {
+    hub: Arc<Dispatcher>,
+    live: Arc<Live>,
+    /// As it is in the store: whoever changes it writes it.
+    run: Run,
+    /// The settings with which it began.
+    config: Arc<Config>,
+    log: Arc<RunLog>,
+    forge: Arc<dyn Forge>,
+    containers: Arc<dyn ContainerRuntime>,
+    agent: Arc<dyn AgentRuntime>,
+    mirror: Mirror,
+    limits: RunLimits,
+    remote: Option<Remote>,
+    /// Only ever used by its owner, who is one.
+    session: Option<SyncWrapper<Box<dyn AgentSession>>>,
+    /// What earlier attempts used.
+    usage_before: crate::domain::RunUsage,
+}
+
+impl Attempt {
+    /// Prepares to go on with `run`. Sends nothing yet.
+    ///
+    /// # Errors
+    /// When the settings name an agent that there is none of, or nothing can be done on GitHub.
+    pub(super) fn new(hub: Arc<Dispatcher>, live: Arc<Live>, run: Run) -> Result<Self, String> {
+        let config = hub.config();
+        let forge = hub.forge().ok_or("issues come from a file here: there is no GitHub to open pull requests on")?;
+        let name = run.agent.clone().unwrap_or_else(|| config.dispatch.agent.clone());
+        let agent = hub.agent(&name, &config).map_err(|error| chain(&error))?;
+        let limits = RunLimits::of(&config.containers, run.priority);
+        let (log, mirror, containers) = (hub.logs().of(run.run_id), hub.mirror(&run.repo), hub.containers(&config));
+        let usage_before = run.usage;
+        let (remote, session) = (None, None);
+        Ok(Self {
+            hub,
+            live,
+            run,
+            config,
+            log,
+            forge,
+            containers,
+            agent,
+            mirror,
+            limits,
+            remote,
+            session,
+            usage_before,
+        })
+    }
+
+    /// Goes on to the end of the attempt, whatever that is.
+    pub(super) async fn go(mut self) {
+        let ending = match self.go_on().await {
+            Ok(()) => Ending::Done,
+            Err(setback) => {
+                self.run.refusals += u32::from(matches!(setback, Setback::Refused(_)));
+                self.ending_of(setback)
+            }
+        };
+        self.end(ending).await;
+    }
+
+    async fn go_on(&mut self) -> Result<(), Setback> {
+        if self.run.status() == RunStatus::Queued {
+            self.step(RunStep::Begin).await?;
+            self.run.agent = Some(self.agent.name().to_owned());
+        } else {
+            self.resume().await?;
+        }
+        while let Some(phase) = self.run.next_phase() {
+            self.mark(phase, PhaseMark::Doing).await?;
+            self.say(LogKind::Step, phase.doing());
+            let stopped = self.live.stopped.clone();
+            let done = tokio::select! {
+                biased;
+                () = stopped.cancelled() => Err(Setback::Stopped(self.live.why_stopped())),
+                done = self.take(phase) => done,
+            };
+            done?;
+            self.mark(phase, PhaseMark::Done).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes down how far it is, before anything else happens.
+    async fn mark(&mut self, phase: Phase, mark: PhaseMark) -> Result<(), Setback> {
+        self.run.mark(phase, mark, self.hub.now());
+        self.save().await?;
+        die_if_asked(phase, mark);
+        Ok(())
+    }
+
+    /// Takes a step of the run's status, and writes it.
+    async fn step(&mut self, step: RunStep) -> Result<(), Setback> {
+        let taken = self.run.advance(step, self.hub.now());
+        taken.map_err(|error| Setback::Hopeless(error.to_string()))?;
+        self.save().await
+    }
+
+    async fn save(&mut self) -> Result<(), Setback> {
+        match self.hub.store().run_save(self.run.clone(), self.hub.now()).await? {
+            RunSaved::Saved(version) => {
+                self.run.version = version;
+                self.live.show(&self.run);
+                Ok(())
+            }
+            RunSaved::Superseded => Err(Setback::Superseded),
+        }
+    }
+
+    /// Tells how the run stands, on its issue.
+    async fn tell(&mut self) {
+        self.run.comment = self.hub.tell(&self.run).await.or(self.run.comment);
+    }
+
+    /// A line of the run's log.
+    fn say(&self, kind: LogKind, text: &str) {
+        let bytes_max = self.config.dispatch.log_bytes_max.0;
+        if let Err(error) = self.log.write(kind, text, self.hub.now(), bytes_max) {
+            warn!(run.id = %self.run.run_id, "the log of run {} cannot be written: {error}", self.run.run_id.short());
+        }
+    }
+
+    /// Asks before anything is done for others to see: whether the claim is still this attempt's.
+    async fn check_hold(&self) -> Result<(), Setback> {
+        let lost = || Setback::Lost("the claim is no longer this run's; nothing more was done in its name".into());
+        let hold = self.run.hold.as_ref().ok_or_else(lost)?;
+        let is_held = self.hub.manager().holds(hold.claim_id, &hold.agent_id, hold.epoch).await?;
+        is_held.then_some(()).ok_or_else(lost)
+    }
+
+    /// The epoch under which it works.
+    fn epoch(&self) -> u64 {
+        self.run.hold.as_ref().map_or(0, |hold| hold.epoch)
+    }
+
+    /// The next wait of a run that failed so often: doubled each time, an hour at most.
+    fn retry_wait(&self) -> Duration {
+        const RETRY_WAIT_SECONDS_MAX: u64 = 3600;
+        let first = self.config.dispatch.retry_wait.duration();
+        let wait = first.saturating_mul(1 << self.run.failures.min(16));
+        wait.min(Duration::from_secs(RETRY_WAIT_SECONDS_MAX).max(first))
+    }
+}

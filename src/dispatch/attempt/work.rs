@@ -1,0 +1,290 @@
+//! Following an agent while it works: what it says, what it asks, and whether it still gets anywhere.
+
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{info, warn};
+
+use super::super::agent::{AgentEvent, Question, TurnEnd};
+use super::super::budget::{self, Spent};
+use super::super::container::ContainerId;
+use super::super::container::ContainerState;
+use super::super::dispatcher::Message;
+use super::super::intake;
+use super::super::logs::LogKind;
+use super::super::prompt::{self, Fence};
+use super::super::workspace::Workspace;
+use super::looping::Calls;
+use super::{Attempt, Setback};
+use crate::domain::{RunQuestion, RunStatus, RunStep, RunUsage};
+
+/// Longest piece of an agent's text in one line of the log, in bytes.
+const TEXT_BYTES_MAX: usize = 2000;
+
+/// What is known of an agent at work.
+struct Watch {
+    messages: mpsc::Receiver<Message>,
+    /// When it last did anything that counts.
+    last_sign: Instant,
+    /// When it began to wait for people, while it does.
+    waits_since: Option<Instant>,
+    calls: Calls,
+    /// What it said since the last line of the log.
+    text: String,
+    warned: bool,
+    /// Whether it was told that changes are not committed.
+    reminded: bool,
+}
+
+impl Attempt {
+    /// Follows the agent until its turn ends well.
+    pub(super) async fn follow(&mut self) -> Result<(), Setback> {
+        let mut watch = Watch {
+            messages: self.live.take_messages(),
+            last_sign: Instant::now(),
+            waits_since: (self.run.status() == RunStatus::WaitingHuman).then(Instant::now),
+            calls: Calls::default(),
+            text: String::new(),
+            warned: false,
+            reminded: false,
+        };
+        let mut heartbeat = interval(self.config.containers.heartbeat.duration().max(Duration::from_millis(100)));
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let session = self.session.as_mut().expect("the step before started the agent").get_mut();
+            tokio::select! {
+                event = session.next() => {
+                    let event = match event {
+                        Ok(event) => event,
+                        Err(error) => return Err(self.why_gone(error).await),
+                    };
+                    if self.take_event(&mut watch, event).await? {
+                        self.flush(&mut watch);
+                        return self.save().await;
+                    }
+                }
+                Some(message) = watch.messages.recv() => self.take_message(&mut watch, message).await?,
+                _ = heartbeat.tick() => self.look(&mut watch).await?,
+            }
+        }
+    }
+
+    /// Takes in what the agent did; whether its turn ended well.
+    async fn take_event(&mut self, watch: &mut Watch, event: AgentEvent) -> Result<bool, Setback> {
+        if !matches!(event, AgentEvent::Alive | AgentEvent::Usage(_)) {
+            watch.last_sign = Instant::now();
+        }
+        match event {
+            AgentEvent::Alive => {}
+            AgentEvent::Text(text) => {
+                watch.text.push_str(&text);
+                if watch.text.len() >= TEXT_BYTES_MAX || watch.text.ends_with('\n') {
+                    self.flush(watch);
+                }
+            }
+            AgentEvent::Tool { name, call } => {
+                self.flush(watch);
+                self.say(LogKind::Tool, &format!("{name} {call}"));
+                if let Some(circle) = watch.calls.note(&name, &call) {
+                    return Err(Setback::Failed(format!("the agent goes round in circles: it {circle}")));
+                }
+            }
+            AgentEvent::Usage(used) => self.count(
+                watch,
+                RunUsage { input_tokens: used.input, output_tokens: used.output, cost_usd: used.cost_usd },
+            )?,
+            AgentEvent::Question(question) => {
+                self.flush(watch);
+                self.ask(watch, question).await?;
+            }
+            AgentEvent::Ended(TurnEnd::Finished(last)) => {
+                watch.text.clear();
+                self.say(LogKind::Text, &last);
+                self.run.summary = Some(intake::cut(last));
+                return self.has_committed(watch).await;
+            }
+            // Some agents end their turn when a question is put: the answer begins another.
+            AgentEvent::Ended(TurnEnd::Idle(_)) if watch.waits_since.is_some() => {}
+            AgentEvent::Ended(TurnEnd::Idle(last)) => {
+                return Err(Setback::Failed(format!("the agent stopped before it was through{}", said(&last))));
+            }
+            AgentEvent::Ended(TurnEnd::Aborted) => return Err(Setback::Failed("the agent's turn was aborted".into())),
+            AgentEvent::Ended(TurnEnd::Failed { why, provider: true }) => {
+                return Err(Setback::Refused(format!("the model's provider refused: {why}")));
+            }
+            AgentEvent::Ended(TurnEnd::Failed { why, provider: false }) => {
+                return Err(Setback::Failed(format!("the agent failed: {why}")));
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether all that it changed is committed; it is told once if not.
+    async fn has_committed(&mut self, watch: &mut Watch) -> Result<bool, Setback> {
+        let container = self.container()?;
+        let uncommitted = Workspace::of(&*self.containers, &container).uncommitted_count().await?;
+        if uncommitted == 0 || watch.reminded {
+            return Ok(true);
+        }
+        watch.reminded = true;
+        self.say(LogKind::Step, &format!("{uncommitted} changed files are not committed: the agent is told"));
+        let branch = self.run.branch.clone().unwrap_or_default();
+        let session = self.session.as_mut().expect("its turn has just ended").get_mut();
+        session.prompt(&prompt::of_missing_commit(uncommitted, &branch)).await?;
+        self.run.session = Some(session.record().0);
+        Ok(false)
+    }
+
+    /// Puts the agent's question to people.
+    async fn ask(&mut self, watch: &mut Watch, question: Question) -> Result<(), Setback> {
+        if self.run.question.as_ref().is_some_and(|known| known.id == question.id && known.text == question.text) {
+            return Ok(());
+        }
+        self.say(LogKind::Question, &question.text);
+        info!(run.id = %self.run.run_id, "run {} asks a question on {}", self.run.run_id.short(), self.run.issue_ref());
+        watch.waits_since.get_or_insert_with(Instant::now);
+        let asked = RunQuestion {
+            id: question.id,
+            text: question.text,
+            options: question.options,
+            asked_at: self.hub.now(),
+            after_comment: None,
+            answer: None,
+        };
+        if self.run.status() == RunStatus::WaitingHuman {
+            self.run.question = Some(asked);
+        } else {
+            self.step(RunStep::Ask(asked)).await?;
+        }
+        // A reply counts from the question's own comment on.
+        if let Some(comment) = self.hub.ask_on_issue(&self.run).await
+            && let Some(question) = self.run.question.as_mut()
+        {
+            question.after_comment = Some(comment);
+        }
+        self.save().await?;
+        self.tell().await;
+        self.hub.wake();
+        Ok(())
+    }
+
+    async fn take_message(&mut self, watch: &mut Watch, message: Message) -> Result<(), Setback> {
+        let Some(question) = self.run.question.clone() else { return Ok(()) };
+        match message {
+            Message::Unanswered => {
+                let patience = self.config.dispatch.question_timeout;
+                Err(Setback::Hopeless(format!("nobody answered the agent's question within {patience}")))
+            }
+            Message::Answer { text, by } => {
+                self.say(LogKind::Question, &format!("{by} answered: {text}"));
+                let asked = Question { id: question.id, text: question.text, options: question.options };
+                self.wait_for_slot().await;
+                let session = self.session.as_mut().expect("the agent waits").get_mut();
+                let answer = match asked.id.is_empty() {
+                    true => prompt::of_answer(&asked.text, &by, &text, Fence(&fence())),
+                    false => text,
+                };
+                session.answer(&asked, &answer).await?;
+                if let Some(since) = watch.waits_since.take() {
+                    let waited = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    self.run.waited_ms = self.run.waited_ms.saturating_add(waited);
+                }
+                watch.last_sign = Instant::now();
+                self.run.session = Some(session.record().0);
+                self.step(RunStep::Work).await?;
+                self.tell().await;
+                Ok(())
+            }
+        }
+    }
+
+    /// One heartbeat: the lease, the container, and whether it still gets anywhere.
+    async fn look(&mut self, watch: &mut Watch) -> Result<(), Setback> {
+        if let Some(hold) = &self.run.hold {
+            self.hub.manager().heard_from(&hold.agent_id);
+        }
+        self.check_hold().await?;
+        let container = self.container()?;
+        if let ContainerState::Exited { code, out_of_memory } = self.containers.state(&container).await? {
+            return Err(self.container_ended(code, out_of_memory));
+        }
+        if watch.waits_since.is_some() {
+            return Ok(());
+        }
+        self.look_at_tree(watch, &container).await;
+        if let Some(most) = self.limits.silence_max.filter(|most| watch.last_sign.elapsed() >= *most) {
+            let minutes = most.as_secs_f64() / 60.0;
+            return Err(Setback::Failed(format!("stuck: no tool call, changed file or word for {minutes:.1} minutes")));
+        }
+        let begun = self.run.begun_at.unwrap_or_else(|| self.hub.now());
+        let waited = TimeDelta::milliseconds(i64::try_from(self.run.waited_ms).unwrap_or(i64::MAX));
+        let worked = (self.hub.now() - begun - waited).to_std().unwrap_or_default();
+        if let Some(most) = self.limits.attempt_time_max.filter(|most| worked >= *most) {
+            let why = format!("the attempt took longer than {:.1} minutes", most.as_secs_f64() / 60.0);
+            return Err(Setback::Failed(why));
+        }
+        self.save().await
+    }
+
+    /// A changed file is a sign of work, also where the agent says nothing.
+    async fn look_at_tree(&self, watch: &mut Watch, container: &ContainerId) {
+        match Workspace::of(&*self.containers, container).changed().await {
+            Ok(true) => watch.last_sign = Instant::now(),
+            Ok(false) => {}
+            Err(error) => warn!(run.id = %self.run.run_id, "the work tree was not looked at: {error}"),
+        }
+    }
+
+    /// Counts what was used against the run's budget.
+    fn count(&mut self, watch: &mut Watch, used: RunUsage) -> Result<(), Setback> {
+        self.run.usage = self.usage_before.plus(used);
+        match budget::of_run(self.run.usage, &self.config.dispatch.budget) {
+            Spent::Little => {}
+            Spent::NearlyAll(_) if watch.warned => {}
+            Spent::NearlyAll(share) => {
+                watch.warned = true;
+                self.say(LogKind::Trouble, &format!("{:.0} % of the run's budget is spent", share * 100.0));
+            }
+            Spent::All => {
+                let usage = self.run.usage;
+                let (tokens, usd) = (usage.tokens(), usage.cost_usd);
+                return Err(Setback::Hopeless(format!("the run's budget is spent: {tokens} tokens, {usd:.2} USD")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The slot was given to others while people were asked; who answers gets the next one that is free.
+    async fn wait_for_slot(&self) {
+        while !self.hub.has_slot_for(&self.run) {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    fn flush(&self, watch: &mut Watch) {
+        if !watch.text.trim().is_empty() {
+            self.say(LogKind::Text, watch.text.trim_end());
+        }
+        watch.text.clear();
+    }
+
+    pub(super) fn container_ended(&self, code: i32, out_of_memory: bool) -> Setback {
+        let limit = crate::config::Bytes(self.limits.container.memory_bytes);
+        Setback::Failed(match out_of_memory {
+            true => format!("ran out of memory: the container may use {limit} (containers.memory_limit)"),
+            false => format!("the container ended with code {code}"),
+        })
+    }
+}
+
+fn said(last: &str) -> String {
+    let last = last.trim();
+    if last.is_empty() { String::new() } else { format!("; it said last: {}", &last[..last.floor_char_boundary(300)]) }
+}
+
+/// A delimiter that no text of others holds.
+pub(super) fn fence() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
+}

@@ -1,0 +1,301 @@
+//! What people and agents tell the dispatcher: work on this, stop that, this one first, wait.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::container::ContainerUsage;
+use super::dispatcher::{Dispatcher, Message, StopReason};
+use super::queue::holds_slot;
+use crate::claims::{ManagerError, Offer};
+use crate::config::Config;
+use crate::domain::{AgentId, IssueRef, Run, RunId, RunPriority, RunStatus, RunStep, RunUsage};
+use crate::store::{RunFilter, StoreError};
+
+/// What became of the wish to work on an issue.
+#[derive(Debug)]
+pub enum DispatchOutcome {
+    /// It is in the queue.
+    Queued(Box<Run>),
+    /// It has a run already.
+    Already(Box<Run>),
+    /// An agent holds it.
+    HeldBy(AgentId),
+    /// There is no such open issue here.
+    NotOpen(IssueRef),
+}
+
+/// What became of a word about one run.
+#[derive(Debug)]
+pub enum RunWordOutcome {
+    /// Done; the run as it stands now.
+    Done(Box<Run>),
+    /// There is no such run.
+    NotFound,
+    /// It stands where that means nothing.
+    Refused(Box<Run>, &'static str),
+}
+
+/// How dispatch stands.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct DispatchStatus {
+    /// Whether labelled issues are taken up unasked.
+    pub enabled: bool,
+    /// Why nothing begins, where it is paused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<String>,
+    /// Runs that wait for a slot.
+    pub queued: usize,
+    /// Slots that are taken.
+    pub slots_used: usize,
+    /// Slots there are.
+    pub slots: u32,
+    /// Runs that wait for people; they take no slot.
+    pub waiting_human: usize,
+    /// What runs, by container runtime and agent.
+    pub runtime: String,
+    /// Whether limits of memory and processors hold; `null` while the runtime does not answer.
+    pub limits_enforced: Option<bool>,
+    /// Runs under way.
+    pub active: Vec<ActiveRun>,
+    /// What runs used today (UTC).
+    pub used_today: RunUsage,
+}
+
+/// A run under way, and what it uses.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ActiveRun {
+    /// The run.
+    #[serde(flatten)]
+    pub run: Run,
+    /// Memory of its container, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// Processor time of its container, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_ms: Option<u64>,
+}
+
+impl Dispatcher {
+    /// Puts an issue in the queue because somebody says so; before what only a label asks for.
+    ///
+    /// # Errors
+    /// When its repository takes no part, the store fails, or GitHub does not say whether there is such an issue.
+    pub async fn dispatch(&self, issue: IssueRef, by: String) -> Result<DispatchOutcome, ManagerError> {
+        let offer = self.manager().in_order(&self.agent_id(), [issue.clone()]).pop().map(|(_, offer)| offer);
+        match offer {
+            Some(Offer::HeldBy(agent)) if agent != self.agent_id() => return Ok(DispatchOutcome::HeldBy(agent)),
+            Some(Offer::Gone) | None => {
+                self.first_sync_is_over().await;
+                if !self.manager().learn_of(&issue).await? {
+                    return Ok(DispatchOutcome::NotOpen(issue));
+                }
+            }
+            // A person's word stands above the ranker's for one issue.
+            Some(Offer::Ready | Offer::Skipped(_) | Offer::Unscored | Offer::HeldBy(_)) => {}
+        }
+        let labels = self.manager().labels_of(&issue).unwrap_or_default();
+        let active = self.active_runs().await?.into_iter().find(|run| run.issue_ref() == issue);
+        if let Some(active) = active {
+            return Ok(DispatchOutcome::Already(Box::new(active)));
+        }
+        let Some(run_id) = self.enter(issue.clone(), &labels, by).await? else {
+            return Ok(DispatchOutcome::NotOpen(issue));
+        };
+        self.wake();
+        let run = self.store().run_get(run_id).await?;
+        Ok(run.map_or(DispatchOutcome::NotOpen(issue), |run| DispatchOutcome::Queued(Box::new(run))))
+    }
+
+    /// Waits a while for the first sync: before it nobody knows which repositories take part.
+    async fn first_sync_is_over(&self) {
+        const PATIENCE_SECONDS: u64 = 15;
+        let pause = std::time::Duration::from_millis(100);
+        for _ in 0..PATIENCE_SECONDS * 10 {
+            if !self.manager().is_reading() {
+                return;
+            }
+            // The sync rings for nobody; its end is looked for.
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Ends a run: what it began is undone, and its claim given back.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn cancel(&self, run_id: RunId, by: String) -> Result<RunWordOutcome, StoreError> {
+        if let Some(live) = self.live_run(run_id) {
+            live.stop(StopReason::Cancelled(by));
+            live.wait_for_end().await;
+            return self.answered(run_id).await;
+        }
+        self.change_queued(run_id, |run, now| {
+            // It never fails: a queued run may end.
+            let _ = run.advance(RunStep::Fail { why: format!("cancelled by {by}") }, now);
+        })
+        .await
+    }
+
+    /// Puts a queued run at a place of the queue, from 1.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn reorder(&self, run_id: RunId, place: usize) -> Result<RunWordOutcome, StoreError> {
+        let mut queue = self.queue().await?;
+        let Some(from) = queue.iter().position(|run| run.run_id == run_id) else {
+            return self.not_queued(run_id).await;
+        };
+        let moved = queue.remove(from);
+        let place = place.saturating_sub(1).min(queue.len());
+        queue.insert(place, moved);
+        // All down to its place are placed: what is behind stays in the ranker's order.
+        for (pinned, mut run) in queue.into_iter().take(place + 1).enumerate() {
+            run.pinned = Some(i64::try_from(pinned).unwrap_or(i64::MAX));
+            self.save_idle(run).await?;
+        }
+        self.wake();
+        self.answered(run_id).await
+    }
+
+    /// Answers the question of a run.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn answer(&self, run_id: RunId, text: String, by: String) -> Result<RunWordOutcome, StoreError> {
+        let Some(live) = self.live_run(run_id).filter(|live| live.run().status() == RunStatus::WaitingHuman) else {
+            return self.refused(run_id, "it asks nothing").await;
+        };
+        if live.inbox.send(Message::Answer { text, by }).await.is_err() {
+            return self.refused(run_id, "it is just ending").await;
+        }
+        self.answered(run_id).await
+    }
+
+    /// Begins nothing until [`Dispatcher::resume`]; what is under way goes on.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn pause(&self, why: String, by: String) -> Result<(), StoreError> {
+        self.store().dispatch_pause(Some(why), by, self.now()).await
+    }
+
+    /// Begins work again.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn resume(&self, by: String) -> Result<(), StoreError> {
+        self.store().dispatch_pause(None, by, self.now()).await?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Why nothing begins, where it is paused.
+    pub(super) async fn paused(&self) -> Result<Option<String>, StoreError> {
+        self.store().dispatch_paused().await
+    }
+
+    /// How dispatch stands.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn status(&self) -> Result<DispatchStatus, StoreError> {
+        let config = self.config();
+        let queued = self.queue().await?.len();
+        let containers = self.containers(&config);
+        let facts = containers.probe().await;
+        let mut active = Vec::new();
+        for run in self.live_runs() {
+            let container = run.container_id.clone().map(super::container::ContainerId);
+            let usage: Option<ContainerUsage> = match &container {
+                Some(container) => containers.usage(container).await.ok().flatten(),
+                None => None,
+            };
+            let (memory_bytes, cpu_ms) = (usage.map(|usage| usage.memory_bytes), usage.map(|usage| usage.cpu_ms));
+            active.push(ActiveRun { run, memory_bytes, cpu_ms });
+        }
+        active.sort_by_key(|active| active.run.run_id);
+        Ok(DispatchStatus {
+            enabled: config.dispatch.enabled,
+            paused: self.paused().await?,
+            queued,
+            slots_used: active.iter().filter(|active| holds_slot(&active.run)).count(),
+            slots: config.containers.max_concurrent,
+            waiting_human: active.iter().filter(|active| active.run.status() == RunStatus::WaitingHuman).count(),
+            runtime: facts.as_ref().map_or_else(ToString::to_string, |facts| facts.description.clone()),
+            limits_enforced: facts.ok().map(|facts| facts.limits_enforced),
+            active,
+            used_today: self.store().run_usage_on(self.now(), None).await?,
+        })
+    }
+
+    /// Runs, oldest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn runs(&self, filter: RunFilter, limit: usize) -> Result<Vec<Run>, StoreError> {
+        self.store().run_list(filter, limit).await
+    }
+
+    /// One run, by its id or the last digits of it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn run_named(&self, name: &str) -> Result<Option<Run>, StoreError> {
+        let run_id = match name.trim().parse() {
+            Ok(run_id) => Some(run_id),
+            Err(_) if is_short_id(name.trim()) => self.store().run_by_short_id(name.trim().to_lowercase()).await?,
+            Err(_) => None,
+        };
+        match run_id {
+            Some(run_id) => self.store().run_get(run_id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Whether a run that waited for people can go on now.
+    pub(super) fn has_slot_for(&self, run: &Run) -> bool {
+        let config: std::sync::Arc<Config> = self.config();
+        let busy = self.live_runs().iter().filter(|other| other.run_id != run.run_id && holds_slot(other)).count();
+        run.priority == RunPriority::Critical || busy < config.containers.max_concurrent as usize
+    }
+
+    async fn change_queued(
+        &self,
+        run_id: RunId,
+        change: impl FnOnce(&mut Run, crate::domain::Timestamp),
+    ) -> Result<RunWordOutcome, StoreError> {
+        let Some(mut run) = self.store().run_get(run_id).await?.filter(|run| run.status() == RunStatus::Queued) else {
+            return self.not_queued(run_id).await;
+        };
+        let hold = run.hold.clone();
+        change(&mut run, self.now());
+        if !self.save_idle(run.clone()).await? {
+            return self.refused(run_id, "it changed just now; try again").await;
+        }
+        if let Some(hold) = hold.filter(|_| run.status().is_terminal() && run.parent.is_none()) {
+            self.release(&run, hold, run.reason.as_deref().unwrap_or("it ended")).await;
+        }
+        self.tell(&run).await;
+        self.answered(run_id).await
+    }
+
+    async fn not_queued(&self, run_id: RunId) -> Result<RunWordOutcome, StoreError> {
+        self.refused(run_id, "it is not in the queue").await
+    }
+
+    async fn refused(&self, run_id: RunId, why: &'static str) -> Result<RunWordOutcome, StoreError> {
+        let run = self.store().run_get(run_id).await?;
+        Ok(run.map_or(RunWordOutcome::NotFound, |run| RunWordOutcome::Refused(Box::new(run), why)))
+    }
+
+    async fn answered(&self, run_id: RunId) -> Result<RunWordOutcome, StoreError> {
+        let run = self.store().run_get(run_id).await?;
+        Ok(run.map_or(RunWordOutcome::NotFound, |run| RunWordOutcome::Done(Box::new(run))))
+    }
+}
+
+/// Whether `text` may be the end of a run's id.
+fn is_short_id(text: &str) -> bool {
+    const DIGITS: std::ops::RangeInclusive<usize> = 4..=12;
+    DIGITS.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}

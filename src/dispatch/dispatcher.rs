@@ -1,0 +1,408 @@
+//! The dispatcher: what it stands on, which runs are under way, and its rounds.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+use super::agent::{self, AgentError, AgentRuntime};
+use super::attempt::{Attempt, chain};
+use super::container::{self, ContainerRuntime};
+use super::git::Mirror;
+use super::logs::LogBook;
+use super::queue::{self, Next, Ranks};
+use super::recovery::Leftovers;
+use crate::claims::{ClaimManager, Offer, UpdateRequest};
+use crate::config::{AgentConfig, Config, ContainersConfig, LiveConfig, Secret};
+use crate::domain::{
+    AgentId, ClaimStatus, Clock, IssueRef, RepoName, Run, RunHold, RunId, RunStatus, RunStep, Timestamp,
+};
+use crate::github::Forge;
+use crate::store::{RunFilter, RunSaved, Store, StoreError};
+
+/// Most messages that wait for one run.
+const INBOX_COUNT_MAX: usize = 32;
+/// Runs begun in one round: a bound on what a round does before it looks again.
+const BEGIN_COUNT_MAX: usize = 64;
+
+/// What a dispatcher is made of.
+#[derive(Debug, Clone)]
+pub struct DispatcherParts {
+    /// Claims.
+    pub manager: Arc<ClaimManager>,
+    /// Where runs are kept.
+    pub store: Arc<dyn Store>,
+    /// GitHub; `None` where issues come from a file.
+    pub forge: Option<Arc<dyn Forge>>,
+    /// The settings, as they change.
+    pub config: LiveConfig,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// A folder of its own, beside the database: mirrors, logs, the key of its agents' doors.
+    pub folder: PathBuf,
+    /// The folder that relative paths of the configuration start from.
+    pub base_dir: PathBuf,
+    /// The configuration file, which a changed setting is written to.
+    pub config_file: Option<PathBuf>,
+}
+
+/// Works on issues. One of it serves one database.
+#[derive(Debug)]
+pub struct Dispatcher {
+    parts: DispatcherParts,
+    /// The name by which it knows its containers again.
+    server: String,
+    key: Secret,
+    logs: LogBook,
+    /// What runs agents, by the settings that it was made by.
+    containers: Mutex<Option<(ContainersConfig, Arc<dyn ContainerRuntime>)>>,
+    live: Mutex<HashMap<RunId, Arc<Live>>>,
+    wake: Notify,
+    tracker: TaskTracker,
+    shutdown: CancellationToken,
+    pub(super) leftovers: Leftovers,
+    pub(super) told: super::telling::Told,
+}
+
+/// Why a run is stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum StopReason {
+    /// Somebody wants it to end.
+    Cancelled(String),
+    /// A critical run takes its slot; its short id.
+    Preempted(String),
+    /// The server ends; the run goes on when it is back.
+    Shutdown,
+}
+
+/// What a run that is under way is told.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// The answer to its question.
+    Answer { text: String, by: String },
+    /// Nobody answered in time.
+    Unanswered,
+}
+
+/// A run under way.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) stopped: CancellationToken,
+    why: Mutex<Option<StopReason>>,
+    run: Mutex<Run>,
+    pub(super) inbox: mpsc::Sender<Message>,
+    messages: Mutex<Option<mpsc::Receiver<Message>>>,
+    ended: CancellationToken,
+}
+
+impl Live {
+    fn of(run: Run) -> Self {
+        let (inbox, messages) = mpsc::channel(INBOX_COUNT_MAX);
+        let (stopped, ended) = Default::default();
+        Self {
+            stopped,
+            why: Mutex::default(),
+            run: Mutex::new(run),
+            inbox,
+            messages: Mutex::new(Some(messages)),
+            ended,
+        }
+    }
+
+    /// Stops the run; the first reason stands.
+    pub(super) fn stop(&self, why: StopReason) {
+        self.why.lock().get_or_insert(why);
+        self.stopped.cancel();
+    }
+
+    pub(super) fn why_stopped(&self) -> StopReason {
+        self.why.lock().clone().unwrap_or(StopReason::Shutdown)
+    }
+
+    /// Shows the run as it was just written.
+    pub(super) fn show(&self, run: &Run) {
+        *self.run.lock() = run.clone();
+    }
+
+    /// The run as it was last written.
+    pub(super) fn run(&self) -> Run {
+        self.run.lock().clone()
+    }
+
+    pub(super) fn end(&self, run: &Run) {
+        self.show(run);
+        self.ended.cancel();
+    }
+
+    /// Waits until nobody drives it any more.
+    pub(super) async fn wait_for_end(&self) {
+        self.ended.cancelled().await;
+    }
+
+    pub(super) fn take_messages(&self) -> mpsc::Receiver<Message> {
+        self.messages.lock().take().unwrap_or_else(|| mpsc::channel(1).1)
+    }
+}
+
+impl Dispatcher {
+    /// Prepares a dispatcher; it does nothing until [`Dispatcher::work`].
+    ///
+    /// # Errors
+    /// When its folder cannot be made, or its key cannot be kept there.
+    pub fn open(parts: DispatcherParts) -> anyhow::Result<Arc<Self>> {
+        let key = super::key::open(&parts.folder)?;
+        let server = super::key::name_of(&key);
+        let logs = LogBook::new(parts.folder.join("logs"));
+        let (containers, live, wake, tracker, shutdown, leftovers, told) = Default::default();
+        Ok(Arc::new(Self { parts, server, key, logs, containers, live, wake, tracker, shutdown, leftovers, told }))
+    }
+
+    /// Works until the server ends. What is under way then is left as it is, for the next start.
+    pub async fn work(self: Arc<Self>, shutdown: CancellationToken) {
+        let working = async {
+            self.recover().await;
+            loop {
+                let interval = self.config().github.poll_interval.duration().max(Duration::from_secs(1));
+                if let Err(error) = self.round().await {
+                    error!("the dispatcher could not look at its queue, it will again: {}", chain(&error));
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(interval) => {}
+                    () = self.wake.notified() => {}
+                }
+            }
+        };
+        shutdown.run_until_cancelled(working).await;
+        self.shutdown.cancel();
+        self.live.lock().values().for_each(|live| live.stop(StopReason::Shutdown));
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+
+    /// One look at everything: what is new, what was answered, what can begin.
+    async fn round(self: &Arc<Self>) -> Result<(), StoreError> {
+        if self.config().dispatch.enabled {
+            self.take_in_labelled().await?;
+            self.take_in_reviews().await?;
+        }
+        self.take_in_answers().await?;
+        for _ in 0..BEGIN_COUNT_MAX {
+            if self.paused().await?.is_some() || !self.begin_next().await? {
+                break;
+            }
+        }
+        self.tell_queue().await?;
+        self.forget_old().await
+    }
+
+    /// Begins the next run, if one can begin.
+    async fn begin_next(self: &Arc<Self>) -> Result<bool, StoreError> {
+        let config = self.config();
+        let queue = self.queue().await?;
+        let active: Vec<Run> = self.live.lock().values().map(|live| live.run()).collect();
+        match queue::next(&queue, &active, &config.containers, config.dispatch.preempt, self.now()) {
+            Next::Begin(run_id) => {
+                let run = queue.into_iter().find(|run| run.run_id == run_id).expect("it is one of the queue");
+                if let Some(why) = self.over_budget(&run, &config).await? {
+                    self.hold_back(run, why).await?;
+                    return Ok(false);
+                }
+                self.begin(run);
+                Ok(true)
+            }
+            Next::Preempt { victim, critical } => {
+                if let Some(live) = self.live_run(victim) {
+                    info!("run {} makes way for the critical run {}", victim.short(), critical.short());
+                    live.stop(StopReason::Preempted(critical.short()));
+                }
+                Ok(false)
+            }
+            Next::Wait => Ok(false),
+        }
+    }
+
+    /// Goes on with a run, from wherever it stands.
+    pub(super) fn begin(self: &Arc<Self>, run: Run) {
+        let live = Arc::new(Live::of(run.clone()));
+        if self.live.lock().insert(run.run_id, Arc::clone(&live)).is_some() {
+            error!(run.id = %run.run_id, "run {} was begun twice", run.run_id.short());
+        }
+        if self.shutdown.is_cancelled() {
+            live.stop(StopReason::Shutdown);
+        }
+        let hub = Arc::clone(self);
+        self.tracker.spawn(async move {
+            let run_id = run.run_id;
+            match Attempt::new(Arc::clone(&hub), Arc::clone(&live), run.clone()) {
+                Ok(attempt) => attempt.go().await,
+                Err(why) => hub.refuse(run, why).await,
+            }
+            live.ended.cancel();
+            hub.live.lock().remove(&run_id);
+            hub.wake.notify_one();
+        });
+    }
+
+    /// Ends a run that cannot even be begun.
+    async fn refuse(&self, mut run: Run, why: String) {
+        warn!(run.id = %run.run_id, "run {} cannot begin: {why}", run.run_id.short());
+        let failed = run.advance(RunStep::Fail { why }, self.now());
+        let saved = self.parts.store.run_save(run.clone(), self.now()).await;
+        if failed.is_err() || saved.is_err() {
+            error!(run.id = %run.run_id, "that run {} cannot begin was not written down", run.run_id.short());
+        }
+        self.tell(&run).await;
+    }
+
+    /// A run that must wait says why, and looks again in a minute.
+    async fn hold_back(&self, mut run: Run, why: String) -> Result<(), StoreError> {
+        const LOOK_AGAIN: chrono::TimeDelta = chrono::TimeDelta::minutes(1);
+        info!(run.id = %run.run_id, "run {} waits: {why}", run.run_id.short());
+        run.not_before = Some(self.now() + LOOK_AGAIN);
+        run.reason = Some(why);
+        self.parts.store.run_save(run, self.now()).await.map(drop)
+    }
+
+    /// Runs that wait, in the order in which they begin.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn queue(&self) -> Result<Vec<Run>, StoreError> {
+        let mut queued = self.active_runs().await?;
+        queued.retain(|run| run.status() == RunStatus::Queued && self.live_run(run.run_id).is_none());
+        let ranks = self.ranks(queued.iter().map(Run::issue_ref));
+        Ok(queue::in_order(queued, &ranks))
+    }
+
+    /// Where issues stand in the ranker's order.
+    fn ranks(&self, issues: impl Iterator<Item = IssueRef>) -> Ranks {
+        let ordered = self.parts.manager.in_order(&self.agent_id(), issues);
+        let ready = ordered.into_iter().take_while(|(_, offer)| *offer == Offer::Ready);
+        ready.enumerate().map(|(rank, (issue, _))| (issue, rank)).collect()
+    }
+
+    /// Every run that has not ended.
+    pub(super) async fn active_runs(&self) -> Result<Vec<Run>, StoreError> {
+        self.parts.store.run_list(RunFilter::default(), 0).await
+    }
+
+    pub(super) fn live_handles(&self) -> Vec<Arc<Live>> {
+        self.live.lock().values().map(Arc::clone).collect()
+    }
+
+    pub(super) fn live_run(&self, run_id: RunId) -> Option<Arc<Live>> {
+        self.live.lock().get(&run_id).map(Arc::clone)
+    }
+
+    /// Looks at the queue now.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Writes a run that nobody drives; `false` when somebody was faster.
+    pub(super) async fn save_idle(&self, run: Run) -> Result<bool, StoreError> {
+        Ok(self.parts.store.run_save(run, self.now()).await? != RunSaved::Superseded)
+    }
+
+    pub(super) fn config(&self) -> Arc<Config> {
+        self.parts.config.current()
+    }
+
+    pub(super) fn live_config(&self) -> LiveConfig {
+        self.parts.config.clone()
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+
+    pub(super) fn store(&self) -> &Arc<dyn Store> {
+        &self.parts.store
+    }
+
+    pub(super) fn manager(&self) -> &Arc<ClaimManager> {
+        &self.parts.manager
+    }
+
+    pub(super) fn forge(&self) -> Option<Arc<dyn Forge>> {
+        self.parts.forge.clone()
+    }
+
+    pub(super) fn base_dir(&self) -> &std::path::Path {
+        &self.parts.base_dir
+    }
+
+    pub(super) fn config_file(&self) -> Option<&std::path::Path> {
+        self.parts.config_file.as_deref()
+    }
+
+    pub(super) fn folder(&self) -> &std::path::Path {
+        &self.parts.folder
+    }
+
+    /// The name that its containers carry.
+    pub(super) fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// The logs of its runs.
+    pub fn logs(&self) -> &LogBook {
+        &self.logs
+    }
+
+    pub(super) fn mirror(&self, repo: &RepoName) -> Mirror {
+        Mirror::open(self.parts.folder.join("mirrors"), repo)
+    }
+
+    pub(super) fn containers(&self, config: &Config) -> Arc<dyn ContainerRuntime> {
+        let mut made = self.containers.lock();
+        if made.as_ref().is_none_or(|(by, _)| {
+            by.runtime != config.containers.runtime || by.connection != config.containers.connection
+        }) {
+            *made = None;
+        }
+        let make = || (config.containers.clone(), container::of(&config.containers, &self.parts.folder.join("host")));
+        Arc::clone(&made.get_or_insert_with(make).1)
+    }
+
+    pub(super) fn agent(&self, name: &str, config: &Config) -> Result<Arc<dyn AgentRuntime>, AgentError> {
+        let default = AgentConfig::default();
+        agent::of(name, config.agents.0.get(name).unwrap_or(&default))
+    }
+
+    /// The password of the door of a run's agent: the same whenever it is asked for, and kept nowhere.
+    pub(super) fn password(&self, run: &Run) -> Secret {
+        super::key::password(&self.key, &format!("{} {}", run.run_id, run.attempts))
+    }
+
+    /// The name under which it holds claims.
+    pub fn agent_id(&self) -> AgentId {
+        let name = &self.config().dispatch.agent_name;
+        name.parse().unwrap_or_else(|_| "dispatch".parse().expect("a name"))
+    }
+
+    /// Gives a claim back: the issue is for others again.
+    pub(super) async fn release(&self, run: &Run, hold: RunHold, why: &str) {
+        let wish = UpdateRequest {
+            claim_id: hold.claim_id,
+            agent: hold.agent_id,
+            status: ClaimStatus::Released,
+            note: Some(format!("run {}: {why}", run.run_id.short())),
+            pr_url: None,
+        };
+        if let Err(error) = self.parts.manager.update(wish).await {
+            warn!(run.id = %run.run_id, "the claim of {} was not given back: {}", run.issue_ref(), chain(&error));
+        }
+    }
+
+    /// The claim that it holds on a run's issue.
+    pub(super) fn hold_of(&self, run: &Run) -> Option<RunHold> {
+        self.parts.manager.hold_on(&run.issue_ref(), &self.agent_id())
+    }
+}

@@ -1,0 +1,78 @@
+//! Which run begins next: the order of the queue, and who gets a slot. Pure.
+
+use std::collections::HashMap;
+
+use super::limits::slots_of;
+use crate::config::ContainersConfig;
+use crate::domain::{IssueRef, Run, RunId, RunPriority, RunStatus, Timestamp};
+
+/// Where an issue stands in the ranker's order, best first.
+pub type Ranks = HashMap<IssueRef, usize>;
+
+/// Puts queued runs in their order: what an operator placed, then what somebody waits for and what was begun before,
+/// then answers to reviews, then issues as the ranker has them; the oldest first among equals.
+pub fn in_order(mut runs: Vec<Run>, ranks: &Ranks) -> Vec<Run> {
+    let turn = |run: &Run| match run {
+        run if run.attempts > 0 || !matches!(run.requested_by.as_str(), BY_LABEL | BY_REVIEW) => 0,
+        run if run.parent.is_some() => 1,
+        _ => 2,
+    };
+    let rank = |run: &Run| ranks.get(&run.issue_ref()).copied().unwrap_or(usize::MAX);
+    runs.sort_by_key(|run| {
+        (run.pinned.is_none(), run.pinned, run.priority != RunPriority::Critical, turn(run), rank(run), run.run_id)
+    });
+    runs
+}
+
+/// Who asks for a run: a label on the issue.
+pub const BY_LABEL: &str = "label";
+/// Who asks for a run: a review of its pull request.
+pub const BY_REVIEW: &str = "review";
+
+/// What to do about the queue now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// This one gets a slot.
+    Begin(RunId),
+    /// This one is stopped, so that a critical one gets its slot.
+    Preempt {
+        /// Which is stopped.
+        victim: RunId,
+        /// For which.
+        critical: RunId,
+    },
+    /// Nothing can begin.
+    Wait,
+}
+
+/// Says what to do, with `queue` in its order and `active` those under way. Runs that wait for people hold no slot.
+pub fn next(queue: &[Run], active: &[Run], config: &ContainersConfig, preempt: bool, now: Timestamp) -> Next {
+    let busy: Vec<&Run> = active.iter().filter(|run| holds_slot(run)).collect();
+    let is_due = |run: &&Run| run.not_before.is_none_or(|at| at <= now) && !run.cancelled;
+    let slots = config.max_concurrent as usize;
+    let fits = |run: &&Run| {
+        let alike = busy.iter().filter(|other| other.priority == run.priority).count();
+        busy.len() < slots && alike < slots_of(config, run.priority) as usize
+    };
+    if let Some(run) = queue.iter().filter(is_due).find(fits) {
+        return Next::Begin(run.run_id);
+    }
+    let critical = queue.iter().filter(is_due).find(|run| run.priority == RunPriority::Critical);
+    let less_urgent = busy.iter().filter(|run| run.priority > RunPriority::Critical && !run.cancelled);
+    let victim = less_urgent.max_by_key(|run| (run.priority, run.begun_at));
+    match (critical, victim) {
+        (Some(critical), Some(victim)) if preempt && slots > 0 && busy.len() >= slots => {
+            Next::Preempt { victim: victim.run_id, critical: critical.run_id }
+        }
+        _ => Next::Wait,
+    }
+}
+
+/// Whether a run takes a slot.
+pub fn holds_slot(run: &Run) -> bool {
+    matches!(run.status(), RunStatus::Dispatched | RunStatus::Running)
+}
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

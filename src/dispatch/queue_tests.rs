@@ -1,0 +1,107 @@
+//! The order of the queue and who gets a slot.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::domain::{RunStep, RunWish, from_unix_ms};
+
+fn at(second: u64) -> Timestamp {
+    from_unix_ms(1_700_000_000_000 + second * 1000)
+}
+
+fn run(number: u64, priority: RunPriority) -> Run {
+    let wish = RunWish {
+        issue: format!("acme/small#{number}").parse().unwrap(),
+        url: String::new(),
+        title: format!("issue {number}"),
+        body: String::new(),
+        priority,
+        requested_by: BY_LABEL.into(),
+    };
+    Run::queued(wish, at(number))
+}
+
+fn begun(number: u64, priority: RunPriority) -> Run {
+    let mut run = run(number, priority);
+    run.advance(RunStep::Begin, at(number)).unwrap();
+    run
+}
+
+fn config(text: &str) -> ContainersConfig {
+    toml::from_str(text).unwrap()
+}
+
+fn numbers(runs: &[Run]) -> Vec<u64> {
+    runs.iter().map(|run| run.issue_number.get()).collect()
+}
+
+#[test]
+fn the_rankers_order_is_the_queues() {
+    let runs: Vec<Run> = (1..=3).map(|number| run(number, RunPriority::Medium)).collect();
+    let ranks = [(2, 0), (3, 1), (1, 2)];
+    let ranks = ranks.map(|(number, rank)| (format!("acme/small#{number}").parse().unwrap(), rank)).into();
+    assert_eq!(numbers(&in_order(runs, &ranks)), [2, 3, 1]);
+}
+
+#[test]
+fn what_an_operator_placed_comes_first_then_what_a_person_waits_for_then_reviews() {
+    let mut runs: Vec<Run> = (1..=4).map(|number| run(number, RunPriority::Medium)).collect();
+    runs[3].pinned = Some(-5);
+    runs[2].requested_by = "ann".into();
+    runs[1].parent = Some(RunId::fresh());
+    let ranks = HashMap::from([(runs[0].issue_ref(), 0)]);
+    assert_eq!(numbers(&in_order(runs, &ranks)), [4, 3, 2, 1]);
+}
+
+#[test]
+fn slots_bound_what_begins_in_all_and_by_priority() {
+    let now = at(100);
+    let config = config("max_concurrent = 2\n[priority.low]\nmax_concurrent = 1");
+    let queue = [run(1, RunPriority::Low), run(2, RunPriority::Medium)];
+    assert_eq!(next(&queue, &[], &config, true, now), Next::Begin(queue[0].run_id));
+    let low = begun(3, RunPriority::Low);
+    assert_eq!(next(&queue, std::slice::from_ref(&low), &config, true, now), Next::Begin(queue[1].run_id));
+    let both = [low, begun(4, RunPriority::Medium)];
+    assert_eq!(next(&queue, &both, &config, true, now), Next::Wait);
+}
+
+#[test]
+fn a_run_that_waits_for_people_holds_no_slot_and_one_that_waits_its_time_does_not_begin() {
+    let config = config("max_concurrent = 1");
+    let mut waiting = begun(1, RunPriority::Medium);
+    waiting.advance(RunStep::Work, at(1)).unwrap();
+    let question = crate::domain::RunQuestion {
+        id: String::new(),
+        text: "Which?".into(),
+        options: Vec::new(),
+        asked_at: at(2),
+        after_comment: None,
+        answer: None,
+    };
+    waiting.advance(RunStep::Ask(question), at(2)).unwrap();
+    let mut queue = [run(2, RunPriority::Medium)];
+    assert_eq!(next(&queue, std::slice::from_ref(&waiting), &config, true, at(5)), Next::Begin(queue[0].run_id));
+    queue[0].not_before = Some(at(60));
+    assert_eq!(next(&queue, &[], &config, true, at(59)), Next::Wait);
+    assert_eq!(next(&queue, &[], &config, true, at(60)), Next::Begin(queue[0].run_id));
+}
+
+#[test]
+fn only_a_critical_run_takes_a_slot_and_the_least_urgent_newest_gives_it() {
+    let config = config("max_concurrent = 3");
+    let active = [begun(1, RunPriority::Low), begun(2, RunPriority::Low), begun(3, RunPriority::High)];
+    let high = [run(4, RunPriority::High)];
+    assert_eq!(next(&high, &active, &config, true, at(9)), Next::Wait);
+    let critical = [run(5, RunPriority::Critical)];
+    let expected = Next::Preempt { victim: active[1].run_id, critical: critical[0].run_id };
+    assert_eq!(next(&critical, &active, &config, true, at(9)), expected);
+    assert_eq!(next(&critical, &active, &config, false, at(9)), Next::Wait, "unless it must not");
+    let urgent = [1, 2, 3].map(|number| begun(number, RunPriority::Critical));
+    assert_eq!(next(&critical, &urgent, &config, true, at(9)), Next::Wait, "never from one that is as urgent");
+}
+
+#[test]
+fn no_slots_means_that_nothing_begins_and_nothing_is_stopped() {
+    let config = config("max_concurrent = 0");
+    let active = [begun(1, RunPriority::Low)];
+    assert_eq!(next(&[run(2, RunPriority::Critical)], &active, &config, true, at(9)), Next::Wait);
+}

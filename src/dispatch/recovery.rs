@@ -1,0 +1,77 @@
+//! What a crash left behind: runs that were under way, and containers that nobody drives.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tracing::{debug, info, warn};
+
+use super::dispatcher::Dispatcher;
+use crate::domain::RunStatus;
+use crate::store::StoreError;
+
+/// How often leftovers are looked for while the server runs.
+const LOOK_EVERY: Duration = Duration::from_secs(300);
+
+/// When leftovers were last looked for.
+#[derive(Debug, Default)]
+pub(super) struct Leftovers {
+    looked_at: Mutex<Option<Instant>>,
+}
+
+impl Leftovers {
+    fn are_due(&self) -> bool {
+        let mut looked_at = self.looked_at.lock();
+        let due = looked_at.is_none_or(|at| at.elapsed() >= LOOK_EVERY);
+        if due {
+            *looked_at = Some(Instant::now());
+        }
+        due
+    }
+}
+
+impl Dispatcher {
+    /// Goes on with every run that was under way when the last server ended. Each finds out for itself whether its
+    /// agent still works.
+    pub(super) async fn recover(self: &Arc<Self>) {
+        let runs = match self.active_runs().await {
+            Ok(runs) => runs,
+            Err(error) => return warn!("runs that were under way were not taken up: {error}"),
+        };
+        for run in runs.into_iter().filter(|run| run.status() != RunStatus::Queued) {
+            info!(run.id = %run.run_id, "going on with run {} on {}", run.run_id.short(), run.issue_ref());
+            self.begin(run);
+        }
+        self.remove_leftovers().await;
+    }
+
+    /// Forgets logs of runs that are no longer kept, and removes what nobody drives, now and then.
+    pub(super) async fn forget_old(&self) -> Result<(), StoreError> {
+        if !self.leftovers.are_due() {
+            return Ok(());
+        }
+        let filter = crate::store::RunFilter { with_ended: true, ..Default::default() };
+        let kept = self.store().run_list(filter, self.config().dispatch.run_max_entries).await?;
+        self.logs().keep_only(&kept.iter().map(|run| run.run_id).collect::<Vec<_>>());
+        self.remove_leftovers().await;
+        Ok(())
+    }
+
+    /// Removes containers of this server that no run under way calls its own.
+    async fn remove_leftovers(&self) {
+        let containers = self.containers(&self.config());
+        // Before the list is read: a run that begins meanwhile is in neither.
+        let rows = match containers.list(self.server()).await {
+            Ok(rows) => rows,
+            Err(error) => return debug!("leftover containers were not looked for: {error}"),
+        };
+        let live: HashSet<String> = self.live_runs().iter().map(|run| run.run_id.to_string()).collect();
+        for row in rows.into_iter().filter(|row| !live.contains(&row.run)) {
+            match containers.remove(&row.id).await {
+                Ok(()) => info!("removed the container {} that run {} left behind", row.id, row.run),
+                Err(error) => warn!("a container that run {} left behind stays: {error}", row.run),
+            }
+        }
+    }
+}

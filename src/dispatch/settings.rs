@@ -1,0 +1,124 @@
+//! The settings of dispatch, as people see and change them while it works; and which repositories let it in.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde_json::Value;
+
+use super::dispatcher::Dispatcher;
+use super::intake::topics;
+use crate::claims::ManagerError;
+use crate::config::{ConfigSource, load, replace_file, values, with_value};
+use crate::domain::RepoName;
+use crate::github::SourceError;
+
+/// Sections that are shown.
+const SHOWN: [&str; 7] =
+    ["dispatch", "containers", "secrets", "agents", "github.poll_interval", "github.topic", "github.trigger_label"];
+
+/// Keys that may be changed from afar: numbers and switches. What names a program, a folder, an image or an address of
+/// this machine is changed in the file by who may write there.
+const CHANGEABLE: [&str; 24] = [
+    "containers.cpu_limit",
+    "containers.heartbeat",
+    "containers.max_concurrent",
+    "containers.memory_limit",
+    "containers.pids_limit",
+    "containers.priority.",
+    "containers.stuck_timeout",
+    "containers.task_timeout",
+    "dispatch.attempt_count_max",
+    "dispatch.budget.",
+    "dispatch.comment",
+    "dispatch.draft",
+    "dispatch.enabled",
+    "dispatch.issues_per_pull",
+    "dispatch.labels",
+    "dispatch.log_bytes_max",
+    "dispatch.on_failing_checks",
+    "dispatch.preempt",
+    "dispatch.question_timeout",
+    "dispatch.retry_wait",
+    "dispatch.review_rounds_max",
+    "dispatch.run_max_entries",
+    "github.poll_interval",
+    "github.trigger_label",
+];
+
+impl Dispatcher {
+    /// The settings in force by their dotted keys: all, or those at and below `key`. Secrets are references here.
+    pub fn shown_config(&self, key: Option<&str>) -> BTreeMap<String, Value> {
+        let below =
+            |name: &str, key: &str| name.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        let is_shown =
+            |name: &String| SHOWN.iter().any(|section| below(name, section)) && key.is_none_or(|key| below(name, key));
+        values(&self.config()).into_iter().filter(|(name, _)| is_shown(name)).collect()
+    }
+
+    /// Changes one setting in issuecommand.toml, from where it comes in force as any edit does.
+    ///
+    /// # Errors
+    /// Why it was not changed, for people; the file is then as it was.
+    pub async fn change_config(&self, key: &str, value: &str) -> Result<(), String> {
+        let allowed = |name: &&str| *name == key || (name.ends_with('.') && key.starts_with(*name));
+        if !CHANGEABLE.iter().any(|name| allowed(&name)) {
+            return Err(format!(
+                "{key} is not changed from afar: edit issuecommand.toml (these may: {})",
+                CHANGEABLE.join(", ")
+            ));
+        }
+        let Some(file) = self.config_file() else {
+            return Err("the server runs without an issuecommand.toml: there is nothing to write to".into());
+        };
+        let before = fs::read_to_string(file).map_err(|error| format!("failed to read {}: {error}", file.display()))?;
+        let after = with_value(&before, key, value).map_err(|error| error.to_string())?;
+        replace_file(file, &after).map_err(|error| format!("failed to write {}: {error}", file.display()))?;
+        let read = load(&ConfigSource::from_process(Some(file.to_owned())));
+        let Err(report) = read else { return self.in_force(key, value).await };
+        replace_file(file, &before).map_err(|error| format!("failed to put {} back: {error}", file.display()))?;
+        Err(report.first())
+    }
+
+    /// Waits until the edit is in force. The watch on the file brings it, within a second as a rule.
+    async fn in_force(&self, key: &str, value: &str) -> Result<(), String> {
+        const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+        let wanted: Option<toml::Value> =
+            toml::from_str::<toml::Table>(&format!("value = {value}")).ok().and_then(|mut table| table.remove("value"));
+        let mut live = self.live_config();
+        let is_there = |shown: &Value| wanted.as_ref().is_none_or(|wanted| *shown == serde_json::json!(wanted));
+        let waiting = async {
+            // The form may differ (`120s` is shown as `2m`): a change of the key is enough then.
+            let first = self.shown_config(Some(key));
+            while self.shown_config(Some(key)) == first && !first.values().any(is_there) {
+                live.changed().await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        waited.map_err(|_| "it is written, and not in force yet: see the server's log".to_owned())
+    }
+
+    /// Repositories that let the dispatcher in, by name.
+    pub fn repos(&self) -> Vec<RepoName> {
+        let topics = topics(&self.config());
+        let takes_part =
+            |entry: &crate::claims::RepoEntry| entry.repo.topics.iter().any(|topic| topics.contains(topic));
+        self.manager().repos().into_iter().filter(takes_part).map(|entry| entry.repo.full_name).collect()
+    }
+
+    /// Lets the dispatcher into a repository, or keeps it out, by its topic on GitHub.
+    ///
+    /// # Errors
+    /// When GitHub does not do it.
+    pub async fn set_topic(&self, repo: &RepoName, takes_part: bool) -> Result<(), ManagerError> {
+        let no_github =
+            || SourceError::Unsupported { what: "change topics".into(), why: "issues come from a file here".into() };
+        let forge = self.forge().ok_or_else(no_github)?;
+        let config = self.config();
+        let changed = if takes_part { vec![config.github.topic.clone()] } else { topics(&config) };
+        for topic in changed {
+            forge.topic_set(repo, &topic, takes_part).await?;
+        }
+        self.manager().wish_sync();
+        Ok(())
+    }
+}

@@ -1,0 +1,145 @@
+//! Telling the story on the issue: one comment that is kept up to date, and labels. Trouble here never stops a run.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tracing::warn;
+
+use super::agent::Question;
+use super::dispatcher::Dispatcher;
+use super::story::{self, Story, StoryState};
+use crate::domain::{IssueRef, Run, RunStatus};
+use crate::github::{CommentId, Forge, SourceError};
+use crate::store::StoreError;
+
+/// How often a place in the queue is told anew: GitHub minds many edits more than people mind an old place.
+const PLACE_TOLD_EVERY: Duration = Duration::from_secs(60);
+/// Places that are told; further back nobody counts.
+const PLACE_COUNT_MAX: usize = 50;
+
+/// What was told on issues.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    issues: Mutex<HashMap<IssueRef, Telling>>,
+}
+
+#[derive(Debug, Clone)]
+struct Telling {
+    text: String,
+    comment: Option<CommentId>,
+    at: Instant,
+}
+
+impl Dispatcher {
+    /// Tells how a run stands; answers the comment that tells it.
+    pub(super) async fn tell(&self, run: &Run) -> Option<u64> {
+        let place = match run.status() {
+            RunStatus::Queued => self.queue().await.ok().and_then(|queue| place_in(&queue, run)),
+            _ => None,
+        };
+        self.tell_at(run, place).await.map(|comment| comment.0)
+    }
+
+    /// Tells of queued runs where they stand, now and then.
+    pub(super) async fn tell_queue(&self) -> Result<(), StoreError> {
+        let queue = self.queue().await?;
+        for (place, mut run) in queue.into_iter().take(PLACE_COUNT_MAX).enumerate() {
+            let told = self.told.issues.lock().get(&run.issue_ref()).map(|told| told.at);
+            if told.is_none_or(|at| at.elapsed() >= PLACE_TOLD_EVERY) {
+                let comment = self.tell_at(&run, Some(place + 1)).await.map(|comment| comment.0);
+                if comment.is_some() && comment != run.comment {
+                    run.comment = comment;
+                    self.save_idle(run).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn tell_at(&self, run: &Run, place: Option<usize>) -> Option<CommentId> {
+        let forge = self.forge()?;
+        let (issue, config) = (run.issue_ref(), self.config());
+        let question = run.question.as_ref().map(|asked| Question {
+            id: asked.id.clone(),
+            text: asked.text.clone(),
+            options: asked.options.clone(),
+        });
+        let run_id = run.run_id.short();
+        let story = Story {
+            run: &run_id,
+            agent: run.agent.as_deref().unwrap_or(&config.dispatch.agent),
+            attempt: run.attempts,
+            state: state_of(run, place, question.as_ref()),
+        };
+        let text = story::comment(&story);
+        let known = self.told.issues.lock().get(&issue).cloned();
+        let comment = known.as_ref().and_then(|known| known.comment).or(run.comment.map(CommentId));
+        if known.is_some_and(|known| known.text == text) {
+            return comment;
+        }
+        let comment = match self.write(&*forge, &issue, comment, &story).await {
+            Ok(written) => written.or(comment),
+            Err(error) => {
+                warn!(run.id = %run.run_id, "{issue} does not tell how run {run_id} stands: {error}");
+                comment
+            }
+        };
+        let mut issues = self.told.issues.lock();
+        if run.status().is_terminal() {
+            issues.remove(&issue);
+        } else {
+            issues.insert(issue, Telling { text, comment, at: Instant::now() });
+        }
+        comment
+    }
+
+    async fn write(
+        &self,
+        forge: &dyn Forge,
+        issue: &IssueRef,
+        comment: Option<CommentId>,
+        story: &Story<'_>,
+    ) -> Result<Option<CommentId>, SourceError> {
+        let config = self.config();
+        if config.dispatch.labels {
+            forge.label_ensure(&issue.repo, &story::LABELS).await?;
+            let (add, remove) = story.state.labels();
+            forge.label_change(issue, &add, &remove).await?;
+        }
+        match config.dispatch.comment {
+            true => story::tell(forge, issue, comment, story).await.map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// Puts a run's question on its issue; answers the comment behind which replies count. The status comment holds
+    /// the question; GitHub tells nobody of an edit, so that the question is a comment of its own.
+    pub(super) async fn ask_on_issue(&self, run: &Run) -> Option<u64> {
+        let (forge, question) = (self.forge()?, run.question.as_ref()?);
+        let asked = Question { id: String::new(), text: question.text.clone(), options: question.options.clone() };
+        match forge.comment_create(&run.issue_ref(), &story::question(&run.run_id.short(), &asked)).await {
+            Ok(comment) => Some(comment.0),
+            Err(error) => {
+                warn!(run.id = %run.run_id, "a question could not be put on {}: {error}", run.issue_ref());
+                None
+            }
+        }
+    }
+}
+
+fn place_in(queue: &[Run], run: &Run) -> Option<usize> {
+    queue.iter().position(|queued| queued.run_id == run.run_id).map(|before| before + 1)
+}
+
+/// How a run stands, in the words of its story.
+fn state_of<'r>(run: &'r Run, place: Option<usize>, question: Option<&'r Question>) -> StoryState<'r> {
+    let since = run.begun_at.unwrap_or(run.updated_at);
+    match (run.status(), question) {
+        (RunStatus::Queued, _) => StoryState::Queued { position: place.unwrap_or(1) },
+        (RunStatus::WaitingHuman, Some(question)) => StoryState::Waiting { question },
+        (RunStatus::Dispatched | RunStatus::Running | RunStatus::WaitingHuman, _) => StoryState::Working { since },
+        (RunStatus::Completed, _) => StoryState::Done { pull_url: run.pr_url.as_deref().unwrap_or_default() },
+        (RunStatus::Failed, _) => StoryState::Failed { reason: run.reason.as_deref().unwrap_or("no reason is known") },
+    }
+}
