@@ -1,5 +1,6 @@
 //! The mirror of one repository: what GitHub has under `refs/remotes/origin`, what runs bring under `refs/runs`.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -71,7 +72,7 @@ impl Mirror {
     /// `into` is replaced; only its owner may read it.
     pub async fn bundle(&self, branches: &[&str], into: &Path) -> Result<(), GitError> {
         let what = format!("bundle {}", branches.join(" and "));
-        let references = branches.iter().map(|branch| origin(branch)).collect::<Result<Vec<_>, _>>()?;
+        let references = branches.iter().map(|branch| origin(branch)).collect::<Result<BTreeSet<_>, _>>()?;
         let output = private(into).map_err(|error| GitError::Failed { what: what.clone(), why: error.to_string() })?;
         let mut arguments = vec!["bundle", "create", "--quiet", "-"];
         arguments.extend(references.iter().map(String::as_str));
