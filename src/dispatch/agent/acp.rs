@@ -62,7 +62,7 @@ impl AgentRuntime for Acp {
         if !ground.trusts_repository {
             env.insert("OPENCODE_DISABLE_PROJECT_CONFIG".into(), "1".into());
         }
-        let program = Program { argv: self.command.clone(), env, input: Input::Said };
+        let program = Program { argv: self.command.clone(), env, input: Input::Said, filter: "" };
         let detached = Detached::start(AGENT, ground, &program).await?;
         let workspace = ground.runtime.places(&ground.container).workspace;
         let dialect = AcpDialect { workspace, model: ground.model.clone(), ..AcpDialect::default() };

@@ -59,7 +59,7 @@ impl Claude {
         }
         let mut env: BTreeMap<_, _> = QUIET.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         env.extend(self.env.clone());
-        Program { argv, env, input: Input::Said }
+        Program { argv, env, input: Input::Said, filter: "" }
     }
 }
 

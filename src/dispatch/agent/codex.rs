@@ -80,7 +80,7 @@ impl Starter<CodexDialect> for CodexStarter {
         }
         argv.extend(dialect.thread.clone());
         argv.push("-".to_owned());
-        Program { argv, env: self.codex.env.clone(), input: Input::File(prompt_file.to_owned()) }
+        Program { argv, env: self.codex.env.clone(), input: Input::File(prompt_file.to_owned()), filter: "" }
     }
 
     fn repeats_prompts(&self) -> bool {

@@ -77,7 +77,7 @@ impl Starter<CommandDialect> for CommandStarter {
     fn program(&self, _dialect: &CommandDialect, prompt_file: &str) -> Program {
         let mut env = self.env.clone();
         env.insert(PROMPT_VARIABLE.into(), prompt_file.to_owned());
-        Program { argv: self.argv.clone(), env, input: Input::File(prompt_file.to_owned()) }
+        Program { argv: self.argv.clone(), env, input: Input::File(prompt_file.to_owned()), filter: "" }
     }
 
     fn repeats_prompts(&self) -> bool {

@@ -37,7 +37,7 @@ const END_MARK: &str = "\u{1e}exited ";
 const START: &str = r#"
 set -eu
 umask 077
-base=$1; input=$2; shift 2
+base=$1; input=$2; filter=$3; shift 3
 while IFS= read -r line && [ -n "$line" ]; do
   value=$(printf %s "${line#*=}" | base64 -d; printf x)
   export "${line%%=*}=${value%x}"
@@ -57,15 +57,15 @@ case $input in
   *) ln -s "$input" "$base.in" ;;
 esac
 setsid sh -c '
-  base=$1; shift
+  base=$1; filter=$2; shift 2
   trap : TERM
-  if [ -p "$base.in" ]; then
-    "$@" <> "$base.in" >> "$base.out" 2>> "$base.err"
-  else
-    "$@" < "$base.in" >> "$base.out" 2>> "$base.err"
-  fi
-  printf "\n\036exited %s\n" $? >> "$base.out"
-' sh "$base" "$@" < /dev/null > /dev/null 2>&1 &
+  run() {
+    if [ -p "$base.in" ]; then "$@" <> "$base.in" 2>> "$base.err"; else "$@" < "$base.in" 2>> "$base.err"; fi
+    echo $? > "$base.code"
+  }
+  if [ -n "$filter" ] && sed -u p < /dev/null 2> /dev/null; then run "$@" | sed -u "$filter" >> "$base.out"; else run "$@" >> "$base.out"; fi
+  printf "\n\036exited %s\n" "$(cat "$base.code")" >> "$base.out"
+' sh "$base" "$filter" "$@" < /dev/null > /dev/null 2>&1 &
 echo $! > "$base.group"
 "#;
 
@@ -103,6 +103,9 @@ pub struct Program {
     pub env: BTreeMap<String, String>,
     /// What it reads.
     pub input: Input,
+    /// A script of `sed` that shortens the lines it prints, for all of them are kept, in memory. None if empty, and
+    /// where there is only a `sed` that waits for more before it prints.
+    pub filter: &'static str,
 }
 
 /// What a detached program reads from standard input.
@@ -186,7 +189,7 @@ impl Detached {
             Input::Nothing => "/dev/null",
         };
         let argv = self.ground.environment.iter().chain(&program.argv).map(String::as_str);
-        let arguments: Vec<&str> = [self.base.as_str(), input].into_iter().chain(argv).collect();
+        let arguments: Vec<&str> = [self.base.as_str(), input, program.filter].into_iter().chain(argv).collect();
         let places = self.ground.runtime.places(&self.ground.container);
         let exec = Exec::script(START, &arguments).with_input().within(&places.workspace);
         let variables = variables(self.agent, &self.ground, &program.env)?;

@@ -17,6 +17,8 @@ use crate::config::AgentConfig;
 const AGENT: &str = "pi";
 /// The extension: a tool for questions, which pi has not.
 const QUESTION_TOOL: &str = include_str!("pi_question.ts");
+/// With each piece of a message pi repeats all of it so far, twice.
+const WITHOUT_REPETITION: &str = r#"/^{"type":"message_update"/s/,"partial":{.*$/}}/"#;
 /// The name of a request whose answer shows that nothing else comes of a failure.
 const SETTLED: &str = "settled";
 
@@ -47,7 +49,7 @@ impl Pi {
         }
         let mut env = self.env.clone();
         env.insert("PI_OFFLINE".into(), "1".into());
-        Program { argv, env, input: Input::Said }
+        Program { argv, env, input: Input::Said, filter: WITHOUT_REPETITION }
     }
 }
 
