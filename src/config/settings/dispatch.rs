@@ -187,7 +187,7 @@ const PROCESSOR_COUNT_MAX: f64 = 1024.0;
 /// A number of processors, as `cpu_limit` has it; `None` if it is none, or beyond 1024.
 pub fn processors(text: &str) -> Option<f64> {
     let count = text.trim().parse::<f64>().ok()?;
-    (count >= 0.01 && count <= PROCESSOR_COUNT_MAX).then_some(count)
+    (0.01..=PROCESSOR_COUNT_MAX).contains(&count).then_some(count)
 }
 
 /// `[containers.priority.*]`: what differs by priority.

@@ -155,6 +155,21 @@ impl Mirror {
         Ok(paths.map(|path| String::from_utf8_lossy(path).into_owned()).collect())
     }
 
+    /// Lays the files of a commit out in an empty folder, as data for a build in a container. Links are laid out as
+    /// links, and may lead anywhere.
+    pub async fn export(&self, at: &Sha, into: &Path) -> Result<(), GitError> {
+        const WHAT: &str = "lay out files";
+        let why = |error: io::Error| failed(WHAT, &error.to_string());
+        let archive = tempfile::NamedTempFile::new().map_err(why)?;
+        let output = archive.reopen().map_err(why)?;
+        self.call(WHAT, &["archive", "--format=tar", at.as_str()]).writing(output).done().await?;
+        let mut tar = tokio::process::Command::new("tar");
+        tar.args(["--extract", "--no-same-owner", "--file"]).arg(archive.path()).arg("--directory").arg(into);
+        let output = tar.kill_on_drop(true).output().await.map_err(why)?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() { Ok(()) } else { Err(failed(WHAT, said.trim())) }
+    }
+
     /// The folder of the mirror.
     pub fn folder(&self) -> &Path {
         &self.folder
