@@ -69,9 +69,9 @@ pub enum StoryState<'s> {
         /// To this.
         question: &'s Question,
     },
-    /// The pull request is there.
+    /// It is through.
     Done {
-        /// Its page.
+        /// The pull request's page; empty where there is none.
         pull_url: &'s str,
     },
     /// It ended without one.
@@ -114,6 +114,7 @@ pub fn comment(story: &Story<'_>) -> String {
         StoryState::Waiting { question } => {
             writeln!(text, "**`{agent}` has a question.** A comment below answers it.\n\n{}", asked(question))
         }
+        StoryState::Done { pull_url: "" } => writeln!(text, "**Done** by `{agent}`, without a pull request."),
         StoryState::Done { pull_url } => writeln!(text, "**Done** by `{agent}`: {}", address(pull_url)),
         StoryState::Failed { reason } => writeln!(text, "**Failed**: `{agent}` could not do it.\n\n{}", block(reason)),
     };
@@ -334,6 +335,7 @@ mod tests {
             (StoryState::Working { since }, "**Working on it**: `opencode`, since 2026-11-21 18:55 UTC."),
             (StoryState::Waiting { question: &asked }, "```text\nLeft or right?\n1. left\n2. right\n```"),
             (StoryState::Done { pull_url: "https://github.com/acme/small/pull/9" }, "/acme/small/pull/9\n"),
+            (StoryState::Done { pull_url: "" }, "**Done** by `opencode`, without a pull request."),
             (StoryState::Failed { reason: "the tests fail" }, "```text\nthe tests fail\n```"),
         ] {
             let text = comment(&story(state));

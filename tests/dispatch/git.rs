@@ -238,6 +238,20 @@ async fn links_and_modules_are_only_data() {
 }
 
 #[tokio::test]
+async fn a_change_of_what_github_runs_by_itself_is_told() {
+    let world = World::new().await;
+    let (base, folder) = (world.base().await, world.workspace("work").await);
+    let mut told = Vec::new();
+    for name in ["docs/.github/workflows/no.yml", ".github/workflows/ci.yml"] {
+        fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();
+        commit(&folder, name, "on: push\n");
+        let bundle = world.bundle_of(&folder, &format!("{base}..{BRANCH}"));
+        told.push(world.mirror.take_in(&bundle, BUNDLE_BYTES_MAX, BRANCH, &base).await.unwrap().changes_workflows);
+    }
+    assert_eq!(told, [false, true]);
+}
+
+#[tokio::test]
 async fn a_fetch_follows_the_remote_and_leaves_what_runs_brought() {
     let world = World::new().await;
     let head = world.one_commit().await;
