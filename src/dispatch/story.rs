@@ -74,6 +74,11 @@ pub enum StoryState<'s> {
         /// The pull request's page; empty where there is none.
         pull_url: &'s str,
     },
+    /// It left the queue: another agent was faster, or the issue is no longer asked for. No failure.
+    Left {
+        /// Why, for people.
+        reason: &'s str,
+    },
     /// It ended without one.
     Failed {
         /// Why, for people; may be an agent's own words.
@@ -85,7 +90,7 @@ impl StoryState<'_> {
     /// The labels to put on the issue, and those to take off.
     pub fn labels(&self) -> (Vec<&'static str>, Vec<&'static str>) {
         let own = match self {
-            Self::Queued { .. } => None,
+            Self::Queued { .. } | Self::Left { .. } => None,
             Self::Working { .. } => Some(RUNNING),
             Self::Waiting { .. } => Some(WAITING),
             Self::Done { .. } => Some(DONE),
@@ -116,6 +121,7 @@ pub fn comment(story: &Story<'_>) -> String {
         }
         StoryState::Done { pull_url: "" } => writeln!(text, "**Done** by `{agent}`, without a pull request."),
         StoryState::Done { pull_url } => writeln!(text, "**Done** by `{agent}`: {}", address(pull_url)),
+        StoryState::Left { reason } => writeln!(text, "**Not worked on** by `{agent}`.\n\n{}", block(reason)),
         StoryState::Failed { reason } => writeln!(text, "**Failed**: `{agent}` could not do it.\n\n{}", block(reason)),
     };
     let _ = writeln!(text, "\n<sub>IssueCommand, run `{run}`. This comment is kept up to date.</sub>");
