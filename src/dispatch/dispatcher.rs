@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -15,6 +15,7 @@ use super::agent::{self, AgentError, AgentRuntime};
 use super::attempt::{Attempt, chain};
 use super::container::{self, ContainerRuntime};
 use super::git::Mirror;
+use super::live::{Live, StopReason};
 use super::logs::LogBook;
 use super::queue::{self, Next, Ranks};
 use super::recovery::Leftovers;
@@ -26,8 +27,6 @@ use crate::domain::{
 use crate::github::Forge;
 use crate::store::{RunFilter, RunSaved, Store, StoreError};
 
-/// Most messages that wait for one run.
-const INBOX_COUNT_MAX: usize = 32;
 /// Runs begun in one round: a bound on what a round does before it looks again.
 const BEGIN_COUNT_MAX: usize = 64;
 
@@ -68,86 +67,6 @@ pub struct Dispatcher {
     shutdown: CancellationToken,
     pub(super) leftovers: Leftovers,
     pub(super) told: super::telling::Told,
-}
-
-/// Why a run is stopped.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum StopReason {
-    /// Somebody wants it to end.
-    Cancelled(String),
-    /// A critical run takes its slot; its short id.
-    Preempted(String),
-    /// The server ends; the run goes on when it is back.
-    Shutdown,
-}
-
-/// What a run that is under way is told.
-#[derive(Debug)]
-pub(super) enum Message {
-    /// The answer to its question.
-    Answer { text: String, by: String },
-    /// Nobody answered in time.
-    Unanswered,
-}
-
-/// A run under way.
-#[derive(Debug)]
-pub(super) struct Live {
-    pub(super) stopped: CancellationToken,
-    why: Mutex<Option<StopReason>>,
-    run: Mutex<Run>,
-    pub(super) inbox: mpsc::Sender<Message>,
-    messages: Mutex<Option<mpsc::Receiver<Message>>>,
-    ended: CancellationToken,
-}
-
-impl Live {
-    fn of(run: Run) -> Self {
-        let (inbox, messages) = mpsc::channel(INBOX_COUNT_MAX);
-        let (stopped, ended) = Default::default();
-        Self {
-            stopped,
-            why: Mutex::default(),
-            run: Mutex::new(run),
-            inbox,
-            messages: Mutex::new(Some(messages)),
-            ended,
-        }
-    }
-
-    /// Stops the run; the first reason stands.
-    pub(super) fn stop(&self, why: StopReason) {
-        self.why.lock().get_or_insert(why);
-        self.stopped.cancel();
-    }
-
-    pub(super) fn why_stopped(&self) -> StopReason {
-        self.why.lock().clone().unwrap_or(StopReason::Shutdown)
-    }
-
-    /// Shows the run as it was just written.
-    pub(super) fn show(&self, run: &Run) {
-        *self.run.lock() = run.clone();
-    }
-
-    /// The run as it was last written.
-    pub(super) fn run(&self) -> Run {
-        self.run.lock().clone()
-    }
-
-    pub(super) fn end(&self, run: &Run) {
-        self.show(run);
-        self.ended.cancel();
-    }
-
-    /// Waits until nobody drives it any more.
-    pub(super) async fn wait_for_end(&self) {
-        self.ended.cancelled().await;
-    }
-
-    pub(super) fn take_messages(&self) -> mpsc::Receiver<Message> {
-        self.messages.lock().take().unwrap_or_else(|| mpsc::channel(1).1)
-    }
 }
 
 impl Dispatcher {
@@ -224,7 +143,8 @@ impl Dispatcher {
         let active: Vec<Run> = self.live.lock().values().map(|live| live.run()).collect();
         match queue::next(&queue, &active, &config.containers, config.dispatch.preempt, self.now()) {
             Next::Begin(run_id) => {
-                let run = queue.into_iter().find(|run| run.run_id == run_id).expect("it is one of the queue");
+                let place = queue.iter().position(|run| run.run_id == run_id).expect("it is one of the queue");
+                let run = self.with_companions(place, queue, &config).await?;
                 match self.over_budget(&run, &config).await? {
                     Some(why) => self.hold_back(run, why).await?,
                     None => self.begin(run),

@@ -101,15 +101,13 @@ impl StoryState<'_> {
     }
 }
 
-/// By what the comment of a run is found again.
-pub fn marker(run: &str) -> String {
-    format!("{OWN_COMMENT_HEAD}run {} -->", word(run))
-}
+/// By what the one comment of an issue is found again, whichever run it tells of.
+const MARKER: &str = "<!-- issuecommand:story -->";
 
 /// The comment.
 pub fn comment(story: &Story<'_>) -> String {
     let (agent, run) = (word(story.agent), word(story.run));
-    let mut text = format!("{}\n", marker(story.run));
+    let mut text = format!("{MARKER}\n");
     let _ = match story.state {
         StoryState::Queued { position } => writeln!(text, "**Queued**, at position {position}, for `{agent}`."),
         StoryState::Working { since } => {
@@ -157,7 +155,7 @@ pub async fn tell(
     let body = comment(story);
     let found = match known {
         Some(comment) => Some(comment),
-        None => forge.comment_find(issue, &marker(story.run)).await?,
+        None => forge.comment_find(issue, MARKER).await?,
     };
     if let Some(comment) = found {
         match forge.comment_edit(issue, comment, &body).await {
@@ -345,7 +343,7 @@ mod tests {
             (StoryState::Failed { reason: "the tests fail" }, "```text\nthe tests fail\n```"),
         ] {
             let text = comment(&story(state));
-            assert!(text.starts_with("<!-- issuecommand:run 0198-ab -->\n") && text.contains(words), "{text}");
+            assert!(text.starts_with("<!-- issuecommand:story -->\n") && text.contains(words), "{text}");
         }
         let again = comment(&Story { attempt: 2, ..story(StoryState::Working { since }) });
         assert!(again.contains("UTC, attempt 2."), "{again}");

@@ -1,5 +1,7 @@
 //! One attempt at a run: its steps, each written down before and after, and the way back.
 
+mod briefing;
+mod claiming;
 mod ending;
 mod looping;
 mod steps;
@@ -14,10 +16,11 @@ use tracing::warn;
 use self::ending::Ending;
 use super::agent::{AgentError, AgentRuntime, AgentSession};
 use super::container::{ContainerError, ContainerRuntime};
-use super::dispatcher::{Dispatcher, Live, StopReason};
+use super::dispatcher::Dispatcher;
 use super::faults::die_if_asked;
 use super::git::{GitError, Mirror};
 use super::limits::RunLimits;
+use super::live::{Live, StopReason};
 use super::logs::{LogKind, RunLog};
 use super::secrets::SecretsError;
 use crate::claims::ManagerError;
