@@ -222,3 +222,24 @@ fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("a bound address").port()
 }
+
+#[tokio::test]
+async fn git_over_http_takes_pushes_of_those_with_the_token_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = GitServer::start(folder.path(), "ghs_right").await;
+    let git = |arguments: &str| {
+        let mut git = tokio::process::Command::new("git");
+        git.args(arguments.split(' ')).current_dir(folder.path()).env("GIT_TERMINAL_PROMPT", "0");
+        async move { git.output().await.unwrap().status.success() }
+    };
+    assert!(git("init -q --bare -b main acme/small.git").await);
+    assert!(git("init -q -b main tree").await);
+    assert!(git("-C tree -c user.name=a -c user.email=a@b commit -q --allow-empty -m first").await);
+    let url = |token: &str| server.url("acme/small.git").replace("http://", &format!("http://x-access-token:{token}@"));
+    assert!(!git(&format!("-C tree push -q {} main", url("ghs_wrong"))).await);
+    assert_eq!(server.push_count(), 0);
+    assert!(git(&format!("-C tree push -q {} main", url("ghs_right"))).await);
+    assert_eq!(server.push_count(), 1);
+    assert!(git(&format!("clone -q {} again", url("ghs_right"))).await);
+    assert!(git("-C again rev-parse --verify -q origin/main").await);
+}

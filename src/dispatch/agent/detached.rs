@@ -32,34 +32,45 @@ const READ_BYTES: usize = 64 << 10;
 const END_MARK: &str = "\u{1e}exited ";
 
 /// Starts the program in a session of its own. What it must not keep from us it gets on standard input: variables,
-/// each value in base64, up to an empty line. A trap, so that ending the whole group leaves the shell that tells of it.
+/// each value in base64, up to an empty line. An earlier program of the conversation has ten seconds to end, so that
+/// the end of its output is before the turn that begins. A trap, so that ending the whole group leaves the shell that tells of it.
 const START: &str = r#"
 set -eu
 umask 077
-base=$1; input=$2; shift 2
+base=$1; input=$2; filter=$3; shift 3
 while IFS= read -r line && [ -n "$line" ]; do
   value=$(printf %s "${line#*=}" | base64 -d; printf x)
   export "${line%%=*}=${value%x}"
 done
 touch "$base.out" "$base.err"
-wc -c < "$base.out" > "$base.turn"
+if [ -e "$base.group" ]; then
+  left=100
+  while kill -0 "-$(cat "$base.group")" 2> /dev/null; do
+    [ $((left -= 1)) -gt 0 ] || kill -KILL "-$(cat "$base.group")"
+    sleep 0.1
+  done
+fi
+wc -c < "$base.out" | tee "$base.turn"
 rm -f "$base.in"
 case $input in
   pipe) mkfifo "$base.in" ;;
   *) ln -s "$input" "$base.in" ;;
 esac
 setsid sh -c '
-  base=$1; shift
-  trap : TERM INT HUP
-  if [ -p "$base.in" ]; then
-    "$@" <> "$base.in" >> "$base.out" 2>> "$base.err"
-  else
-    "$@" < "$base.in" >> "$base.out" 2>> "$base.err"
-  fi
-  printf "\n\036exited %s\n" $? >> "$base.out"
-' sh "$base" "$@" < /dev/null > /dev/null 2>&1 &
+  base=$1; filter=$2; shift 2
+  trap : TERM
+  run() {
+    if [ -p "$base.in" ]; then "$@" <> "$base.in" 2>> "$base.err"; else "$@" < "$base.in" 2>> "$base.err"; fi
+    echo $? > "$base.code"
+  }
+  if [ -n "$filter" ] && sed -u p < /dev/null 2> /dev/null; then run "$@" | sed -u "$filter" >> "$base.out"; else run "$@" >> "$base.out"; fi
+  printf "\n\036exited %s\n" "$(cat "$base.code")" >> "$base.out"
+' sh "$base" "$filter" "$@" < /dev/null > /dev/null 2>&1 &
 echo $! > "$base.group"
 "#;
+
+/// The files of a program that is not started yet.
+const PREPARE: &str = r#"umask 077; touch "$1.out" "$1.err" && echo 0 > "$1.turn""#;
 
 /// Prints what was printed since byte `$2`, and then all that comes. It ends when its own input does, which
 /// is when we are gone: nothing is left behind by us in the container.
@@ -70,15 +81,18 @@ const SAY: &str = r#"
 set -eu
 umask 077
 cat > "$1.say"
-kill -0 -- "-$(cat "$1.group")"
+kill -0 "-$(cat "$1.group")"
 [ "$(wc -c < "$1.say")" -eq "$2" ]
 if [ "$3" = turn ]; then wc -c < "$1.out" > "$1.turn"; fi
 cat "$1.say" > "$1.in"
 "#;
 
-/// Where the present turn began, and whether the program's group still has a process in it.
-const LOOK: &str =
-    r#"cat "$1.turn" || exit 3; if kill -0 -- "-$(cat "$1.group")"; then echo runs; else echo ended; fi"#;
+/// Where the present turn began, how much was printed, and whether the program's group still has a process in it.
+const LOOK: &str = r#"
+cat "$1.turn" || exit 3
+wc -c < "$1.out"
+if [ -e "$1.group" ] && kill -0 "-$(cat "$1.group")"; then echo runs; else echo ended; fi
+"#;
 
 /// A program to start detached.
 #[derive(Debug, Clone)]
@@ -89,6 +103,9 @@ pub struct Program {
     pub env: BTreeMap<String, String>,
     /// What it reads.
     pub input: Input,
+    /// A script of `sed` that shortens the lines it prints, for all of them are kept, in memory. None if empty, and
+    /// where there is only a `sed` that waits for more before it prints.
+    pub filter: &'static str,
 }
 
 /// What a detached program reads from standard input.
@@ -113,6 +130,15 @@ pub enum Printed {
     Nothing,
     /// It ended, with this code.
     End(i32),
+}
+
+/// What was found of a detached program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attached {
+    /// A turn began after what was read.
+    pub turn_is_new: bool,
+    /// It runs, or has printed something that was not read.
+    pub has_more: bool,
 }
 
 /// A detached program, and how far its output was read.
@@ -147,6 +173,14 @@ impl Detached {
         Ok(detached)
     }
 
+    /// A place for programs to come, each started by [`Detached::start_again`].
+    pub async fn prepare(agent: &'static str, ground: &Ground) -> Result<Self, AgentError> {
+        let detached = Self::at(agent, ground, 0);
+        let output = detached.exec(&Exec::script(PREPARE, &[&detached.base]), &[]).await?;
+        detached.expect_success("prepare its files", &output)?;
+        Ok(detached)
+    }
+
     /// Starts the next program of the same conversation, after the last one ended. It begins a turn.
     pub async fn start_again(&mut self, program: &Program) -> Result<(), AgentError> {
         let input = match &program.input {
@@ -155,22 +189,25 @@ impl Detached {
             Input::Nothing => "/dev/null",
         };
         let argv = self.ground.environment.iter().chain(&program.argv).map(String::as_str);
-        let arguments: Vec<&str> = [self.base.as_str(), input].into_iter().chain(argv).collect();
+        let arguments: Vec<&str> = [self.base.as_str(), input, program.filter].into_iter().chain(argv).collect();
         let places = self.ground.runtime.places(&self.ground.container);
         let exec = Exec::script(START, &arguments).with_input().within(&places.workspace);
         let variables = variables(self.agent, &self.ground, &program.env)?;
         let output = self.exec(&exec, variables.as_bytes()).await?;
-        self.expect_success("start", &output)
+        self.expect_success("start", &output)?;
+        let turn = String::from_utf8_lossy(&output.stdout).trim().parse();
+        self.skip_to(turn.map_err(|_| self.failed("start", "it was not told where its output begins"))?);
+        Ok(())
     }
 
     /// Comes back to a program that was started earlier, and reads on at `offset`, or where its present turn began
-    /// if that is later. Also answers whether it begins at that turn.
-    pub async fn attach(agent: &'static str, ground: &Ground, offset: u64) -> Result<(Self, bool), AgentError> {
+    /// if that is later.
+    pub async fn attach(agent: &'static str, ground: &Ground, offset: u64) -> Result<(Self, Attached), AgentError> {
         let mut detached = Self::at(agent, ground, offset);
-        let turn = detached.look().await?.turn;
-        let is_new = turn > offset;
-        detached.offset = offset.max(turn);
-        Ok((detached, is_new))
+        let look = detached.look().await?;
+        detached.offset = offset.max(look.turn);
+        let has_more = look.runs || look.printed > detached.offset;
+        Ok((detached, Attached { turn_is_new: look.turn > offset, has_more }))
     }
 
     fn at(agent: &'static str, ground: &Ground, offset: u64) -> Self {
@@ -184,14 +221,18 @@ impl Detached {
         self.offset
     }
 
-    /// A file of this agent in the container, with `ending` after its name.
-    pub fn path(&self, ending: &str) -> String {
-        format!("{}.{ending}", self.base)
+    /// Writes a file of this agent's in the container, and answers where it is.
+    pub async fn write(&self, ending: &str, text: &str) -> Result<String, AgentError> {
+        let path = format!("{}.{ending}", self.base);
+        write_file(self.agent, &self.ground, &path, text).await?;
+        Ok(path)
     }
 
-    /// Writes a file of this agent's in the container.
-    pub async fn write(&self, ending: &str, text: &str) -> Result<(), AgentError> {
-        write_file(self.agent, &self.ground, &self.path(ending), text).await
+    /// Puts more to the end of a file of this agent's in the container, and answers where it is.
+    pub async fn append(&self, ending: &str, text: &str) -> Result<String, AgentError> {
+        let path = format!("{}.{ending}", self.base);
+        put_file(self.agent, &self.ground, r#"umask 077; cat >> "$1""#, &path, text).await?;
+        Ok(path)
     }
 
     /// Writes one line into its standard input. `begins_turn` is noted first, for those who attach.
@@ -230,16 +271,25 @@ impl Detached {
         }
     }
 
+    /// Passes over what was printed before.
+    fn skip_to(&mut self, offset: u64) {
+        self.offset = offset;
+        self.reader = None;
+        self.buffer.clear();
+        self.searched = 0;
+        self.passing_over = false;
+    }
+
     /// Stops reading until the next call of [`Detached::next`].
     pub fn rest(&mut self) {
         self.reader = None;
     }
 
-    /// Interrupts it and all that it started: `INT` asks, `KILL` does not.
-    pub async fn signal(&self, signal: &str) -> Result<(), AgentError> {
-        let script = r#"kill -s "$2" -- "-$(cat "$1.group")""#;
+    /// Tells it and all that it started to end. They may not: then the container must go.
+    pub async fn terminate(&self) -> Result<(), AgentError> {
+        let script = r#"kill -TERM "-$(cat "$1.group")""#;
         // A program that ended meanwhile is no failure.
-        self.exec(&Exec::script(script, &[&self.base, signal]), &[]).await.map(drop)
+        self.exec(&Exec::script(script, &[&self.base]), &[]).await.map(drop)
     }
 
     /// Whether any process of it is left.
@@ -300,22 +350,25 @@ impl Detached {
         let output = self.exec(&Exec::script(LOOK, &[&self.base]), &[]).await?;
         let told = String::from_utf8_lossy(&output.stdout).into_owned();
         let mut words = told.split_ascii_whitespace();
-        let turn = words.next().and_then(|turn| turn.parse().ok());
+        let mut number = || words.next().and_then(|number| number.parse().ok());
+        let (turn, printed) = (number(), number().unwrap_or_default());
         let turn = turn.ok_or_else(|| AgentError::Gone {
             agent: self.agent,
             why: "it was never started here".into(),
             out_of_memory: false,
         })?;
-        Ok(Look { turn, runs: words.next() == Some("runs") })
+        Ok(Look { turn, printed, runs: words.next() == Some("runs") })
     }
 
     async fn expect_alive(&self) -> Result<(), AgentError> {
         let gone = |why: &str| AgentError::Gone { agent: self.agent, why: why.to_owned(), out_of_memory: false };
         match self.ground.runtime.state(&self.ground.container).await? {
-            ContainerState::Running if self.look().await?.runs => Ok(()),
-            // Its last line may have been written since we read.
-            ContainerState::Running if self.end_is_unread().await? => Ok(()),
-            ContainerState::Running => Err(gone("it was killed, and what watched it too")),
+            ContainerState::Running => {
+                let look = self.look().await?;
+                // Its last line may have been written since we read.
+                let is_unread = look.printed > self.offset + self.buffer.len() as u64;
+                if look.runs || is_unread { Ok(()) } else { Err(gone("it was killed, and what watched it too")) }
+            }
             ContainerState::Exited { out_of_memory: true, .. } => {
                 let why = "its container ran out of memory".to_owned();
                 Err(AgentError::Gone { agent: self.agent, why, out_of_memory: true })
@@ -323,12 +376,6 @@ impl Detached {
             ContainerState::Exited { code, .. } => Err(gone(&format!("its container ended with code {code}"))),
             ContainerState::Absent => Err(gone("its container is gone")),
         }
-    }
-
-    async fn end_is_unread(&self) -> Result<bool, AgentError> {
-        let output = self.exec(&Exec::script(r#"wc -c < "$1.out""#, &[&self.base]), &[]).await?;
-        let bytes: u64 = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap_or_default();
-        Ok(bytes > self.offset + self.buffer.len() as u64)
     }
 
     async fn exec(&self, exec: &Exec, input: &[u8]) -> Result<Output, AgentError> {
@@ -346,13 +393,23 @@ impl Detached {
 
 struct Look {
     turn: u64,
+    printed: u64,
     runs: bool,
 }
 
 /// Writes a file in the container that nobody but the agent's user reads.
 pub async fn write_file(agent: &'static str, ground: &Ground, path: &str, text: &str) -> Result<(), AgentError> {
-    let exec = Exec::script(r#"umask 077; cat > "$1""#, &[path]).with_input();
-    let output = run(agent, ground, &exec, text.as_bytes()).await?;
+    put_file(agent, ground, r#"umask 077; cat > "$1""#, path, text).await
+}
+
+async fn put_file(
+    agent: &'static str,
+    ground: &Ground,
+    script: &str,
+    path: &str,
+    text: &str,
+) -> Result<(), AgentError> {
+    let output = run(agent, ground, &Exec::script(script, &[path]).with_input(), text.as_bytes()).await?;
     let refused = || AgentError::Refused { agent, what: format!("be given {path}"), why: said(&output) };
     if output.status.success() { Ok(()) } else { Err(refused()) }
 }

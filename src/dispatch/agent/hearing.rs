@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::detached::{Detached, Printed};
+use super::detached::{Detached, Printed, SILENT_SECONDS};
 use super::{AgentError, AgentEvent, Ground, Question, SessionRecord, TurnEnd};
 
 /// What a prompt says to an agent without a tool for questions.
@@ -29,6 +30,8 @@ const KILLED_CODE: i32 = 137;
 pub trait Dialect: fmt::Debug + Clone + Default + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The agent's name.
     const AGENT: &'static str;
+    /// Whether its program runs for the time of one turn only.
+    const ENDS_WITH_TURN: bool = false;
     /// A prompt is about to be given.
     fn begin_turn(&mut self);
     /// Reads one line.
@@ -64,7 +67,7 @@ impl Heard {
         let asked = asks_by_text.then(|| question_in(last_text)).flatten();
         self.tell(match asked {
             Some(text) => AgentEvent::Question(Question { id: String::new(), text, options: Vec::new() }),
-            None => AgentEvent::Ended(TurnEnd::Finished(bounded(last_text, TEXT_BYTES_MAX))),
+            None => AgentEvent::Ended(TurnEnd::Finished(end_of(last_text))),
         });
     }
 
@@ -82,6 +85,8 @@ pub struct Hearing<D> {
     /// What is known from its lines.
     pub dialect: D,
     heard: Heard,
+    /// Whether a turn is under way.
+    turn_is_open: bool,
     /// The program's end, until it is told.
     ended: Option<i32>,
     /// How it was before the line that `heard` came of: who attaches hears that line again.
@@ -93,37 +98,46 @@ pub struct Hearing<D> {
 struct Kept<D> {
     offset: u64,
     dialect: D,
+    turn_is_open: bool,
 }
 
 impl<D: Dialect> Hearing<D> {
     /// Hears a program from its beginning.
     pub fn new(detached: Detached) -> Self {
         let before = (detached.offset(), D::default());
-        Self { detached, dialect: D::default(), heard: Heard::default(), ended: None, before }
+        Self { detached, dialect: D::default(), heard: Heard::default(), turn_is_open: false, ended: None, before }
     }
 
     /// Comes back to one. Where its present turn is newer than the record, what it printed before is passed over.
     pub async fn attach(ground: &Ground, record: &SessionRecord) -> Result<Self, AgentError> {
         let kept: Kept<D> = serde_json::from_value(record.0.clone())
             .map_err(|why| refused(D::AGENT, "be attached to", &format!("the session's record: {why}")))?;
-        let (detached, turn_is_new) = Detached::attach(D::AGENT, ground, kept.offset).await?;
+        let (detached, found) = Detached::attach(D::AGENT, ground, kept.offset).await?;
         let mut dialect = kept.dialect;
-        if turn_is_new {
+        if found.turn_is_new {
             dialect.begin_turn();
         }
         let before = (detached.offset(), dialect.clone());
-        Ok(Self { detached, dialect, heard: Heard::default(), ended: None, before })
+        let turn_is_open = kept.turn_is_open || found.has_more;
+        Ok(Self { detached, dialect, heard: Heard::default(), turn_is_open, ended: None, before })
+    }
+
+    /// A turn begins. Nothing of an earlier one is told any more.
+    pub fn begin_turn(&mut self) {
+        self.dialect.begin_turn();
+        self.heard = Heard::default();
+        self.ended = None;
+        self.turn_is_open = true;
     }
 
     /// What [`Hearing::attach`] needs.
     pub fn record(&self) -> SessionRecord {
-        let (offset, dialect) = if self.heard.events.is_empty() && self.heard.replies.is_empty() && self.ended.is_none()
-        {
-            (self.detached.offset(), &self.dialect)
-        } else {
-            (self.before.0, &self.before.1)
+        let all_is_told = self.heard.events.is_empty() && self.heard.replies.is_empty() && self.ended.is_none();
+        let (offset, dialect) = match all_is_told {
+            true => (self.detached.offset(), &self.dialect),
+            false => (self.before.0, &self.before.1),
         };
-        SessionRecord(json!({"offset": offset, "dialect": dialect}))
+        SessionRecord(json!({"offset": offset, "dialect": dialect, "turn_is_open": self.turn_is_open}))
     }
 
     /// The next event. May be dropped while it waits.
@@ -134,7 +148,13 @@ impl<D: Dialect> Hearing<D> {
                 self.heard.replies.pop_front();
             }
             if let Some(event) = self.heard.events.pop_front() {
+                let asks_by_text = matches!(&event, AgentEvent::Question(question) if question.id.is_empty());
+                self.turn_is_open &= !asks_by_text && !matches!(event, AgentEvent::Ended(_));
                 return Ok(event);
+            }
+            if D::ENDS_WITH_TURN && !self.turn_is_open {
+                tokio::time::sleep(Duration::from_secs(SILENT_SECONDS)).await;
+                return Ok(AgentEvent::Alive);
             }
             if let Some(code) = self.ended {
                 self.read_end(code).await?;
@@ -181,6 +201,14 @@ pub fn refused(agent: &'static str, what: &str, why: &str) -> AgentError {
     AgentError::Refused { agent, what: what.to_owned(), why: why.to_owned() }
 }
 
+/// An agent that is gone before it could take a prompt did not start.
+pub fn failed_to_start(error: AgentError) -> AgentError {
+    match error {
+        AgentError::Gone { agent, why, .. } => AgentError::NotStarted { agent, why },
+        other => other,
+    }
+}
+
 /// What a person is asked, if a message asks.
 pub fn question_in(text: &str) -> Option<String> {
     let begin = text.match_indices(ASK_MARK).map(|(at, _)| at).find(|&at| {
@@ -205,9 +233,17 @@ pub fn bounded(text: &str, bytes_max: usize) -> String {
     text[..text.floor_char_boundary(bytes_max)].to_owned()
 }
 
-/// Puts more to the end of a text that is kept as last words, as far as there is room.
+/// Puts more to the end of a text that is kept as last words; what it began with goes when there is no room.
 pub fn append_bounded(text: &mut String, more: &str) {
-    text.push_str(&bounded(more, TEXT_BYTES_MAX.saturating_sub(text.len())));
+    text.push_str(more);
+    if text.len() > TEXT_BYTES_MAX {
+        *text = end_of(text);
+    }
+}
+
+/// The end of a text, at most [`TEXT_BYTES_MAX`] long.
+pub fn end_of(text: &str) -> String {
+    text[text.ceil_char_boundary(text.len().saturating_sub(TEXT_BYTES_MAX))..].to_owned()
 }
 
 #[cfg(test)]

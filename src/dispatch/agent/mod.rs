@@ -13,14 +13,25 @@ use serde_json::Value;
 use super::container::{ContainerError, ContainerId, ContainerRuntime};
 use crate::config::{AgentConfig, Secret};
 
+mod acp;
+mod claude;
+mod codex;
+mod command;
 mod detached;
 mod hearing;
 mod opencode;
+mod pi;
 mod refusal;
+mod talking;
+mod turning;
 
-pub use detached::{Detached, Input, Printed, Program};
+pub use acp::Acp;
+pub use claude::Claude;
+pub use codex::Codex;
+pub use command::PlainCommand;
 pub use hearing::ASK_BY_TEXT;
 pub use opencode::OpenCode;
+pub use pi::Pi;
 
 /// The port: one kind of coding agent.
 #[async_trait]
@@ -62,13 +73,18 @@ pub trait AgentSession: Send + fmt::Debug {
 }
 
 /// The kinds of agents that are built in.
-pub const KINDS: [&str; 1] = ["opencode"];
+pub const KINDS: [&str; 6] = ["opencode", "pi", "claude", "codex", "acp", "command"];
 
 /// The agent of this name: of the kind that its configuration says, or that its name is.
 pub fn of(name: &str, config: &AgentConfig) -> Result<Arc<dyn AgentRuntime>, AgentError> {
     let kind = config.kind.as_deref().unwrap_or(name);
     Ok(match kind {
         "opencode" => Arc::new(OpenCode::new(config)),
+        "pi" => Arc::new(Pi::new(config)),
+        "claude" => Arc::new(Claude::new(config)),
+        "codex" => Arc::new(Codex::new(config)),
+        "acp" => Arc::new(Acp::new(config)),
+        "command" => Arc::new(PlainCommand::new(config)),
         _ => {
             let (name, kinds) = (name.to_owned(), KINDS.join(", "));
             return Err(AgentError::Unknown { name, kind: kind.to_owned(), kinds });

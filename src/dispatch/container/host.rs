@@ -181,7 +181,7 @@ async fn end_marked(home: &Path) -> io::Result<()> {
             return Ok(());
         }
         let mut kill = Command::new("sh");
-        kill.args(["-c", "kill -s KILL -- \"$@\"", "sh"]).args(groups.iter().map(|group| format!("-{group}")));
+        kill.args(["-c", "kill -KILL \"$@\"", "sh"]).args(groups.iter().map(|group| format!("-{group}")));
         // One that ended by itself meanwhile is no failure: the next look decides.
         kill.output().await?;
         tokio::time::sleep(Duration::from_millis(KILL_WAIT_MS)).await;

@@ -1,5 +1,6 @@
 //! The mirror of one repository: what GitHub has under `refs/remotes/origin`, what runs bring under `refs/runs`.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -21,6 +22,8 @@ const LOCK_LOOK_MS: u64 = 50;
 const PROTOCOLS: &str = "http:https";
 /// The same, and on this machine's own disk.
 const PROTOCOLS_AND_FILES: &str = "http:https:file";
+/// Where a repository says what GitHub runs.
+const WORKFLOW_FOLDERS: [&[u8]; 2] = [b".github/workflows/", b".github/actions/"];
 
 /// A bare repository on this machine that follows one on GitHub. Any number of processes may use it at once.
 #[derive(Debug, Clone)]
@@ -71,7 +74,7 @@ impl Mirror {
     /// `into` is replaced; only its owner may read it.
     pub async fn bundle(&self, branches: &[&str], into: &Path) -> Result<(), GitError> {
         let what = format!("bundle {}", branches.join(" and "));
-        let references = branches.iter().map(|branch| origin(branch)).collect::<Result<Vec<_>, _>>()?;
+        let references = branches.iter().map(|branch| origin(branch)).collect::<Result<BTreeSet<_>, _>>()?;
         let output = private(into).map_err(|error| GitError::Failed { what: what.clone(), why: error.to_string() })?;
         let mut arguments = vec!["bundle", "create", "--quiet", "-"];
         arguments.extend(references.iter().map(String::as_str));
@@ -86,7 +89,8 @@ impl Mirror {
     pub async fn take_in(&self, path: &Path, bytes_max: u64, branch: &str, base: &Sha) -> Result<BroughtOut, GitError> {
         let reference = format!("refs/heads/{}", branch_name(branch)?);
         let Some((objects, head)) = bundle::open(path, &reference, bytes_max)? else {
-            return Ok(BroughtOut { head: base.clone(), commit_count: 0, file_count: 0 });
+            let head = base.clone();
+            return Ok(BroughtOut { head, commit_count: 0, file_count: 0, changes_workflows: false });
         };
         let what = "check what came out of the container";
         let unpack = ["index-pack", "--stdin", "--fix-thin", "--strict"];
@@ -103,9 +107,11 @@ impl Mirror {
         let commit_count = count.trim().parse().map_err(|_| failed(what, "it did not count"))?;
         let tree = ["diff-tree", "-r", "-z", "--name-only", "--no-renames", base.as_str(), head.as_str()];
         let changed = self.call(what, &tree).done().await?;
-        let file_count = changed.out.iter().filter(|byte| **byte == 0).count();
+        let paths = || changed.out.split(|byte| *byte == 0).filter(|path| !path.is_empty());
+        let file_count = paths().count();
+        let changes_workflows = paths().any(|path| WORKFLOW_FOLDERS.iter().any(|folder| path.starts_with(folder)));
         self.call(what, &["update-ref", &of_run(branch)?, head.as_str()]).done().await?;
-        Ok(BroughtOut { head, commit_count, file_count })
+        Ok(BroughtOut { head, commit_count, file_count, changes_workflows })
     }
 
     /// Pushes what the run on `branch` brought, if the branch on the remote is still at `expected` (`None`: is not

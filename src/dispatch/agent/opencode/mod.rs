@@ -74,7 +74,7 @@ impl OpenCode {
             env.insert("OPENCODE_DISABLE_PROJECT_CONFIG".into(), "1".into());
         }
         env.extend(self.env.clone());
-        Program { argv, env, input: Input::Nothing }
+        Program { argv, env, input: Input::Nothing, filter: "" }
     }
 
     /// Starts the server and waits until it answers.
@@ -135,8 +135,10 @@ impl AgentRuntime for OpenCode {
             true => (detached, Door::new(ground, PORT).await?),
             false => self.serve(ground).await?,
         };
-        door.messages(&kept.session).await?;
-        Ok(Box::new(OpenCodeSession::new(detached, door, model, kept, true)))
+        let messages = door.messages(&kept.session).await?;
+        let mut session = OpenCodeSession::new(detached, door, model, kept, true);
+        session.pass_over(&messages);
+        Ok(Box::new(session))
     }
 }
 

@@ -55,6 +55,16 @@ impl OpenCodeSession {
         Self { detached, door, model, kept, reading, events: None, turn_is_open, idle_looks: 0, reconnects: 0 }
     }
 
+    /// What earlier turns did was told when they did it.
+    pub(super) fn pass_over(&mut self, messages: &[Value]) {
+        let Some(last) = &self.kept.turn_after else { return };
+        let id_of = |message: &Value| message["info"]["id"].as_str().map(str::to_owned);
+        if let Some(end) = messages.iter().position(|message| id_of(message).as_ref() == Some(last)) {
+            messages[..=end].iter().for_each(|message| self.reading.read_message(message));
+            while self.reading.pop().is_some() {}
+        }
+    }
+
     /// Connects to the event stream, and then reads what it may have told before.
     async fn connect(&mut self) -> Result<(), AgentError> {
         let answer = self.door.events().await?;
