@@ -6,8 +6,9 @@ use std::collections::HashSet;
 use super::board::Board;
 use super::order::{OrderKey, Question, Slot, Standing};
 use super::{ClaimManager, ManagerError};
-use crate::domain::{AgentId, Claim, ClaimId, IssueRef, IssueState, RunHold, label_key};
+use crate::domain::{AgentId, CiSignal, Claim, ClaimId, IssueRef, IssueState, RunHold, label_key};
 use crate::policy::ViewName;
+use crate::store::{ClaimFilter, StoreError};
 
 /// Most issues looked at for each label: a bound on what one round costs.
 const LABELLED_COUNT_MAX: usize = 10_000;
@@ -104,6 +105,25 @@ impl ClaimManager {
             Some(known) => Ok(known.state == IssueState::Open),
             None => self.read_through(issue).await,
         }
+    }
+
+    /// The pull requests of an agent's live claims of which checks say that they fail.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn failing_pulls_of(&self, owner: &AgentId) -> Result<Vec<String>, StoreError> {
+        let failing: HashSet<ClaimId> = self
+            .store
+            .claim_signal_list()
+            .await?
+            .into_iter()
+            .filter(|(_, kept)| kept.signals.ci == CiSignal::Failure)
+            .map(|(claim_id, _)| claim_id)
+            .collect();
+        let filter = ClaimFilter { agent: Some(owner.clone()), ..ClaimFilter::default() };
+        let claims = self.store.claim_list(filter).await?;
+        let of_failing = claims.into_iter().filter(|claim| failing.contains(&claim.claim_id));
+        Ok(of_failing.filter_map(|claim| claim.pr_url().map(str::to_owned)).collect())
     }
 
     /// The claim of `owner` on an issue, while there is one.

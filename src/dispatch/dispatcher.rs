@@ -166,14 +166,12 @@ impl Dispatcher {
     /// Works until the server ends. What is under way then is left as it is, for the next start.
     pub async fn work(self: Arc<Self>, shutdown: CancellationToken) {
         let working = async {
-            self.recover().await;
             loop {
-                let interval = self.config().github.poll_interval.duration().max(Duration::from_secs(1));
                 if let Err(error) = self.round().await {
                     error!("the dispatcher could not look at its queue, it will again: {}", chain(&error));
                 }
                 tokio::select! {
-                    () = tokio::time::sleep(interval) => {}
+                    () = tokio::time::sleep(self.poll_interval()) => self.look_for_news(),
                     () = self.wake.notified() => {}
                 }
             }
@@ -185,11 +183,29 @@ impl Dispatcher {
         self.tracker.wait().await;
     }
 
+    /// How often GitHub is asked for news. With very many repositories less often than set: each of them may cost a
+    /// request, of which GitHub gives 5,000 an hour.
+    fn poll_interval(&self) -> Duration {
+        const REPOS_A_SECOND: usize = 4;
+        let config = self.config();
+        let most = Duration::from_secs(config.sync.interval_minutes.max(1) * 60);
+        let for_all = Duration::from_secs((self.parts.manager.repos().len() / REPOS_A_SECOND) as u64).min(most);
+        config.github.poll_interval.duration().max(for_all).max(Duration::from_secs(1))
+    }
+
+    fn look_for_news(&self) {
+        if self.config().dispatch.enabled {
+            self.parts.manager.wish_sync();
+        }
+    }
+
     /// One look at everything: what is new, what was answered, what can begin.
     async fn round(self: &Arc<Self>) -> Result<(), StoreError> {
+        self.adopt().await?;
         if self.config().dispatch.enabled {
             self.take_in_labelled().await?;
             self.take_in_reviews().await?;
+            self.take_in_failing_checks().await?;
         }
         self.take_in_answers().await?;
         for _ in 0..BEGIN_COUNT_MAX {
@@ -209,11 +225,10 @@ impl Dispatcher {
         match queue::next(&queue, &active, &config.containers, config.dispatch.preempt, self.now()) {
             Next::Begin(run_id) => {
                 let run = queue.into_iter().find(|run| run.run_id == run_id).expect("it is one of the queue");
-                if let Some(why) = self.over_budget(&run, &config).await? {
-                    self.hold_back(run, why).await?;
-                    return Ok(false);
+                match self.over_budget(&run, &config).await? {
+                    Some(why) => self.hold_back(run, why).await?,
+                    None => self.begin(run),
                 }
-                self.begin(run);
                 Ok(true)
             }
             Next::Preempt { victim, critical } => {

@@ -6,24 +6,20 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
-use super::container::{ContainerError, ContainerId, ContainerRuntime, Exec};
+use super::container::{ContainerError, ContainerId, ContainerRuntime, Exec, Followed, follow};
 
 pub use devcontainer::{DEVCONTAINER_FILES, Devcontainer, DevcontainerBuild};
 
 /// Longest time for what runs once, in seconds: a first `nix develop` fetches and builds.
 pub const PREPARE_SECONDS_MAX: u64 = 30 * 60;
-/// Most lines that one command may tell; the rest of what it prints is passed over.
-const LINE_COUNT_MAX: usize = 2000;
-/// Longest line that is told, in bytes; what is longer comes in pieces.
-const LINE_BYTES_MAX: usize = 2000;
 /// Longest devcontainer.json, in bytes.
 const FILE_BYTES_MAX: &str = "262144";
 
-/// What the repository brings, and what the image has.
+/// What the repository brings, what the image has, and whether all that runs once did.
 const LOOK: &str = r#"
+[ -e "$1" ] && echo "$2"
 for file in flake.nix .devcontainer/devcontainer.json .devcontainer.json .envrc; do
   [ -f "$file" ] && echo "$file"
 done
@@ -32,11 +28,12 @@ for program in nix direnv; do
 done
 exit 0
 "#;
+/// The file that says that all that runs once did, and the word by which [`LOOK`] tells of it.
+const DONE_FILE: &str = "environment-is-prepared";
+const DONE: &str = "done";
 /// Nix as it enters a flake: it writes no lock file, which an agent would commit.
-const NIX: [&str; 5] =
-    ["nix", "--extra-experimental-features", "nix-command flakes", "develop", "--no-write-lock-file"];
-/// What of nix prefixes a command.
-const NIX_COMMAND: &str = "--command";
+pub(super) const NIX: [&str; 6] =
+    ["nix", "--extra-experimental-features", "nix-command flakes", "develop", "--no-write-lock-file", "--command"];
 
 /// An environment that can be entered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,7 +55,7 @@ enum Way {
 }
 
 /// Finds out what enters the environment of the work tree, as `containers.environment` has it, and runs what must
-/// run once. What happens is told line by line.
+/// run once in this container: whoever asks again is answered at once. What happens is told line by line.
 ///
 /// A flake, a .envrc or a command of one's own that cannot be entered is an error, for nothing could be started in
 /// it. Where a command of a devcontainer fails, the rest of them is left out, and this is told: the agent finds the
@@ -69,26 +66,20 @@ pub async fn prepare(
     setting: &str,
     on_line: &mut (dyn FnMut(String) + Send + Sync),
 ) -> Result<Prepared, ContainerError> {
-    let mut desk = Desk { runtime, container, workspace: runtime.places(container).workspace, on_line };
     if setting == "none" {
         return Ok(Prepared::default());
     }
-    let found = desk.printed(&Exec::script(LOOK, &[])).await?;
+    let places = runtime.places(container);
+    let done_file = format!("{}/{DONE_FILE}", places.run);
+    let mut desk = Desk { runtime, container, workspace: places.workspace, is_done: false, on_line };
+    let found = desk.printed(&Exec::script(LOOK, &[&done_file, DONE])).await?;
     let found: Vec<_> = found.lines().collect();
-    let (way, warning) = choose(setting, &found);
-    if let Some(warning) = warning {
-        (desk.on_line)(format!("warning: {warning}"));
+    desk.is_done = found.contains(&DONE);
+    let prepared = desk.prepare(setting, &found).await?;
+    if !desk.is_done {
+        desk.printed(&Exec::script(r#": > "$1""#, &[&done_file])).await?;
     }
-    match way {
-        Way::Plain => Ok(Prepared::default()),
-        Way::Nix => desk.entered(NIX.map(str::to_owned).into_iter().chain([NIX_COMMAND.to_owned()]).collect()).await,
-        Way::Direnv => desk.direnv().await,
-        Way::Devcontainer => desk.devcontainer(&found).await,
-        // The words are the shell's, so that quotes mean what they should.
-        Way::Own(line) => {
-            desk.entered(vec!["sh".into(), "-c".into(), format!("exec {line} \"$@\""), "sh".into()]).await
-        }
-    }
+    Ok(prepared)
 }
 
 /// Which way, and what must be said about it.
@@ -128,12 +119,34 @@ struct Desk<'a> {
     runtime: &'a dyn ContainerRuntime,
     container: &'a ContainerId,
     workspace: String,
+    /// Whether all that runs once did.
+    is_done: bool,
     on_line: &'a mut (dyn FnMut(String) + Send + Sync),
 }
 
 impl Desk<'_> {
+    async fn prepare(&mut self, setting: &str, found: &[&str]) -> Result<Prepared, ContainerError> {
+        let (way, warning) = choose(setting, found);
+        if let Some(warning) = warning.filter(|_| !self.is_done) {
+            (self.on_line)(format!("warning: {warning}"));
+        }
+        match way {
+            Way::Plain => Ok(Prepared::default()),
+            Way::Nix => self.entered(NIX.map(str::to_owned).into()).await,
+            Way::Direnv => self.direnv().await,
+            Way::Devcontainer => self.devcontainer(found).await,
+            // The words are the shell's, so that quotes mean what they should.
+            Way::Own(line) => {
+                self.entered(vec!["sh".into(), "-c".into(), format!("exec {line} \"$@\""), "sh".into()]).await
+            }
+        }
+    }
+
     /// Enters once, so that what takes long is over before the agent's own time begins.
     async fn entered(&mut self, command: Vec<String>) -> Result<Prepared, ContainerError> {
+        if self.is_done {
+            return Ok(Prepared { command, env: BTreeMap::new() });
+        }
         let mut argv = command.clone();
         argv.push("true".into());
         let (code, last) = self.told(argv).await?;
@@ -144,10 +157,12 @@ impl Desk<'_> {
     }
 
     async fn direnv(&mut self) -> Result<Prepared, ContainerError> {
-        let allow = ["direnv", "allow", "."].map(str::to_owned).into();
-        let (code, last) = self.told(allow).await?;
-        if code != 0 {
-            return Err(failed("allow the repository's .envrc", last));
+        if !self.is_done {
+            let allow = ["direnv", "allow", "."].map(str::to_owned).into();
+            let (code, last) = self.told(allow).await?;
+            if code != 0 {
+                return Err(failed("allow the repository's .envrc", last));
+            }
         }
         self.entered(vec!["direnv".into(), "exec".into(), self.workspace.clone()]).await
     }
@@ -166,7 +181,8 @@ impl Desk<'_> {
         let pairs = there.lines().filter_map(|line| line.split_once('='));
         let there = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let env = read.variables(&self.workspace, &there);
-        for (stage, command) in read.commands() {
+        let once = if self.is_done { &[] } else { read.commands() };
+        for (stage, command) in once {
             (self.on_line)(format!("{stage} of {file}"));
             let argv = ["env".to_owned()].into_iter().chain(env.iter().map(|(name, value)| format!("{name}={value}")));
             let (code, _) = self.told(argv.chain(command.iter().cloned()).collect()).await?;
@@ -180,36 +196,11 @@ impl Desk<'_> {
 
     /// Runs a command in the work tree and tells what it prints. Answers its code, and its last line.
     async fn told(&mut self, argv: Vec<String>) -> Result<(i32, String), ContainerError> {
-        let words: Vec<_> = argv.iter().map(String::as_str).collect();
-        let exec = Exec::script(r#"exec "$@" 2>&1"#, &words).within(&self.workspace);
-        let what = format!("run {}", words.join(" ").chars().take(200).collect::<String>());
-        let mut command = self.runtime.command(self.container, &exec);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let run = async {
-            let mut child = command.spawn()?;
-            let (mut printed, mut refused) = (child.stdout.take(), child.stderr.take());
-            let mut lines = Lines { told: 0, line: Vec::new(), last: String::new(), on_line: &mut *self.on_line };
-            let mut chunk = vec![0; 8192];
-            while let Some(printed) = &mut printed {
-                match printed.read(&mut chunk).await? {
-                    0 => break,
-                    count => lines.take(&chunk[..count]),
-                }
-            }
-            lines.end();
-            // What the runtime itself says is not the program's: it matters where the program was never started.
-            let mut why = Vec::new();
-            if let Some(refused) = &mut refused {
-                refused.take(LINE_BYTES_MAX as u64).read_to_end(&mut why).await?;
-            }
-            let last = std::mem::take(&mut lines.last);
-            let last = if last.is_empty() { String::from_utf8_lossy(&why).trim().to_owned() } else { last };
-            Ok((child.wait().await?.code().unwrap_or(-1), last))
-        };
-        match timeout(Duration::from_secs(PREPARE_SECONDS_MAX), run).await {
-            Ok(done) => done.map_err(|why: std::io::Error| failed(&what, why.to_string())),
-            Err(_) => Err(failed(&what, format!("it took more than {PREPARE_SECONDS_MAX} seconds"))),
-        }
+        let what = format!("run {}", argv.join(" ").chars().take(200).collect::<String>());
+        let exec = Exec { argv, ..Exec::default() }.within(&self.workspace);
+        let command = self.runtime.command(self.container, &exec);
+        let done = follow(command, Duration::from_secs(PREPARE_SECONDS_MAX), self.on_line).await;
+        done.map(|Followed { code, last }| (code, last)).map_err(|why| failed(&what, why.to_string()))
     }
 
     /// What a short script prints, in the work tree.
@@ -225,45 +216,6 @@ impl Desk<'_> {
             return Err(failed(what, String::from_utf8_lossy(&output.stderr).trim().to_owned()));
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    }
-}
-
-/// Cuts what a program prints into lines.
-struct Lines<'a> {
-    told: usize,
-    line: Vec<u8>,
-    last: String,
-    on_line: &'a mut (dyn FnMut(String) + Send + Sync),
-}
-
-impl Lines<'_> {
-    fn take(&mut self, chunk: &[u8]) {
-        for &byte in chunk {
-            // Progress that overwrites itself is lines too.
-            if byte == b'\n' || byte == b'\r' {
-                self.end();
-            } else {
-                self.line.push(byte);
-                if self.line.len() == LINE_BYTES_MAX {
-                    self.end();
-                }
-            }
-        }
-    }
-
-    fn end(&mut self) {
-        let line = String::from_utf8_lossy(&self.line).trim_end().to_owned();
-        self.line.clear();
-        if line.is_empty() {
-            return;
-        }
-        self.last.clone_from(&line);
-        self.told += 1;
-        match self.told {
-            ..=LINE_COUNT_MAX => (self.on_line)(line),
-            told if told == LINE_COUNT_MAX + 1 => (self.on_line)("(more is not shown)".into()),
-            _ => {}
-        }
     }
 }
 
@@ -298,26 +250,5 @@ mod tests {
         let (way, warning) = choose("nix", &["nix"]);
         assert_eq!(way, Way::Plain);
         assert!(warning.unwrap().contains("no flake.nix"));
-    }
-
-    #[test]
-    fn what_is_printed_is_cut_into_lines_and_bounded() {
-        let mut told = Vec::new();
-        let mut on_line = |line: String| told.push(line);
-        let mut lines = Lines { told: 0, line: Vec::new(), last: String::new(), on_line: &mut on_line };
-        lines.take(b"one\r\n\ntwo: 1%\rtwo: 2%\n");
-        lines.take(&vec![b'x'; LINE_BYTES_MAX + 5]);
-        lines.end();
-        for _ in 0..LINE_COUNT_MAX {
-            lines.take(b"more\n");
-        }
-        lines.take(b"the last");
-        lines.end();
-        assert_eq!(lines.last, "the last");
-        assert_eq!(told[..3], ["one", "two: 1%", "two: 2%"]);
-        assert_eq!(told[3].len(), LINE_BYTES_MAX);
-        assert_eq!(told[4], "xxxxx");
-        assert_eq!(told.len(), LINE_COUNT_MAX + 1);
-        assert_eq!(told[LINE_COUNT_MAX], "(more is not shown)");
     }
 }

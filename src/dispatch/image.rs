@@ -1,11 +1,15 @@
 //! The images that agents work in: what they are made of, and how they are built.
 
+mod prebuilt;
+
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::str::FromStr;
 
 use tempfile::TempDir;
+
+pub use prebuilt::{PrebuildError, Prebuilder, Recipe, recipe};
 
 /// What an image is made by, over any Debian.
 pub const CONTAINERFILE: &str = include_str!("image/Containerfile");

@@ -130,9 +130,9 @@ impl Dispatcher {
         };
         info!(run.id = %run.run_id, "run {} left the queue: {why}", run.run_id.short());
         // It may come back: its label is all that is needed.
-        run.failure_seen = true;
-        if run.advance(RunStep::Fail { why }, self.now()).is_ok() {
-            self.save_idle(run).await?;
+        (run.failure_seen, run.left) = (true, true);
+        if run.advance(RunStep::Fail { why }, self.now()).is_ok() && self.save_idle(run.clone()).await? {
+            self.tell(&run).await;
         }
         Ok(())
     }
@@ -147,9 +147,34 @@ impl Dispatcher {
         for (pr_url, items) in by_pull {
             let asks = items.iter().any(|item| item.source_event_type == FeedbackKind::ReviewChangesRequested);
             let Some(parent) = self.store().run_of_pull(pr_url).await?.filter(|_| asks) else { continue };
-            if parent.status() == RunStatus::Completed {
+            // What a run failed to answer is not tried again; what was said since is.
+            let is_new = |item: &FollowUp| !parent.follow_ups.contains(&item.work_item_id);
+            if parent.status().is_terminal() && items.iter().any(is_new) {
                 self.enter_review(&parent, items).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Makes a follow-up run of each pull request of ours whose checks fail, once for each commit.
+    pub(super) async fn take_in_failing_checks(&self) -> Result<(), StoreError> {
+        if !self.config().dispatch.on_failing_checks {
+            return Ok(());
+        }
+        for pr_url in self.manager().failing_pulls_of(&self.agent_id()).await? {
+            let Some(parent) = self.store().run_of_pull(pr_url).await? else { continue };
+            let is_open = parent.status() == RunStatus::Completed;
+            if !is_open || parent.round >= self.config().dispatch.review_rounds_max {
+                continue;
+            }
+            let head = parent.head_sha.as_deref().unwrap_or("the newest commit");
+            let body = format!(
+                "The checks of the pull request fail for {head}. Find out why from the repository's own checks (its CI \
+                 configuration says what they run), mend it, and run them before you commit."
+            );
+            let run = Run::follow_up(&parent, Vec::new(), body, self.now());
+            info!("checks fail on {}: round {}", parent.issue_ref(), run.round);
+            self.insert(run).await?;
         }
         Ok(())
     }

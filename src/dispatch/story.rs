@@ -69,10 +69,15 @@ pub enum StoryState<'s> {
         /// To this.
         question: &'s Question,
     },
-    /// The pull request is there.
+    /// It is through.
     Done {
-        /// Its page.
+        /// The pull request's page; empty where there is none.
         pull_url: &'s str,
+    },
+    /// It left the queue: another agent was faster, or the issue is no longer asked for. No failure.
+    Left {
+        /// Why, for people.
+        reason: &'s str,
     },
     /// It ended without one.
     Failed {
@@ -85,7 +90,7 @@ impl StoryState<'_> {
     /// The labels to put on the issue, and those to take off.
     pub fn labels(&self) -> (Vec<&'static str>, Vec<&'static str>) {
         let own = match self {
-            Self::Queued { .. } => None,
+            Self::Queued { .. } | Self::Left { .. } => None,
             Self::Working { .. } => Some(RUNNING),
             Self::Waiting { .. } => Some(WAITING),
             Self::Done { .. } => Some(DONE),
@@ -114,7 +119,9 @@ pub fn comment(story: &Story<'_>) -> String {
         StoryState::Waiting { question } => {
             writeln!(text, "**`{agent}` has a question.** A comment below answers it.\n\n{}", asked(question))
         }
+        StoryState::Done { pull_url: "" } => writeln!(text, "**Done** by `{agent}`, without a pull request."),
         StoryState::Done { pull_url } => writeln!(text, "**Done** by `{agent}`: {}", address(pull_url)),
+        StoryState::Left { reason } => writeln!(text, "**Not worked on** by `{agent}`.\n\n{}", block(reason)),
         StoryState::Failed { reason } => writeln!(text, "**Failed**: `{agent}` could not do it.\n\n{}", block(reason)),
     };
     let _ = writeln!(text, "\n<sub>IssueCommand, run `{run}`. This comment is kept up to date.</sub>");
@@ -334,6 +341,7 @@ mod tests {
             (StoryState::Working { since }, "**Working on it**: `opencode`, since 2026-11-21 18:55 UTC."),
             (StoryState::Waiting { question: &asked }, "```text\nLeft or right?\n1. left\n2. right\n```"),
             (StoryState::Done { pull_url: "https://github.com/acme/small/pull/9" }, "/acme/small/pull/9\n"),
+            (StoryState::Done { pull_url: "" }, "**Done** by `opencode`, without a pull request."),
             (StoryState::Failed { reason: "the tests fail" }, "```text\nthe tests fail\n```"),
         ] {
             let text = comment(&story(state));

@@ -74,6 +74,10 @@ impl Dispatcher {
         };
         let text = story::comment(&story);
         let known = self.told.issues.lock().get(&issue).cloned();
+        // What nobody was told of need not be taken back.
+        if run.left && known.is_none() && run.comment.is_none() {
+            return None;
+        }
         let comment = known.as_ref().and_then(|known| known.comment).or(run.comment.map(CommentId));
         if known.is_some_and(|known| known.text == text) {
             return comment;
@@ -140,6 +144,9 @@ fn state_of<'r>(run: &'r Run, place: Option<usize>, question: Option<&'r Questio
         (RunStatus::WaitingHuman, Some(question)) => StoryState::Waiting { question },
         (RunStatus::Dispatched | RunStatus::Running | RunStatus::WaitingHuman, _) => StoryState::Working { since },
         (RunStatus::Completed, _) => StoryState::Done { pull_url: run.pr_url.as_deref().unwrap_or_default() },
+        (RunStatus::Failed, _) if run.left => {
+            StoryState::Left { reason: run.reason.as_deref().unwrap_or("the issue is no longer asked for") }
+        }
         (RunStatus::Failed, _) => StoryState::Failed { reason: run.reason.as_deref().unwrap_or("no reason is known") },
     }
 }

@@ -124,6 +124,9 @@ pub struct Run {
     /// Whether somebody wants it to end.
     #[serde(default)]
     pub cancelled: bool,
+    /// Whether it only left the queue: others have the issue, or nobody asks for it any more.
+    #[serde(default)]
+    pub left: bool,
     /// Whether its failure was seen on the issue: taking the label off asks for another run from then on.
     #[serde(default)]
     pub failure_seen: bool,
@@ -254,6 +257,7 @@ impl Run {
             begun_at: None,
             waited_ms: 0,
             cancelled: false,
+            left: false,
             failure_seen: false,
             journal: Vec::new(),
             version: 0,

@@ -11,7 +11,7 @@ use super::containers::{Bed, spec};
 use super::image::podman_with_agents;
 
 /// A flake that needs nothing from anywhere: its shell is made by the image's own.
-const FLAKE: &str = r#"{
+pub const FLAKE: &str = r#"{
   outputs = { self }: {
     devShells.x86_64-linux.default = derivation {
       name = "shell"; system = "x86_64-linux";
@@ -93,6 +93,9 @@ async fn a_devcontainers_commands_run_once_and_its_variables_are_seen() {
     assert_eq!(bed.printed("cat /workspace/made").await, "test\nagain");
     let told: Vec<_> = told.iter().filter(|line| !line.contains(" of .devcontainer")).collect();
     assert_eq!(told, ["first", "second"]);
+    let (again, told) = prepared(&bed, "auto").await;
+    assert_eq!(within(&bed, &again.unwrap(), "echo $BOTH $MODE").await, "here-/workspace test");
+    assert_eq!((told, bed.printed("cat /workspace/made").await.as_str()), (Vec::new(), "test\nagain"));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use issuecommand::config::Secret;
 use issuecommand::dispatch::git::{GitError, Mirror, PushOutcome, Sha};
@@ -237,6 +238,20 @@ async fn links_and_modules_are_only_data() {
 }
 
 #[tokio::test]
+async fn a_change_of_what_github_runs_by_itself_is_told() {
+    let world = World::new().await;
+    let (base, folder) = (world.base().await, world.workspace("work").await);
+    let mut told = Vec::new();
+    for name in ["docs/.github/workflows/no.yml", ".github/workflows/ci.yml"] {
+        fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();
+        commit(&folder, name, "on: push\n");
+        let bundle = world.bundle_of(&folder, &format!("{base}..{BRANCH}"));
+        told.push(world.mirror.take_in(&bundle, BUNDLE_BYTES_MAX, BRANCH, &base).await.unwrap().changes_workflows);
+    }
+    assert_eq!(told, [false, true]);
+}
+
+#[tokio::test]
 async fn a_fetch_follows_the_remote_and_leaves_what_runs_brought() {
     let world = World::new().await;
     let head = world.one_commit().await;
@@ -255,6 +270,12 @@ async fn a_fetch_follows_the_remote_and_leaves_what_runs_brought() {
 async fn many_may_fetch_into_one_mirror_at_once() {
     let world = World::unfetched();
     let fetch = || world.mirror.fetch(&world.remote);
+    let folder = world.mirror.folder().to_owned();
+    fs::create_dir_all(&folder).unwrap();
+    let another = fs::File::create(folder.with_extension("lock")).unwrap();
+    another.lock().unwrap();
+    tokio::time::timeout(Duration::from_millis(500), fetch()).await.expect_err("it waits for who fetches already");
+    another.unlock().unwrap();
     let results = tokio::join!(fetch(), fetch(), fetch(), fetch());
     assert!(results.0.is_ok() && results.1.is_ok() && results.2.is_ok() && results.3.is_ok(), "{results:?}");
     assert!(world.mirror.head_of("main").await.unwrap().is_some());

@@ -9,6 +9,7 @@ mod forge;
 mod git;
 mod image;
 mod kit;
+mod prebuilt;
 #[path = "../standin/mod.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod standin;

@@ -1,75 +1,29 @@
-//! The work tree within a container, filled and emptied by real git; a folder of this machine stands for the
-//! container.
+//! The work tree within a container, filled and emptied by real git: in a folder of this machine, and in podman.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use issuecommand::dispatch::container::{
-    ContainerError, ContainerId, ContainerRow, ContainerRuntime, ContainerSpec, ContainerState, ContainerUsage, Exec,
-    Places, RuntimeFacts,
-};
-use issuecommand::dispatch::git::{PushOutcome, Sha};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use issuecommand::config::Secret;
+use issuecommand::dispatch::container::{ContainerError, ContainerId, ContainerRuntime, HostProcess};
+use issuecommand::dispatch::git::{GitError, Mirror, PushOutcome, Sha};
 use issuecommand::dispatch::workspace::{Filling, Workspace};
-use tokio::process::Command;
+use issuecommand::github::Remote;
 
+use crate::containers::{Bed, spec};
 use crate::git::{World, commit, git};
+use crate::image::podman_with_agents;
+use crate::kit::GitServer;
 
 const BRANCH: &str = "agent/7";
 const BYTES_MAX: u64 = 1 << 20;
 
-/// Runs what it is given in a folder, with an environment of its own.
-#[derive(Debug)]
-struct Folder(PathBuf);
-
-fn elsewhere<T>() -> Result<T, ContainerError> {
-    Err(ContainerError::Unusable { runtime: "a folder".into(), why: "it only runs commands".into() })
-}
-
-#[async_trait]
-impl ContainerRuntime for Folder {
-    async fn probe(&self) -> Result<RuntimeFacts, ContainerError> {
-        elsewhere()
-    }
-    async fn start(&self, _: &ContainerSpec) -> Result<ContainerId, ContainerError> {
-        elsewhere()
-    }
-    fn command(&self, _: &ContainerId, exec: &Exec) -> Command {
-        let mut command = Command::new(&exec.argv[0]);
-        command.args(&exec.argv[1..]).current_dir(&self.0).env_clear();
-        let home = ("HOME".to_owned(), self.0.display().to_string());
-        let path = ("PATH".to_owned(), std::env::var("PATH").unwrap());
-        command.envs(BTreeMap::from([home, path]));
-        command
-    }
-    fn places(&self, _: &ContainerId) -> Places {
-        let place = |name: &str| self.0.join(name).display().to_string();
-        Places { workspace: place("workspace"), run: place("run") }
-    }
-    async fn state(&self, _: &ContainerId) -> Result<ContainerState, ContainerError> {
-        elsewhere()
-    }
-    async fn address(&self, _: &ContainerId, _: u16) -> Result<SocketAddr, ContainerError> {
-        elsewhere()
-    }
-    async fn usage(&self, _: &ContainerId) -> Result<Option<ContainerUsage>, ContainerError> {
-        elsewhere()
-    }
-    async fn list(&self, _: &str) -> Result<Vec<ContainerRow>, ContainerError> {
-        elsewhere()
-    }
-    async fn remove(&self, _: &ContainerId) -> Result<(), ContainerError> {
-        elsewhere()
-    }
-}
-
 /// A mirror, and a container with a work tree from it.
 struct Ground {
     world: World,
-    runtime: Folder,
+    runtime: HostProcess,
     container: ContainerId,
     tree: PathBuf,
     out: PathBuf,
@@ -85,10 +39,10 @@ impl Ground {
 
     async fn unfilled() -> Self {
         let world = World::new().await;
-        let folder = world.scratch.path().join("container");
-        fs::create_dir_all(folder.join("run")).unwrap();
-        let (tree, out) = (folder.join("workspace"), world.scratch.path().join("out.bundle"));
-        Self { world, runtime: Folder(folder), container: ContainerId("c1".into()), tree, out }
+        let runtime = HostProcess::new(world.scratch.path().join("containers"));
+        let container = runtime.start(&spec("workspace")).await.unwrap();
+        let (tree, out) = (runtime.places(&container).workspace.into(), world.scratch.path().join("out.bundle"));
+        Self { world, runtime, container, tree, out }
     }
 
     fn workspace(&self) -> Workspace<'_> {
@@ -97,8 +51,7 @@ impl Ground {
 
     async fn fill(&self, from: &str) -> Result<Sha, ContainerError> {
         let bundle = self.world.scratch.path().join("fill.bundle");
-        let branches = if from == "main" { vec!["main"] } else { vec!["main", from] };
-        self.world.mirror.bundle(&branches, &bundle).await.unwrap();
+        self.world.mirror.bundle(&["main", from], &bundle).await.unwrap();
         let filling =
             Filling { bundle: &bundle, from, branch: BRANCH, git_name: "agent", git_email: "agent@example.org" };
         self.workspace().fill(&filling).await
@@ -161,6 +114,7 @@ async fn a_follow_up_goes_on_where_the_pull_request_is() {
     world.mirror.fetch(&world.remote).await.unwrap();
 
     fs::remove_dir_all(&ground.tree).unwrap();
+    fs::create_dir(&ground.tree).unwrap();
     let began = ground.fill(BRANCH).await.unwrap();
     assert!(began != first && ground.tree.join("reviewed.txt").exists());
     commit_within(&ground.tree, "again.txt");
@@ -219,4 +173,55 @@ async fn settled(workspace: &Workspace<'_>) {
     while workspace.changed().await.unwrap() {
         assert!(Instant::now() < deadline, "something changes all the time");
     }
+}
+
+/// A mirror that reaches its remote over HTTP, and needs the token for it.
+async fn over_http(world: &World) -> (GitServer, Remote, Mirror) {
+    git(&world.upstream, &["config", "http.receivepack", "true"]);
+    let server = GitServer::start(world.scratch.path(), "ghp_T0ken5ecret").await;
+    let authorization = format!("Basic {}", BASE64_STANDARD.encode("x-access-token:ghp_T0ken5ecret"));
+    let authorization = Some(Secret::new(authorization));
+    let remote = Remote { url: server.url("upstream.git"), default_branch: "main".into(), authorization };
+    let mirror = Mirror::open(world.scratch.path().join("strict"), &"acme/small".parse().unwrap());
+    (server, remote, mirror)
+}
+
+#[tokio::test]
+async fn without_the_token_git_gets_nothing_and_asks_nobody() {
+    let world = World::new().await;
+    let (_server, remote, mirror) = over_http(&world).await;
+    for authorization in [None, Some(Secret::new("Basic d3Jvbmc6d3Jvbmc="))] {
+        let error = mirror.fetch(&Remote { authorization, ..remote.clone() }).await.unwrap_err();
+        assert!(matches!(error, GitError::Failed { .. }), "{error:?}");
+        assert!(!error.to_string().contains("d3Jv"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_made_in_podman_arrives_at_a_remote_that_needs_a_token() {
+    let Some(program) = podman_with_agents() else { return };
+    let world = World::new().await;
+    let (server, remote, mirror) = over_http(&world).await;
+    mirror.fetch(&remote).await.unwrap();
+    let base = mirror.head_of("main").await.unwrap().unwrap();
+    let (bundle, out) = (world.scratch.path().join("fill.bundle"), world.scratch.path().join("out.bundle"));
+    mirror.bundle(&["main"], &bundle).await.unwrap();
+
+    let bed = Bed::of(program, spec("workspace")).await;
+    let workspace = Workspace::of(&bed.podman, &bed.id);
+    let filling =
+        Filling { bundle: &bundle, from: "main", branch: BRANCH, git_name: "agent", git_email: "a@b.example" };
+    assert_eq!(workspace.fill(&filling).await.unwrap(), base);
+    settled(&workspace).await;
+    let tree = bed.podman.places(&bed.id).workspace;
+    bed.printed(&format!("cd {tree} && echo new > new.txt")).await;
+    assert!(workspace.changed().await.unwrap());
+    assert_eq!(workspace.uncommitted_count().await.unwrap(), 1);
+    bed.printed(&format!("cd {tree} && git add . && git commit --quiet --message new")).await;
+    assert_eq!(workspace.uncommitted_count().await.unwrap(), 0);
+    workspace.bring_out(&base, BRANCH, &out, BYTES_MAX).await.unwrap();
+    assert_eq!(mirror.take_in(&out, BYTES_MAX, BRANCH, &base).await.unwrap().commit_count, 1);
+    assert_eq!(mirror.push(&remote, BRANCH, None).await.unwrap(), PushOutcome::Pushed);
+    assert_eq!(server.push_count(), 1);
+    assert_eq!(git(&world.upstream, &["show", &format!("{BRANCH}:new.txt")]), "new");
 }

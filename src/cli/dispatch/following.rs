@@ -45,9 +45,9 @@ impl<'d> Following<'d> {
 
     /// Shows the log until the run has ended.
     pub(super) async fn to_the_end(&self) -> anyhow::Result<Run> {
-        let (mut after, mut missed) = (0, 0);
+        let (mut after, mut missed, mut wait) = (0, 0, WAIT_SECONDS);
         loop {
-            let wish = json!({ "run": self.run_id, "after": after, "limit": 500, "wait_seconds": WAIT_SECONDS });
+            let wish = json!({ "run": self.run_id, "after": after, "limit": 500, "wait_seconds": wait });
             let page = match self.door.ask_for::<LogPage>(Call::DispatchLogs, wish).await {
                 Ok(page) => page,
                 // A server that restarts goes on with the run.
@@ -70,6 +70,7 @@ impl<'d> Following<'d> {
             }
             // An ended run's log grows no more, and what is left of it is there at once.
             if page.run_status.is_terminal() {
+                wait = 0;
                 continue;
             }
             self.bar.set_message(format!("run {} is {}", self.run_id.short(), page.run_status));

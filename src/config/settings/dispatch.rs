@@ -39,6 +39,8 @@ pub struct DispatchConfig {
     pub comment: bool,
     /// Whether pull requests are opened as drafts.
     pub draft: bool,
+    /// Whether a run may change `.github/workflows`, which GitHub runs when they are pushed.
+    pub allow_workflow_changes: bool,
     /// How many issues of one repository may share a pull request.
     pub issues_per_pull: u32,
     /// What of its own agent configuration a repository decides.
@@ -77,6 +79,7 @@ impl Default for DispatchConfig {
             labels: true,
             comment: true,
             draft: false,
+            allow_workflow_changes: false,
             issues_per_pull: 1,
             repository_config: RepositoryConfigTrust::Model,
             model_fallbacks: Vec::new(),
@@ -187,7 +190,7 @@ const PROCESSOR_COUNT_MAX: f64 = 1024.0;
 /// A number of processors, as `cpu_limit` has it; `None` if it is none, or beyond 1024.
 pub fn processors(text: &str) -> Option<f64> {
     let count = text.trim().parse::<f64>().ok()?;
-    (count >= 0.01 && count <= PROCESSOR_COUNT_MAX).then_some(count)
+    (0.01..=PROCESSOR_COUNT_MAX).contains(&count).then_some(count)
 }
 
 /// `[containers.priority.*]`: what differs by priority.

@@ -111,6 +111,8 @@ impl Attempt {
         if gives_back {
             self.give_back(&why).await;
         }
+        // Whoever was faster has the issue: that is no failure, and the issue's label may bring it back.
+        (self.run.left, self.run.failure_seen) = (!gives_back, !gives_back);
         self.step(RunStep::Fail { why }).await
     }
 

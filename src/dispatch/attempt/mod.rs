@@ -149,12 +149,23 @@ impl Attempt {
             let done = tokio::select! {
                 biased;
                 () = stopped.cancelled() => Err(Setback::Stopped(self.live.why_stopped())),
-                done = self.take(phase) => done,
+                done = self.take_in_time(phase) => done,
             };
             done?;
             self.mark(phase, PhaseMark::Done).await?;
         }
         Ok(())
+    }
+
+    /// Takes a step, which may last as long as the whole attempt may; while the agent works that is looked at with
+    /// every heartbeat, for people may take their time to answer.
+    async fn take_in_time(&mut self, phase: Phase) -> Result<(), Setback> {
+        match self.limits.attempt_time_max.filter(|_| phase != Phase::Work) {
+            Some(most) => tokio::time::timeout(most, self.take(phase))
+                .await
+                .unwrap_or_else(|_| Err(Setback::Failed(format!("{} took longer than an attempt may", phase.doing())))),
+            None => self.take(phase).await,
+        }
     }
 
     /// Writes down how far it is, before anything else happens.

@@ -173,7 +173,9 @@ impl Attempt {
         let bundle =
             bundle.map_err(|error| Setback::Failed(format!("no room for the repository's bundle: {error}")))?;
         let begins_from = if self.run.parent.is_some() { branch.clone() } else { base };
-        self.mirror.bundle(&[&begins_from], bundle.path()).await?;
+        // A follow-up sees what its pull request is compared with, too.
+        let base_branch = self.run.base.clone().unwrap_or_default();
+        self.mirror.bundle(&[&base_branch, &begins_from], bundle.path()).await?;
         let filling = Filling {
             bundle: bundle.path(),
             from: &begins_from,
@@ -321,12 +323,19 @@ impl Attempt {
             return Err(Setback::Failed("the agent said that it is through, and committed nothing".into()));
         }
         self.say(LogKind::Step, &format!("{} commits, {} files changed", brought.commit_count, brought.file_count));
+        if brought.changes_workflows && !self.config.dispatch.allow_workflow_changes {
+            let why = "the agent changed what the repository's workflows run, with the repository's secrets, before anybody \
+                       looks; dispatch.allow_workflow_changes would let it";
+            return Err(Setback::Hopeless(why.into()));
+        }
         self.run.head_sha = Some(brought.head.to_string());
         Ok(())
     }
 
     async fn push(&mut self) -> Result<(), Setback> {
         self.check_hold().await?;
+        // Asked for again: an app's token lives an hour, and the agent may have worked longer.
+        self.remote = None;
         let (branch, remote) = (self.branch()?, self.remote().await?);
         let expected = if self.run.parent.is_some() { self.base_sha() } else { None };
         match self.mirror.push(&remote, &branch, expected.as_ref()).await? {

@@ -100,8 +100,7 @@ impl Attempt {
                 self.ask(watch, question).await?;
             }
             AgentEvent::Ended(TurnEnd::Finished(last)) => {
-                watch.text.clear();
-                self.say(LogKind::Text, &last);
+                self.flush(watch);
                 self.run.summary = Some(intake::cut(last));
                 return self.has_committed(watch).await;
             }

@@ -12,9 +12,11 @@ use tokio::process::Command;
 
 use crate::config::{ContainersConfig, LimitsConfig, processors};
 
+mod follow;
 mod host;
 mod podman;
 
+pub use follow::{Followed, follow};
 pub use host::HostProcess;
 pub use podman::Podman;
 

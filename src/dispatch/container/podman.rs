@@ -5,6 +5,7 @@
 //! files of variables and podman's own secrets all stay in its database in plain text.
 
 mod call;
+mod images;
 mod report;
 
 use std::net::{Ipv4Addr, SocketAddr};

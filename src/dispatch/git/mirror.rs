@@ -1,5 +1,6 @@
 //! The mirror of one repository: what GitHub has under `refs/remotes/origin`, what runs bring under `refs/runs`.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -21,6 +22,8 @@ const LOCK_LOOK_MS: u64 = 50;
 const PROTOCOLS: &str = "http:https";
 /// The same, and on this machine's own disk.
 const PROTOCOLS_AND_FILES: &str = "http:https:file";
+/// Where a repository says what GitHub runs.
+const WORKFLOW_FOLDERS: [&[u8]; 2] = [b".github/workflows/", b".github/actions/"];
 
 /// A bare repository on this machine that follows one on GitHub. Any number of processes may use it at once.
 #[derive(Debug, Clone)]
@@ -71,7 +74,7 @@ impl Mirror {
     /// `into` is replaced; only its owner may read it.
     pub async fn bundle(&self, branches: &[&str], into: &Path) -> Result<(), GitError> {
         let what = format!("bundle {}", branches.join(" and "));
-        let references = branches.iter().map(|branch| origin(branch)).collect::<Result<Vec<_>, _>>()?;
+        let references = branches.iter().map(|branch| origin(branch)).collect::<Result<BTreeSet<_>, _>>()?;
         let output = private(into).map_err(|error| GitError::Failed { what: what.clone(), why: error.to_string() })?;
         let mut arguments = vec!["bundle", "create", "--quiet", "-"];
         arguments.extend(references.iter().map(String::as_str));
@@ -86,7 +89,8 @@ impl Mirror {
     pub async fn take_in(&self, path: &Path, bytes_max: u64, branch: &str, base: &Sha) -> Result<BroughtOut, GitError> {
         let reference = format!("refs/heads/{}", branch_name(branch)?);
         let Some((objects, head)) = bundle::open(path, &reference, bytes_max)? else {
-            return Ok(BroughtOut { head: base.clone(), commit_count: 0, file_count: 0 });
+            let head = base.clone();
+            return Ok(BroughtOut { head, commit_count: 0, file_count: 0, changes_workflows: false });
         };
         let what = "check what came out of the container";
         let unpack = ["index-pack", "--stdin", "--fix-thin", "--strict"];
@@ -103,9 +107,11 @@ impl Mirror {
         let commit_count = count.trim().parse().map_err(|_| failed(what, "it did not count"))?;
         let tree = ["diff-tree", "-r", "-z", "--name-only", "--no-renames", base.as_str(), head.as_str()];
         let changed = self.call(what, &tree).done().await?;
-        let file_count = changed.out.iter().filter(|byte| **byte == 0).count();
+        let paths = || changed.out.split(|byte| *byte == 0).filter(|path| !path.is_empty());
+        let file_count = paths().count();
+        let changes_workflows = paths().any(|path| WORKFLOW_FOLDERS.iter().any(|folder| path.starts_with(folder)));
         self.call(what, &["update-ref", &of_run(branch)?, head.as_str()]).done().await?;
-        Ok(BroughtOut { head, commit_count, file_count })
+        Ok(BroughtOut { head, commit_count, file_count, changes_workflows })
     }
 
     /// Pushes what the run on `branch` brought, if the branch on the remote is still at `expected` (`None`: is not
@@ -147,6 +153,21 @@ impl Mirror {
         let said = self.call("list files", &["ls-tree", "-r", "-z", "--name-only", at.as_str()]).done().await?;
         let paths = said.out.split(|byte| *byte == 0).filter(|path| !path.is_empty()).take(count_max);
         Ok(paths.map(|path| String::from_utf8_lossy(path).into_owned()).collect())
+    }
+
+    /// Lays the files of a commit out in an empty folder, as data for a build in a container. Links are laid out as
+    /// links, and may lead anywhere.
+    pub async fn export(&self, at: &Sha, into: &Path) -> Result<(), GitError> {
+        const WHAT: &str = "lay out files";
+        let why = |error: io::Error| failed(WHAT, &error.to_string());
+        let archive = tempfile::NamedTempFile::new().map_err(why)?;
+        let output = archive.reopen().map_err(why)?;
+        self.call(WHAT, &["archive", "--format=tar", at.as_str()]).writing(output).done().await?;
+        let mut tar = tokio::process::Command::new("tar");
+        tar.args(["--extract", "--no-same-owner", "--file"]).arg(archive.path()).arg("--directory").arg(into);
+        let output = tar.kill_on_drop(true).output().await.map_err(why)?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() { Ok(()) } else { Err(failed(WHAT, said.trim())) }
     }
 
     /// The folder of the mirror.

@@ -57,6 +57,9 @@ pub struct BroughtOut {
     pub commit_count: usize,
     /// How many files differ.
     pub file_count: usize,
+    /// Whether one of them says what GitHub runs by itself, with the repository's secrets, as soon as it is pushed:
+    /// before any person has seen it.
+    pub changes_workflows: bool,
 }
 
 /// What became of a push.
