@@ -86,6 +86,8 @@ pub(super) struct Attempt {
     forge: Arc<dyn Forge>,
     containers: Arc<dyn ContainerRuntime>,
     agent: Arc<dyn AgentRuntime>,
+    /// What the configuration calls it: its kind may be another word.
+    agent_name: String,
     mirror: Mirror,
     limits: RunLimits,
     remote: Option<Remote>,
@@ -108,7 +110,7 @@ impl Attempt {
         let limits = RunLimits::of(&config.containers, run.priority);
         let (log, mirror, containers) = (hub.logs().of(run.run_id), hub.mirror(&run.repo), hub.containers(&config));
         let usage_before = run.usage;
-        let (remote, session) = (None, None);
+        let (remote, session, agent_name) = (None, None, name);
         Ok(Self {
             hub,
             live,
@@ -118,6 +120,7 @@ impl Attempt {
             forge,
             containers,
             agent,
+            agent_name,
             mirror,
             limits,
             remote,
@@ -141,7 +144,7 @@ impl Attempt {
     async fn go_on(&mut self) -> Result<(), Setback> {
         if self.run.status() == RunStatus::Queued {
             self.step(RunStep::Begin).await?;
-            self.run.agent = Some(self.agent.name().to_owned());
+            self.run.agent = Some(self.agent_name.clone());
         } else {
             self.resume().await?;
         }

@@ -88,7 +88,7 @@ impl Attempt {
 
     fn container_spec(&self) -> ContainerSpec {
         let config = &self.config.containers;
-        let own = self.config.agents.0.get(self.agent.name());
+        let own = self.config.agents.0.get(&self.agent_name);
         let image = own.and_then(|own| own.image.clone()).unwrap_or_else(|| config.base_image.clone());
         let folders = config.mounts.iter().map(|(from, to)| Mount::Folder { from: from.into(), to: to.clone() });
         let nix = (!config.nix_volume.is_empty())
@@ -209,7 +209,7 @@ impl Attempt {
         let words = PullWords {
             issues: &issues,
             issue_title: &self.run.title,
-            agent: self.agent.name(),
+            agent: &self.agent_name,
             summary: self.run.summary.as_deref().unwrap_or_default(),
             run: &run_id,
             epoch: self.epoch(),
