@@ -126,6 +126,12 @@ impl ClaimManager {
         Ok(of_failing.filter_map(|claim| claim.pr_url().map(str::to_owned)).collect())
     }
 
+    /// Tells rankers how much of the day's budget of dispatch is spent, in percent.
+    pub fn set_budget_spent(&self, percent: u32) {
+        let mut board = self.index.board.write();
+        board.budget_spent = percent;
+    }
+
     /// The claim of `owner` on an issue, while there is one.
     pub fn hold_on(&self, issue: &IssueRef, owner: &AgentId) -> Option<RunHold> {
         let board = self.index.board.read();

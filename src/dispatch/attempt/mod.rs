@@ -19,6 +19,7 @@ use super::container::{ContainerError, ContainerRuntime};
 use super::dispatcher::Dispatcher;
 use super::faults::die_if_asked;
 use super::git::{GitError, Mirror};
+use super::image::PrebuildError;
 use super::limits::RunLimits;
 use super::live::{Live, StopReason};
 use super::logs::{LogKind, RunLog};
@@ -60,7 +61,7 @@ macro_rules! failed {
     )+};
 }
 
-failed!(ContainerError, AgentError, GitError, SecretsError, SourceError, ManagerError);
+failed!(ContainerError, AgentError, GitError, PrebuildError, SecretsError, SourceError, ManagerError);
 
 impl From<StoreError> for Setback {
     fn from(error: StoreError) -> Self {
