@@ -19,7 +19,7 @@ impl Attempt {
         let container = self.container()?;
         let environment::Prepared { command, env } = self.prepare_environment(&container).await?;
         let mut variables: BTreeMap<String, String> = env;
-        let own = self.config.agents.0.get(self.agent.name());
+        let own = self.config.agents.0.get(&self.agent_name);
         variables.extend(own.into_iter().flat_map(|own| own.env.clone()));
         Ok(Ground {
             runtime: self.containers.clone(),
@@ -46,7 +46,7 @@ impl Attempt {
         {
             return Ok(Some(model));
         }
-        Ok(self.config.agents.0.get(self.agent.name()).and_then(|own| own.model.clone()))
+        Ok(self.config.agents.0.get(&self.agent_name).and_then(|own| own.model.clone()))
     }
 
     /// What the agent is told. All that comes from GitHub stands behind a fence that it cannot know.

@@ -19,6 +19,7 @@ use super::container::{ContainerError, ContainerRuntime};
 use super::dispatcher::Dispatcher;
 use super::faults::die_if_asked;
 use super::git::{GitError, Mirror};
+use super::image::PrebuildError;
 use super::limits::RunLimits;
 use super::live::{Live, StopReason};
 use super::logs::{LogKind, RunLog};
@@ -60,7 +61,7 @@ macro_rules! failed {
     )+};
 }
 
-failed!(ContainerError, AgentError, GitError, SecretsError, SourceError, ManagerError);
+failed!(ContainerError, AgentError, GitError, PrebuildError, SecretsError, SourceError, ManagerError);
 
 impl From<StoreError> for Setback {
     fn from(error: StoreError) -> Self {
@@ -86,6 +87,8 @@ pub(super) struct Attempt {
     forge: Arc<dyn Forge>,
     containers: Arc<dyn ContainerRuntime>,
     agent: Arc<dyn AgentRuntime>,
+    /// What the configuration calls it: its kind may be another word.
+    agent_name: String,
     mirror: Mirror,
     limits: RunLimits,
     remote: Option<Remote>,
@@ -108,7 +111,7 @@ impl Attempt {
         let limits = RunLimits::of(&config.containers, run.priority);
         let (log, mirror, containers) = (hub.logs().of(run.run_id), hub.mirror(&run.repo), hub.containers(&config));
         let usage_before = run.usage;
-        let (remote, session) = (None, None);
+        let (remote, session, agent_name) = (None, None, name);
         Ok(Self {
             hub,
             live,
@@ -118,6 +121,7 @@ impl Attempt {
             forge,
             containers,
             agent,
+            agent_name,
             mirror,
             limits,
             remote,
@@ -141,7 +145,7 @@ impl Attempt {
     async fn go_on(&mut self) -> Result<(), Setback> {
         if self.run.status() == RunStatus::Queued {
             self.step(RunStep::Begin).await?;
-            self.run.agent = Some(self.agent.name().to_owned());
+            self.run.agent = Some(self.agent_name.clone());
         } else {
             self.resume().await?;
         }
