@@ -188,7 +188,9 @@ impl Attempt {
                 let patience = self.config.dispatch.question_timeout;
                 Err(Setback::Hopeless(format!("nobody answered the agent's question within {patience}")))
             }
-            Message::Answer { text, by } => {
+            // A round may tell the same answer twice: it is none to what was asked since.
+            Message::Answer { asked_at, .. } if asked_at != question.asked_at => Ok(()),
+            Message::Answer { text, by, .. } => {
                 self.say(LogKind::Question, &format!("{by} answered: {text}"));
                 let asked = Question { id: question.id, text: question.text, options: question.options };
                 self.wait_for_slot().await;
@@ -269,7 +271,7 @@ impl Attempt {
 
     /// The slot was given to others while people were asked; who answers gets the next one that is free.
     async fn wait_for_slot(&self) {
-        while !self.hub.has_slot_for(&self.run) {
+        while !self.hub.take_slot(&self.run).await {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
