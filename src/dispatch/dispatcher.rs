@@ -62,6 +62,8 @@ pub struct Dispatcher {
     /// What runs agents, by the settings that it was made by.
     containers: Mutex<Option<(ContainersConfig, Arc<dyn ContainerRuntime>)>>,
     live: Mutex<HashMap<RunId, Arc<Live>>>,
+    /// Held by who gives a slot away, so that none is given twice.
+    pub(super) slots: tokio::sync::Mutex<()>,
     wake: Notify,
     tracker: TaskTracker,
     shutdown: CancellationToken,
@@ -78,8 +80,21 @@ impl Dispatcher {
         let key = super::key::open(&parts.folder)?;
         let server = super::key::name_of(&key);
         let logs = LogBook::new(parts.folder.join("logs"));
-        let (containers, live, wake, tracker, shutdown, leftovers, told) = Default::default();
-        Ok(Arc::new(Self { parts, server, key, logs, containers, live, wake, tracker, shutdown, leftovers, told }))
+        let (containers, live, wake, tracker, shutdown, leftovers, told, slots) = Default::default();
+        Ok(Arc::new(Self {
+            parts,
+            server,
+            key,
+            logs,
+            containers,
+            live,
+            wake,
+            tracker,
+            shutdown,
+            leftovers,
+            told,
+            slots,
+        }))
     }
 
     /// Works until the server ends. What is under way then is left as it is, for the next start.
@@ -139,6 +154,7 @@ impl Dispatcher {
 
     /// Begins the next run, if one can begin.
     async fn begin_next(self: &Arc<Self>) -> Result<bool, StoreError> {
+        let _slots = self.slots.lock().await;
         let config = self.config();
         let queue = self.queue().await?;
         let active: Vec<Run> = self.live.lock().values().map(|live| live.run()).collect();

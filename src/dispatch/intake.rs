@@ -264,7 +264,8 @@ impl Dispatcher {
             match forge.reply_list(&run.issue_ref(), CommentId(after)).await {
                 Ok(replies) => {
                     if let Some(reply) = replies.into_iter().find(|reply| self.may_answer(reply)) {
-                        let _ = live.inbox.try_send(Message::Answer { text: reply.body, by: reply.author });
+                        let (text, by, asked_at) = (reply.body, reply.author, question.asked_at);
+                        let _ = live.inbox.try_send(Message::Answer { text, by, asked_at });
                     }
                 }
                 Err(error) => warn!("answers on {} were not looked for: {error}", run.issue_ref()),
