@@ -4,11 +4,14 @@
 
 mod agents;
 mod containers;
+mod crashes;
 mod environments;
+mod fleet;
 mod forge;
 mod git;
 mod image;
 mod kit;
+mod many;
 mod prebuilt;
 #[path = "../standin/mod.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
