@@ -149,8 +149,10 @@ impl Dispatcher {
         let moved = queue.remove(from);
         let place = place.saturating_sub(1).min(queue.len());
         queue.insert(place, moved);
-        // All down to its place are placed: what is behind stays in the ranker's order.
-        for (pinned, run) in queue.into_iter().take(place + 1).enumerate() {
+        // All down to its place are placed, and the critical ones that are here: those that come go before. What is
+        // behind stays in the ranker's order.
+        let critical = queue.iter().rposition(|run| run.priority == RunPriority::Critical).unwrap_or(0);
+        for (pinned, run) in queue.into_iter().take(place.max(critical) + 1).enumerate() {
             self.pin(run, i64::try_from(pinned).unwrap_or(i64::MAX)).await?;
         }
         self.wake();

@@ -9,8 +9,9 @@ use crate::domain::{IssueRef, Run, RunId, RunPriority, RunStatus, Timestamp};
 /// Where an issue stands in the ranker's order, best first.
 pub type Ranks = HashMap<IssueRef, usize>;
 
-/// Puts queued runs in their order: what an operator placed, then what somebody waits for and what was begun before,
-/// then answers to reviews, then issues as the ranker has them; the oldest first among equals.
+/// Puts queued runs in their order: critical ones that came since an operator placed others, then what was placed, then
+/// what somebody waits for and what was begun before, then answers to reviews, then issues as the ranker has them; the
+/// oldest first among equals.
 pub fn in_order(mut runs: Vec<Run>, ranks: &Ranks) -> Vec<Run> {
     let turn = |run: &Run| match run {
         run if run.attempts > 0 || !matches!(run.requested_by.as_str(), BY_LABEL | BY_REVIEW) => 0,
@@ -19,7 +20,8 @@ pub fn in_order(mut runs: Vec<Run>, ranks: &Ranks) -> Vec<Run> {
     };
     let rank = |run: &Run| ranks.get(&run.issue_ref()).copied().unwrap_or(usize::MAX);
     runs.sort_by_key(|run| {
-        (run.pinned.is_none(), run.pinned, run.priority != RunPriority::Critical, turn(run), rank(run), run.run_id)
+        let came_since = run.pinned.is_none() && run.priority == RunPriority::Critical;
+        (!came_since, run.pinned.is_none(), run.pinned, turn(run), rank(run), run.run_id)
     });
     runs
 }
@@ -50,14 +52,16 @@ pub fn next(queue: &[Run], active: &[Run], config: &ContainersConfig, preempt: b
     let busy: Vec<&Run> = active.iter().filter(|run| holds_slot(run)).collect();
     let is_due = |run: &&Run| run.not_before.is_none_or(|at| at <= now) && !run.cancelled;
     let slots = config.max_concurrent as usize;
-    let fits = |run: &&Run| {
+    let fits_its_priority = |run: &&Run| {
         let alike = busy.iter().filter(|other| other.priority == run.priority).count();
-        busy.len() < slots && alike < slots_of(config, run.priority) as usize
+        alike < slots_of(config, run.priority) as usize
     };
-    if let Some(run) = queue.iter().filter(is_due).find(fits) {
+    // Whoever would get the next slot; nobody is stopped for one that would not.
+    let first = queue.iter().filter(is_due).find(fits_its_priority);
+    if let Some(run) = first.filter(|_| busy.len() < slots) {
         return Next::Begin(run.run_id);
     }
-    let critical = queue.iter().filter(is_due).find(|run| run.priority == RunPriority::Critical);
+    let critical = first.filter(|run| run.priority == RunPriority::Critical);
     let less_urgent = busy.iter().filter(|run| run.priority > RunPriority::Critical && !run.cancelled);
     let victim = less_urgent.max_by_key(|run| (run.priority, run.begun_at));
     match (critical, victim) {

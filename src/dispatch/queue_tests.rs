@@ -100,6 +100,36 @@ fn only_a_critical_run_takes_a_slot_and_the_least_urgent_newest_gives_it() {
 }
 
 #[test]
+fn a_slot_that_is_given_up_goes_to_the_critical_run_whatever_was_placed_before() {
+    let config = config("max_concurrent = 1");
+    let mut victim = run(1, RunPriority::Low);
+    victim.pinned = Some(0);
+    victim.advance(RunStep::Begin, at(1)).unwrap();
+    let critical = run(2, RunPriority::Critical);
+    let stopped = Next::Preempt { victim: victim.run_id, critical: critical.run_id };
+    let queue = in_order(vec![critical.clone()], &Ranks::new());
+    assert_eq!(next(&queue, std::slice::from_ref(&victim), &config, true, at(9)), stopped);
+    victim.advance(RunStep::Requeue { why: "made way".into(), not_before: None, failed: false }, at(9)).unwrap();
+    let mut placed = run(3, RunPriority::Low);
+    placed.pinned = Some(1);
+    let queue = in_order(vec![victim, placed, critical.clone()], &Ranks::new());
+    assert_eq!(numbers(&queue), [2, 3, 1], "a place is used up by who begins");
+    assert_eq!(next(&queue, &[], &config, true, at(9)), Next::Begin(critical.run_id));
+}
+
+#[test]
+fn nobody_is_stopped_for_a_critical_run_that_would_not_get_the_slot() {
+    let config = config("max_concurrent = 2\n[priority.critical]\nmax_concurrent = 1");
+    let active = [begun(1, RunPriority::Critical), begun(2, RunPriority::Low)];
+    let more = [run(3, RunPriority::Critical)];
+    assert_eq!(next(&more, &active, &config, true, at(9)), Next::Wait, "critical runs have one slot here");
+    let (mut placed, mut behind) = (run(4, RunPriority::Low), run(5, RunPriority::Critical));
+    (placed.pinned, behind.pinned) = (Some(0), Some(1));
+    let busy = [begun(6, RunPriority::Low), begun(7, RunPriority::Low)];
+    assert_eq!(next(&[placed, behind], &busy, &config, true, at(9)), Next::Wait, "an operator put another before it");
+}
+
+#[test]
 fn a_run_takes_its_slot_before_it_is_written_down_as_begun() {
     let config = config("max_concurrent = 1");
     let just_begun = run(1, RunPriority::Medium);

@@ -365,7 +365,8 @@ impl Run {
             RunStep::Begin => {
                 self.attempts += 1;
                 (self.begun_at, self.waited_ms) = (Some(now), 0);
-                (self.not_before, self.reason) = (None, None);
+                // A place is used up by who begins: tried again it stands where the queue's order has it.
+                (self.not_before, self.reason, self.pinned) = (None, None, None);
             }
             RunStep::Work => self.question = None,
             RunStep::Ask(question) => self.question = Some(question),
