@@ -220,6 +220,9 @@ impl Door {
             (401, None | Some("unauthorized")) => {
                 bail!("the server does not know the key: set API_KEY, or {TOKEN_VARIABLE} to a token with scope admin")
             }
+            (404, Some(told)) if body["error"] == "not_found" && names_a_run(call) => {
+                bail!("{told}: `issuecommand status --ended` lists the runs there are")
+            }
             (_, Some(told)) => bail!("{told}"),
             (_, None) => bail!("the server answered {status}: {body}"),
         }
@@ -253,6 +256,14 @@ impl Door {
         let held = claims.into_iter().find(|claim| claim.issue_ref() == issue);
         held.map(|claim| claim.claim_id).with_context(|| format!("nobody holds {issue}"))
     }
+}
+
+/// Whether a call is about one run.
+fn names_a_run(call: Call) -> bool {
+    matches!(
+        call,
+        Call::DispatchRun | Call::DispatchCancel | Call::DispatchAnswer | Call::DispatchLogs | Call::DispatchQueue
+    )
 }
 
 /// An answer with claims.
