@@ -65,6 +65,8 @@ pub struct Dispatcher {
     wake: Notify,
     tracker: TaskTracker,
     shutdown: CancellationToken,
+    /// Held by who edits the configuration file.
+    pub(super) edit_turn: tokio::sync::Mutex<()>,
     pub(super) leftovers: Leftovers,
     pub(super) told: super::telling::Told,
 }
@@ -78,8 +80,22 @@ impl Dispatcher {
         let key = super::key::open(&parts.folder)?;
         let server = super::key::name_of(&key);
         let logs = LogBook::new(parts.folder.join("logs"));
-        let (containers, live, wake, tracker, shutdown, leftovers, told) = Default::default();
-        Ok(Arc::new(Self { parts, server, key, logs, containers, live, wake, tracker, shutdown, leftovers, told }))
+        let (containers, live, wake, tracker, shutdown) = Default::default();
+        let (edit_turn, leftovers, told) = Default::default();
+        Ok(Arc::new(Self {
+            parts,
+            server,
+            key,
+            logs,
+            containers,
+            live,
+            wake,
+            tracker,
+            shutdown,
+            edit_turn,
+            leftovers,
+            told,
+        }))
     }
 
     /// Works until the server ends. What is under way then is left as it is, for the next start.

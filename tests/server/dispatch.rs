@@ -191,8 +191,10 @@ async fn a_setting_that_is_changed_at_the_door_is_in_force_and_in_the_file_with_
     let (status, body) = change("dispatch.budget.day_usd_max", "5.5").await;
     assert_eq!((status, &body["config"]), (200, &json!({ "dispatch.budget.day_usd_max": 5.5 })), "{body}");
     // In another form than the one that is shown.
-    let (status, body) = change("containers.task_timeout", "\"90m\"").await;
-    assert_eq!(status, 200, "{body}");
+    for same in ["\"90m\"", "\"5400s\""] {
+        let (status, body) = change("containers.task_timeout", same).await;
+        assert_eq!((status, &body["config"]), (200, &json!({ "containers.task_timeout": "90m" })), "{body}");
+    }
     let text = file();
     for (key, value) in
         [("containers.max_concurrent", "257"), ("containers.runtime", "\"host\""), ("containers.cpu_limit", "2")]
@@ -201,6 +203,13 @@ async fn a_setting_that_is_changed_at_the_door_is_in_force_and_in_the_file_with_
         assert_eq!((status, &body["reason"]), (409, &json!("config_refused")), "{body}");
         assert_eq!(file(), text, "{key}");
     }
+    assert!(server.stop());
+    // What a variable says stands above the file.
+    let server = home.serve_with(&[("ISSUECOMMAND_DISPATCH", "false")]);
+    let wish = json!({ "key": "dispatch.enabled", "value": "true" });
+    let (status, body) = server.send("PATCH", "/api/dispatch/config", wish).await;
+    assert_eq!(status, 409, "{body}");
+    assert!(body["message"].as_str().unwrap().contains("ISSUECOMMAND_DISPATCH"), "{body}");
     assert!(server.stop());
 }
 
