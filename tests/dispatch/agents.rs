@@ -25,16 +25,16 @@ use crate::kit::{FakeModel, agents, turn_to_run};
 const TURN_SECONDS_MAX: u64 = 150;
 
 /// Where containers reach this machine on podman's own network.
-const HOST_FROM_CONTAINERS: &str = "10.88.0.1";
+pub const HOST_FROM_CONTAINERS: &str = "10.88.0.1";
 /// What nobody but the agent may see.
 const MODEL_KEY: &str = "sk-scripted-and-secret";
 const DOOR_PASSWORD: &str = "door-password-and-secret";
 
 /// Which agent, and where it works.
 #[derive(Debug, Clone, Copy)]
-struct Case {
-    kind: &'static str,
-    is_contained: bool,
+pub struct Case {
+    pub kind: &'static str,
+    pub is_contained: bool,
 }
 
 /// An agent on its ground, with a repository of one commit.
@@ -167,7 +167,7 @@ fn spec(port: Option<u16>) -> ContainerSpec {
     }
 }
 
-fn pi_models(url: &str) -> String {
+pub fn pi_models(url: &str) -> String {
     let models = json!([{"id": "scripted", "contextWindow": 128_000, "maxTokens": 8192}]);
     let provider = json!({
         "baseUrl": format!("{url}/v1"),
@@ -178,7 +178,7 @@ fn pi_models(url: &str) -> String {
     json!({"providers": {"fake": provider}}).to_string()
 }
 
-fn model_of(kind: &str) -> Option<String> {
+pub fn model_of(kind: &str) -> Option<String> {
     let model = match kind {
         "opencode" | "pi" => "fake/scripted",
         "claude" => "claude-sonnet-4-5",
@@ -208,7 +208,7 @@ esac
 "#;
 
 /// How each agent is told of the scripted model.
-fn config_of(case: Case, programs: &Path, url: &str) -> AgentConfig {
+pub fn config_of(case: Case, programs: &Path, url: &str) -> AgentConfig {
     // In its image each agent is on the path, by its name.
     let program = |path: &str| match case.is_contained {
         true => Path::new(path).file_name().unwrap().to_string_lossy().into_owned(),
