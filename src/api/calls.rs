@@ -190,6 +190,13 @@ impl Api {
         &self.manager
     }
 
+    /// Has the dispatcher look for news.
+    pub(super) fn wake_dispatcher(&self) {
+        if let Some(dispatcher) = &self.dispatcher {
+            dispatcher.wake();
+        }
+    }
+
     /// Answers one call. Failures of the server are logged here, once.
     pub async fn answer(&self, call: Call, caller: &Caller, mut fields: Fields) -> Answer {
         if let Err(no_such_claim) = self.write_out_claim_id(caller, &mut fields).await {

@@ -146,7 +146,7 @@ async fn config(hub: &Dispatcher, fields: Fields) -> Result<Answer, Failure> {
 async fn repos(hub: &Dispatcher, fields: Fields) -> Result<Answer, Failure> {
     let DispatchReposFields { add, remove } = read(fields)?;
     for (repo, takes_part) in add.map(|repo| (repo, true)).into_iter().chain(remove.map(|repo| (repo, false))) {
-        hub.set_topic(&repo, takes_part).await.map_err(ManagerError::from)?;
+        hub.set_topic(&repo, takes_part).await?;
     }
     Ok(Answer::found(json!({ "ok": true, "repos": hub.repos() })))
 }

@@ -75,6 +75,8 @@ impl Api {
         let delivery = read_delivery(event, call.body).map_err(|why| invalid(&why.to_string()))?;
         let action = action_of(call.body);
         let body = self.process(event, &action, delivery, delivery_id).await?;
+        // It may be a label, an answer or a review that a run waits for.
+        self.wake_dispatcher();
         if let Some(id) = delivery_id {
             self.manager().delivery_record(id).await?;
         }

@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::container::ContainerUsage;
-use super::dispatcher::{Dispatcher, Message, StopReason};
+use super::dispatcher::Dispatcher;
+use super::live::{Message, StopReason};
 use super::queue::holds_slot;
 use crate::claims::{ManagerError, Offer};
 use crate::config::Config;
@@ -272,7 +273,8 @@ impl Dispatcher {
         if !self.save_idle(run.clone()).await? {
             return self.refused(run_id, "it changed just now; try again").await;
         }
-        if let Some(hold) = hold.filter(|_| run.status().is_terminal() && run.parent.is_none()) {
+        let others = run.with_issues.iter().filter_map(|other| other.hold.clone());
+        for hold in hold.into_iter().chain(others).filter(|_| run.status().is_terminal() && run.parent.is_none()) {
             self.release(&run, hold, run.reason.as_deref().unwrap_or("it ended")).await;
         }
         self.tell(&run).await;

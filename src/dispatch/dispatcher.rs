@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -15,6 +15,7 @@ use super::agent::{self, AgentError, AgentRuntime};
 use super::attempt::{Attempt, chain};
 use super::container::{self, ContainerRuntime};
 use super::git::Mirror;
+use super::live::{Live, StopReason};
 use super::logs::LogBook;
 use super::queue::{self, Next, Ranks};
 use super::recovery::Leftovers;
@@ -26,8 +27,6 @@ use crate::domain::{
 use crate::github::Forge;
 use crate::store::{RunFilter, RunSaved, Store, StoreError};
 
-/// Most messages that wait for one run.
-const INBOX_COUNT_MAX: usize = 32;
 /// Runs begun in one round: a bound on what a round does before it looks again.
 const BEGIN_COUNT_MAX: usize = 64;
 
@@ -70,86 +69,6 @@ pub struct Dispatcher {
     pub(super) told: super::telling::Told,
 }
 
-/// Why a run is stopped.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum StopReason {
-    /// Somebody wants it to end.
-    Cancelled(String),
-    /// A critical run takes its slot; its short id.
-    Preempted(String),
-    /// The server ends; the run goes on when it is back.
-    Shutdown,
-}
-
-/// What a run that is under way is told.
-#[derive(Debug)]
-pub(super) enum Message {
-    /// The answer to its question.
-    Answer { text: String, by: String },
-    /// Nobody answered in time.
-    Unanswered,
-}
-
-/// A run under way.
-#[derive(Debug)]
-pub(super) struct Live {
-    pub(super) stopped: CancellationToken,
-    why: Mutex<Option<StopReason>>,
-    run: Mutex<Run>,
-    pub(super) inbox: mpsc::Sender<Message>,
-    messages: Mutex<Option<mpsc::Receiver<Message>>>,
-    ended: CancellationToken,
-}
-
-impl Live {
-    fn of(run: Run) -> Self {
-        let (inbox, messages) = mpsc::channel(INBOX_COUNT_MAX);
-        let (stopped, ended) = Default::default();
-        Self {
-            stopped,
-            why: Mutex::default(),
-            run: Mutex::new(run),
-            inbox,
-            messages: Mutex::new(Some(messages)),
-            ended,
-        }
-    }
-
-    /// Stops the run; the first reason stands.
-    pub(super) fn stop(&self, why: StopReason) {
-        self.why.lock().get_or_insert(why);
-        self.stopped.cancel();
-    }
-
-    pub(super) fn why_stopped(&self) -> StopReason {
-        self.why.lock().clone().unwrap_or(StopReason::Shutdown)
-    }
-
-    /// Shows the run as it was just written.
-    pub(super) fn show(&self, run: &Run) {
-        *self.run.lock() = run.clone();
-    }
-
-    /// The run as it was last written.
-    pub(super) fn run(&self) -> Run {
-        self.run.lock().clone()
-    }
-
-    pub(super) fn end(&self, run: &Run) {
-        self.show(run);
-        self.ended.cancel();
-    }
-
-    /// Waits until nobody drives it any more.
-    pub(super) async fn wait_for_end(&self) {
-        self.ended.cancelled().await;
-    }
-
-    pub(super) fn take_messages(&self) -> mpsc::Receiver<Message> {
-        self.messages.lock().take().unwrap_or_else(|| mpsc::channel(1).1)
-    }
-}
-
 impl Dispatcher {
     /// Prepares a dispatcher; it does nothing until [`Dispatcher::work`].
     ///
@@ -166,14 +85,12 @@ impl Dispatcher {
     /// Works until the server ends. What is under way then is left as it is, for the next start.
     pub async fn work(self: Arc<Self>, shutdown: CancellationToken) {
         let working = async {
-            self.recover().await;
             loop {
-                let interval = self.config().github.poll_interval.duration().max(Duration::from_secs(1));
                 if let Err(error) = self.round().await {
                     error!("the dispatcher could not look at its queue, it will again: {}", chain(&error));
                 }
                 tokio::select! {
-                    () = tokio::time::sleep(interval) => {}
+                    () = tokio::time::sleep(self.poll_interval()) => self.look_for_news(),
                     () = self.wake.notified() => {}
                 }
             }
@@ -185,11 +102,30 @@ impl Dispatcher {
         self.tracker.wait().await;
     }
 
+    /// How often GitHub is asked for news. With very many repositories less often than set: each of them may cost a
+    /// request, of which GitHub gives 5,000 an hour.
+    fn poll_interval(&self) -> Duration {
+        const REPOS_A_SECOND: usize = 4;
+        let config = self.config();
+        let most = Duration::from_secs(config.sync.interval_minutes.max(1) * 60);
+        let for_all = Duration::from_secs((self.parts.manager.repos().len() / REPOS_A_SECOND) as u64).min(most);
+        config.github.poll_interval.duration().max(for_all).max(Duration::from_secs(1))
+    }
+
+    fn look_for_news(&self) {
+        if self.config().dispatch.enabled {
+            self.parts.manager.wish_sync();
+        }
+    }
+
     /// One look at everything: what is new, what was answered, what can begin.
     async fn round(self: &Arc<Self>) -> Result<(), StoreError> {
+        self.adopt().await?;
+        self.tell_rankers().await?;
         if self.config().dispatch.enabled {
             self.take_in_labelled().await?;
             self.take_in_reviews().await?;
+            self.take_in_failing_checks().await?;
         }
         self.take_in_answers().await?;
         for _ in 0..BEGIN_COUNT_MAX {
@@ -208,12 +144,12 @@ impl Dispatcher {
         let active: Vec<Run> = self.live.lock().values().map(|live| live.run()).collect();
         match queue::next(&queue, &active, &config.containers, config.dispatch.preempt, self.now()) {
             Next::Begin(run_id) => {
-                let run = queue.into_iter().find(|run| run.run_id == run_id).expect("it is one of the queue");
-                if let Some(why) = self.over_budget(&run, &config).await? {
-                    self.hold_back(run, why).await?;
-                    return Ok(false);
+                let place = queue.iter().position(|run| run.run_id == run_id).expect("it is one of the queue");
+                let run = self.with_companions(place, queue, &config).await?;
+                match self.over_budget(&run, &config).await? {
+                    Some(why) => self.hold_back(run, why).await?,
+                    None => self.begin(run),
                 }
-                self.begin(run);
                 Ok(true)
             }
             Next::Preempt { victim, critical } => {

@@ -19,7 +19,7 @@ const FILE_BYTES_MAX: &str = "262144";
 
 /// What the repository brings, what the image has, and whether all that runs once did.
 const LOOK: &str = r#"
-[ -e "$1" ] && echo "$2"
+[ -f "$1" ] && [ "$(cat "$1")" = "$2" ] && echo "$3"
 for file in flake.nix .devcontainer/devcontainer.json .devcontainer.json .envrc; do
   [ -f "$file" ] && echo "$file"
 done
@@ -28,7 +28,7 @@ for program in nix direnv; do
 done
 exit 0
 "#;
-/// The file that says that all that runs once did, and the word by which [`LOOK`] tells of it.
+/// The file with the setting for which all that runs once did, and the word by which [`LOOK`] tells of it.
 const DONE_FILE: &str = "environment-is-prepared";
 const DONE: &str = "done";
 /// Nix as it enters a flake: it writes no lock file, which an agent would commit.
@@ -72,12 +72,12 @@ pub async fn prepare(
     let places = runtime.places(container);
     let done_file = format!("{}/{DONE_FILE}", places.run);
     let mut desk = Desk { runtime, container, workspace: places.workspace, is_done: false, on_line };
-    let found = desk.printed(&Exec::script(LOOK, &[&done_file, DONE])).await?;
+    let found = desk.printed(&Exec::script(LOOK, &[&done_file, setting, DONE])).await?;
     let found: Vec<_> = found.lines().collect();
     desk.is_done = found.contains(&DONE);
     let prepared = desk.prepare(setting, &found).await?;
     if !desk.is_done {
-        desk.printed(&Exec::script(r#": > "$1""#, &[&done_file])).await?;
+        desk.printed(&Exec::script(r#"printf %s "$2" > "$1""#, &[&done_file, setting])).await?;
     }
     Ok(prepared)
 }

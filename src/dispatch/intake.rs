@@ -5,13 +5,15 @@ use std::collections::HashMap;
 use tracing::{info, warn};
 
 use super::attempt::chain;
-use super::dispatcher::{Dispatcher, Message};
+use super::dispatcher::Dispatcher;
+use super::live::Message;
 use super::queue::BY_LABEL;
 use super::story;
 use crate::claims::FollowUpUpdate;
 use crate::config::Config;
 use crate::domain::{
-    FeedbackKind, FollowUp, FollowUpStatus, IssueRef, Run, RunId, RunPriority, RunStatus, RunStep, RunWish, label_key,
+    Companion, FeedbackKind, FollowUp, FollowUpStatus, IssueRef, Run, RunId, RunPriority, RunStatus, RunStep, RunWish,
+    label_key,
 };
 use crate::github::{CommentId, Reply};
 use crate::store::{FollowUpFilter, RunInserted, StoreError};
@@ -39,11 +41,15 @@ impl Dispatcher {
     pub(super) async fn take_in_labelled(&self) -> Result<(), StoreError> {
         let config = self.config();
         let labelled = self.manager().labelled(&self.agent_id(), &trigger_labels(&config), &topics(&config));
-        let known: HashMap<IssueRef, Run> =
-            self.active_runs().await?.into_iter().map(|run| (run.issue_ref(), run)).collect();
+        let active = self.active_runs().await?;
+        let known: HashMap<IssueRef, Run> = active
+            .into_iter()
+            .flat_map(|run| run.issues().into_iter().map(move |issue| (issue, run.clone())))
+            .collect();
         for found in &labelled {
             match known.get(&found.issue) {
-                Some(run) => self.follow_priority(run, &found.labels).await?,
+                Some(run) if run.issue_ref() == found.issue => self.follow_priority(run, &found.labels).await?,
+                Some(_) => {}
                 None if self.may_enter(&found.issue, &found.labels).await? => {
                     self.enter(found.issue.clone(), &found.labels, BY_LABEL.to_owned()).await?;
                 }
@@ -106,6 +112,43 @@ impl Dispatcher {
         })
     }
 
+    /// The run at `place` of the queue, with others of its repository that share its pull request, where the setting
+    /// lets them. Theirs end: what is told of it is told on their issues, too.
+    pub(super) async fn with_companions(
+        &self,
+        place: usize,
+        mut queue: Vec<Run>,
+        config: &Config,
+    ) -> Result<Run, StoreError> {
+        let mut run = queue.remove(place);
+        let most = config.dispatch.issues_per_pull.saturating_sub(1) as usize;
+        let is_fresh = |run: &Run| run.attempts == 0 && run.parent.is_none() && run.requested_by == BY_LABEL;
+        if most == 0 || !is_fresh(&run) {
+            return Ok(run);
+        }
+        let alike = |other: &&mut Run| is_fresh(other) && other.repo == run.repo && other.priority == run.priority;
+        let chosen: Vec<Run> = queue.iter_mut().filter(alike).take(most).map(|other| other.clone()).collect();
+        if chosen.is_empty() {
+            return Ok(run);
+        }
+        run.with_issues =
+            chosen.iter().map(|other| Companion { issue_number: other.issue_number, hold: None }).collect();
+        // First the one that takes them over is written: a crash in between leaves an issue with two runs in the queue,
+        // of which the second finds it claimed.
+        if !self.save_idle(run.clone()).await? {
+            return Ok(run);
+        }
+        run.version += 1;
+        for mut other in chosen {
+            (other.left, other.failure_seen) = (true, true);
+            let why = format!("worked on together with {} in run {}", run.issue_ref(), run.run_id.short());
+            if other.advance(RunStep::Fail { why }, self.now()).is_ok() {
+                self.save_idle(other).await?;
+            }
+        }
+        Ok(run)
+    }
+
     /// A priority label that changed changes the run that waits.
     async fn follow_priority(&self, run: &Run, labels: &[String]) -> Result<(), StoreError> {
         let priority = RunPriority::of_labels(labels.iter().map(String::as_str));
@@ -130,9 +173,9 @@ impl Dispatcher {
         };
         info!(run.id = %run.run_id, "run {} left the queue: {why}", run.run_id.short());
         // It may come back: its label is all that is needed.
-        run.failure_seen = true;
-        if run.advance(RunStep::Fail { why }, self.now()).is_ok() {
-            self.save_idle(run).await?;
+        (run.failure_seen, run.left) = (true, true);
+        if run.advance(RunStep::Fail { why }, self.now()).is_ok() && self.save_idle(run.clone()).await? {
+            self.tell(&run).await;
         }
         Ok(())
     }
@@ -147,9 +190,34 @@ impl Dispatcher {
         for (pr_url, items) in by_pull {
             let asks = items.iter().any(|item| item.source_event_type == FeedbackKind::ReviewChangesRequested);
             let Some(parent) = self.store().run_of_pull(pr_url).await?.filter(|_| asks) else { continue };
-            if parent.status() == RunStatus::Completed {
+            // What a run failed to answer is not tried again; what was said since is.
+            let is_new = |item: &FollowUp| !parent.follow_ups.contains(&item.work_item_id);
+            if parent.status().is_terminal() && items.iter().any(is_new) {
                 self.enter_review(&parent, items).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Makes a follow-up run of each pull request of ours whose checks fail, once for each commit.
+    pub(super) async fn take_in_failing_checks(&self) -> Result<(), StoreError> {
+        if !self.config().dispatch.on_failing_checks {
+            return Ok(());
+        }
+        for pr_url in self.manager().failing_pulls_of(&self.agent_id()).await? {
+            let Some(parent) = self.store().run_of_pull(pr_url).await? else { continue };
+            let is_open = parent.status() == RunStatus::Completed;
+            if !is_open || parent.round >= self.config().dispatch.review_rounds_max {
+                continue;
+            }
+            let head = parent.head_sha.as_deref().unwrap_or("the newest commit");
+            let body = format!(
+                "The checks of the pull request fail for {head}. Find out why from the repository's own checks (its CI \
+                 configuration says what they run), mend it, and run them before you commit."
+            );
+            let run = Run::follow_up(&parent, Vec::new(), body, self.now());
+            info!("checks fail on {}: round {}", parent.issue_ref(), run.round);
+            self.insert(run).await?;
         }
         Ok(())
     }

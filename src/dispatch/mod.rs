@@ -18,6 +18,7 @@ pub mod image;
 mod intake;
 mod key;
 mod limits;
+mod live;
 mod logs;
 pub mod prompt;
 mod queue;

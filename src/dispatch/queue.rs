@@ -68,9 +68,9 @@ pub fn next(queue: &[Run], active: &[Run], config: &ContainersConfig, preempt: b
     }
 }
 
-/// Whether a run takes a slot.
+/// Whether a run that is under way takes a slot: from its very beginning, when it is still written down as queued.
 pub fn holds_slot(run: &Run) -> bool {
-    matches!(run.status(), RunStatus::Dispatched | RunStatus::Running)
+    matches!(run.status(), RunStatus::Queued | RunStatus::Dispatched | RunStatus::Running)
 }
 
 #[cfg(test)]

@@ -100,6 +100,14 @@ fn only_a_critical_run_takes_a_slot_and_the_least_urgent_newest_gives_it() {
 }
 
 #[test]
+fn a_run_takes_its_slot_before_it_is_written_down_as_begun() {
+    let config = config("max_concurrent = 1");
+    let just_begun = run(1, RunPriority::Medium);
+    let queue = [run(2, RunPriority::Medium)];
+    assert_eq!(next(&queue, &[just_begun], &config, true, at(9)), Next::Wait);
+}
+
+#[test]
 fn no_slots_means_that_nothing_begins_and_nothing_is_stopped() {
     let config = config("max_concurrent = 0");
     let active = [begun(1, RunPriority::Low)];

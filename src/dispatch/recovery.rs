@@ -32,18 +32,15 @@ impl Leftovers {
 }
 
 impl Dispatcher {
-    /// Goes on with every run that was under way when the last server ended. Each finds out for itself whether its
-    /// agent still works.
-    pub(super) async fn recover(self: &Arc<Self>) {
-        let runs = match self.active_runs().await {
-            Ok(runs) => runs,
-            Err(error) => return warn!("runs that were under way were not taken up: {error}"),
-        };
-        for run in runs.into_iter().filter(|run| run.status() != RunStatus::Queued) {
+    /// Goes on with every run that is under way and that nobody drives: the last server ended, or the store failed for
+    /// a while. Each finds out for itself whether its agent still works.
+    pub(super) async fn adopt(self: &Arc<Self>) -> Result<(), StoreError> {
+        let under_way = self.active_runs().await?.into_iter().filter(|run| run.status() != RunStatus::Queued);
+        for run in under_way.filter(|run| self.live_run(run.run_id).is_none()) {
             info!(run.id = %run.run_id, "going on with run {} on {}", run.run_id.short(), run.issue_ref());
             self.begin(run);
         }
-        self.remove_leftovers().await;
+        Ok(())
     }
 
     /// Forgets logs of runs that are no longer kept, and removes what nobody drives, now and then.

@@ -74,6 +74,11 @@ pub enum StoryState<'s> {
         /// The pull request's page; empty where there is none.
         pull_url: &'s str,
     },
+    /// It left the queue: another agent was faster, or the issue is no longer asked for. No failure.
+    Left {
+        /// Why, for people.
+        reason: &'s str,
+    },
     /// It ended without one.
     Failed {
         /// Why, for people; may be an agent's own words.
@@ -85,7 +90,7 @@ impl StoryState<'_> {
     /// The labels to put on the issue, and those to take off.
     pub fn labels(&self) -> (Vec<&'static str>, Vec<&'static str>) {
         let own = match self {
-            Self::Queued { .. } => None,
+            Self::Queued { .. } | Self::Left { .. } => None,
             Self::Working { .. } => Some(RUNNING),
             Self::Waiting { .. } => Some(WAITING),
             Self::Done { .. } => Some(DONE),
@@ -96,15 +101,13 @@ impl StoryState<'_> {
     }
 }
 
-/// By what the comment of a run is found again.
-pub fn marker(run: &str) -> String {
-    format!("{OWN_COMMENT_HEAD}run {} -->", word(run))
-}
+/// By what the one comment of an issue is found again, whichever run it tells of.
+const MARKER: &str = "<!-- issuecommand:story -->";
 
 /// The comment.
 pub fn comment(story: &Story<'_>) -> String {
     let (agent, run) = (word(story.agent), word(story.run));
-    let mut text = format!("{}\n", marker(story.run));
+    let mut text = format!("{MARKER}\n");
     let _ = match story.state {
         StoryState::Queued { position } => writeln!(text, "**Queued**, at position {position}, for `{agent}`."),
         StoryState::Working { since } => {
@@ -116,6 +119,7 @@ pub fn comment(story: &Story<'_>) -> String {
         }
         StoryState::Done { pull_url: "" } => writeln!(text, "**Done** by `{agent}`, without a pull request."),
         StoryState::Done { pull_url } => writeln!(text, "**Done** by `{agent}`: {}", address(pull_url)),
+        StoryState::Left { reason } => writeln!(text, "**Not worked on** by `{agent}`.\n\n{}", block(reason)),
         StoryState::Failed { reason } => writeln!(text, "**Failed**: `{agent}` could not do it.\n\n{}", block(reason)),
     };
     let _ = writeln!(text, "\n<sub>IssueCommand, run `{run}`. This comment is kept up to date.</sub>");
@@ -151,7 +155,7 @@ pub async fn tell(
     let body = comment(story);
     let found = match known {
         Some(comment) => Some(comment),
-        None => forge.comment_find(issue, &marker(story.run)).await?,
+        None => forge.comment_find(issue, MARKER).await?,
     };
     if let Some(comment) = found {
         match forge.comment_edit(issue, comment, &body).await {
@@ -317,7 +321,7 @@ mod tests {
             let ticks: String = line.chars().take_while(|c| *c == '`').collect();
             match &fence {
                 Some(open) if line == open => fence = None,
-                Some(open) => assert!(ticks.len() < open.len() || line.trim_matches('`') != "", "{text}"),
+                Some(open) => assert!(ticks.len() < open.len() || !line.trim_matches('`').is_empty(), "{text}"),
                 None if ticks.len() >= 3 => fence = Some(ticks),
                 None => kept.push(line),
             }
@@ -339,7 +343,7 @@ mod tests {
             (StoryState::Failed { reason: "the tests fail" }, "```text\nthe tests fail\n```"),
         ] {
             let text = comment(&story(state));
-            assert!(text.starts_with("<!-- issuecommand:run 0198-ab -->\n") && text.contains(words), "{text}");
+            assert!(text.starts_with("<!-- issuecommand:story -->\n") && text.contains(words), "{text}");
         }
         let again = comment(&Story { attempt: 2, ..story(StoryState::Working { since }) });
         assert!(again.contains("UTC, attempt 2."), "{again}");

@@ -57,9 +57,25 @@ impl Dispatcher {
         Ok(())
     }
 
+    /// Tells it on every issue of the run; answers the comment on its own.
     async fn tell_at(&self, run: &Run, place: Option<usize>) -> Option<CommentId> {
-        let forge = self.forge()?;
-        let (issue, config) = (run.issue_ref(), self.config());
+        let mut own = None;
+        for (nth, issue) in run.issues().into_iter().enumerate() {
+            let known = run.comment.map(CommentId).filter(|_| nth == 0);
+            let comment = self.tell_on(issue, run, known, place).await;
+            own = if nth == 0 { comment } else { own };
+        }
+        own
+    }
+
+    async fn tell_on(
+        &self,
+        issue: IssueRef,
+        run: &Run,
+        comment: Option<CommentId>,
+        place: Option<usize>,
+    ) -> Option<CommentId> {
+        let (forge, config) = (self.forge()?, self.config());
         let question = run.question.as_ref().map(|asked| Question {
             id: asked.id.clone(),
             text: asked.text.clone(),
@@ -74,7 +90,11 @@ impl Dispatcher {
         };
         let text = story::comment(&story);
         let known = self.told.issues.lock().get(&issue).cloned();
-        let comment = known.as_ref().and_then(|known| known.comment).or(run.comment.map(CommentId));
+        // What nobody was told of need not be taken back.
+        if run.left && known.is_none() && comment.is_none() {
+            return None;
+        }
+        let comment = known.as_ref().and_then(|known| known.comment).or(comment);
         if known.is_some_and(|known| known.text == text) {
             return comment;
         }
@@ -140,6 +160,9 @@ fn state_of<'r>(run: &'r Run, place: Option<usize>, question: Option<&'r Questio
         (RunStatus::WaitingHuman, Some(question)) => StoryState::Waiting { question },
         (RunStatus::Dispatched | RunStatus::Running | RunStatus::WaitingHuman, _) => StoryState::Working { since },
         (RunStatus::Completed, _) => StoryState::Done { pull_url: run.pr_url.as_deref().unwrap_or_default() },
+        (RunStatus::Failed, _) if run.left => {
+            StoryState::Left { reason: run.reason.as_deref().unwrap_or("the issue is no longer asked for") }
+        }
         (RunStatus::Failed, _) => StoryState::Failed { reason: run.reason.as_deref().unwrap_or("no reason is known") },
     }
 }

@@ -83,7 +83,7 @@ pub struct Run {
     pub head_sha: Option<String>,
     /// Other issues that share its pull request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub with_issues: Vec<IssueNumber>,
+    pub with_issues: Vec<Companion>,
     /// The feedback that it answers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub follow_ups: Vec<WorkItemId>,
@@ -124,6 +124,9 @@ pub struct Run {
     /// Whether somebody wants it to end.
     #[serde(default)]
     pub cancelled: bool,
+    /// Whether it only left the queue: others have the issue, or nobody asks for it any more.
+    #[serde(default)]
+    pub left: bool,
     /// Whether its failure was seen on the issue: taking the label off asks for another run from then on.
     #[serde(default)]
     pub failure_seen: bool,
@@ -144,6 +147,16 @@ pub struct RunHold {
     pub agent_id: AgentId,
     /// The epoch of its lease.
     pub epoch: u64,
+}
+
+/// Another issue of the same repository that a run works on too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Companion {
+    /// The issue.
+    pub issue_number: IssueNumber,
+    /// Its claim, once there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<RunHold>,
 }
 
 /// What an agent asked.
@@ -254,6 +267,7 @@ impl Run {
             begun_at: None,
             waited_ms: 0,
             cancelled: false,
+            left: false,
             failure_seen: false,
             journal: Vec::new(),
             version: 0,
@@ -287,6 +301,13 @@ impl Run {
     /// Which issue.
     pub fn issue_ref(&self) -> IssueRef {
         IssueRef { repo: self.repo.clone(), number: self.issue_number }
+    }
+
+    /// Every issue that it works on; its own is the first.
+    pub fn issues(&self) -> Vec<IssueRef> {
+        let others = self.with_issues.iter().map(|companion| companion.issue_number);
+        let numbers = [self.issue_number].into_iter().chain(others);
+        numbers.map(|number| IssueRef::new(self.repo.clone(), number)).collect()
     }
 
     /// Its pull request, in the sequence of issues.

@@ -2,6 +2,7 @@
 //! Debian that is put together here, for there may be no registry of images.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -61,18 +62,26 @@ fn told(found: &Result<String, String>) -> Option<String> {
     found.as_ref().map_err(|why| eprintln!("skipped: {why}")).ok().cloned()
 }
 
+/// The settings of podman, where the caller or the machine's makers have some.
+pub fn settings() -> Option<PathBuf> {
+    let kit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/agents-kit/containers.conf");
+    std::env::var_os("CONTAINERS_CONF").map(PathBuf::from).or_else(|| kit.exists().then_some(kit))
+}
+
+/// Writes a program that is podman with these settings.
+pub fn podman_with(settings: &Path, program: &Path) -> io::Result<String> {
+    fs::write(program, format!("#!/bin/sh\nCONTAINERS_CONF='{}' exec podman \"$@\"\n", settings.display()))?;
+    fs::set_permissions(program, fs::Permissions::from_mode(0o755))?;
+    Ok(program.display().to_string())
+}
+
 fn find_podman() -> Result<String, String> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let settings = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/agents-kit/containers.conf");
-    let mut program = "podman".to_owned();
-    if std::env::var_os("CONTAINERS_CONF").is_none() && settings.exists() {
-        // A program of its own name for each process: two test binaries may write it at once.
-        let wrapper = folder.join(format!("podman-{}", std::process::id()));
-        let text = format!("#!/bin/sh\nCONTAINERS_CONF='{}' exec podman \"$@\"\n", settings.display());
-        fs::write(&wrapper, text).map_err(|why| why.to_string())?;
-        fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).map_err(|why| why.to_string())?;
-        program = wrapper.display().to_string();
-    }
+    // A name of its own for each process: two test binaries may write it at once.
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("podman-{}", std::process::id()));
+    let program = match settings() {
+        Some(settings) => podman_with(&settings, &program).map_err(|why| why.to_string())?,
+        None => "podman".to_owned(),
+    };
     run(Command::new(&program).arg("info")).map_err(|why| format!("podman does not work here: {why}"))?;
     Ok(program)
 }

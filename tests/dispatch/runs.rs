@@ -54,7 +54,7 @@ async fn an_issue_becomes_a_pull_request(agent: &str) {
     assert_eq!(world.labels(number).await, ["agent", "agent/done"]);
     let comments = world.comments(number).await;
     let [story] = comments.as_slice() else { panic!("one comment tells it: {comments:?}") };
-    assert!(story.contains("**Done**") && story.contains(url) && story.contains(run.as_str()), "{story}");
+    assert!(story.contains(&format!("**Done** by `{agent}`: {url}")) && story.contains(run.as_str()), "{story}");
 
     let claims = world.claims().await;
     let [claim] = claims.as_slice() else { panic!("one claim: {claims:?}") };
@@ -75,7 +75,7 @@ mod an_issue_becomes_a_pull_request {
             }
         )+};
     }
-    by!(opencode, pi, claude, codex, acp);
+    by!(opencode, pi, claude, codex, acp, one_of_your_own);
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn a_repository_that_takes_no_part_is_left_alone() {
     let number = world.open_issue("commit").await;
     let ended = world.run(number).await;
     assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{ended:?}");
-    assert!(ended.err.contains(REPO) && ended.err.contains("takes no part"), "{ended:?}");
+    assert!(ended.err.contains(REPO) && ended.err.contains("not an allowed repository"), "{ended:?}");
     assert_eq!((world.runs(), world.claims().await), (vec![], vec![]));
     assert_eq!((world.labels(number).await, world.comments(number).await), (vec!["agent".into()], vec![]));
 }

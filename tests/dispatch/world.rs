@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::agents::{Case, HOST_FROM_CONTAINERS, config_of, model_of, pi_models};
+use crate::agents::stage::{Case, HOST_FROM_CONTAINERS, config_of, model_of, pi_models};
 use crate::git::git;
 use crate::image::{AGENT_IMAGE, podman_with_agents};
 use crate::kit::{FakeModel, GitServer};
@@ -105,10 +105,11 @@ impl World {
     }
 
     fn agent(&self, agent: &str) -> toml::Value {
-        let kind = ["opencode", "pi", "claude", "codex", "acp"].into_iter().find(|kind| *kind == agent).unwrap();
+        // One that is configured by a name of its own speaks the common protocol.
+        let kind = ["opencode", "pi", "claude", "codex"].into_iter().find(|kind| *kind == agent).unwrap_or("acp");
         let url = self.model.url(HOST_FROM_CONTAINERS);
         let mut config = config_of(Case { kind, is_contained: true }, Path::new(""), &url);
-        config.model = model_of(kind);
+        (config.kind, config.model) = (Some(kind.to_owned()), model_of(kind));
         if kind == "pi" {
             config.command = ["sh", "-c", PI_WITH_MODELS, "pi"].map(str::to_owned).into();
             config.env.insert("PI_MODELS".into(), pi_models(&url));
@@ -121,9 +122,9 @@ impl World {
         self.folder.path().join("home")
     }
 
-    /// A path that nobody makes unless somebody runs what must not run.
-    pub fn trap(&self) -> PathBuf {
-        self.folder.path().join("sprung")
+    /// The folder of all of it but the containers.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The repository that stands for GitHub's.

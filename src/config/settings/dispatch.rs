@@ -39,6 +39,8 @@ pub struct DispatchConfig {
     pub comment: bool,
     /// Whether pull requests are opened as drafts.
     pub draft: bool,
+    /// Whether a run may change `.github/workflows`, which GitHub runs when they are pushed.
+    pub allow_workflow_changes: bool,
     /// How many issues of one repository may share a pull request.
     pub issues_per_pull: u32,
     /// What of its own agent configuration a repository decides.
@@ -77,6 +79,7 @@ impl Default for DispatchConfig {
             labels: true,
             comment: true,
             draft: false,
+            allow_workflow_changes: false,
             issues_per_pull: 1,
             repository_config: RepositoryConfigTrust::Model,
             model_fallbacks: Vec::new(),

@@ -34,40 +34,7 @@ const END_MARK: &str = "\u{1e}exited ";
 /// Starts the program in a session of its own. What it must not keep from us it gets on standard input: variables,
 /// each value in base64, up to an empty line. An earlier program of the conversation has ten seconds to end, so that
 /// the end of its output is before the turn that begins. A trap, so that ending the whole group leaves the shell that tells of it.
-const START: &str = r#"
-set -eu
-umask 077
-base=$1; input=$2; filter=$3; shift 3
-while IFS= read -r line && [ -n "$line" ]; do
-  value=$(printf %s "${line#*=}" | base64 -d; printf x)
-  export "${line%%=*}=${value%x}"
-done
-touch "$base.out" "$base.err"
-if [ -e "$base.group" ]; then
-  left=100
-  while kill -0 "-$(cat "$base.group")" 2> /dev/null; do
-    [ $((left -= 1)) -gt 0 ] || kill -KILL "-$(cat "$base.group")"
-    sleep 0.1
-  done
-fi
-wc -c < "$base.out" | tee "$base.turn"
-rm -f "$base.in"
-case $input in
-  pipe) mkfifo "$base.in" ;;
-  *) ln -s "$input" "$base.in" ;;
-esac
-setsid sh -c '
-  base=$1; filter=$2; shift 2
-  trap : TERM
-  run() {
-    if [ -p "$base.in" ]; then "$@" <> "$base.in" 2>> "$base.err"; else "$@" < "$base.in" 2>> "$base.err"; fi
-    echo $? > "$base.code"
-  }
-  if [ -n "$filter" ] && sed -u p < /dev/null 2> /dev/null; then run "$@" | sed -u "$filter" >> "$base.out"; else run "$@" >> "$base.out"; fi
-  printf "\n\036exited %s\n" "$(cat "$base.code")" >> "$base.out"
-' sh "$base" "$filter" "$@" < /dev/null > /dev/null 2>&1 &
-echo $! > "$base.group"
-"#;
+const START: &str = include_str!("detached/start.sh");
 
 /// The files of a program that is not started yet.
 const PREPARE: &str = r#"umask 077; touch "$1.out" "$1.err" && echo 0 > "$1.turn""#;
@@ -77,22 +44,10 @@ const PREPARE: &str = r#"umask 077; touch "$1.out" "$1.err" && echo 0 > "$1.turn
 const FOLLOW: &str = r#"tail -c "+$2" -f "$1.out" & cat > /dev/null; kill $!"#;
 
 /// Puts all of its input, `$2` bytes, into the pipe, or nothing: half a line would spoil the next one.
-const SAY: &str = r#"
-set -eu
-umask 077
-cat > "$1.say"
-kill -0 "-$(cat "$1.group")"
-[ "$(wc -c < "$1.say")" -eq "$2" ]
-if [ "$3" = turn ]; then wc -c < "$1.out" > "$1.turn"; fi
-cat "$1.say" > "$1.in"
-"#;
+const SAY: &str = include_str!("detached/say.sh");
 
 /// Where the present turn began, how much was printed, and whether the program's group still has a process in it.
-const LOOK: &str = r#"
-cat "$1.turn" || exit 3
-wc -c < "$1.out"
-if [ -e "$1.group" ] && kill -0 "-$(cat "$1.group")"; then echo runs; else echo ended; fi
-"#;
+const LOOK: &str = include_str!("detached/look.sh");
 
 /// A program to start detached.
 #[derive(Debug, Clone)]

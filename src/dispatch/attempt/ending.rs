@@ -7,8 +7,8 @@ use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::super::container::ContainerId;
-use super::super::dispatcher::StopReason;
 use super::super::git::Sha;
+use super::super::live::StopReason;
 use super::super::logs::LogKind;
 use super::{Attempt, Setback, chain};
 use crate::domain::{Phase, PhaseMark, RunStep};
@@ -111,6 +111,8 @@ impl Attempt {
         if gives_back {
             self.give_back(&why).await;
         }
+        // Whoever was faster has the issue: that is no failure, and the issue's label may bring it back.
+        (self.run.left, self.run.failure_seen) = (!gives_back, !gives_back);
         self.step(RunStep::Fail { why }).await
     }
 
@@ -191,7 +193,8 @@ impl Attempt {
             // Claimed, and the crash came before that was written down.
             None => self.hub.hold_of(&self.run),
         };
-        if let Some(hold) = hold {
+        let others = self.run.with_issues.iter().filter_map(|other| other.hold.clone());
+        for hold in hold.into_iter().chain(others) {
             self.hub.release(&self.run, hold, why).await;
         }
     }

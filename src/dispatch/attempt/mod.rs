@@ -1,5 +1,7 @@
 //! One attempt at a run: its steps, each written down before and after, and the way back.
 
+mod briefing;
+mod claiming;
 mod ending;
 mod looping;
 mod steps;
@@ -14,10 +16,12 @@ use tracing::warn;
 use self::ending::Ending;
 use super::agent::{AgentError, AgentRuntime, AgentSession};
 use super::container::{ContainerError, ContainerRuntime};
-use super::dispatcher::{Dispatcher, Live, StopReason};
+use super::dispatcher::Dispatcher;
 use super::faults::die_if_asked;
 use super::git::{GitError, Mirror};
+use super::image::PrebuildError;
 use super::limits::RunLimits;
+use super::live::{Live, StopReason};
 use super::logs::{LogKind, RunLog};
 use super::secrets::SecretsError;
 use crate::claims::ManagerError;
@@ -57,7 +61,7 @@ macro_rules! failed {
     )+};
 }
 
-failed!(ContainerError, AgentError, GitError, SecretsError, SourceError, ManagerError);
+failed!(ContainerError, AgentError, GitError, PrebuildError, SecretsError, SourceError, ManagerError);
 
 impl From<StoreError> for Setback {
     fn from(error: StoreError) -> Self {
@@ -83,6 +87,8 @@ pub(super) struct Attempt {
     forge: Arc<dyn Forge>,
     containers: Arc<dyn ContainerRuntime>,
     agent: Arc<dyn AgentRuntime>,
+    /// What the configuration calls it: its kind may be another word.
+    agent_name: String,
     mirror: Mirror,
     limits: RunLimits,
     remote: Option<Remote>,
@@ -105,7 +111,7 @@ impl Attempt {
         let limits = RunLimits::of(&config.containers, run.priority);
         let (log, mirror, containers) = (hub.logs().of(run.run_id), hub.mirror(&run.repo), hub.containers(&config));
         let usage_before = run.usage;
-        let (remote, session) = (None, None);
+        let (remote, session, agent_name) = (None, None, name);
         Ok(Self {
             hub,
             live,
@@ -115,6 +121,7 @@ impl Attempt {
             forge,
             containers,
             agent,
+            agent_name,
             mirror,
             limits,
             remote,
@@ -138,7 +145,7 @@ impl Attempt {
     async fn go_on(&mut self) -> Result<(), Setback> {
         if self.run.status() == RunStatus::Queued {
             self.step(RunStep::Begin).await?;
-            self.run.agent = Some(self.agent.name().to_owned());
+            self.run.agent = Some(self.agent_name.clone());
         } else {
             self.resume().await?;
         }
@@ -149,12 +156,23 @@ impl Attempt {
             let done = tokio::select! {
                 biased;
                 () = stopped.cancelled() => Err(Setback::Stopped(self.live.why_stopped())),
-                done = self.take(phase) => done,
+                done = self.take_in_time(phase) => done,
             };
             done?;
             self.mark(phase, PhaseMark::Done).await?;
         }
         Ok(())
+    }
+
+    /// Takes a step, which may last as long as the whole attempt may; while the agent works that is looked at with
+    /// every heartbeat, for people may take their time to answer.
+    async fn take_in_time(&mut self, phase: Phase) -> Result<(), Setback> {
+        match self.limits.attempt_time_max.filter(|_| phase != Phase::Work) {
+            Some(most) => tokio::time::timeout(most, self.take(phase))
+                .await
+                .unwrap_or_else(|_| Err(Setback::Failed(format!("{} took longer than an attempt may", phase.doing())))),
+            None => self.take(phase).await,
+        }
     }
 
     /// Writes down how far it is, before anything else happens.

@@ -11,14 +11,14 @@ use super::super::agent::{AgentEvent, Question, TurnEnd};
 use super::super::budget::{self, Spent};
 use super::super::container::ContainerId;
 use super::super::container::ContainerState;
-use super::super::dispatcher::Message;
 use super::super::intake;
+use super::super::live::Message;
 use super::super::logs::LogKind;
 use super::super::prompt::{self, Fence};
 use super::super::workspace::Workspace;
 use super::looping::Calls;
 use super::{Attempt, Setback};
-use crate::domain::{RunQuestion, RunStatus, RunStep, RunUsage};
+use crate::domain::{ContainerSignal, RunQuestion, RunStatus, RunStep, RunUsage};
 
 /// Longest piece of an agent's text in one line of the log, in bytes.
 const TEXT_BYTES_MAX: usize = 2000;
@@ -39,8 +39,20 @@ struct Watch {
 }
 
 impl Attempt {
-    /// Follows the agent until its turn ends well.
+    /// Follows the agent until its turn ends; the stale rule is told that it is there, and that it no longer is.
     pub(super) async fn follow(&mut self) -> Result<(), Setback> {
+        self.tell_stale_rule(ContainerSignal::Running).await?;
+        let followed = self.follow_turns().await;
+        self.tell_stale_rule(ContainerSignal::None).await?;
+        followed
+    }
+
+    async fn tell_stale_rule(&self, container: ContainerSignal) -> Result<(), Setback> {
+        let Some(hold) = &self.run.hold else { return Ok(()) };
+        Ok(self.hub.manager().note_container(hold.claim_id, container).await?)
+    }
+
+    async fn follow_turns(&mut self) -> Result<(), Setback> {
         let mut watch = Watch {
             messages: self.live.take_messages(),
             last_sign: Instant::now(),

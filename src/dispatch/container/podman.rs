@@ -139,8 +139,11 @@ impl Podman {
         let Some(found) = found else {
             return Err(self.unusable(format!("there is no connection {name:?}; `podman system connection list`")));
         };
+        if found.uri.starts_with("unix:") {
+            return Ok(None);
+        }
         let uri: http::Uri = found.uri.parse().map_err(|why| self.unusable(format!("connection {name:?}: {why}")))?;
-        Ok(uri.host().filter(|_| uri.scheme_str() != Some("unix")).map(str::to_owned))
+        Ok(uri.host().map(str::to_owned))
     }
 
     /// The arguments that make a container.
