@@ -54,7 +54,8 @@ pub struct DispatchStatus {
     pub waiting_human: usize,
     /// What runs, by container runtime and agent.
     pub runtime: String,
-    /// Whether limits of memory and processors hold; `null` while the runtime does not answer.
+    /// Whether limits of memory and processors hold; absent while the runtime does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub limits_enforced: Option<bool>,
     /// Runs under way.
     pub active: Vec<ActiveRun>,
@@ -177,7 +178,8 @@ impl Dispatcher {
     /// # Errors
     /// When the store fails.
     pub async fn pause(&self, why: String, by: String) -> Result<(), StoreError> {
-        self.store().dispatch_pause(Some(why), by, self.now()).await
+        self.store().dispatch_pause(Some(why), by, self.now()).await?;
+        self.note_health().await
     }
 
     /// Begins work again.
@@ -186,6 +188,7 @@ impl Dispatcher {
     /// When the store fails.
     pub async fn resume(&self, by: String) -> Result<(), StoreError> {
         self.store().dispatch_pause(None, by, self.now()).await?;
+        self.note_health().await?;
         self.wake();
         Ok(())
     }
@@ -205,7 +208,13 @@ impl Dispatcher {
         let containers = self.containers(&config);
         let facts = containers.probe().await;
         let mut active = Vec::new();
-        for run in self.live_runs() {
+        let mut under_way = self.live_runs();
+        let is_driven = |run: &Run, driven: &[Run]| driven.iter().any(|live| live.run_id == run.run_id);
+        let kept = self.active_runs().await?.into_iter().filter(|run| run.status() != RunStatus::Queued);
+        // What the last server left under way is there until this one takes it up.
+        let left: Vec<Run> = kept.filter(|run| !is_driven(run, &under_way)).collect();
+        under_way.extend(left);
+        for run in under_way {
             let container = run.container_id.clone().map(super::container::ContainerId);
             let usage: Option<ContainerUsage> = match &container {
                 Some(container) => containers.usage(container).await.ok().flatten(),

@@ -122,6 +122,7 @@ impl Dispatcher {
     async fn round(self: &Arc<Self>) -> Result<(), StoreError> {
         self.adopt().await?;
         self.tell_rankers().await?;
+        self.note_health().await?;
         if self.config().dispatch.enabled {
             self.take_in_labelled().await?;
             self.take_in_reviews().await?;

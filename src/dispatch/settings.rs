@@ -46,13 +46,14 @@ const CHANGEABLE: [&str; 24] = [
 ];
 
 impl Dispatcher {
-    /// The settings in force by their dotted keys: all, or those at and below `key`. Secrets are references here.
+    /// The settings in force by their dotted keys: all that are set, or those at and below `key`. Secrets are
+    /// references here.
     pub fn shown_config(&self, key: Option<&str>) -> BTreeMap<String, Value> {
         let below =
             |name: &str, key: &str| name.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
         let is_shown =
             |name: &String| SHOWN.iter().any(|section| below(name, section)) && key.is_none_or(|key| below(name, key));
-        values(&self.config()).into_iter().filter(|(name, _)| is_shown(name)).collect()
+        values(&self.config()).into_iter().filter(|(name, value)| is_shown(name) && !value.is_null()).collect()
     }
 
     /// Changes one setting in issuecommand.toml, from where it comes in force as any edit does.

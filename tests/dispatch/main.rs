@@ -17,5 +17,6 @@ mod secrecy;
 #[path = "../standin/mod.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod standin;
+mod times;
 mod workspace;
 mod world;

@@ -10,7 +10,7 @@ use crate::tools::{body, client_of, client_shown};
 
 /// Most tokens of `tools/list`, by profile.
 const LIST_TOKENS_MAX: [(ToolProfile, usize); 3] =
-    [(ToolProfile::Minimal, 365), (ToolProfile::Standard, 865), (ToolProfile::Full, 1400)];
+    [(ToolProfile::Minimal, 365), (ToolProfile::Standard, 865), (ToolProfile::Full, 1450)];
 /// Most tokens of `next_work` beyond the title, the text and the labels of the issue.
 const NEXT_WORK_TOKENS_MAX: usize = 60;
 /// Most tokens of the answer that there is no work.

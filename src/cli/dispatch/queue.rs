@@ -54,6 +54,7 @@ struct Row {
 pub fn run(args: &QueueArgs) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(async {
         let door = args.door.open_existing().await?;
+        door.say_if_at_rest();
         let Queue { queue } = door.ask_for(Call::DispatchQueue, json!({ "run": args.moved, "place": args.to })).await?;
         if args.json {
             anstream::println!("{}", serde_json::to_string_pretty(&Queue { queue })?);
