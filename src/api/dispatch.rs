@@ -76,6 +76,11 @@ async fn issue(hub: &Dispatcher, holder: &str, fields: Fields) -> Result<Answer,
             let message = format!("{agent} holds the issue: wait for it, or take the claim back with `release`");
             Answer::rejected(409, "already_claimed", message).with("owner_agent_id", agent)
         }
+        DispatchOutcome::HasPull(run) => {
+            let pr_url = run.pr_url.clone().unwrap_or_default();
+            let message = format!("{pr_url} is open for it: ask for changes in a review, or close it first");
+            Answer::rejected(409, "pull_request_open", message).with("run", *run)
+        }
         DispatchOutcome::NotOpen(issue) => {
             let message = format!("{issue} is no open issue here (unknown, closed, or a pull request)");
             Answer::rejected(404, "issue_not_found", message)
@@ -148,7 +153,7 @@ async fn config(hub: &Dispatcher, fields: Fields) -> Result<Answer, Failure> {
 async fn repos(hub: &Dispatcher, fields: Fields) -> Result<Answer, Failure> {
     let DispatchReposFields { add, remove } = read(fields)?;
     for (repo, takes_part) in add.map(|repo| (repo, true)).into_iter().chain(remove.map(|repo| (repo, false))) {
-        hub.set_topic(&repo, takes_part).await.map_err(ManagerError::from)?;
+        hub.set_topic(&repo, takes_part).await?;
     }
     Ok(Answer::found(json!({ "ok": true, "repos": hub.repos() })))
 }

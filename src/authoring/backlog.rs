@@ -172,6 +172,7 @@ pub(super) fn request() -> ChooseRequest {
         skills: vec!["rust".into(), "frontend".into()],
         groups: vec!["nightly".into()],
         review_count: 1,
+        budget_spent: 0,
         live_claims: (0..16).map(live).collect(),
         ..ChooseRequest::of(agent)
     }

@@ -19,6 +19,7 @@ pub(super) fn chooser(
         skills: request.skills.iter().map(str::to_owned).collect(),
         groups: groups.iter().map(ToString::to_string).collect(),
         review_count: board.work.review_count_of(&request.agent),
+        budget_spent: board.budget_spent,
         live_claims: board.live_work_beside(rows),
     }
 }

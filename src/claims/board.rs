@@ -116,6 +116,8 @@ pub(super) struct Board {
     /// What agents are to be told at their next call.
     pub(super) notices: Notices,
     granted_count: u64,
+    /// How much of the day's budget of dispatch is spent, in percent.
+    pub(super) budget_spent: u32,
     /// Grows with every set of policies put in force.
     pub(super) generation: u64,
 }
@@ -124,6 +126,7 @@ impl Default for Board {
     fn default() -> Self {
         let (rows, free, by_issue, by_repo, touched, repos, unjudged, blockers, approvals) = Default::default();
         let (claims, claim_by_issue, claims_by_agent, work, shelf, granted_count, generation) = Default::default();
+        let budget_spent = 0;
         Self {
             rows,
             free,
@@ -145,6 +148,7 @@ impl Default for Board {
             review_loads: ReviewLoads::default(),
             notices: Notices::default(),
             granted_count,
+            budget_spent,
             generation,
         }
     }

@@ -6,9 +6,9 @@ use std::collections::HashSet;
 use super::board::Board;
 use super::order::{OrderKey, Question, Slot, Standing};
 use super::{ClaimManager, ManagerError};
-use crate::domain::{AgentId, CiSignal, Claim, ClaimId, IssueRef, IssueState, RunHold, label_key};
+use crate::domain::{AgentId, CiSignal, Claim, ClaimId, ContainerSignal, IssueRef, IssueState, RunHold, label_key};
 use crate::policy::ViewName;
-use crate::store::{ClaimFilter, StoreError};
+use crate::store::{ClaimFilter, SignalNews, StoreError};
 
 /// Most issues looked at for each label: a bound on what one round costs.
 const LABELLED_COUNT_MAX: usize = 10_000;
@@ -124,6 +124,21 @@ impl ClaimManager {
         let claims = self.store.claim_list(filter).await?;
         let of_failing = claims.into_iter().filter(|claim| failing.contains(&claim.claim_id));
         Ok(of_failing.filter_map(|claim| claim.pr_url().map(str::to_owned)).collect())
+    }
+
+    /// Tells the stale rule how the container is in which a claim is worked on.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn note_container(&self, claim_id: ClaimId, container: ContainerSignal) -> Result<(), StoreError> {
+        let news = SignalNews { container: Some(container), ..SignalNews::default() };
+        self.store.claim_signal_note(claim_id, news).await
+    }
+
+    /// Tells rankers how much of the day's budget of dispatch is spent, in percent.
+    pub fn set_budget_spent(&self, percent: u32) {
+        let mut board = self.index.board.write();
+        board.budget_spent = percent;
     }
 
     /// The claim of `owner` on an issue, while there is one.

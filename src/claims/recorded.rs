@@ -246,6 +246,7 @@ fn request_of(decision: &Decision, page: &PageSeen) -> ChooseRequest {
         skills: seen.skills.clone(),
         groups: seen.groups.clone(),
         review_count: seen.review_count,
+        budget_spent: seen.budget_spent,
         live_claims: live_claims.collect(),
     }
 }

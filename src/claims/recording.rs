@@ -132,6 +132,7 @@ fn told(request: &ChooseRequest) -> RequestSeen {
         skills: request.skills.clone(),
         groups: request.groups.clone(),
         review_count: request.review_count,
+        budget_spent: request.budget_spent,
         live_claims: work.collect(),
     }
 }

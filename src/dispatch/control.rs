@@ -12,6 +12,9 @@ use crate::config::Config;
 use crate::domain::{AgentId, IssueRef, Run, RunId, RunPriority, RunStatus, RunStep, RunUsage};
 use crate::store::{RunFilter, StoreError};
 
+/// Longest wait for a run that was cancelled to end: below the patience of who asks over HTTP.
+const CANCEL_PATIENCE: std::time::Duration = std::time::Duration::from_secs(45);
+
 /// What became of the wish to work on an issue.
 #[derive(Debug)]
 pub enum DispatchOutcome {
@@ -21,6 +24,8 @@ pub enum DispatchOutcome {
     Already(Box<Run>),
     /// An agent holds it.
     HeldBy(AgentId),
+    /// It has a pull request, which an earlier run opened.
+    HasPull(Box<Run>),
     /// There is no such open issue here.
     NotOpen(IssueRef),
 }
@@ -100,6 +105,11 @@ impl Dispatcher {
         if let Some(active) = active {
             return Ok(DispatchOutcome::Already(Box::new(active)));
         }
+        let is_ours = self.manager().hold_on(&issue, &self.agent_id()).is_some();
+        let last = self.store().run_latest(issue.clone()).await?;
+        if let Some(last) = last.filter(|last| is_ours && last.pr_url.is_some()) {
+            return Ok(DispatchOutcome::HasPull(Box::new(last)));
+        }
         let Some(run_id) = self.enter(issue.clone(), &labels, by).await? else {
             return Ok(DispatchOutcome::NotOpen(issue));
         };
@@ -128,7 +138,8 @@ impl Dispatcher {
     pub async fn cancel(&self, run_id: RunId, by: String) -> Result<RunWordOutcome, StoreError> {
         if let Some(live) = self.live_run(run_id) {
             live.stop(StopReason::Cancelled(by));
-            live.wait_for_end().await;
+            // Whoever asks hears how it stands; the undoing goes on.
+            let _ = tokio::time::timeout(CANCEL_PATIENCE, live.wait_for_end()).await;
             return self.answered(run_id).await;
         }
         self.change_queued(run_id, |run, now| {
@@ -164,10 +175,12 @@ impl Dispatcher {
     /// # Errors
     /// When the store fails.
     pub async fn answer(&self, run_id: RunId, text: String, by: String) -> Result<RunWordOutcome, StoreError> {
-        let Some(live) = self.live_run(run_id).filter(|live| live.run().status() == RunStatus::WaitingHuman) else {
+        let live = self.live_run(run_id);
+        let question = live.as_ref().and_then(|live| live.run().question);
+        let (Some(live), Some(question)) = (live, question) else {
             return self.refused(run_id, "it asks nothing").await;
         };
-        if live.inbox.send(Message::Answer { text, by }).await.is_err() {
+        if live.inbox.send(Message::Answer { asked_at: question.asked_at, text, by }).await.is_err() {
             return self.refused(run_id, "it is just ending").await;
         }
         self.answered(run_id).await

@@ -137,6 +137,7 @@ impl Dispatcher {
     /// One look at everything: what is new, what was answered, what can begin.
     async fn round(self: &Arc<Self>) -> Result<(), StoreError> {
         self.adopt().await?;
+        self.tell_rankers().await?;
         self.note_health().await?;
         if self.config().dispatch.enabled {
             self.take_in_labelled().await?;

@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::Run;
+use crate::domain::{Run, Timestamp};
 
 /// Most messages that wait for one run.
 const INBOX_COUNT_MAX: usize = 32;
@@ -23,10 +23,10 @@ pub(super) enum StopReason {
 /// What a run that is under way is told.
 #[derive(Debug)]
 pub(super) enum Message {
-    /// The answer to its question.
-    Answer { text: String, by: String },
-    /// Nobody answered in time.
-    Unanswered,
+    /// The answer to the question that it asked then.
+    Answer { asked_at: Timestamp, text: String, by: String },
+    /// Nobody answered that question in time.
+    Unanswered { asked_at: Timestamp },
 }
 
 /// A run under way.

@@ -57,8 +57,8 @@ impl Dispatcher {
     /// # Errors
     /// Why it was not changed, for people; the file is then as it was.
     pub async fn change_config(&self, key: &str, value: &str) -> Result<(), String> {
-        let allowed = |name: &&str| *name == key || (name.ends_with('.') && key.starts_with(*name));
-        if !CHANGEABLE.iter().any(|name| allowed(&name)) {
+        let allowed = |name: &&'static str| *name == key || (name.ends_with('.') && key.starts_with(*name));
+        if !CHANGEABLE.iter().any(|name| allowed(name)) {
             return Err(format!(
                 "{key} is not changed from afar: edit issuecommand.toml (these may: {})",
                 CHANGEABLE.join(", ")

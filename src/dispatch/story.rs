@@ -321,7 +321,7 @@ mod tests {
             let ticks: String = line.chars().take_while(|c| *c == '`').collect();
             match &fence {
                 Some(open) if line == open => fence = None,
-                Some(open) => assert!(ticks.len() < open.len() || line.trim_matches('`') != "", "{text}"),
+                Some(open) => assert!(ticks.len() < open.len() || !line.trim_matches('`').is_empty(), "{text}"),
                 None if ticks.len() >= 3 => fence = Some(ticks),
                 None => kept.push(line),
             }

@@ -86,6 +86,8 @@ pub struct ChooseRequest {
     pub groups: Vec<String>,
     /// How many pull requests of the agent wait for a review.
     pub review_count: u32,
+    /// How much of today's budget of dispatch is spent, in percent; 0 where there is none.
+    pub budget_spent: u32,
     /// What is being worked on in the repositories of the short list.
     pub live_claims: Vec<LiveWork>,
 }
@@ -99,6 +101,7 @@ impl ChooseRequest {
             skills: Vec::new(),
             groups: Vec::new(),
             review_count: 0,
+            budget_spent: 0,
             live_claims: Vec::new(),
         }
     }

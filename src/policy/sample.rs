@@ -126,6 +126,7 @@ pub(super) fn request() -> ChooseRequest {
         skills: vec!["rust".into()],
         groups: vec!["sample".into()],
         review_count: 1,
+        budget_spent: 0,
         live_claims: vec![live],
         ..ChooseRequest::of(agent)
     }

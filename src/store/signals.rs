@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use crate::domain::{AgentId, CiSignal, Claim, ClaimId, ClaimSignals, PullSignal, ReviewSignal, Timestamp};
+use crate::domain::{
+    AgentId, CiSignal, Claim, ClaimId, ClaimSignals, ContainerSignal, PullSignal, ReviewSignal, Timestamp,
+};
 
 /// Longest reason repeated to an agent, in bytes.
 const WHY_BYTES_MAX: usize = 160;
@@ -72,6 +74,8 @@ pub struct SignalNews {
     pub asked_for_review: bool,
     /// What checks say.
     pub ci: Option<CiNews>,
+    /// How the container of its agent is.
+    pub container: Option<ContainerSignal>,
 }
 
 /// What checks say of a commit.
@@ -101,6 +105,9 @@ impl KeptSignals {
         }
         if let Some(review) = news.review {
             self.signals.review = review;
+        }
+        if let Some(container) = news.container {
+            self.signals.container = container;
         }
         if news.asked_for_review && self.signals.review == ReviewSignal::None {
             self.signals.review = ReviewSignal::Requested;

@@ -3,14 +3,20 @@
 #![allow(clippy::unwrap_used)]
 
 mod agents;
+mod asking;
 mod containers;
 mod environments;
 mod forge;
 mod git;
+mod hostile;
 mod image;
 mod kit;
 mod prebuilt;
+mod runs;
+mod secrecy;
 #[path = "../standin/mod.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod standin;
+mod times;
 mod workspace;
+mod world;

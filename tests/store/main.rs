@@ -23,6 +23,7 @@ mod policies;
 mod pulls;
 mod races;
 mod repos;
+mod runs;
 mod signals;
 mod steps;
 mod tokens;
@@ -99,6 +100,18 @@ macro_rules! conformance {
             repos::cursors_are_kept_with_their_batch,
             repos::cursors_of_lists_and_marks_are_kept_and_go_with_their_repository,
             repos::open_numbers_are_those_of_open_issues_claimed_or_not,
+            runs::an_issue_has_one_run_at_a_time_and_another_once_that_ended,
+            runs::racing_runs_of_an_issue_are_one,
+            runs::who_writes_an_older_state_of_a_run_writes_nothing,
+            runs::a_changed_status_of_a_run_makes_one_event_and_nothing_else_does,
+            runs::a_run_is_there_with_all_it_holds_after_reopening,
+            runs::runs_are_listed_oldest_first_and_those_that_ended_only_if_asked_for,
+            runs::a_run_is_found_by_its_pull_request_and_by_the_end_of_its_id,
+            runs::what_runs_used_counts_once_on_its_day_and_in_its_repository,
+            runs::the_newest_runs_that_ended_are_kept_and_every_active_one,
+            runs::dispatch_is_paused_and_resumed_with_who_said_so,
+            runs::a_reissued_claim_is_its_agents_still_and_what_was_sent_before_is_too_late,
+            runs::a_run_that_is_queued_again_is_active_until_it_ends,
             events::events_are_numbered_in_the_order_of_changes,
             events::the_observer_sees_exactly_what_was_committed,
             events::a_write_is_observed_before_it_is_answered,

@@ -19,6 +19,7 @@ pub struct Request {
     pub(crate) skills: OnceCell<Vec<String>>,
     pub(crate) groups: OnceCell<Vec<String>>,
     pub(crate) review_count: OnceCell<u32>,
+    pub(crate) budget_spent: OnceCell<u32>,
     pub(crate) live_claims: OnceCell<LiveClaims>,
     /// The soonest that was said; a component tells the host instead.
     #[cfg(not(target_arch = "wasm32"))]
@@ -35,6 +36,7 @@ impl Request {
             skills: OnceCell::new(),
             groups: OnceCell::new(),
             review_count: OnceCell::new(),
+            budget_spent: OnceCell::new(),
             live_claims: OnceCell::new(),
             #[cfg(not(target_arch = "wasm32"))]
             retry_after_ms: Cell::new(None),
@@ -86,6 +88,11 @@ impl Request {
     /// How many pull requests of the agent wait for a review.
     pub fn review_count(&self) -> u32 {
         *self.review_count.get_or_init(facts::agent_review_count)
+    }
+
+    /// How much of today's budget of dispatch is spent, in percent: 0 where there is none, 100 or more when all is.
+    pub fn budget_spent(&self) -> u32 {
+        *self.budget_spent.get_or_init(facts::budget_spent)
     }
 
     /// The live claims in the repositories of the short list, the agent's own too: in `choose`; none elsewhere.

@@ -77,6 +77,7 @@ fn request(agent: &AgentFacts, live_claims: &[LiveClaimCase], now: Timestamp) ->
         skills: agent.skills.iter().map(|skill| skill.to_lowercase()).collect(),
         groups: agent.groups.clone(),
         review_count: agent.reviews,
+        budget_spent: 0,
         live_claims: live_claims.iter().map(|claim| live_work(claim, now)).collect::<Result<_, _>>()?,
     })
 }

@@ -96,6 +96,7 @@ impl Attempt {
     }
 
     async fn again(&mut self, why: String, wait: Duration, failed: bool) -> Result<(), Setback> {
+        let why = self.without_secrets(why);
         info!(run.id = %self.run.run_id, "run {} on {} is queued again: {why}", self.run.run_id.short(), self.run.issue_ref());
         self.say(LogKind::Trouble, &format!("queued again: {why}"));
         self.undo(|phase| phase != Phase::Claim).await?;
@@ -105,6 +106,7 @@ impl Attempt {
     }
 
     async fn over(&mut self, why: String, gives_back: bool) -> Result<(), Setback> {
+        let why = self.without_secrets(why);
         warn!(run.id = %self.run.run_id, "run {} on {} failed: {why}", self.run.run_id.short(), self.run.issue_ref());
         self.say(LogKind::Trouble, &why);
         self.undo(|phase| gives_back || phase != Phase::Claim).await?;

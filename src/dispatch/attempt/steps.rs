@@ -4,9 +4,10 @@ use sync_wrapper::SyncWrapper;
 use tracing::info;
 
 use super::super::agent::{AgentError, SessionRecord};
-use super::super::container::{ContainerId, ContainerSpec, ContainerState, Mount};
+use super::super::container::{ContainerId, ContainerSpec, ContainerState, HOST_PROCESS, Mount, Podman};
 use super::super::environment;
 use super::super::git::{PushOutcome, Sha};
+use super::super::image::{AgentPackage, Prebuilder};
 use super::super::logs::LogKind;
 use super::super::story::{self, PullWords};
 use super::super::workspace::{Filling, Workspace};
@@ -80,16 +81,29 @@ impl Attempt {
         }
         // A doubled step, after a crash: what the first one made goes.
         self.remove_container().await?;
-        let spec = self.container_spec();
+        let spec = ContainerSpec { image: self.image().await?, ..self.container_spec() };
         let container = self.containers.start(&spec).await?;
         self.run.container_id = Some(container.0);
         self.save().await
     }
 
-    fn container_spec(&self) -> ContainerSpec {
+    /// The image: one of the repository's own where that is wished for, else the agent's, else the one for all.
+    async fn image(&self) -> Result<String, Setback> {
         let config = &self.config.containers;
         let own = self.config.agents.0.get(&self.agent_name);
-        let image = own.and_then(|own| own.image.clone()).unwrap_or_else(|| config.base_image.clone());
+        let given = own.and_then(|own| own.image.clone()).unwrap_or_else(|| config.base_image.clone());
+        let Some(sha) = self.base_sha().filter(|_| config.prebuild && config.runtime != HOST_PROCESS) else {
+            return Ok(given);
+        };
+        let podman = Podman::new(config.runtime.clone(), config.connection.clone());
+        let builder = Prebuilder { podman: &podman, config, agent: self.agent.name().parse::<AgentPackage>().ok() };
+        let mut say = |line: String| self.say(LogKind::Step, &line);
+        let built = builder.image(&self.mirror, &self.run.repo, &sha, &mut say).await?;
+        Ok(built.unwrap_or(given))
+    }
+
+    fn container_spec(&self) -> ContainerSpec {
+        let config = &self.config.containers;
         let folders = config.mounts.iter().map(|(from, to)| Mount::Folder { from: from.into(), to: to.clone() });
         let nix = (!config.nix_volume.is_empty())
             .then(|| Mount::Volume { name: config.nix_volume.clone(), to: "/nix".into() });
@@ -98,7 +112,7 @@ impl Attempt {
             server: self.hub.server().to_owned(),
             run: self.run.run_id.to_string(),
             epoch: self.epoch(),
-            image,
+            image: config.base_image.clone(),
             limits: self.limits.container,
             network: config.network.clone(),
             port: self.agent.port(),

@@ -18,7 +18,7 @@ use super::super::prompt::{self, Fence};
 use super::super::workspace::Workspace;
 use super::looping::Calls;
 use super::{Attempt, Setback};
-use crate::domain::{RunQuestion, RunStatus, RunStep, RunUsage};
+use crate::domain::{ContainerSignal, RunQuestion, RunStatus, RunStep, RunUsage};
 
 /// Longest piece of an agent's text in one line of the log, in bytes.
 const TEXT_BYTES_MAX: usize = 2000;
@@ -39,8 +39,20 @@ struct Watch {
 }
 
 impl Attempt {
-    /// Follows the agent until its turn ends well.
+    /// Follows the agent until its turn ends; the stale rule is told that it is there, and that it no longer is.
     pub(super) async fn follow(&mut self) -> Result<(), Setback> {
+        self.tell_stale_rule(ContainerSignal::Running).await?;
+        let followed = self.follow_turns().await;
+        self.tell_stale_rule(ContainerSignal::None).await?;
+        followed
+    }
+
+    async fn tell_stale_rule(&self, container: ContainerSignal) -> Result<(), Setback> {
+        let Some(hold) = &self.run.hold else { return Ok(()) };
+        Ok(self.hub.manager().note_container(hold.claim_id, container).await?)
+    }
+
+    async fn follow_turns(&mut self) -> Result<(), Setback> {
         let mut watch = Watch {
             messages: self.live.take_messages(),
             last_sign: Instant::now(),
@@ -101,7 +113,7 @@ impl Attempt {
             }
             AgentEvent::Ended(TurnEnd::Finished(last)) => {
                 self.flush(watch);
-                self.run.summary = Some(intake::cut(last));
+                self.run.summary = Some(intake::cut(self.without_secrets(last)));
                 return self.has_committed(watch).await;
             }
             // Some agents end their turn when a question is put: the answer begins another.
@@ -146,8 +158,8 @@ impl Attempt {
         watch.waits_since.get_or_insert_with(Instant::now);
         let asked = RunQuestion {
             id: question.id,
-            text: question.text,
-            options: question.options,
+            text: self.without_secrets(question.text),
+            options: question.options.into_iter().map(|option| self.without_secrets(option)).collect(),
             asked_at: self.hub.now(),
             after_comment: None,
             answer: None,
@@ -171,12 +183,17 @@ impl Attempt {
 
     async fn take_message(&mut self, watch: &mut Watch, message: Message) -> Result<(), Setback> {
         let Some(question) = self.run.question.clone() else { return Ok(()) };
+        let (Message::Answer { asked_at, .. } | Message::Unanswered { asked_at }) = &message;
+        // The word on a question before this one came late.
+        if *asked_at != question.asked_at {
+            return Ok(());
+        }
         match message {
-            Message::Unanswered => {
+            Message::Unanswered { .. } => {
                 let patience = self.config.dispatch.question_timeout;
                 Err(Setback::Hopeless(format!("nobody answered the agent's question within {patience}")))
             }
-            Message::Answer { text, by } => {
+            Message::Answer { text, by, .. } => {
                 self.say(LogKind::Question, &format!("{by} answered: {text}"));
                 let asked = Question { id: question.id, text: question.text, options: question.options };
                 self.wait_for_slot().await;

@@ -57,7 +57,7 @@ pub fn of(config: &ContainersConfig, folder: &Path) -> Arc<dyn ContainerRuntime>
 }
 
 /// The word for no container at all.
-const HOST_PROCESS: &str = "host";
+pub(super) const HOST_PROCESS: &str = "host";
 
 /// A container's name at its runtime.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

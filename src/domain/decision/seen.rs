@@ -68,6 +68,9 @@ pub struct RequestSeen {
     /// How many of its pull requests waited for a review.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub review_count: u32,
+    /// How much of the day's budget of dispatch was spent, in percent.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub budget_spent: u32,
     /// What was being worked on beside it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub live_claims: Vec<WorkSeen>,

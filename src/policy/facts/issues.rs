@@ -127,6 +127,10 @@ impl request::Host for CallState {
         self.pull(|facts| facts.request().map_or(0, |request| request.review_count))
     }
 
+    fn budget_spent(&mut self) -> wasmtime::Result<u32> {
+        self.pull(|facts| facts.request().map_or(0, |request| request.budget_spent))
+    }
+
     fn repo_review_counts(&mut self) -> wasmtime::Result<Vec<u32>> {
         self.pull(|facts| facts.at_choose(|view| &view.repo_review_counts))
     }

@@ -16,6 +16,7 @@ pub fn request(agent: &str, claim_repos: &[&str]) -> Request {
         skills: OnceCell::from(Vec::new()),
         groups: OnceCell::from(Vec::new()),
         review_count: OnceCell::from(0),
+        budget_spent: OnceCell::from(0),
         live_claims: OnceCell::from(LiveClaims::default()),
         ..Request::of_this_call(NOW)
     }
@@ -39,6 +40,12 @@ impl Request {
     #[must_use]
     pub fn reviews(self, review_count: u32) -> Self {
         Self { review_count: OnceCell::from(review_count), ..self }
+    }
+
+    /// How much of the day's budget of dispatch is spent, in percent; nothing unless it is said.
+    #[must_use]
+    pub fn with_budget_spent(self, percent: u32) -> Self {
+        Self { budget_spent: OnceCell::from(percent), ..self }
     }
 
     /// With these claims being worked on beside it.

@@ -116,6 +116,8 @@ uint32_t sdk_issue_count(void) { return issuecommand_policy_candidates_count(); 
 uint32_t sdk_claim_count(void) { return issuecommand_policy_live_claims_count(); }
 sdk_text sdk_agent(void) { return *agent_column(); }
 uint32_t sdk_agent_claim_count(void) { return issuecommand_policy_request_agent_claim_count(); }
+
+uint32_t sdk_budget_spent(void) { return issuecommand_policy_request_budget_spent(); }
 uint32_t sdk_agent_review_count(void) { return issuecommand_policy_request_agent_review_count(); }
 void sdk_retry_after(uint64_t milliseconds) { issuecommand_policy_request_retry_after(milliseconds); }
 

@@ -65,6 +65,8 @@ uint64_t sdk_claim_since(sdk_claim claim);
 // Who asks, in policy_pick.
 sdk_text sdk_agent(void);
 uint32_t sdk_agent_claim_count(void);
+// How much of today's budget of dispatch is spent, in percent; 0 where there is none.
+uint32_t sdk_budget_spent(void);
 sdk_texts sdk_agent_claim_repos(void);            // one entry a claim
 uint32_t sdk_agent_review_count(void);            // its pull requests that wait for a review
 sdk_texts sdk_agent_skills(void);

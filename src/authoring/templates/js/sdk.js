@@ -77,6 +77,7 @@ const REQUEST = {
   skills: request.skills,
   groups: request.groups,
   reviewCount: request.agentReviewCount,
+  budgetSpent: request.budgetSpent,
   liveClaims: () => allRows(LiveClaim, LiveClaimColumns, live.count()),
 };
 

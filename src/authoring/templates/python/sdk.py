@@ -100,6 +100,7 @@ class Request:
     skills = _column(lambda: request.skills())
     groups = _column(lambda: request.groups())
     review_count = _column(lambda: request.agent_review_count())
+    budget_spent = _column(lambda: request.budget_spent())
 
     def __init__(self, now):
         self.now = now

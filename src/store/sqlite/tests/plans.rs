@@ -97,6 +97,18 @@ fn no_hot_statement_scans_a_table() {
         (signals::NOTICE_INSERT, ""),
         (signals::NOTICE_DELETE, "INTEGER PRIMARY KEY"),
         (signals::NOTICES_TRIM, "INTEGER PRIMARY KEY"),
+        (runs::INSERT, ""),
+        (runs::ACTIVE_OF_ISSUE, "runs_active"),
+        (runs::GET, "PRIMARY KEY"),
+        (runs::SAVE, "PRIMARY KEY"),
+        (runs::LATEST, "runs_of_issue"),
+        (runs::OF_PULL, "runs_of_pull"),
+        (runs::LIST_ACTIVE, "runs_ended"),
+        (runs::LIST_ENDED, "runs_ended"),
+        (runs::TRIM, "runs_ended"),
+        (runs::USAGE_ADD, ""),
+        (runs::USAGE_OF_DAY, "PRIMARY KEY"),
+        (runs::USAGE_TRIM, "PRIMARY KEY"),
     ];
     for (sql, through) in hot {
         let plan = plan(&connection, sql);
