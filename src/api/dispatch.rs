@@ -97,7 +97,8 @@ async fn queue(hub: &Dispatcher, fields: Fields) -> Result<Answer, Failure> {
     }
     let queue = hub.queue().await.map_err(ManagerError::from)?;
     let rows: Vec<Value> = queue.iter().enumerate().map(|(place, run)| row(place + 1, run)).collect();
-    Ok(Answer::found(json!({ "queue": rows })))
+    let paused = hub.paused().await.map_err(ManagerError::from)?;
+    Ok(Answer::found(json!({ "queue": rows })).with_some("paused", paused))
 }
 
 /// A place of the queue in short: a model reads it too.

@@ -207,7 +207,10 @@ impl Dispatcher {
     }
 
     /// Why nothing begins, where it is paused.
-    pub(super) async fn paused(&self) -> Result<Option<String>, StoreError> {
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn paused(&self) -> Result<Option<String>, StoreError> {
         self.store().dispatch_paused().await
     }
 

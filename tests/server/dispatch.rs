@@ -69,7 +69,8 @@ async fn runs_are_queued_shown_moved_and_cancelled_by_their_last_digits() {
     assert_eq!(queued(&home), ["acme/small#2", "acme/small#1", "acme/small#3"]);
 
     let table = told(&home, &["queue"], &[]);
-    assert!(is_aligned(&table) && table.lines().count() == 4, "{table}");
+    assert!(is_aligned(&table) && table.lines().count() == 5, "{table}");
+    assert!(table.ends_with("PAUSED: the model is down (`issuecommand resume` goes on)\n"), "{table}");
     assert!(runs.iter().all(|run| table.contains(run)) && table.contains("critical"), "{table}");
     assert!(!table.contains('\u{1b}'), "colours are for terminals: {table:?}");
     for digits in [4, 8] {
@@ -210,6 +211,16 @@ async fn a_setting_that_is_changed_at_the_door_is_in_force_and_in_the_file_with_
     let (status, body) = server.send("PATCH", "/api/dispatch/config", wish).await;
     assert_eq!(status, 409, "{body}");
     assert!(body["message"].as_str().unwrap().contains("ISSUECOMMAND_DISPATCH"), "{body}");
+    assert!(server.stop());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_shall_dispatch_and_cannot_says_so_in_its_health() {
+    let home = home();
+    let server = home.serve_with(&[("ISSUECOMMAND_DISPATCH", "true")]);
+    let degraded = |body: &Value| body["health"]["degraded"].to_string();
+    let health = server.wait_until("/api/health", |body| degraded(body).contains("dispatch.containers: ")).await;
+    assert!(degraded(&health).contains("no-such-runtime"), "{health}");
     assert!(server.stop());
 }
 
