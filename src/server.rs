@@ -269,7 +269,7 @@ impl Ground {
 }
 
 /// The calls of a server that does not run, on a store that nobody serves: what one would say of the issues there
-/// if it started now. Nothing is synced, and nothing is written.
+/// if it started now, and what it keeps of runs. Nothing is synced, and nothing is begun.
 ///
 /// # Errors
 /// When the store fails, or the policies cannot be run.
@@ -283,9 +283,20 @@ pub async fn at_rest(store: Arc<dyn Store>, loaded: &Loaded) -> anyhow::Result<A
         config: LiveConfig::new(loaded),
         base_dir: loaded.folder.clone(),
     };
+    let (config, clock, kept) = (parts.config.clone(), Arc::clone(&parts.clock), Arc::clone(&parts.store));
     // What it would do on its own is not begun.
     let (manager, _) = ClaimManager::open(parts).await?;
-    Ok(Api::new(manager, &loaded.config))
+    let dispatcher = Dispatcher::open(DispatcherParts {
+        manager: Arc::clone(&manager),
+        store: kept,
+        forge: None,
+        config,
+        clock,
+        folder: dispatch_folder(&loaded.store().path),
+        base_dir: loaded.folder.clone(),
+        config_file: loaded.file.clone(),
+    })?;
+    Ok(Api::new(manager, &loaded.config).with_dispatcher(dispatcher))
 }
 
 /// Puts edits of the configuration in force.

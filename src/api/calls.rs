@@ -126,6 +126,33 @@ impl Call {
     pub fn is_of_reasons(self) -> bool {
         matches!(self, Self::Explain | Self::Decisions | Self::Decision)
     }
+
+    /// Whether it is about runs in a way that needs no server which works on them: a look at what is kept, or a word
+    /// for the next one that starts.
+    pub fn is_of_kept_runs(self) -> bool {
+        matches!(
+            self,
+            Self::DispatchStatus
+                | Self::DispatchQueue
+                | Self::DispatchRuns
+                | Self::DispatchRun
+                | Self::DispatchLogs
+                | Self::DispatchPause
+                | Self::DispatchResume
+        )
+    }
+
+    /// Whether only a server that works on runs can answer it.
+    pub(super) fn is_of_work(self) -> bool {
+        matches!(
+            self,
+            Self::DispatchIssue
+                | Self::DispatchCancel
+                | Self::DispatchAnswer
+                | Self::DispatchConfig
+                | Self::DispatchRepos
+        )
+    }
 }
 
 /// The agent that a call is of: the one it names, or the one it comes from. Only who may claim for an agent hears
@@ -280,7 +307,7 @@ impl Api {
             | Call::DispatchLogs
             | Call::DispatchConfig
             | Call::DispatchRepos => match &self.dispatcher {
-                Some(hub) => dispatch::perform(hub, call, &caller.identity.name, fields).await,
+                Some(hub) => dispatch::perform(hub, call, caller, fields).await,
                 None => Ok(dispatch::nobody_works()),
             },
             Call::PolicyHistory

@@ -9,13 +9,14 @@ use super::dispatch_requests::{
 };
 use super::fields::{FieldError, read};
 use super::requests::NoFields;
-use super::{Answer, Call, Failure, Fields};
+use super::{Answer, Call, Caller, Failure, Fields};
 use crate::claims::ManagerError;
 use crate::dispatch::{DispatchOutcome, Dispatcher, RunWordOutcome};
 use crate::domain::Run;
 
-/// Answers a dispatch call, asked by `holder` of a credential.
-pub(super) async fn perform(hub: &Dispatcher, call: Call, holder: &str, fields: Fields) -> Result<Answer, Failure> {
+/// Answers a dispatch call.
+pub(super) async fn perform(hub: &Dispatcher, call: Call, caller: &Caller, fields: Fields) -> Result<Answer, Failure> {
+    let holder = caller.identity.name.as_str();
     match call {
         Call::DispatchStatus => {
             read::<NoFields>(fields)?;
@@ -52,7 +53,7 @@ pub(super) async fn perform(hub: &Dispatcher, call: Call, holder: &str, fields: 
             hub.resume(holder.to_owned()).await.map_err(ManagerError::from)?;
             Ok(Answer::found(json!({ "ok": true, "paused": false })))
         }
-        Call::DispatchLogs => logs(hub, fields).await,
+        Call::DispatchLogs => logs(hub, caller.list_count_default, fields).await,
         Call::DispatchConfig => config(hub, fields).await,
         Call::DispatchRepos => repos(hub, fields).await,
         // Every other call is not the dispatcher's.
@@ -75,6 +76,11 @@ async fn issue(hub: &Dispatcher, holder: &str, fields: Fields) -> Result<Answer,
             let message = format!("{agent} holds the issue: wait for it, or take the claim back with `release`");
             Answer::rejected(409, "already_claimed", message).with("owner_agent_id", agent)
         }
+        DispatchOutcome::HasPull(run) => {
+            let pr_url = run.pr_url.clone().unwrap_or_default();
+            let message = format!("{pr_url} is open for it: ask for changes in a review, or close it first");
+            Answer::rejected(409, "pull_request_open", message).with("run", *run)
+        }
         DispatchOutcome::NotOpen(issue) => {
             let message = format!("{issue} is no open issue here (unknown, closed, or a pull request)");
             Answer::rejected(404, "issue_not_found", message)
@@ -91,7 +97,8 @@ async fn queue(hub: &Dispatcher, fields: Fields) -> Result<Answer, Failure> {
     }
     let queue = hub.queue().await.map_err(ManagerError::from)?;
     let rows: Vec<Value> = queue.iter().enumerate().map(|(place, run)| row(place + 1, run)).collect();
-    Ok(Answer::found(json!({ "queue": rows })))
+    let paused = hub.paused().await.map_err(ManagerError::from)?;
+    Ok(Answer::found(json!({ "queue": rows })).with_some("paused", paused))
 }
 
 /// A place of the queue in short: a model reads it too.
@@ -116,8 +123,9 @@ fn row(place: usize, run: &Run) -> Value {
     row
 }
 
-async fn logs(hub: &Dispatcher, fields: Fields) -> Result<Answer, Failure> {
-    let RunLogWish { run, after, limit, wait } = read::<RunLogFields>(fields)?.parse()?;
+/// Lines of a log: `count` of them when nobody says how many.
+async fn logs(hub: &Dispatcher, count: Option<usize>, fields: Fields) -> Result<Answer, Failure> {
+    let RunLogWish { run, after, limit, wait } = read::<RunLogFields>(fields)?.parse(count)?;
     let run = named(hub, &run).await?;
     let log = hub.logs().of(run.run_id);
     let mut grown = log.grown();

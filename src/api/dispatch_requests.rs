@@ -158,7 +158,8 @@ pub(super) struct RunLogWish {
 }
 
 impl RunLogFields {
-    pub(super) fn parse(self) -> Result<RunLogWish, FieldError> {
+    /// `count_default`: how many lines when the fields do not say.
+    pub(super) fn parse(self, count_default: Option<usize>) -> Result<RunLogWish, FieldError> {
         let wait = self.wait_seconds.map_or(0, |WholeNumber(seconds)| seconds);
         if wait > WAIT_SECONDS_MAX {
             return Err(FieldError::field("wait_seconds", format!("expected 0 to {WAIT_SECONDS_MAX}")));
@@ -166,7 +167,7 @@ impl RunLogFields {
         Ok(RunLogWish {
             run: fields::required("run", self.run)?,
             after: self.after.map(|WholeNumber(after)| after),
-            limit: count("limit", self.limit, LINE_COUNT_DEFAULT, LINE_COUNT_MAX)?,
+            limit: count("limit", self.limit, count_default.unwrap_or(LINE_COUNT_DEFAULT), LINE_COUNT_MAX)?,
             wait: std::time::Duration::from_secs(wait),
         })
     }

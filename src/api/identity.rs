@@ -91,15 +91,20 @@ impl Identity {
 }
 
 impl Call {
-    /// The narrowest scope that may ask it with these fields: some calls show, and change what they are told to.
-    fn scope_with(self, fields: &Fields) -> AccessScope {
-        let changes: &[&str] = match self {
+    /// The fields with which a call that shows something changes it.
+    pub(crate) fn changing_fields(self) -> &'static [&'static str] {
+        match self {
             Self::DispatchQueue => &["run", "place"],
             Self::DispatchConfig => &["value"],
             Self::DispatchRepos => &["add", "remove"],
             _ => &[],
-        };
-        if changes.iter().any(|name| fields.contains_key(*name)) { AccessScope::Admin } else { self.scope() }
+        }
+    }
+
+    /// The narrowest scope that may ask it with these fields: some calls show, and change what they are told to.
+    fn scope_with(self, fields: &Fields) -> AccessScope {
+        let changes = self.changing_fields().iter().any(|name| fields.contains_key(*name));
+        if changes { AccessScope::Admin } else { self.scope() }
     }
 
     /// The narrowest scope that may ask it.

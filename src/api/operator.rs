@@ -8,7 +8,7 @@ use super::operator_requests::{
     TokenCreateFields, TokenRevokeFields, cursor,
 };
 use super::requests::NoFields;
-use super::{Answer, Call, Failure, Fields, policies};
+use super::{Answer, Call, Failure, Fields, dispatch, policies};
 use crate::claims::{ClaimManager, ManagerError, Operations, TokenMade};
 use crate::domain::{AccessToken, AgentId, ClaimId, Timestamp};
 use crate::state;
@@ -53,6 +53,7 @@ pub(super) async fn perform(operations: &Operations, call: Call, by: &str, field
         Call::PolicyHistory => policies::history(operations, fields).await,
         Call::PolicyComponent => policies::component(operations, fields).await,
         Call::PolicyAudit => policies::audit(operations, by, fields).await,
+        call if call.is_of_work() => Ok(dispatch::nobody_works()),
         // Every other call is an agent's.
         _ => Err(Failure::Defect),
     }

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use issuecommand::config::{ConfigSource, Loaded, Summary, load};
+use issuecommand::config::{Config, ConfigSource, Loaded, Summary, load};
+use issuecommand::dispatch::doubts;
 use issuecommand::github::{Credentials, SourceError};
 use issuecommand::local::Place;
 use issuecommand::policy::PolicyHost;
@@ -55,12 +56,20 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             if args.json {
                 let stamps =
                     serde_json::json!({ "ranker": ranker, "stale_rule": stale_rule, "repo_filter": repo_filter });
-                anstream::println!("{}", serde_json::json!({ "ok": true, "source": source, "policies": stamps }));
+                let doubts = doubts(&loaded.config);
+                anstream::println!(
+                    "{}",
+                    serde_json::json!({ "ok": true, "source": source, "policies": stamps, "dispatch": dispatch(&loaded.config), "warnings": doubts })
+                );
             } else {
                 anstream::print!("{}", Summary::of(&loaded));
                 anstream::println!("  {:11} {source}", "issues from");
                 for (part, stamp) in [("ranker", ranker), ("stale rule", stale_rule), ("repo filter", repo_filter)] {
                     anstream::println!("  {part:11} {} (sha256 {})", stamp.source, &stamp.digest[..12]);
+                }
+                anstream::println!("  {:11} {}", "dispatch", dispatch(&loaded.config));
+                for doubt in doubts(&loaded.config) {
+                    anstream::println!("{WARNING}warning:{WARNING:#} {doubt}");
                 }
             }
             Ok(ExitCode::SUCCESS)
@@ -72,6 +81,20 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             }
             Err(rejected.into())
         }
+    }
+}
+
+const WARNING: anstyle::Style = anstyle::AnsiColor::Yellow.on_default().bold();
+
+/// What is worked on here, and how, in a line.
+fn dispatch(config: &Config) -> String {
+    let (dispatch, containers, github) = (&config.dispatch, &config.containers, &config.github);
+    let how = format!("{} by {}, {} at once", dispatch.agent, containers.runtime, containers.max_concurrent);
+    match dispatch.enabled {
+        true => {
+            format!("issues labelled {:?}, in repositories with topic {:?}: {how}", github.trigger_label, github.topic)
+        }
+        false => format!("what `issuecommand run` says: {how}"),
     }
 }
 

@@ -173,6 +173,18 @@ impl Door {
         Self::Store(store, operations, loaded.into())
     }
 
+    /// Whether no server runs, so that only what is kept can be looked at.
+    pub fn is_at_rest(&self) -> bool {
+        matches!(self, Self::Store(..))
+    }
+
+    /// Says on standard error that nobody works, where that is so: what follows is what was kept.
+    pub fn say_if_at_rest(&self) {
+        if self.is_at_rest() {
+            anstream::eprintln!("no server runs: this is what the last one kept (`issuecommand serve` starts one)");
+        }
+    }
+
     /// Asks one call; the answer, if it is what was asked for.
     ///
     /// # Errors
@@ -184,7 +196,7 @@ impl Door {
         };
         let (status, body) = match self {
             Self::Server(client) => client.ask(call, fields).await?,
-            Self::Store(store, _, loaded) if call.is_of_reasons() => {
+            Self::Store(store, _, loaded) if call.is_of_reasons() || call.is_of_kept_runs() => {
                 let api = at_rest(Arc::clone(store) as Arc<dyn Store>, loaded).await?;
                 let caller = Caller {
                     identity: Identity::local(),
@@ -207,6 +219,9 @@ impl Door {
         match (status, told) {
             (401, None | Some("unauthorized")) => {
                 bail!("the server does not know the key: set API_KEY, or {TOKEN_VARIABLE} to a token with scope admin")
+            }
+            (404, Some(told)) if body["error"] == "not_found" && names_a_run(call) => {
+                bail!("{told}: `issuecommand status --ended` lists the runs there are")
             }
             (_, Some(told)) => bail!("{told}"),
             (_, None) => bail!("the server answered {status}: {body}"),
@@ -241,6 +256,14 @@ impl Door {
         let held = claims.into_iter().find(|claim| claim.issue_ref() == issue);
         held.map(|claim| claim.claim_id).with_context(|| format!("nobody holds {issue}"))
     }
+}
+
+/// Whether a call is about one run.
+fn names_a_run(call: Call) -> bool {
+    matches!(
+        call,
+        Call::DispatchRun | Call::DispatchCancel | Call::DispatchAnswer | Call::DispatchLogs | Call::DispatchQueue
+    )
 }
 
 /// An answer with claims.

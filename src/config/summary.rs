@@ -45,10 +45,21 @@ impl Summary {
         let rows = keys::values(&loaded.config)
             .into_iter()
             .filter(|(key, value)| keys::defaults().get(key) != Some(value))
+            // What somebody names, as an agent, has keys of its own that nobody set.
+            .filter(|(key, value)| !(*loaded.origin(key) == Origin::Default && is_nothing(value)))
             .map(|(key, value)| SummaryRow { value: shown(&value), origin: loaded.origin(&key).clone(), key })
             .collect();
         let file = loaded.file.as_ref().map(|path| path.display().to_string());
         Self { file, rows, notes: loaded.notes.clone() }
+    }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        _ => false,
     }
 }
 

@@ -12,6 +12,9 @@ use crate::config::Config;
 use crate::domain::{AgentId, IssueRef, Run, RunId, RunPriority, RunStatus, RunStep, RunUsage};
 use crate::store::{RunFilter, StoreError};
 
+/// Longest wait for a run that was cancelled to end: below the patience of who asks over HTTP.
+const CANCEL_PATIENCE: std::time::Duration = std::time::Duration::from_secs(45);
+
 /// What became of the wish to work on an issue.
 #[derive(Debug)]
 pub enum DispatchOutcome {
@@ -21,6 +24,8 @@ pub enum DispatchOutcome {
     Already(Box<Run>),
     /// An agent holds it.
     HeldBy(AgentId),
+    /// It has a pull request, which an earlier run opened.
+    HasPull(Box<Run>),
     /// There is no such open issue here.
     NotOpen(IssueRef),
 }
@@ -54,7 +59,8 @@ pub struct DispatchStatus {
     pub waiting_human: usize,
     /// What runs, by container runtime and agent.
     pub runtime: String,
-    /// Whether limits of memory and processors hold; `null` while the runtime does not answer.
+    /// Whether limits of memory and processors hold; absent while the runtime does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub limits_enforced: Option<bool>,
     /// Runs under way.
     pub active: Vec<ActiveRun>,
@@ -99,6 +105,11 @@ impl Dispatcher {
         if let Some(active) = active {
             return Ok(DispatchOutcome::Already(Box::new(active)));
         }
+        let is_ours = self.manager().hold_on(&issue, &self.agent_id()).is_some();
+        let last = self.store().run_latest(issue.clone()).await?;
+        if let Some(last) = last.filter(|last| is_ours && last.pr_url.is_some()) {
+            return Ok(DispatchOutcome::HasPull(Box::new(last)));
+        }
         let Some(run_id) = self.enter(issue.clone(), &labels, by).await? else {
             return Ok(DispatchOutcome::NotOpen(issue));
         };
@@ -127,7 +138,8 @@ impl Dispatcher {
     pub async fn cancel(&self, run_id: RunId, by: String) -> Result<RunWordOutcome, StoreError> {
         if let Some(live) = self.live_run(run_id) {
             live.stop(StopReason::Cancelled(by));
-            live.wait_for_end().await;
+            // Whoever asks hears how it stands; the undoing goes on.
+            let _ = tokio::time::timeout(CANCEL_PATIENCE, live.wait_for_end()).await;
             return self.answered(run_id).await;
         }
         self.change_queued(run_id, |run, now| {
@@ -182,11 +194,12 @@ impl Dispatcher {
     /// # Errors
     /// When the store fails.
     pub async fn answer(&self, run_id: RunId, text: String, by: String) -> Result<RunWordOutcome, StoreError> {
-        let Some(live) = self.live_run(run_id).filter(|live| live.run().status() == RunStatus::WaitingHuman) else {
+        let live = self.live_run(run_id);
+        let question = live.as_ref().and_then(|live| live.run().question);
+        let (Some(live), Some(question)) = (live, question) else {
             return self.refused(run_id, "it asks nothing").await;
         };
-        let asked_at = live.run().question.map_or_else(|| self.now(), |question| question.asked_at);
-        if live.inbox.send(Message::Answer { text, by, asked_at }).await.is_err() {
+        if live.inbox.send(Message::Answer { asked_at: question.asked_at, text, by }).await.is_err() {
             return self.refused(run_id, "it is just ending").await;
         }
         self.answered(run_id).await
@@ -197,7 +210,8 @@ impl Dispatcher {
     /// # Errors
     /// When the store fails.
     pub async fn pause(&self, why: String, by: String) -> Result<(), StoreError> {
-        self.store().dispatch_pause(Some(why), by, self.now()).await
+        self.store().dispatch_pause(Some(why), by, self.now()).await?;
+        self.note_health().await
     }
 
     /// Begins work again.
@@ -206,12 +220,16 @@ impl Dispatcher {
     /// When the store fails.
     pub async fn resume(&self, by: String) -> Result<(), StoreError> {
         self.store().dispatch_pause(None, by, self.now()).await?;
+        self.note_health().await?;
         self.wake();
         Ok(())
     }
 
     /// Why nothing begins, where it is paused.
-    pub(super) async fn paused(&self) -> Result<Option<String>, StoreError> {
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn paused(&self) -> Result<Option<String>, StoreError> {
         self.store().dispatch_paused().await
     }
 
@@ -225,7 +243,13 @@ impl Dispatcher {
         let containers = self.containers(&config);
         let facts = containers.probe().await;
         let mut active = Vec::new();
-        for run in self.live_runs() {
+        let mut under_way = self.live_runs();
+        let is_driven = |run: &Run, driven: &[Run]| driven.iter().any(|live| live.run_id == run.run_id);
+        let kept = self.active_runs().await?.into_iter().filter(|run| run.status() != RunStatus::Queued);
+        // What the last server left under way is there until this one takes it up.
+        let left: Vec<Run> = kept.filter(|run| !is_driven(run, &under_way)).collect();
+        under_way.extend(left);
+        for run in under_way {
             let container = run.container_id.clone().map(super::container::ContainerId);
             let usage: Option<ContainerUsage> = match &container {
                 Some(container) => containers.usage(container).await.ok().flatten(),

@@ -67,6 +67,8 @@ pub struct Dispatcher {
     wake: Notify,
     tracker: TaskTracker,
     shutdown: CancellationToken,
+    /// Held by who edits the configuration file.
+    pub(super) edit_turn: tokio::sync::Mutex<()>,
     pub(super) leftovers: Leftovers,
     pub(super) told: super::telling::Told,
 }
@@ -80,7 +82,8 @@ impl Dispatcher {
         let key = super::key::open(&parts.folder)?;
         let server = super::key::name_of(&key);
         let logs = LogBook::new(parts.folder.join("logs"));
-        let (containers, live, wake, tracker, shutdown, leftovers, told, slots) = Default::default();
+        let (containers, live, slots, wake, tracker, shutdown) = Default::default();
+        let (edit_turn, leftovers, told) = Default::default();
         Ok(Arc::new(Self {
             parts,
             server,
@@ -91,6 +94,7 @@ impl Dispatcher {
             wake,
             tracker,
             shutdown,
+            edit_turn,
             leftovers,
             told,
             slots,
@@ -137,6 +141,7 @@ impl Dispatcher {
     async fn round(self: &Arc<Self>) -> Result<(), StoreError> {
         self.adopt().await?;
         self.tell_rankers().await?;
+        self.note_health().await?;
         if self.config().dispatch.enabled {
             self.take_in_labelled().await?;
             self.take_in_reviews().await?;

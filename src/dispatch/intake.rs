@@ -257,15 +257,18 @@ impl Dispatcher {
             let patience = self.config().dispatch.question_timeout;
             if !patience.is_zero() && question.asked_at + patience.delta() <= self.now() {
                 // A full inbox is looked at soon, and so is the question, in the next round.
-                let _ = live.inbox.try_send(Message::Unanswered);
+                let _ = live.inbox.try_send(Message::Unanswered { asked_at: question.asked_at });
                 continue;
             }
             let (Some(forge), Some(after)) = (self.forge(), question.after_comment) else { continue };
             match forge.reply_list(&run.issue_ref(), CommentId(after)).await {
                 Ok(replies) => {
                     if let Some(reply) = replies.into_iter().find(|reply| self.may_answer(reply)) {
-                        let (text, by, asked_at) = (reply.body, reply.author, question.asked_at);
-                        let _ = live.inbox.try_send(Message::Answer { text, by, asked_at });
+                        let _ = live.inbox.try_send(Message::Answer {
+                            asked_at: question.asked_at,
+                            text: reply.body,
+                            by: reply.author,
+                        });
                     }
                 }
                 Err(error) => warn!("answers on {} were not looked for: {error}", run.issue_ref()),

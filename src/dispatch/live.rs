@@ -24,9 +24,9 @@ pub(super) enum StopReason {
 #[derive(Debug)]
 pub(super) enum Message {
     /// The answer to the question that it asked then.
-    Answer { text: String, by: String, asked_at: Timestamp },
-    /// Nobody answered in time.
-    Unanswered,
+    Answer { asked_at: Timestamp, text: String, by: String },
+    /// Nobody answered that question in time.
+    Unanswered { asked_at: Timestamp },
 }
 
 /// A run under way.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::dispatcher::Dispatcher;
 use super::intake::topics;
 use crate::claims::ManagerError;
-use crate::config::{ConfigSource, load, replace_file, values, with_value};
+use crate::config::{Config, ConfigSource, Loaded, Origin, load, replace_file, values, with_value};
 use crate::domain::RepoName;
 use crate::github::SourceError;
 
@@ -46,13 +46,10 @@ const CHANGEABLE: [&str; 24] = [
 ];
 
 impl Dispatcher {
-    /// The settings in force by their dotted keys: all, or those at and below `key`. Secrets are references here.
+    /// The settings in force by their dotted keys: all that are set, or those at and below `key`. Secrets are
+    /// references here.
     pub fn shown_config(&self, key: Option<&str>) -> BTreeMap<String, Value> {
-        let below =
-            |name: &str, key: &str| name.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-        let is_shown =
-            |name: &String| SHOWN.iter().any(|section| below(name, section)) && key.is_none_or(|key| below(name, key));
-        values(&self.config()).into_iter().filter(|(name, _)| is_shown(name)).collect()
+        shown(&self.config(), key)
     }
 
     /// Changes one setting in issuecommand.toml, from where it comes in force as any edit does.
@@ -70,26 +67,32 @@ impl Dispatcher {
         let Some(file) = self.config_file() else {
             return Err("the server runs without an issuecommand.toml: there is nothing to write to".into());
         };
+        // Two at once would write over each other.
+        let _turn = self.edit_turn.lock().await;
         let before = fs::read_to_string(file).map_err(|error| format!("failed to read {}: {error}", file.display()))?;
         let after = with_value(&before, key, value).map_err(|error| error.to_string())?;
         replace_file(file, &after).map_err(|error| format!("failed to write {}: {error}", file.display()))?;
         let read = load(&ConfigSource::from_process(Some(file.to_owned())));
-        let Err(report) = read else { return self.in_force(key, value).await };
-        replace_file(file, &before).map_err(|error| format!("failed to put {} back: {error}", file.display()))?;
-        Err(report.first())
+        match read {
+            Ok(loaded) => self.in_force(key, &loaded).await,
+            Err(report) => {
+                let kept = replace_file(file, &before);
+                kept.map_err(|error| format!("failed to put {} back: {error}", file.display()))?;
+                Err(report.first())
+            }
+        }
     }
 
     /// Waits until the edit is in force. The watch on the file brings it, within a second as a rule.
-    async fn in_force(&self, key: &str, value: &str) -> Result<(), String> {
+    async fn in_force(&self, key: &str, edited: &Loaded) -> Result<(), String> {
         const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
-        let wanted: Option<toml::Value> =
-            toml::from_str::<toml::Table>(&format!("value = {value}")).ok().and_then(|mut table| table.remove("value"));
+        let Origin::File { .. } = edited.origin(key) else {
+            return Err(format!("it is written, and has no effect: {key} is set by {}", edited.origin(key)));
+        };
+        let wanted = shown(&edited.config, Some(key));
         let mut live = self.live_config();
-        let is_there = |shown: &Value| wanted.as_ref().is_none_or(|wanted| *shown == serde_json::json!(wanted));
         let waiting = async {
-            // The form may differ (`120s` is shown as `2m`): a change of the key is enough then.
-            let first = self.shown_config(Some(key));
-            while self.shown_config(Some(key)) == first && !first.values().any(is_there) {
+            while self.shown_config(Some(key)) != wanted {
                 live.changed().await;
             }
         };
@@ -121,4 +124,13 @@ impl Dispatcher {
         self.manager().wish_sync();
         Ok(())
     }
+}
+
+/// What is shown of the settings: those at and below `key`, as far as they are of dispatch and set.
+fn shown(config: &Config, key: Option<&str>) -> BTreeMap<String, Value> {
+    let below =
+        |name: &str, key: &str| name.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let is_shown =
+        |name: &String| SHOWN.iter().any(|section| below(name, section)) && key.is_none_or(|key| below(name, key));
+    values(config).into_iter().filter(|(name, value)| is_shown(name) && !value.is_null()).collect()
 }

@@ -98,7 +98,9 @@ impl Dispatcher {
         if known.is_some_and(|known| known.text == text) {
             return comment;
         }
-        let comment = match self.write(&*forge, &issue, comment, &story).await {
+        let written = self.write(&*forge, &issue, comment, &story).await;
+        self.note_github(&written);
+        let comment = match written {
             Ok(written) => written.or(comment),
             Err(error) => {
                 warn!(run.id = %run.run_id, "{issue} does not tell how run {run_id} stands: {error}");
@@ -138,7 +140,9 @@ impl Dispatcher {
     pub(super) async fn ask_on_issue(&self, run: &Run) -> Option<u64> {
         let (forge, question) = (self.forge()?, run.question.as_ref()?);
         let asked = Question { id: String::new(), text: question.text.clone(), options: question.options.clone() };
-        match forge.comment_create(&run.issue_ref(), &story::question(&run.run_id.short(), &asked)).await {
+        let asked_there = forge.comment_create(&run.issue_ref(), &story::question(&run.run_id.short(), &asked)).await;
+        self.note_github(&asked_there);
+        match asked_there {
             Ok(comment) => Some(comment.0),
             Err(error) => {
                 warn!(run.id = %run.run_id, "a question could not be put on {}: {error}", run.issue_ref());

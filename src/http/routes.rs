@@ -14,7 +14,7 @@ use super::answer::body_failure;
 use super::state::HttpState;
 use super::table::{ROUTES, Route};
 use super::{explained, gate, openapi, sse, webhook};
-use crate::api::{Answer, Call, Caller, Failure, FieldError, Fields, Identity, fields_from_json};
+use crate::api::{Answer, Caller, Failure, FieldError, Fields, Identity, fields_from_json};
 use crate::domain::{AgentId, Skills};
 use crate::mcp::{self, McpDoor};
 
@@ -49,7 +49,7 @@ fn carry(route: &'static Route) -> MethodRouter<HttpState> {
                         parts: Result<RawPathParams, RawPathParamsRejection>,
                         asked: Asked| async move {
         match parts {
-            Ok(parts) => asked.of(&state, route.call, &parts).await,
+            Ok(parts) => asked.of(&state, route, &parts).await,
             // What is no text is no path of ours.
             Err(_) => no_such_path().await.into_response(),
         }
@@ -76,18 +76,18 @@ fn path_fields(parts: &RawPathParams) -> Vec<(&str, String)> {
 struct Asked(Result<(Fields, Caller), Failure>);
 
 impl Asked {
-    /// Asks `call` with these fields and those of the path.
-    async fn of(self, state: &HttpState, call: Call, path: &RawPathParams) -> Response {
+    /// Asks the call of `route` with these fields and those of the path.
+    async fn of(self, state: &HttpState, route: &Route, path: &RawPathParams) -> Response {
         let answer = match self.0 {
             Ok((mut fields, caller)) => {
-                let mut refused = None;
+                let mut refused = changed_by_get(route, &fields);
                 for (name, part) in path_fields(path) {
                     if fields.insert(name.to_owned(), part.into()).is_some() {
                         refused = Some(twice(name));
                     }
                 }
                 match refused {
-                    None => state.api.answer(call, &caller, fields).await,
+                    None => state.api.answer(route.call, &caller, fields).await,
                     Some(failure) => failure.into(),
                 }
             }
@@ -153,6 +153,13 @@ pub(super) fn agent_named(headers: &HeaderMap) -> Result<Option<AgentId>, Failur
 /// What `X-Agent-Skills` says that agent can do.
 fn skills_named(headers: &HeaderMap) -> Result<Skills, Failure> {
     mcp::skills_in(headers).map_err(|why| invalid("X-Agent-Skills", &why))
+}
+
+/// What a GET would change: web pages make browsers send those without asking.
+fn changed_by_get(route: &Route, fields: &Fields) -> Option<Failure> {
+    let is_get = (route.method)() == axum::http::Method::GET;
+    let changing = route.call.changing_fields().iter().find(|name| is_get && fields.contains_key(**name))?;
+    Some(invalid(changing, "GET changes nothing: send it with POST or PATCH"))
 }
 
 fn twice(name: &str) -> Failure {

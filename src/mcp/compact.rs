@@ -39,9 +39,29 @@ const WORK_ITEM: &[&str] = &[
 /// Fields of a candidate of a decision.
 const DECISION_ROW: &[&str] = &["repo", "number", "score", "passed_over", "reasons"];
 const WORK_ITEM_MOVED: &[&str] = &["work_item_id", "status"];
+/// Fields of a run: neither its journal nor the text of its issue.
+const RUN: &[&str] = &[
+    "id",
+    "repo",
+    "issue_number",
+    "title",
+    "priority",
+    "status",
+    "attempts",
+    "agent",
+    "pr_url",
+    "question",
+    "reason",
+    "memory_bytes",
+];
+/// Fields of a place in the queue.
+const QUEUE_PLACE: &[&str] = &["place", "run", "issue", "title", "priority", "not_before", "reason"];
+const LOG_LINE: &[&str] = &["seq", "kind", "text"];
 
 /// Longest word on why there is no work, in bytes. Ours: how many issues there are, and why not one of them.
 const WHY_BYTES_MAX: usize = 80;
+/// Longest line of a run's log, in bytes. Ours: enough to see what an agent is at.
+const LOG_TEXT_BYTES_MAX: usize = 300;
 
 /// The compact form of the answer to `call`.
 pub(super) fn compact(call: Call, mut body: Value) -> Value {
@@ -93,16 +113,30 @@ pub(super) fn compact(call: Call, mut body: Value) -> Value {
             }
             fields.remove("states");
         }
-        Call::DispatchStatus
-        | Call::DispatchIssue
-        | Call::DispatchQueue
-        | Call::DispatchRuns
-        | Call::DispatchRun
-        | Call::DispatchCancel
-        | Call::DispatchAnswer
-        | Call::DispatchPause
+        Call::DispatchStatus => {
+            let active = fields.get_mut("status").and_then(|status| status.get_mut("active"));
+            active.and_then(Value::as_array_mut).into_iter().flatten().for_each(compact_run);
+        }
+        Call::DispatchIssue | Call::DispatchRun | Call::DispatchCancel | Call::DispatchAnswer => {
+            fields.get_mut("run").into_iter().for_each(compact_run);
+        }
+        Call::DispatchRuns => {
+            fields.get_mut("runs").and_then(Value::as_array_mut).into_iter().flatten().for_each(compact_run);
+        }
+        Call::DispatchQueue => {
+            keep_each(fields.get_mut("queue"), QUEUE_PLACE);
+            fields.get_mut("run").into_iter().for_each(compact_run);
+        }
+        Call::DispatchLogs => {
+            keep_each(fields.get_mut("lines"), LOG_LINE);
+            for line in fields.get_mut("lines").and_then(Value::as_array_mut).into_iter().flatten() {
+                if let Value::String(text) = &mut line["text"] {
+                    shorten(text, LOG_TEXT_BYTES_MAX);
+                }
+            }
+        }
+        Call::DispatchPause
         | Call::DispatchResume
-        | Call::DispatchLogs
         | Call::DispatchConfig
         | Call::DispatchRepos
         | Call::ClaimDetails
@@ -130,6 +164,22 @@ fn compact_rejection(fields: &mut Map<String, Value>) {
     fields.remove("counts");
     if let Some(Value::String(why)) = fields.get_mut("why") {
         why.truncate(why.floor_char_boundary(WHY_BYTES_MAX));
+    }
+}
+
+/// A run with the end of its id, by which every call takes it too.
+fn compact_run(run: &mut Value) {
+    keep(Some(run), RUN);
+    if let Some(whole) = run["id"].as_str().and_then(|id| id.parse::<crate::domain::RunId>().ok()) {
+        run["id"] = whole.short().into();
+    }
+}
+
+/// Cuts a text that is longer than `bytes_max`, and shows that it was.
+fn shorten(text: &mut String, bytes_max: usize) {
+    if text.len() > bytes_max {
+        text.truncate(text.floor_char_boundary(bytes_max));
+        text.push('…');
     }
 }
 

@@ -40,7 +40,7 @@ use ToolProfile::{Full, Minimal, Standard};
 
 /// Every tool, in the order in which an agent is likely to need it. Their words are paid for in every
 /// conversation: tests/doors/tokens.rs holds each profile to its budget.
-const TOOLS: [ToolSpec; 19] = [
+const TOOLS: [ToolSpec; 27] = [
     tool(
         "next_work",
         Call::NextWork,
@@ -72,6 +72,16 @@ const TOOLS: [ToolSpec; 19] = [
     tool("reassign_claim", Call::OperatorReassign, Full, "As operator: give any claim to another agent."),
     tool("explain_issue", Call::Explain, Full, "Why an issue was given out or not, and what it would take.").reads(),
     tool("explain_decision", Call::Decision, Full, "Why a claim's issue was picked: every candidate's score.").reads(),
+    tool("commander_status", Call::DispatchStatus, Full, "What the server itself works on: slots, runs, usage.")
+        .reads(),
+    tool("commander_dispatch", Call::DispatchIssue, Full, "Have the server work on an issue.").unlisted(&["by"]),
+    tool("commander_queue", Call::DispatchQueue, Full, "Runs that wait, in order; run and place move one."),
+    tool("commander_pause", Call::DispatchPause, Full, "Begin no more runs."),
+    tool("commander_resume", Call::DispatchResume, Full, "Begin runs again."),
+    tool("commander_logs", Call::DispatchLogs, Full, "What a run did; after (a seq) and wait_seconds follow it.")
+        .reads(),
+    tool("commander_config", Call::DispatchConfig, Full, "Dispatch settings at key; a value, as TOML, changes it."),
+    tool("commander_repos", Call::DispatchRepos, Full, "Repositories open to dispatch; add or remove one."),
 ];
 
 /// The tools that `profile` lists, in an order that never changes: prompts are cached.

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::Swept;
 use super::walk::Walked;
@@ -117,18 +117,22 @@ impl SyncReport {
         true
     }
 
-    /// One line on what was done, one for each failure.
+    /// One line on what was done, unless that was nothing; one for each failure.
     pub(super) fn log(&self) {
         let Self { repos_scanned, open_issues_seen, newly_opened_issues, externally_closed_claims, .. } = self;
-        info!(
-            repos_scanned,
-            open_issues_seen,
-            newly_opened_issues,
-            externally_closed_claims,
-            metadata_updates = self.metadata_updates,
-            "synced {repos_scanned} repositories: {newly_opened_issues} newly open issues, {} changed",
-            self.metadata_updates
-        );
+        if newly_opened_issues + externally_closed_claims + self.metadata_updates == 0 {
+            debug!("synced {repos_scanned} repositories: nothing changed");
+        } else {
+            info!(
+                repos_scanned,
+                open_issues_seen,
+                newly_opened_issues,
+                externally_closed_claims,
+                metadata_updates = self.metadata_updates,
+                "synced {repos_scanned} repositories: {newly_opened_issues} newly open issues, {} changed",
+                self.metadata_updates
+            );
+        }
         if let Some(error) = &self.general_failure {
             warn!("sync: {error}");
         }

@@ -1,6 +1,6 @@
 //! Coding agents, each through turns with the scripted model.
 
-mod stage;
+pub mod stage;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -230,7 +230,7 @@ async fn asks_by_text_and_goes_on_with_the_answer_after_a_restart(case: Case) {
 }
 
 /// Files of a repository by which each agent would run a command, as soon as it starts or is prompted.
-fn hostile_files(kind: &str, trace: &str) -> Vec<(&'static str, String)> {
+pub fn hostile_files(kind: &str, trace: &str) -> Vec<(&'static str, String)> {
     let touch = json!({"command": "touch", "args": [trace]});
     match kind {
         "opencode" | "acp" => vec![

@@ -3,17 +3,23 @@
 #![allow(clippy::unwrap_used)]
 
 mod agents;
+mod asking;
 mod containers;
 mod crashes;
 mod environments;
 mod fleet;
 mod forge;
 mod git;
+mod hostile;
 mod image;
 mod kit;
 mod many;
 mod prebuilt;
+mod runs;
+mod secrecy;
 #[path = "../standin/mod.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod standin;
+mod times;
 mod workspace;
+mod world;

@@ -7,19 +7,19 @@ use crate::server::{DEADLINE, Server, config, issue, narrow};
 
 /// One frame: its fields by name.
 #[derive(Debug, Default, PartialEq)]
-struct Frame {
-    id: Option<String>,
-    event: String,
-    data: Value,
+pub struct Frame {
+    pub id: Option<String>,
+    pub event: String,
+    pub data: Value,
 }
 
-struct Stream {
+pub struct Stream {
     response: Response,
     text: String,
 }
 
 impl Stream {
-    async fn open(server: &Server, last_event_id: Option<&str>) -> Self {
+    pub async fn open(server: &Server, last_event_id: Option<&str>) -> Self {
         let mut request = server.request(Method::GET, "/sse");
         if let Some(id) = last_event_id {
             request = request.header("Last-Event-ID", id);
@@ -45,7 +45,7 @@ impl Stream {
     }
 
     /// The next frame that is no ping.
-    async fn event(&mut self) -> Frame {
+    pub async fn event(&mut self) -> Frame {
         let not_a_ping = async {
             loop {
                 let frame = self.next().await.expect("the stream goes on");

@@ -10,6 +10,7 @@ mod asking;
 mod contract;
 mod deliveries;
 mod described;
+mod dispatch;
 mod events;
 mod follow_ups;
 mod gate;

@@ -9,6 +9,7 @@ use chrono::TimeDelta;
 use issuecommand::api::Api;
 use issuecommand::claims::{ClaimManager, EventStep, Index, Parts};
 use issuecommand::config::{Config, ConfigSource, LiveConfig, RateLimitConfig, Secret, load};
+use issuecommand::dispatch::{Dispatcher, DispatcherParts};
 use issuecommand::domain::{Clock, EventSeq, ManualClock};
 use issuecommand::github::FileSource;
 use issuecommand::http::{HttpState, ServeLimits, router, serve};
@@ -53,10 +54,12 @@ pub fn issue(number: u64, labels: &[&str]) -> Value {
 /// A claim manager over a new store, and what keeps it alive.
 pub struct Inside {
     pub api: Api,
+    /// What would work on issues: it answers, and begins nothing by itself.
+    pub dispatcher: Arc<Dispatcher>,
     pub clock: Arc<ManualClock>,
     pub shutdown: CancellationToken,
     _ends_with_it: DropGuard,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Inside {
@@ -73,14 +76,15 @@ impl Inside {
         let store = SqliteStore::open(&loaded.config.store, Arc::clone(&index) as _).unwrap();
         let lines: String = backlog.iter().map(|issue| format!("{issue}\n")).collect();
         let clock = Arc::new(ManualClock::at("2026-11-01T00:00:00Z".parse().unwrap()));
+        let (store, live) = (Arc::new(store), LiveConfig::new(&loaded));
         let parts = Parts {
-            store: Arc::new(store),
+            store: Arc::clone(&store) as _,
             source: Arc::new(FileSource::from_text(&lines).unwrap()),
             index,
             // Compiled once for all tests.
             host: PolicyHost::new(Some(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("components"))).unwrap(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            config: LiveConfig::new(&loaded),
+            config: live.clone(),
             base_dir: dir.path().to_path_buf(),
         };
         let (manager, background) = ClaimManager::open(parts).await.unwrap();
@@ -90,11 +94,28 @@ impl Inside {
             backlog.iter().filter(|issue| issue["repo"].as_str().is_none_or(|repo| !repo.starts_with("other/")));
         synced(&manager, admitted.count()).await;
         let ends_with_it = shutdown.clone().drop_guard();
-        Self { api: Api::new(manager, config), clock, shutdown, _ends_with_it: ends_with_it, _dir: dir }
+        let dispatcher = Dispatcher::open(DispatcherParts {
+            manager: Arc::clone(&manager),
+            store,
+            forge: None,
+            config: live,
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            folder: dir.path().join("dispatch"),
+            base_dir: dir.path().to_path_buf(),
+            config_file: Some(dir.path().join("issuecommand.toml")),
+        })
+        .unwrap();
+        let api = Api::new(manager, config).with_dispatcher(Arc::clone(&dispatcher));
+        Self { api, dispatcher, clock, shutdown, _ends_with_it: ends_with_it, dir }
     }
 }
 
 impl Inside {
+    /// What the configuration file says.
+    pub fn config_text(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("issuecommand.toml")).unwrap()
+    }
+
     /// The kinds of all events so far.
     pub async fn events(&self) -> Vec<&'static str> {
         let mut cursor = self.api.manager().events_after(Some(EventSeq(0)));

@@ -10,13 +10,19 @@ use crate::tools::{body, client_of, client_shown};
 
 /// Most tokens of `tools/list`, by profile.
 const LIST_TOKENS_MAX: [(ToolProfile, usize); 3] =
-    [(ToolProfile::Minimal, 365), (ToolProfile::Standard, 865), (ToolProfile::Full, 1400)];
+    [(ToolProfile::Minimal, 365), (ToolProfile::Standard, 865), (ToolProfile::Full, 1450)];
 /// Most tokens of `next_work` beyond the title, the text and the labels of the issue.
 const NEXT_WORK_TOKENS_MAX: usize = 60;
 /// Most tokens of the answer that there is no work.
 const NOTHING_TOKENS_MAX: usize = 30;
 /// Most tokens of the answer to a status update.
 const UPDATE_TOKENS_MAX: usize = 45;
+/// Most tokens of a run, and of one place in the queue, with a short title.
+const RUN_TOKENS_MAX: usize = 90;
+/// Most tokens of how dispatch stands, without runs under way.
+const DISPATCH_STATUS_TOKENS_MAX: usize = 120;
+/// Most tokens of all settings of dispatch.
+const DISPATCH_CONFIG_TOKENS_MAX: usize = 800;
 
 fn tokenizer() -> &'static CoreBPE {
     tiktoken_rs::o200k_base_singleton()
@@ -52,6 +58,24 @@ async fn the_tools_of_each_profile_keep_to_their_budget() {
 
 async fn inside_instructions(inside: &Inside) -> String {
     client_of(&inside.api, None).await.client.peer_info().unwrap().instructions.clone().unwrap()
+}
+
+#[tokio::test]
+async fn what_is_told_of_dispatch_keeps_to_its_budgets() {
+    let inside = Inside::open(&config(), &[issue(1, &[])]).await;
+    let client = client_of(&inside.api, Some("claude-1")).await;
+    let wish = json!({ "repo": "acme/small", "issue_number": 1 });
+    for (tool, fields, tokens_max) in [
+        ("commander_dispatch", wish, RUN_TOKENS_MAX),
+        ("commander_queue", json!({}), RUN_TOKENS_MAX),
+        ("commander_status", json!({}), DISPATCH_STATUS_TOKENS_MAX),
+        ("commander_config", json!({}), DISPATCH_CONFIG_TOKENS_MAX),
+    ] {
+        let told = body(&client.call(tool, fields).await);
+        let spent = tokens_of(&told);
+        eprintln!("{tool}: {spent} of {tokens_max} tokens: {told}");
+        assert!(spent <= tokens_max, "{tool}: {spent} tokens: {told}");
+    }
 }
 
 #[tokio::test]

@@ -62,7 +62,7 @@ pub fn body(result: &CallToolResult) -> Value {
 }
 
 /// The five that an agent needs, then the rest of the contract's fifteen, then what operators need.
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 27] = [
     "next_work",
     "update_claim_status",
     "claim_issue",
@@ -82,6 +82,14 @@ const NAMES: [&str; 19] = [
     "reassign_claim",
     "explain_issue",
     "explain_decision",
+    "commander_status",
+    "commander_dispatch",
+    "commander_queue",
+    "commander_pause",
+    "commander_resume",
+    "commander_logs",
+    "commander_config",
+    "commander_repos",
 ];
 
 #[tokio::test]
@@ -104,11 +112,17 @@ async fn each_profile_lists_its_tools_in_one_order() {
             "update_followup_status",
             "release_any_claim",
             "reassign_claim",
+            "commander_dispatch",
+            "commander_queue",
+            "commander_pause",
+            "commander_resume",
+            "commander_config",
+            "commander_repos",
         ];
         let count = match profile {
             ToolProfile::Minimal => 3,
             ToolProfile::Standard => 6,
-            ToolProfile::Full => 8,
+            ToolProfile::Full => 14,
         };
         assert_eq!(writes, expected[..count]);
     }

@@ -15,6 +15,7 @@ mod standin;
 mod workshop;
 
 mod commands;
+mod dispatch;
 mod drain;
 mod ending;
 mod explain;

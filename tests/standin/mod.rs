@@ -13,6 +13,8 @@ use serde_json::Value;
 
 /// A token that the stand-in knows: of the account `alice`.
 pub const TOKEN: &str = "tok_alice";
+/// Another: of `bob`, who has no rights in alice's repositories.
+pub const STRANGERS_TOKEN: &str = "tok_bob";
 
 /// Longest time for the stand-in to come up.
 const READY_SECONDS_MAX: u64 = 30;
@@ -35,13 +37,20 @@ pub struct Standin {
     url: String,
     backend_port: u16,
     home: PathBuf,
+    /// By which it knows `alice`.
+    token: String,
     children: Vec<Child>,
 }
 
 impl Standin {
     /// Starts one on free ports. `None`, after a line that says why, where it cannot be had.
     pub fn start() -> Option<Self> {
-        match Self::try_start() {
+        Self::start_with_token(TOKEN)
+    }
+
+    /// Starts one that knows `alice` by a token of the test's own.
+    pub fn start_with_token(token: &str) -> Option<Self> {
+        match Self::try_start(token) {
             Ok(standin) => Some(standin),
             Err(why) => {
                 eprintln!("skipped: {why}");
@@ -50,14 +59,24 @@ impl Standin {
         }
     }
 
-    fn try_start() -> Result<Self, String> {
+    fn try_start(token: &str) -> Result<Self, String> {
         let home = install(&shared().join("github-standin"))?;
         let (backend_port, port) = free_ports();
         let url = format!("http://127.0.0.1:{port}");
-        let mut standin = Self { url, backend_port, home, children: Vec::new() };
-        standin.run("start-emulate.mjs", &[&backend_port.to_string()], "ready")?;
-        standin.run("gh-front.mjs", &[&port.to_string(), &standin.backend_url()], "gh-front on")?;
+        let mut standin = Self { url, backend_port, home, token: token.to_owned(), children: Vec::new() };
+        let seed = standin.write_seed().map_err(|error| format!("the stand-in's seed cannot be written: {error}"))?;
+        standin.run("start-emulate.mjs", &[&backend_port.to_string(), &seed], "ready")?;
+        standin.run("gh-front.mjs", &[&port.to_string(), &standin.backend_url(), &seed], "gh-front on")?;
         Ok(standin)
+    }
+
+    /// Writes what it knows at first, with the token in it; says which file.
+    fn write_seed(&self) -> std::io::Result<String> {
+        // Of the original: another test may be copying it just now.
+        let seed = fs::read_to_string(shared().join("github-standin/seed.yaml"))?.replace(TOKEN, &self.token);
+        let name = format!("seed-{}.yaml", self.backend_port);
+        fs::write(self.home.join(&name), seed)?;
+        Ok(name)
     }
 
     /// The root of its API.
@@ -81,7 +100,7 @@ impl Standin {
     pub fn load_history(&self, repo: &str) -> usize {
         let history = shared().join("data/github-history-gui.jsonl");
         let mut command = node(&self.home);
-        command.args(["load-history.mjs", &self.backend_url(), TOKEN]).arg(&history).arg(repo);
+        command.args(["load-history.mjs", &self.backend_url(), &self.token]).arg(&history).arg(repo);
         let output = command.output().expect("node runs, it has started the stand-in");
         assert!(output.status.success(), "load-history: {}", String::from_utf8_lossy(&output.stderr));
         let told: Value = serde_json::from_slice(&output.stdout).expect("load-history tells what it loaded");
@@ -114,8 +133,13 @@ impl Standin {
 
     /// A call of GitHub's API with the token, as a person would make it; returns the answer.
     pub async fn call(&self, method: &str, path: &str, body: &Value) -> Value {
+        self.call_as(&self.token, method, path, body).await
+    }
+
+    /// The same, by whoever has `token`.
+    pub async fn call_as(&self, token: &str, method: &str, path: &str, body: &Value) -> Value {
         let method = method.parse().expect("a method");
-        let request = reqwest::Client::new().request(method, format!("{}{path}", self.url)).bearer_auth(TOKEN);
+        let request = reqwest::Client::new().request(method, format!("{}{path}", self.url)).bearer_auth(token);
         let answer = request.json(body).send().await.expect("the stand-in answers");
         assert!(answer.status().is_success(), "{path}: {}", answer.status());
         answer.json().await.expect("JSON")
@@ -153,10 +177,11 @@ impl Drop for Standin {
             let _ = child.kill();
             let _ = child.wait();
         }
-        // It leaves a key for each application it plays, named by its port.
-        let ending = format!("-{}.pem", self.backend_port);
+        // It leaves its seed, and a key for each application it plays, named by its port.
+        let endings = ["pem", "yaml"].map(|kind| format!("-{}.{kind}", self.backend_port));
         for file in fs::read_dir(&self.home).into_iter().flatten().flatten() {
-            if file.file_name().to_string_lossy().ends_with(&ending) {
+            let name = file.file_name().to_string_lossy().into_owned();
+            if endings.iter().any(|ending| name.ends_with(ending)) {
                 let _ = fs::remove_file(file.path());
             }
         }

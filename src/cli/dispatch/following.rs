@@ -26,26 +26,38 @@ pub(super) struct LogPage {
     pub(super) run_status: RunStatus,
 }
 
+/// Where the lines of a log go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Onto {
+    /// Standard error: they are progress, and what standard output gets is something else.
+    Stderr,
+    /// Standard output: they are what was asked for.
+    Stdout,
+    /// Standard output, one JSON object a line.
+    StdoutAsJson,
+}
+
 /// A run that somebody watches.
 pub(super) struct Following<'d> {
     door: &'d Door,
     run_id: RunId,
+    onto: Onto,
     bar: ProgressBar,
 }
 
 impl<'d> Following<'d> {
     /// Begins; what moves is on standard error, and only where that is a terminal.
-    pub(super) fn of(door: &'d Door, run_id: RunId) -> Self {
+    pub(super) fn of(door: &'d Door, run_id: RunId, onto: Onto) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         let style = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}").expect("the template is valid");
         bar.set_style(style);
         bar.enable_steady_tick(Duration::from_millis(120));
-        Self { door, run_id, bar }
+        Self { door, run_id, onto, bar }
     }
 
-    /// Shows the log until the run has ended.
-    pub(super) async fn to_the_end(&self) -> anyhow::Result<Run> {
-        let (mut after, mut missed, mut wait) = (0, 0, WAIT_SECONDS);
+    /// Shows what the log has after the line `after` until the run has ended.
+    pub(super) async fn to_the_end(&self, mut after: u64) -> anyhow::Result<Run> {
+        let (mut missed, mut wait) = (0, WAIT_SECONDS);
         loop {
             let wish = json!({ "run": self.run_id, "after": after, "limit": 500, "wait_seconds": wait });
             let page = match self.door.ask_for::<LogPage>(Call::DispatchLogs, wish).await {
@@ -60,7 +72,7 @@ impl<'d> Following<'d> {
             };
             missed = 0;
             for line in &page.lines {
-                self.show(line);
+                self.show(line)?;
                 after = line.seq;
             }
             if page.run_status.is_terminal() && page.lines.is_empty() {
@@ -77,14 +89,26 @@ impl<'d> Following<'d> {
         }
     }
 
-    fn show(&self, line: &LogLine) {
-        let text = shown(line);
-        self.bar.suspend(|| anstream::eprintln!("{text}"));
+    fn show(&self, line: &LogLine) -> anyhow::Result<()> {
+        self.bar.suspend(|| print(line, self.onto))
     }
 }
 
+/// Prints one line.
+///
+/// # Errors
+/// When it is no JSON: a defect.
+pub(super) fn print(line: &LogLine, onto: Onto) -> anyhow::Result<()> {
+    match onto {
+        Onto::Stderr => anstream::eprintln!("{}", shown(line)),
+        Onto::Stdout => anstream::println!("{}", shown(line)),
+        Onto::StdoutAsJson => anstream::println!("{}", serde_json::to_string(line)?),
+    }
+    Ok(())
+}
+
 /// A line as people read it. What agents say is data: nothing of it moves the cursor or hides a word.
-pub(super) fn shown(line: &LogLine) -> String {
+fn shown(line: &LogLine) -> String {
     let (mark, style) = match line.kind {
         LogKind::Step => ("▸", Style::new().bold()),
         LogKind::Text => (" ", Style::new()),

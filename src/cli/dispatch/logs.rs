@@ -11,9 +11,15 @@ use serde_json::json;
 use super::super::door::DoorArgs;
 use super::super::{EndRequests, runtime};
 use super::RunAnswer;
-use super::following::{Following, LogPage, shown};
+use super::following::{Following, LogPage, Onto, print};
 
 #[derive(Debug, Args)]
+#[command(after_help = "RUN is the id of the run, or 4 to 12 of its last digits, as `status` and `queue` show them.
+
+Examples:
+  issuecommand logs 8f3a -n 20                the last 20 lines
+  issuecommand logs -f 8f3a                   go on until it ends; exit code 1 if it fails
+  issuecommand logs -f 8f3a --json | jq -r .text")]
 pub struct LogsArgs {
     #[command(flatten)]
     door: DoorArgs,
@@ -27,34 +33,32 @@ pub struct LogsArgs {
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 200)]
     lines: usize,
     /// One JSON object a line
-    #[arg(long, conflicts_with = "follow")]
+    #[arg(long)]
     json: bool,
 }
 
 pub fn run(args: &LogsArgs) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(async {
         let door = args.door.open_existing().await?;
+        door.say_if_at_rest();
         let RunAnswer { run } = door.ask_for(Call::DispatchRun, json!({ "run": args.run })).await?;
-        if args.follow {
-            let mut end_requests = EndRequests::listen()?;
-            let following = Following::of(&door, run.run_id);
-            let ended = tokio::select! {
-                ended = following.to_the_end() => ended?,
-                () = end_requests.next() => return Ok(ExitCode::SUCCESS),
-            };
-            return match ended.status() {
-                RunStatus::Completed => Ok(ExitCode::SUCCESS),
-                _ => bail!("{}", ended.reason.unwrap_or_else(|| "the run failed".into())),
-            };
-        }
+        let mut end_requests = EndRequests::listen()?;
         let wish = json!({ "run": run.run_id, "limit": args.lines });
         let page: LogPage = door.ask_for(Call::DispatchLogs, wish).await?;
-        for line in &page.lines {
-            match args.json {
-                true => anstream::println!("{}", serde_json::to_string(line)?),
-                false => anstream::println!("{}", shown(line)),
-            }
+        let onto = if args.json { Onto::StdoutAsJson } else { Onto::Stdout };
+        page.lines.iter().try_for_each(|line| print(line, onto))?;
+        // Where nobody works nothing follows.
+        if !args.follow || door.is_at_rest() {
+            return Ok(ExitCode::SUCCESS);
         }
-        Ok(ExitCode::SUCCESS)
+        let following = Following::of(&door, run.run_id, onto);
+        let ended = tokio::select! {
+            ended = following.to_the_end(page.lines.last().map_or(0, |line| line.seq)) => ended?,
+            () = end_requests.next() => return Ok(ExitCode::SUCCESS),
+        };
+        match ended.status() {
+            RunStatus::Completed => Ok(ExitCode::SUCCESS),
+            _ => bail!("{}", ended.reason.unwrap_or_else(|| "the run failed".into())),
+        }
     })
 }

@@ -33,6 +33,8 @@ pub struct QueueArgs {
 #[derive(Debug, Deserialize, Serialize)]
 struct Queue {
     queue: Vec<Row>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    paused: Option<String>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -54,9 +56,11 @@ struct Row {
 pub fn run(args: &QueueArgs) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(async {
         let door = args.door.open_existing().await?;
-        let Queue { queue } = door.ask_for(Call::DispatchQueue, json!({ "run": args.moved, "place": args.to })).await?;
+        door.say_if_at_rest();
+        let Queue { queue, paused } =
+            door.ask_for(Call::DispatchQueue, json!({ "run": args.moved, "place": args.to })).await?;
         if args.json {
-            anstream::println!("{}", serde_json::to_string_pretty(&Queue { queue })?);
+            anstream::println!("{}", serde_json::to_string_pretty(&Queue { queue, paused })?);
             return Ok(ExitCode::SUCCESS);
         }
         if queue.is_empty() {
@@ -67,6 +71,7 @@ pub fn run(args: &QueueArgs) -> anyhow::Result<ExitCode> {
         for row in queue {
             let waits = match (row.not_before, row.reason) {
                 (Some(at), why) => format!("{} {}", at.format("%H:%M:%S"), why.unwrap_or_default()),
+                (None, _) if paused.is_some() => "the end of the pause".into(),
                 (None, _) => "a slot".into(),
             };
             let place = row.place.to_string();
@@ -74,6 +79,9 @@ pub fn run(args: &QueueArgs) -> anyhow::Result<ExitCode> {
             table.row(cells.map(|cell| cell.replace(char::is_control, " ")));
         }
         anstream::print!("{table}");
+        if let Some(why) = &paused {
+            anstream::println!("PAUSED: {why} (`issuecommand resume` goes on)");
+        }
         Ok(ExitCode::SUCCESS)
     })
 }

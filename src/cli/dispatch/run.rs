@@ -15,7 +15,7 @@ use tracing::warn;
 
 use super::super::door::{Door, DoorArgs};
 use super::super::{EndRequests, runtime};
-use super::following::Following;
+use super::following::{Following, Onto};
 use super::{RunAnswer, whoami};
 
 /// How often an issue is asked for while the first sync goes on.
@@ -27,14 +27,15 @@ Where a server has the database, it does the work; else this command serves for 
 
 Examples:
   issuecommand run acme/widgets#42
-  issuecommand run acme/widgets#42 --json | jq -r .pr_url")]
+  issuecommand run acme/widgets#42 --json | jq -r .pr_url
+  issuecommand run acme/widgets#42 --detach      the run's short id; `logs -f` follows it")]
 pub struct RunArgs {
     #[command(flatten)]
     door: DoorArgs,
     /// Which, as in owner/repo#7
     #[arg(value_name = "ISSUE")]
     issue: IssueRef,
-    /// Print the whole run as JSON at its end
+    /// Print the whole run as JSON: at its end, or with --detach as it is queued
     #[arg(long)]
     json: bool,
     /// Queue it and end, where a server does the work
@@ -107,12 +108,15 @@ async fn dispatch(args: &RunArgs, door: &Door, end_requests: &mut EndRequests) -
         () = end_requests.next() => bail!("interrupted before anything was begun"),
     };
     if args.detach {
-        anstream::println!("{}", run.run_id.short());
+        match args.json {
+            true => anstream::println!("{}", serde_json::to_string_pretty(&run)?),
+            false => anstream::println!("{}", run.run_id.short()),
+        }
         return Ok(ExitCode::SUCCESS);
     }
-    let following = Following::of(door, run.run_id);
+    let following = Following::of(door, run.run_id, Onto::Stderr);
     let ended = tokio::select! {
-        ended = following.to_the_end() => ended?,
+        ended = following.to_the_end(0) => ended?,
         () = end_requests.next() => {
             anstream::eprintln!("interrupted: undoing what was begun (once more leaves it to the next start)");
             let cancelled = door.ask(Call::DispatchCancel, json!({ "run": run.run_id }));

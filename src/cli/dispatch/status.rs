@@ -13,6 +13,10 @@ use super::super::policy::Table;
 use super::super::runtime;
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  issuecommand status                         slots, runs under way, what they use
+  issuecommand status --ended                 the last runs that ended, too
+  issuecommand status --json | jq '.status.active[].id'")]
 pub struct StatusArgs {
     #[command(flatten)]
     door: DoorArgs,
@@ -57,6 +61,7 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     use anyhow::Context;
     runtime()?.block_on(async {
         let door = args.door.open_existing().await?;
+        door.say_if_at_rest();
         let mut answer: Value = door.ask(Call::DispatchStatus, Value::Null).await?;
         let ended: Runs = match args.ended {
             true => door.ask_for(Call::DispatchRuns, json!({ "ended": true, "limit": 20 })).await?,
@@ -81,14 +86,12 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
 
 fn head(status: &Status) {
     let taking = if status.enabled { "takes labelled issues up" } else { "works on what it is told to" };
-    anstream::println!(
-        "dispatch {taking}; {} of {} slots taken, {} queued",
-        status.slots_used,
-        status.slots,
-        status.queued
-    );
-    if status.waiting_human > 0 {
-        anstream::println!("{} wait for people, and take no slot", status.waiting_human);
+    let (used_slots, slots, queued) = (status.slots_used, status.slots, status.queued);
+    anstream::println!("dispatch {taking}; {used_slots} of {slots} slots taken, {queued} queued");
+    match status.waiting_human {
+        0 => {}
+        1 => anstream::println!("1 waits for people, and takes no slot: `issuecommand answer RUN TEXT`"),
+        count => anstream::println!("{count} wait for people, and take no slot: `issuecommand answer RUN TEXT`"),
     }
     if let Some(why) = &status.paused {
         anstream::println!("PAUSED: {why} (`issuecommand resume` goes on)");

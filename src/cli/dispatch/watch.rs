@@ -9,7 +9,10 @@ use super::super::serve;
 #[derive(Debug, Args)]
 #[command(
     after_help = "The same as `issuecommand serve` with [dispatch] enabled = true. Repositories let it in by the topic
-`issuecommand`, issues ask for it by the label `agent`."
+`issuecommand`, issues ask for it by the label `agent`.
+
+Example:
+  issuecommand watch --config team/issuecommand.toml"
 )]
 pub struct WatchArgs {
     #[command(flatten)]

@@ -11,6 +11,10 @@ use super::super::runtime;
 use super::{RunAnswer, whoami};
 
 #[derive(Debug, Args)]
+#[command(after_help = "It holds over restarts, until `issuecommand resume`.
+
+Example:
+  issuecommand pause --reason 'the model is down'")]
 pub struct PauseArgs {
     #[command(flatten)]
     door: DoorArgs,
@@ -26,6 +30,10 @@ pub struct ResumeArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "RUN is the id of the run, or 4 to 12 of its last digits, as `status` and `queue` show them.
+
+Example:
+  issuecommand cancel 8f3a")]
 pub struct CancelArgs {
     #[command(flatten)]
     door: DoorArgs,
@@ -35,6 +43,10 @@ pub struct CancelArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "`issuecommand status` shows what is asked. A comment on the issue answers it too.
+
+Example:
+  issuecommand answer 8f3a 'Take the second way, and keep the old flag'")]
 pub struct AnswerArgs {
     #[command(flatten)]
     door: DoorArgs,

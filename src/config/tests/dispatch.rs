@@ -83,6 +83,7 @@ fn what_is_allowed_of_dispatch_is_not_refused() {
         "[containers.priority.critical]\ntask_timeout = \"2h\"\nmax_concurrent = 4",
         "[secrets]\nprovider = \"command\"\ncommand = [\"pass\", \"show\"]\n[secrets.variables]\nKEY = \"command:x\"",
         "[agents.codex]\nmodel = \"gpt-5\"",
+        "[agents.acp]\ncommand = [\"opencode\", \"acp\"]",
     ];
     for text in right {
         Folder::with(text).load(&[]).unwrap_or_else(|report| panic!("{text}\n{report}"));

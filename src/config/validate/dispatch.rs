@@ -210,19 +210,19 @@ impl Check {
 
     fn agent(&mut self, name: &str, agent: &AgentConfig) {
         let key = keys::join("agents", name);
-        match agent.kind.as_deref() {
-            Some(kind) if !AGENT_KINDS.contains(&kind) => {
+        match agent.kind.as_deref().unwrap_or(name) {
+            "acp" | "command" if agent.command.is_empty() => {
+                self.found(&key, "which program is it? Set its command", Some("command = [\"my-agent\", \"--acp\"]"));
+            }
+            kind if AGENT_KINDS.contains(&kind) => {}
+            kind if agent.kind.is_some() => {
                 let message = format!("there is no kind {kind:?} of agent; expected {}", list(&AGENT_KINDS));
                 self.found(&format!("{key}.kind"), message, None);
             }
-            None if !AGENTS.contains(&name) => {
+            name => {
                 let message = format!("how is {name:?} spoken to? Set its kind: {}", list(&AGENT_KINDS));
                 self.found(&key, message, None);
             }
-            Some("acp" | "command") if agent.command.is_empty() => {
-                self.found(&key, "which program is it? Set its command", Some("command = [\"my-agent\", \"--acp\"]"));
-            }
-            _ => {}
         }
         if agent.command.first().is_some_and(|program| program.trim().is_empty()) {
             self.found(&format!("{key}.command"), "the program has no name", None);

@@ -15,19 +15,22 @@ const DIFF_BYTES_MAX: usize = 64 * 1024;
 
 impl Attempt {
     /// What the agent stands on. Secrets are asked for afresh: they are kept nowhere.
-    pub(super) async fn ground(&self) -> Result<Ground, Setback> {
+    pub(super) async fn ground(&mut self) -> Result<Ground, Setback> {
         let container = self.container()?;
         let environment::Prepared { command, env } = self.prepare_environment(&container).await?;
         let mut variables: BTreeMap<String, String> = env;
         let own = self.config.agents.0.get(&self.agent_name);
         variables.extend(own.into_iter().flat_map(|own| own.env.clone()));
+        let (secrets, password) =
+            (secrets::resolve(&self.config.secrets, self.hub.base_dir()).await?, self.hub.password(&self.run));
+        self.secrets = secrets.values().cloned().chain([password.clone()]).collect();
         Ok(Ground {
             runtime: self.containers.clone(),
             container,
             environment: command,
             env: variables,
-            secrets: secrets::resolve(&self.config.secrets, self.hub.base_dir()).await?,
-            password: self.hub.password(&self.run),
+            secrets,
+            password,
             model: self.model().await?,
             trusts_repository: self.config.dispatch.repository_config == RepositoryConfigTrust::Full,
         })

@@ -121,12 +121,24 @@ impl Attempt {
     ) -> Result<(), Setback> {
         let (claim_id, agent) = (hold.claim_id, hold.agent_id.clone());
         let wish = UpdateRequest { claim_id, agent, status, note: Some(note), pr_url };
-        match self.hub.manager().update(wish).await? {
+        let mut moved = self.hub.manager().update(wish.clone()).await?;
+        // It lapsed while no server ran: one word of its owner, and it is in progress again.
+        if let UpdateOutcome::Refused(claim, _) = &moved
+            && claim.status() == ClaimStatus::Stale
+        {
+            self.hub
+                .manager()
+                .update(UpdateRequest { status: ClaimStatus::InProgress, pr_url: None, ..wish.clone() })
+                .await?;
+            moved = self.hub.manager().update(wish).await?;
+        }
+        match moved {
             UpdateOutcome::Moved { .. } => Ok(()),
             // After a crash it may stand there, or further, already.
             UpdateOutcome::Refused(claim, _) if claim.pr_url() == self.run.pr_url.as_deref() => Ok(()),
             UpdateOutcome::Ended(claim) if claim.pr_url().is_some() => Ok(()),
-            other => Err(Setback::Lost(format!("the claim could not go to {status}: {other:?}"))),
+            UpdateOutcome::Refused(claim, why) => Err(Setback::Lost(format!("the claim is {}: {why}", claim.status()))),
+            _ => Err(Setback::Lost(format!("the claim is no longer ours, and did not go to {status}"))),
         }
     }
 }

@@ -25,10 +25,13 @@ use super::live::{Live, StopReason};
 use super::logs::{LogKind, RunLog};
 use super::secrets::SecretsError;
 use crate::claims::ManagerError;
-use crate::config::Config;
+use crate::config::{Config, Secret};
 use crate::domain::{Phase, PhaseMark, Run, RunEnding, RunStatus, RunStep};
 use crate::github::{Forge, Remote, SourceError};
 use crate::store::{RunSaved, StoreError};
+
+/// Shorter secrets are left where they are: such a text stands anywhere by chance.
+const SECRET_BYTES_MIN: usize = 6;
 
 /// Why an attempt goes no further.
 #[derive(Debug)]
@@ -96,6 +99,8 @@ pub(super) struct Attempt {
     remote: Option<Remote>,
     /// Only ever used by its owner, who is one.
     session: Option<SyncWrapper<Box<dyn AgentSession>>>,
+    /// What the agent must not be quoted with.
+    secrets: Vec<Secret>,
     /// What earlier attempts used.
     usage_before: crate::domain::RunUsage,
 }
@@ -113,7 +118,7 @@ impl Attempt {
         let limits = RunLimits::of(&config.containers, run.priority);
         let (log, mirror, containers) = (hub.logs().of(run.run_id), hub.mirror(&run.repo), hub.containers(&config));
         let usage_before = run.usage;
-        let (remote, session, agent_name) = (None, None, name);
+        let (remote, session, agent_name, secrets) = (None, None, name, Vec::new());
         Ok(Self {
             hub,
             live,
@@ -128,6 +133,7 @@ impl Attempt {
             limits,
             remote,
             session,
+            secrets,
             usage_before,
         })
     }
@@ -208,8 +214,19 @@ impl Attempt {
         self.run.comment = self.hub.tell(&self.run).await.or(self.run.comment);
     }
 
+    /// An agent's words without the secrets that it was given: it may print them, and its words go far.
+    fn without_secrets(&self, mut text: String) -> String {
+        for secret in self.secrets.iter().filter(|secret| secret.expose().len() >= SECRET_BYTES_MIN) {
+            if text.contains(secret.expose()) {
+                text = text.replace(secret.expose(), "(secret)");
+            }
+        }
+        text
+    }
+
     /// A line of the run's log.
     fn say(&self, kind: LogKind, text: &str) {
+        let text = &self.without_secrets(text.to_owned());
         let bytes_max = self.config.dispatch.log_bytes_max.0;
         if let Err(error) = self.log.write(kind, text, self.hub.now(), bytes_max) {
             warn!(run.id = %self.run.run_id, "the log of run {} cannot be written: {error}", self.run.run_id.short());

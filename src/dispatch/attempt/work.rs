@@ -113,7 +113,7 @@ impl Attempt {
             }
             AgentEvent::Ended(TurnEnd::Finished(last)) => {
                 self.flush(watch);
-                self.run.summary = Some(intake::cut(last));
+                self.run.summary = Some(intake::cut(self.without_secrets(last)));
                 return self.has_committed(watch).await;
             }
             // Some agents end their turn when a question is put: the answer begins another.
@@ -158,8 +158,8 @@ impl Attempt {
         watch.waits_since.get_or_insert_with(Instant::now);
         let asked = RunQuestion {
             id: question.id,
-            text: question.text,
-            options: question.options,
+            text: self.without_secrets(question.text),
+            options: question.options.into_iter().map(|option| self.without_secrets(option)).collect(),
             asked_at: self.hub.now(),
             after_comment: None,
             answer: None,
@@ -183,13 +183,16 @@ impl Attempt {
 
     async fn take_message(&mut self, watch: &mut Watch, message: Message) -> Result<(), Setback> {
         let Some(question) = self.run.question.clone() else { return Ok(()) };
+        let (Message::Answer { asked_at, .. } | Message::Unanswered { asked_at }) = &message;
+        // The word on a question before this one came late.
+        if *asked_at != question.asked_at {
+            return Ok(());
+        }
         match message {
-            Message::Unanswered => {
+            Message::Unanswered { .. } => {
                 let patience = self.config.dispatch.question_timeout;
                 Err(Setback::Hopeless(format!("nobody answered the agent's question within {patience}")))
             }
-            // A round may tell the same answer twice: it is none to what was asked since.
-            Message::Answer { asked_at, .. } if asked_at != question.asked_at => Ok(()),
             Message::Answer { text, by, .. } => {
                 self.say(LogKind::Question, &format!("{by} answered: {text}"));
                 let asked = Question { id: question.id, text: question.text, options: question.options };

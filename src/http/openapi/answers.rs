@@ -20,7 +20,7 @@ use policies::{
 use work::{ClaimAnswer, ClaimDetails, ClaimPage, Claims, FollowUpAnswer, FollowUps, IssueAnswer, MyWork, WorkAnswer};
 
 use crate::api::Call;
-use crate::domain::{AgentId, Claim, Empty, FeedbackKind, FollowUp, IssueNumber, RepoName, WorkItemId};
+use crate::domain::{AgentId, Claim, Empty, FeedbackKind, FollowUp, IssueNumber, RepoName, Run, WorkItemId};
 use crate::state::Envelope;
 
 /// A rightful "no": a normal answer with its reason.
@@ -38,6 +38,9 @@ pub(super) struct Rejection {
     claim: Option<Claim>,
     #[schemars(skip_serializing_if = "Option::is_none")]
     work_item: Option<FollowUp>,
+    /// The run that stands where the call means nothing.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    run: Option<Run>,
     /// When there is no work: how many issues fell to each reason, in a line.
     #[schemars(skip_serializing_if = "Option::is_none")]
     why: Option<String>,

@@ -112,16 +112,20 @@ fn content(schema: &Value) -> Value {
 fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
     let fields = published_schema(route.call, false);
     let mut parameters = path_parameters(route.path, &fields);
+    let is_get = (route.method)() == "GET";
+    // Where one call shows and changes, each way is an operation of its own.
+    let changing = route.call.changing_fields();
+    let verb = if !is_get && !changing.is_empty() { "Change" } else { "" };
     let mut operation = json!({
-        "operationId": format!("{:?}", route.call),
+        "operationId": format!("{verb}{:?}", route.call),
         "summary": route.summary,
         "tags": [route.group],
     });
     let in_path = names_in_path(route.path);
     let rest = without(&fields, &in_path);
     let has_fields = rest["properties"].as_object().is_some_and(|fields| !fields.is_empty());
-    if (route.method)() == "GET" {
-        parameters.extend(query_parameters(&rest));
+    if is_get {
+        parameters.extend(query_parameters(&without(&rest, changing)));
     } else if has_fields {
         let is_required = rest.contains_key("required");
         operation["requestBody"] = json!({ "required": is_required, "content": content(&Value::Object(rest)) });

@@ -115,7 +115,11 @@ impl RunStore for SqliteStore {
                 None if txn.connection.execute(UNPAUSE, [])? == 0 => return Ok(()),
                 None => EventKind::DispatchResumed,
             };
-            events::append(txn, EventDraft::new(kind, now, json!({ "by": by, "reason": why })))
+            let mut details = json!({ "by": by });
+            if let Some(why) = &why {
+                details["reason"] = why.as_str().into();
+            }
+            events::append(txn, EventDraft::new(kind, now, details))
         };
         self.writer.write("pause or resume dispatch", pause).await
     }

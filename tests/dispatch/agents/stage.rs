@@ -18,7 +18,7 @@ use crate::image::{AGENT_IMAGE, podman_with_agents};
 use crate::kit::{FakeModel, agents, turn_to_run};
 
 /// Where containers reach this machine on podman's own network.
-const HOST_FROM_CONTAINERS: &str = "10.88.0.1";
+pub const HOST_FROM_CONTAINERS: &str = "10.88.0.1";
 /// What nobody but the agent may see.
 pub const MODEL_KEY: &str = "sk-scripted-and-secret";
 pub const DOOR_PASSWORD: &str = "door-password-and-secret";
@@ -160,7 +160,7 @@ fn spec(port: Option<u16>) -> ContainerSpec {
     }
 }
 
-fn pi_models(url: &str) -> String {
+pub fn pi_models(url: &str) -> String {
     let models = json!([{"id": "scripted", "contextWindow": 128_000, "maxTokens": 8192}]);
     let provider = json!({
         "baseUrl": format!("{url}/v1"),
@@ -171,7 +171,7 @@ fn pi_models(url: &str) -> String {
     json!({"providers": {"fake": provider}}).to_string()
 }
 
-fn model_of(kind: &str) -> Option<String> {
+pub fn model_of(kind: &str) -> Option<String> {
     let model = match kind {
         "opencode" | "pi" => "fake/scripted",
         "claude" => "claude-sonnet-4-5",
@@ -202,7 +202,7 @@ esac
 "#;
 
 /// How each agent is told of the scripted model.
-fn config_of(case: Case, programs: &Path, url: &str) -> AgentConfig {
+pub fn config_of(case: Case, programs: &Path, url: &str) -> AgentConfig {
     // In its image each agent is on the path, by its name.
     let program = |path: &str| match case.is_contained {
         true => Path::new(path).file_name().unwrap().to_string_lossy().into_owned(),

@@ -12,6 +12,8 @@ use crate::dispatch::agent::{AgentError, Ground};
 
 /// Longest time for one call, in seconds; the event stream has none.
 const CALL_SECONDS_MAX: u64 = 30;
+/// Longest wait for a word on its health while it starts, in seconds: answered in 30 ms once it is there.
+const HEALTH_SECONDS_MAX: u64 = 1;
 /// Most bytes of a refusal that are told.
 const REFUSAL_BYTES_MAX: usize = 500;
 
@@ -33,9 +35,11 @@ impl Door {
         Ok(Self { client, root: format!("http://{address}"), password: ground.password.clone() })
     }
 
-    /// Its version, as soon as it is there.
+    /// Its version. A server that is just starting takes a connection and never answers it: the next try gets one.
     pub async fn version(&self) -> Result<String, AgentError> {
-        let health = self.get("/global/health", "tell its health").await?;
+        let what = "tell its health";
+        let asked = tokio::time::timeout(Duration::from_secs(HEALTH_SECONDS_MAX), self.get("/global/health", what));
+        let health = asked.await.map_err(|_| refused(AGENT, what, "it did not answer"))??;
         Ok(health["version"].as_str().unwrap_or_default().to_owned())
     }
 

@@ -31,6 +31,9 @@ pub(super) struct Runs {
 #[derive(JsonSchema)]
 pub(super) struct Queue {
     queue: Vec<QueuePlace>,
+    /// Why nothing begins, where dispatch is paused.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    paused: Option<String>,
 }
 
 #[derive(JsonSchema)]
