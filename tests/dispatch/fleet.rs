@@ -257,7 +257,9 @@ impl Fleet {
         let pulls = self.pulls_for(number).await;
         let [pull] = pulls.as_slice() else { panic!("one pull request: {pulls:#?}\n{whole}") };
         assert_eq!(pull["html_url"].as_str(), run.pr_url.as_deref());
-        assert_eq!(self.branches_of(run), [pull["head"]["ref"].as_str().unwrap()], "{whole}");
+        let of_issue = kept.runs.iter().filter(|run| run.issue_number.get() == number);
+        let branches: Vec<String> = of_issue.flat_map(|run| self.branches_of(run)).collect();
+        assert_eq!(branches, [pull["head"]["ref"].as_str().unwrap()], "{whole}");
         let claims: Vec<_> = kept.claims.iter().filter(|claim| claim.issue_number.get() == number).collect();
         let [claim] = claims.as_slice() else { panic!("one claim: {claims:?}") };
         assert_eq!((claim.status().as_str(), claim.pr_url()), ("pr_submitted", run.pr_url.as_deref()), "{whole}");

@@ -214,10 +214,12 @@ fn begun_in_order(kept: &Kept, critical: u64) {
     }
 }
 
-/// What all of these tests set, with the longest times without a word and of an attempt.
-fn settings(stuck: &str, long: &str) -> String {
+/// What all of these tests set, with the longest times without a word and of an attempt, and how often GitHub is asked:
+/// the stand-in gives 5,000 requests in all.
+fn settings(stuck: &str, long: &str, poll: &str) -> String {
     format!(
         r#"
+        github = {{ poll_interval = "{poll}" }}
         dispatch = {{ attempt_count_max = 2, question_timeout = "45s", review_rounds_max = 1 }}
         containers = {{ max_concurrent = {SLOT_COUNT}, stuck_timeout = "{stuck}", task_timeout = "{long}", memory_limit = "256m" }}
         "#
@@ -226,12 +228,12 @@ fn settings(stuck: &str, long: &str) -> String {
 
 #[tokio::test]
 async fn twenty_issues_on_three_slots_end_where_they_should() {
-    let Some(fleet) = Fleet::on_host(&settings("5s", "20s")).await else { return };
+    let Some(fleet) = Fleet::on_host(&settings("5s", "20s", "1s")).await else { return };
     ends_well(&fleet, false).await;
 }
 
 #[tokio::test]
 async fn twenty_issues_in_containers_end_where_they_should_and_none_takes_too_much_memory() {
-    let Some(fleet) = Fleet::in_podman(&settings("8s", "30s")).await else { return };
+    let Some(fleet) = Fleet::in_podman(&settings("8s", "30s", "4s")).await else { return };
     ends_well(&fleet, true).await;
 }
