@@ -162,12 +162,29 @@ impl Dispatcher {
         let place = place.saturating_sub(1).min(queue.len());
         queue.insert(place, moved);
         // All down to its place are placed: what is behind stays in the ranker's order.
-        for (pinned, mut run) in queue.into_iter().take(place + 1).enumerate() {
-            run.pinned = Some(i64::try_from(pinned).unwrap_or(i64::MAX));
-            self.save_idle(run).await?;
+        for (pinned, run) in queue.into_iter().take(place + 1).enumerate() {
+            self.pin(run, i64::try_from(pinned).unwrap_or(i64::MAX)).await?;
         }
         self.wake();
         self.answered(run_id).await
+    }
+
+    /// Gives a queued run its place, whatever else is written of it meanwhile: its comment, its priority.
+    async fn pin(&self, mut run: Run, pinned: i64) -> Result<(), StoreError> {
+        const TRY_COUNT_MAX: usize = 8;
+        for _ in 0..TRY_COUNT_MAX {
+            run.pinned = Some(pinned);
+            let run_id = run.run_id;
+            if self.save_idle(run).await? {
+                return Ok(());
+            }
+            match self.store().run_get(run_id).await?.filter(|run| run.status() == RunStatus::Queued) {
+                Some(newer) => run = newer,
+                // It began meanwhile: its place is behind it.
+                None => return Ok(()),
+            }
+        }
+        Ok(())
     }
 
     /// Answers the question of a run.
@@ -278,11 +295,20 @@ impl Dispatcher {
         }
     }
 
-    /// Whether a run that waited for people can go on now.
-    pub(super) fn has_slot_for(&self, run: &Run) -> bool {
+    /// Gives a run that waited for people a slot again, if one is free; it shows as running from then on.
+    pub(super) async fn take_slot(&self, run: &Run) -> bool {
+        // Nobody begins another run meanwhile.
+        let _slots = self.slots.lock().await;
         let config: std::sync::Arc<Config> = self.config();
         let busy = self.live_runs().iter().filter(|other| other.run_id != run.run_id && holds_slot(other)).count();
-        run.priority == RunPriority::Critical || busy < config.containers.max_concurrent as usize
+        let is_free = run.priority == RunPriority::Critical || busy < config.containers.max_concurrent as usize;
+        if let Some(live) = self.live_run(run.run_id).filter(|_| is_free) {
+            let mut shown = run.clone();
+            if shown.advance(RunStep::Work, self.now()).is_ok() {
+                live.show(&shown);
+            }
+        }
+        is_free
     }
 
     async fn change_queued(

@@ -62,6 +62,8 @@ pub struct Dispatcher {
     /// What runs agents, by the settings that it was made by.
     containers: Mutex<Option<(ContainersConfig, Arc<dyn ContainerRuntime>)>>,
     live: Mutex<HashMap<RunId, Arc<Live>>>,
+    /// Held by who gives a slot away, so that none is given twice.
+    pub(super) slots: tokio::sync::Mutex<()>,
     wake: Notify,
     tracker: TaskTracker,
     shutdown: CancellationToken,
@@ -80,7 +82,7 @@ impl Dispatcher {
         let key = super::key::open(&parts.folder)?;
         let server = super::key::name_of(&key);
         let logs = LogBook::new(parts.folder.join("logs"));
-        let (containers, live, wake, tracker, shutdown) = Default::default();
+        let (containers, live, wake, tracker, shutdown, slots) = Default::default();
         let (edit_turn, leftovers, told) = Default::default();
         Ok(Arc::new(Self {
             parts,
@@ -95,6 +97,7 @@ impl Dispatcher {
             edit_turn,
             leftovers,
             told,
+            slots,
         }))
     }
 
@@ -156,6 +159,7 @@ impl Dispatcher {
 
     /// Begins the next run, if one can begin.
     async fn begin_next(self: &Arc<Self>) -> Result<bool, StoreError> {
+        let _slots = self.slots.lock().await;
         let config = self.config();
         let queue = self.queue().await?;
         let active: Vec<Run> = self.live.lock().values().map(|live| live.run()).collect();

@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Run, Timestamp};
+use crate::domain::{Phase, Run, Timestamp};
 
 /// Most messages that wait for one run.
 const INBOX_COUNT_MAX: usize = 32;
@@ -62,6 +62,16 @@ impl Live {
 
     pub(super) fn why_stopped(&self) -> StopReason {
         self.why.lock().clone().unwrap_or(StopReason::Shutdown)
+    }
+
+    /// Waits until the run is to stop in this phase. From the push on only the server's end stops it: what people see
+    /// is brought to its end, which is near.
+    pub(super) async fn stopped_before(&self, phase: Phase) -> StopReason {
+        self.stopped.cancelled().await;
+        match self.why_stopped() {
+            why if why == StopReason::Shutdown || phase < Phase::Push => why,
+            _ => std::future::pending().await,
+        }
     }
 
     /// Shows the run as it was just written.

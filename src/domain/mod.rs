@@ -51,8 +51,8 @@ pub use pull::{Feedback, FeedbackKind, Merged, PullRequest, PullState};
 pub use record::{Happening, Record, RecordKind};
 pub use repo::Repo;
 pub use run::{
-    Companion, JOURNAL_COUNT_MAX, JournalEntry, Phase, PhaseMark, Run, RunHold, RunPriority, RunQuestion, RunStatus,
-    RunStep, RunStepError, RunUsage, RunWish,
+    Companion, JOURNAL_COUNT_MAX, JournalEntry, Phase, PhaseMark, Run, RunEnding, RunHold, RunPriority, RunQuestion,
+    RunStatus, RunStep, RunStepError, RunUsage, RunWish,
 };
 pub use signals::{CiSignal, ClaimSignals, ContainerSignal, PullSignal, PullSigns, ReviewSignal};
 pub use skills::{Skill, Skills};

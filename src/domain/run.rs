@@ -130,6 +130,9 @@ pub struct Run {
     /// Whether its failure was seen on the issue: taking the label off asks for another run from then on.
     #[serde(default)]
     pub failure_seen: bool,
+    /// What becomes of the present attempt once all of it is undone: decided before anything is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ending: Option<RunEnding>,
     /// What was done and undone, in order.
     #[serde(default)]
     pub journal: Vec<JournalEntry>,
@@ -147,6 +150,28 @@ pub struct RunHold {
     pub agent_id: AgentId,
     /// The epoch of its lease.
     pub epoch: u64,
+}
+
+/// What becomes of an attempt that did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunEnding {
+    /// It is tried again.
+    Again {
+        /// Why.
+        why: String,
+        /// Not before then.
+        not_before: Option<Timestamp>,
+        /// Whether that counts as its failure.
+        failed: bool,
+    },
+    /// It is over.
+    Over {
+        /// Why.
+        why: String,
+        /// Whether the claim is still the run's to give back.
+        gives_back: bool,
+    },
 }
 
 /// Another issue of the same repository that a run works on too.
@@ -269,6 +294,7 @@ impl Run {
             cancelled: false,
             left: false,
             failure_seen: false,
+            ending: None,
             journal: Vec::new(),
             version: 0,
         }
@@ -348,13 +374,13 @@ impl Run {
             RunStep::Requeue { why, not_before, failed } => {
                 self.failures += u32::from(failed);
                 (self.reason, self.not_before) = (Some(why), not_before);
-                (self.begun_at, self.question, self.session) = (None, None, None);
+                (self.begun_at, self.question, self.session, self.ending) = (None, None, None, None);
             }
         }
         self.status = to;
         self.updated_at = now;
         if to.is_terminal() {
-            (self.ended_at, self.question, self.session) = (Some(now), None, None);
+            (self.ended_at, self.question, self.session, self.ending) = (Some(now), None, None, None);
         }
         Ok(())
     }
@@ -382,13 +408,15 @@ impl Run {
         open
     }
 
+    /// Whether the present attempt did a phase, and did not undo it.
+    pub fn is_done(&self, phase: Phase) -> bool {
+        let of_phase = |entry: &&JournalEntry| entry.attempt == self.attempts && entry.phase == phase;
+        self.journal.iter().rfind(of_phase).is_some_and(|entry| entry.mark == PhaseMark::Done)
+    }
+
     /// The phase of the present attempt to go on with: the first that is not done.
     pub fn next_phase(&self) -> Option<Phase> {
-        let is_done = |phase: &Phase| {
-            let of_phase = |entry: &&JournalEntry| entry.attempt == self.attempts && entry.phase == *phase;
-            self.journal.iter().rfind(of_phase).is_some_and(|entry| entry.mark == PhaseMark::Done)
-        };
-        Phase::ALL.into_iter().find(|phase| !is_done(phase))
+        Phase::ALL.into_iter().find(|phase| !self.is_done(*phase))
     }
 }
 

@@ -17,7 +17,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use tokio::io::AsyncWriteExt;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 /// The folder with coding agents that tests use; they are installed with npm where it is not set.
 const AGENTS_VARIABLE: &str = "ISSUECOMMAND_TEST_AGENTS";
@@ -140,6 +140,20 @@ fn install_agents() -> Result<PathBuf, String> {
 pub struct GitServer {
     address: SocketAddr,
     pushes: Arc<AtomicU64>,
+    gate: watch::Sender<Gate>,
+}
+
+/// What a git server lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// All.
+    Open,
+    /// Pushes wait until it is another.
+    HoldsPushes,
+    /// No pushes.
+    RefusesPushes,
+    /// Nothing.
+    Shut,
 }
 
 #[derive(Clone)]
@@ -147,6 +161,7 @@ struct Served {
     root: PathBuf,
     authorization: String,
     pushes: Arc<AtomicU64>,
+    gate: watch::Receiver<Gate>,
 }
 
 impl GitServer {
@@ -154,12 +169,18 @@ impl GitServer {
     pub async fn start(root: &Path, token: &str) -> Self {
         let pushes = Arc::new(AtomicU64::new(0));
         let authorization = format!("Basic {}", BASE64_STANDARD.encode(format!("x-access-token:{token}")));
-        let served = Served { root: root.to_owned(), authorization, pushes: Arc::clone(&pushes) };
+        let (gate, watched) = watch::channel(Gate::Open);
+        let served = Served { root: root.to_owned(), authorization, pushes: Arc::clone(&pushes), gate: watched };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound address");
         let router = Router::new().fallback(answer).with_state(served);
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { address, pushes }
+        Self { address, pushes, gate }
+    }
+
+    /// Lets through what `gate` says, from now on.
+    pub fn set_gate(&self, gate: Gate) {
+        self.gate.send_replace(gate);
     }
 
     /// Where the repository at `path` below the root is.
@@ -180,8 +201,14 @@ async fn answer(State(served): State<Served>, request: Request) -> Response {
         let refusal = Response::builder().status(StatusCode::UNAUTHORIZED);
         return refusal.header("www-authenticate", "Basic realm=\"git\"").body(Body::empty()).expect("a response");
     }
-    if head.method == "POST" && head.uri.path().ends_with("/git-receive-pack") {
+    let is_push = head.method == "POST" && head.uri.path().ends_with("/git-receive-pack");
+    if is_push {
         served.pushes.fetch_add(1, Ordering::SeqCst);
+    }
+    let mut gate = served.gate.clone();
+    let gate = *gate.wait_for(|gate| !is_push || *gate != Gate::HoldsPushes).await.expect("the server is there");
+    if gate == Gate::Shut || (is_push && gate == Gate::RefusesPushes) {
+        return Response::builder().status(StatusCode::FORBIDDEN).body(Body::empty()).expect("a response");
     }
     let body = to_bytes(body, PUSH_BYTES_MAX).await.expect("a push of bounded size");
     let header = |name: &str| text_of(&head.headers, name);

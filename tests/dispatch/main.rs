@@ -5,12 +5,15 @@
 mod agents;
 mod asking;
 mod containers;
+mod crashes;
 mod environments;
+mod fleet;
 mod forge;
 mod git;
 mod hostile;
 mod image;
 mod kit;
+mod many;
 mod prebuilt;
 mod runs;
 mod secrecy;

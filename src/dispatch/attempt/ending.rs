@@ -11,7 +11,7 @@ use super::super::git::Sha;
 use super::super::live::StopReason;
 use super::super::logs::LogKind;
 use super::{Attempt, Setback, chain};
-use crate::domain::{Phase, PhaseMark, RunStep};
+use crate::domain::{Phase, PhaseMark, RunEnding, RunStep, Timestamp};
 
 /// Longest time for one step back: a runtime that does not answer must not keep a run for ever. What is left is
 /// found by the next look at leftovers.
@@ -22,19 +22,8 @@ const UNDO_SECONDS_MAX: u64 = 120;
 pub(super) enum Ending {
     /// The pull request is open.
     Done,
-    /// It is tried again.
-    Again {
-        why: String,
-        wait: Duration,
-        /// Whether that counts as its failure.
-        failed: bool,
-    },
-    /// It is over.
-    Over {
-        why: String,
-        /// Whether the claim is still ours to give back.
-        gives_back: bool,
-    },
+    /// What it began is undone, and then this holds.
+    Undone(RunEnding),
     /// Nothing is touched: another process goes on, or this one later.
     Left(String),
 }
@@ -42,14 +31,23 @@ pub(super) enum Ending {
 impl Attempt {
     /// What a setback means for the run.
     pub(super) fn ending_of(&self, setback: Setback) -> Ending {
-        let again = |why: String, wait: Duration, failed: bool| Ending::Again { why, wait, failed };
-        let over = |why: String| Ending::Over { why, gives_back: true };
+        let again = |why: String, wait: Duration, failed: bool| {
+            let not_before = self.hub.now() + TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
+            let not_before = (!wait.is_zero()).then_some(not_before);
+            Ending::Undone(RunEnding::Again { why, not_before, failed })
+        };
+        let over = |why: String| Ending::Undone(RunEnding::Over { why, gives_back: true });
         let config = &self.config.dispatch;
         match setback {
             Setback::Stopped(StopReason::Shutdown) => Ending::Left("the server stops".into()),
             Setback::Stopped(StopReason::Cancelled(by)) => over(format!("cancelled by {by}")),
             Setback::Stopped(StopReason::Preempted(by)) => {
                 again(format!("made way for the critical run {by}"), Duration::ZERO, false)
+            }
+            // People see the pull request: what fails behind it is no reason for another.
+            Setback::Failed(why) if self.run.is_done(Phase::Pull) => {
+                self.say(LogKind::Trouble, &why);
+                Ending::Done
             }
             Setback::Refused(why) if (self.run.refusals as usize) <= config.model_fallbacks.len() => {
                 again(why, Duration::ZERO, false)
@@ -63,7 +61,8 @@ impl Attempt {
             },
             Setback::Interrupted(why) => again(why, Duration::ZERO, false),
             Setback::Hopeless(why) => over(why),
-            Setback::Lost(why) => Ending::Over { why, gives_back: false },
+            Setback::Lost(why) => Ending::Undone(RunEnding::Over { why, gives_back: false }),
+            Setback::Decided(ending) => Ending::Undone(ending),
             Setback::Superseded => Ending::Left("another process goes on with it".into()),
             Setback::Store(error) => Ending::Left(format!("the store failed: {}", chain(&error))),
         }
@@ -77,8 +76,22 @@ impl Attempt {
                 warn!(run.id = %self.run.run_id, "left run {} as it is: {why}", self.run.run_id.short());
                 return;
             }
-            Ending::Again { why, wait, failed } => self.again(why, wait, failed).await,
-            Ending::Over { why, gives_back } => self.over(why, gives_back).await,
+            Ending::Undone(ending) => {
+                let ending = match ending {
+                    RunEnding::Again { why, not_before, failed } => {
+                        RunEnding::Again { why: self.without_secrets(why), not_before, failed }
+                    }
+                    RunEnding::Over { why, gives_back } => {
+                        RunEnding::Over { why: self.without_secrets(why), gives_back }
+                    }
+                };
+                // Written with the first step back: whoever goes on after a crash decides nothing anew.
+                self.run.ending = Some(ending.clone());
+                match ending {
+                    RunEnding::Again { why, not_before, failed } => self.again(why, not_before, failed).await,
+                    RunEnding::Over { why, gives_back } => self.over(why, gives_back).await,
+                }
+            }
         };
         if let Err(setback) = ended {
             // What is written down is enough for the next start, or the next look at leftovers.
@@ -95,18 +108,14 @@ impl Attempt {
         self.step(RunStep::Complete { pr_url }).await
     }
 
-    async fn again(&mut self, why: String, wait: Duration, failed: bool) -> Result<(), Setback> {
-        let why = self.without_secrets(why);
+    async fn again(&mut self, why: String, not_before: Option<Timestamp>, failed: bool) -> Result<(), Setback> {
         info!(run.id = %self.run.run_id, "run {} on {} is queued again: {why}", self.run.run_id.short(), self.run.issue_ref());
         self.say(LogKind::Trouble, &format!("queued again: {why}"));
         self.undo(|phase| phase != Phase::Claim).await?;
-        let not_before = self.hub.now() + TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
-        let not_before = (!wait.is_zero()).then_some(not_before);
         self.step(RunStep::Requeue { why, not_before, failed }).await
     }
 
     async fn over(&mut self, why: String, gives_back: bool) -> Result<(), Setback> {
-        let why = self.without_secrets(why);
         warn!(run.id = %self.run.run_id, "run {} on {} failed: {why}", self.run.run_id.short(), self.run.issue_ref());
         self.say(LogKind::Trouble, &why);
         self.undo(|phase| gives_back || phase != Phase::Claim).await?;

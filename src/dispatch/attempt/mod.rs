@@ -26,7 +26,7 @@ use super::logs::{LogKind, RunLog};
 use super::secrets::SecretsError;
 use crate::claims::ManagerError;
 use crate::config::{Config, Secret};
-use crate::domain::{Phase, PhaseMark, Run, RunStatus, RunStep};
+use crate::domain::{Phase, PhaseMark, Run, RunEnding, RunStatus, RunStep};
 use crate::github::{Forge, Remote, SourceError};
 use crate::store::{RunSaved, StoreError};
 
@@ -48,6 +48,8 @@ pub(super) enum Setback {
     Interrupted(String),
     /// The claim is another's, or was never to be had: nothing more may be done in its name.
     Lost(String),
+    /// What becomes of it was decided before the server ended: it is undone to its end.
+    Decided(RunEnding),
     /// Another process drives this run.
     Superseded,
     /// The store failed: nothing can be written down, so nothing is done.
@@ -158,10 +160,10 @@ impl Attempt {
         while let Some(phase) = self.run.next_phase() {
             self.mark(phase, PhaseMark::Doing).await?;
             self.say(LogKind::Step, phase.doing());
-            let stopped = self.live.stopped.clone();
+            let live = Arc::clone(&self.live);
             let done = tokio::select! {
                 biased;
-                () = stopped.cancelled() => Err(Setback::Stopped(self.live.why_stopped())),
+                why = live.stopped_before(phase) => Err(Setback::Stopped(why)),
                 done = self.take_in_time(phase) => done,
             };
             done?;

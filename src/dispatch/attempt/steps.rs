@@ -12,7 +12,7 @@ use super::super::logs::LogKind;
 use super::super::story::{self, PullWords};
 use super::super::workspace::{Filling, Workspace};
 use super::{Attempt, Setback};
-use crate::domain::{ClaimStatus, FollowUpStatus, IssueRef, Phase, PhaseMark, RunStatus, RunStep};
+use crate::domain::{ClaimStatus, FollowUpStatus, IssueRef, Phase, RunStatus, RunStep};
 use crate::github::{PullWish, Remote};
 
 /// Most bytes of commits that are brought out of a container: far more than a change, far less than a disk.
@@ -41,12 +41,11 @@ impl Attempt {
     /// Whether a run that was under way when the last server ended can go on from where it stands.
     pub(super) async fn resume(&mut self) -> Result<(), Setback> {
         let interrupted = || Setback::Interrupted("the server ended in the middle of it".into());
+        if let Some(ending) = self.run.ending.clone() {
+            return Err(Setback::Decided(ending));
+        }
         if self.run.attempts >= self.config.dispatch.attempt_count_max.saturating_mul(INTERRUPTION_FACTOR) {
             return Err(Setback::Hopeless("it was interrupted again and again".into()));
-        }
-        let undone = self.run.journal.iter().rev().take_while(|entry| entry.attempt == self.run.attempts);
-        if undone.into_iter().any(|entry| matches!(entry.mark, PhaseMark::Undoing | PhaseMark::Undone)) {
-            return Err(interrupted());
         }
         match self.run.next_phase() {
             None | Some(Phase::Push | Phase::Pull | Phase::Report | Phase::Cleanup) => Ok(()),

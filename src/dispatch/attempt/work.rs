@@ -274,7 +274,7 @@ impl Attempt {
 
     /// The slot was given to others while people were asked; who answers gets the next one that is free.
     async fn wait_for_slot(&self) {
-        while !self.hub.has_slot_for(&self.run) {
+        while !self.hub.take_slot(&self.run).await {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }

@@ -1,0 +1,467 @@
+//! Many runs of one server: the GitHub stand-in, git over HTTP, `issuecommand watch`, and for an agent a script that
+//! does what the issue's text says. In containers, or in folders of this machine, which is faster.
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hmac::{Hmac, KeyInit, Mac};
+use issuecommand::config::StoreConfig;
+use issuecommand::domain::{Claim, Event, EventSeq, Run, RunStatus};
+use issuecommand::store::{Change, CommitObserver, RunFilter, SqliteStore, Store};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use tempfile::TempDir;
+
+use crate::git::git;
+use crate::image::{AGENT_IMAGE, podman_with_agents};
+use crate::kit::GitServer;
+use crate::standin::{Standin, TOKEN};
+
+/// The repository, which has the topic that lets the dispatcher in.
+pub const REPO: &str = "alice/widget";
+/// What a run comes back as when its question is answered.
+pub const ANSWER: &str = "Blue it is, said the painter";
+/// What signs deliveries.
+const HOOK_SECRET: &str = "a-secret-of-these-tests";
+
+/// Longest time for something to come about; machines are shared.
+const COMES_SECONDS_MAX: u64 = 120;
+/// The wait between two looks, in milliseconds.
+const LOOK_MS: u64 = 50;
+
+/// The agent: it does as the issue's `[[do:...]]` says.
+const AGENT: &str = r#"
+prompt=$(cat)
+told() { case $prompt in *"$1"*) return 0 ;; esac; return 1; }
+commit() {
+  date +%s%N >> work.txt
+  git add --all && git commit --quiet --message "Work on it" && echo "Done: committed."
+}
+echo "I read the issue."
+if told '[[do:slow]]'; then
+  for second in 1 2 3 4 5 6 7 8; do echo "second $second"; sleep 1; done
+  commit
+elif told '[[do:once]]'; then
+  case $(git branch --show-current) in *-e1) echo "not the first time" >&2; exit 1 ;; *) commit ;; esac
+elif told '[[do:fail]]'; then echo "the tests fail" >&2; exit 1
+elif told '[[do:stuck]]'; then exec sleep 600
+elif told '[[do:long]]'; then while :; do echo "still at it"; sleep 1; done
+elif told '[[do:ask]]'; then
+  if told 'Blue it is'; then commit; else echo "NEEDS-INPUT: which colour?"; fi
+elif told '[[do:nobody]]'; then echo "NEEDS-INPUT: is anybody there?"
+elif told '[[do:nothing]]'; then echo "Done: there was nothing to do."
+elif told '[[do:memory]]'; then tail /dev/zero; exit $?
+elif told '[[do:forget]]'; then
+  if [ -e work.txt ]; then commit; else echo forgotten > work.txt; echo "Done."; fi
+elif told '[[do:workflow]]'; then
+  mkdir -p .github/workflows && echo "on: push" > .github/workflows/ci.yml && commit
+elif told '[[do:leave]]'; then setsid sleep 600 > /dev/null 2>&1 & commit
+else commit
+fi
+"#;
+
+/// All of it.
+pub struct Fleet {
+    pub github: Standin,
+    pub git: GitServer,
+    folder: TempDir,
+    podman: Option<String>,
+}
+
+/// What the database holds while nobody serves it.
+#[derive(Debug)]
+pub struct Kept {
+    pub runs: Vec<Run>,
+    pub events: Vec<Event>,
+    pub claims: Vec<Claim>,
+}
+
+impl Fleet {
+    /// One whose agents are processes of this machine, if what it needs is here.
+    pub async fn on_host(more: &str) -> Option<Self> {
+        Self::with(None, more).await
+    }
+
+    /// One whose agents are in containers.
+    pub async fn in_podman(more: &str) -> Option<Self> {
+        Self::with(Some(podman_with_agents()?), more).await
+    }
+
+    async fn with(podman: Option<String>, more: &str) -> Option<Self> {
+        let github = Standin::start()?;
+        let folder = tempfile::tempdir().unwrap();
+        seed(folder.path());
+        let git = GitServer::start(&folder.path().join("git"), TOKEN).await;
+        for name in ["home", "agent"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        // Others may look into it: agents in containers are nobody here.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(folder.path().join("agent/agent.sh"), AGENT).unwrap();
+        let fleet = Self { github, git, folder, podman };
+        fleet.configure(more);
+        Some(fleet)
+    }
+
+    /// Writes the configuration: what every test needs, and `more` on top of it.
+    pub fn configure(&self, more: &str) {
+        let agent = self.folder.path().join("agent");
+        let (runtime, agent_script) = match &self.podman {
+            Some(podman) => (podman.as_str(), Path::new("/agent").join("agent.sh")),
+            None => ("host", agent.join("agent.sh")),
+        };
+        let mounts = if self.podman.is_some() { format!("{:?} = \"/agent\"", agent) } else { String::new() };
+        let essentials = format!(
+            r#"
+            server = {{ port = 0 }}
+            store = {{ path = "claims.db" }}
+            rate_limits = {{ enabled = false }}
+            github = {{ api_url = "{}", poll_interval = "1s", requests_per_minute_max = 0 }}
+            dispatch = {{ agent = "script", git_url = "{}", attempt_count_max = 1, retry_wait = "1s" }}
+            containers = {{ runtime = "{runtime}", base_image = "{AGENT_IMAGE}", heartbeat = "1s", mounts = {{ {mounts} }} }}
+            agents = {{ script = {{ kind = "command", command = ["sh", {agent_script:?}] }} }}
+            "#,
+            self.github.url(),
+            self.git.url("{repo}.git"),
+        );
+        let mut settings: toml::Table = essentials.parse().unwrap();
+        merge(&mut settings, more.parse().unwrap());
+        fs::write(self.home().join("issuecommand.toml"), settings.to_string()).unwrap();
+    }
+
+    /// Where the program is run.
+    pub fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    /// The program in its folder, with nothing inherited from the environment of the test.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_issuecommand"));
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("HOME", self.home()).env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
+        command.env("GITHUB_TOKEN", TOKEN).env("GITHUB_WEBHOOK_SECRET", HOOK_SECRET).env("USER", "ann");
+        command.current_dir(self.home()).args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    /// Starts `issuecommand watch`.
+    pub async fn watch(&self) -> Server {
+        self.serve(&["watch"], &[]).await
+    }
+
+    /// Starts the program as a server, and waits until it listens or is dead.
+    pub async fn serve(&self, arguments: &[&str], env: &[(&str, &str)]) -> Server {
+        let log = self.home().join("server.log");
+        let written = File::options().create(true).append(true).open(&log).unwrap();
+        let before = written.metadata().unwrap().len();
+        let mut command = self.command(arguments);
+        command.envs(env.iter().copied()).stdout(Stdio::null()).stderr(written);
+        let mut server = Server { child: command.spawn().unwrap(), url: String::new(), log };
+        let deadline = Instant::now() + Duration::from_secs(COMES_SECONDS_MAX);
+        while server.url.is_empty() && server.child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < deadline, "the server does not say where it listens");
+            server.url = server.address(before).unwrap_or_default();
+            tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;
+        }
+        server
+    }
+
+    /// Opens an issue for which the agent does `what`.
+    pub async fn open_issue(&self, what: &str, labels: &[&str]) -> u64 {
+        let issue = json!({ "title": format!("To do: {what}"), "body": format!("[[do:{what}]]"), "labels": labels });
+        let opened = self.github.call("POST", &format!("/repos/{REPO}/issues"), &issue).await;
+        opened["number"].as_u64().unwrap()
+    }
+
+    async fn list(&self, path: &str) -> Vec<Value> {
+        let listed = self.github.call("GET", &format!("/repos/{REPO}{path}"), &Value::Null).await;
+        listed.as_array().unwrap().clone()
+    }
+
+    /// What was said below an issue, oldest first.
+    pub async fn comments(&self, number: u64) -> Vec<String> {
+        let comments = self.list(&format!("/issues/{number}/comments")).await;
+        comments.iter().map(|comment| comment["body"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// The labels of an issue, in the order of the alphabet.
+    pub async fn labels(&self, number: u64) -> Vec<String> {
+        let labels = self.list(&format!("/issues/{number}/labels")).await;
+        let mut labels: Vec<_> = labels.iter().map(|label| label["name"].as_str().unwrap().to_owned()).collect();
+        labels.sort();
+        labels
+    }
+
+    /// Every pull request that closes an issue.
+    pub async fn pulls_for(&self, number: u64) -> Vec<Value> {
+        let pulls = self.list("/pulls?state=all&per_page=100").await;
+        let closes = format!("Closes #{number}\n");
+        pulls.into_iter().filter(|pull| pull["body"].as_str().is_some_and(|body| body.contains(&closes))).collect()
+    }
+
+    /// The repository that stands for GitHub's.
+    pub fn upstream(&self) -> PathBuf {
+        self.folder.path().join("git").join(REPO).with_extension("git")
+    }
+
+    /// The branches that one run pushed.
+    pub fn branches_of(&self, run: &Run) -> Vec<String> {
+        let name = format!("refs/heads/agent/{}-*", run.run_id.short());
+        let names = git(&self.upstream(), &["for-each-ref", "--format=%(refname:short)", &name]);
+        names.lines().map(str::to_owned).collect()
+    }
+
+    /// What the database holds; nobody may serve it.
+    pub async fn kept(&self) -> Kept {
+        let config = StoreConfig { path: self.home().join("claims.db"), ..StoreConfig::default() };
+        let opening = tokio::task::spawn_blocking(move || SqliteStore::open(&config, Arc::new(Unwatched)));
+        let store: Arc<dyn Store> = Arc::new(opening.await.unwrap().unwrap());
+        let filter = RunFilter { with_ended: true, repo: None };
+        Kept {
+            runs: store.run_list(filter, 1000).await.unwrap(),
+            events: store.event_list_after(EventSeq(0), 1_000_000).await.unwrap(),
+            claims: store.snapshot_load().await.unwrap().claims,
+        }
+    }
+
+    /// What is left of where agents worked: folders, containers, and processes that were started there.
+    pub fn leftovers(&self) -> Vec<String> {
+        let host = self.home().join("claims.db.dispatch/host");
+        let folders = fs::read_dir(&host).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut left: Vec<String> = folders.map(|path| path.display().to_string()).collect();
+        left.extend(processes_of(&host));
+        left.extend(self.containers());
+        left
+    }
+
+    fn containers(&self) -> Vec<String> {
+        let Some(podman) = &self.podman else { return Vec::new() };
+        let logs = fs::read_dir(self.home().join("claims.db.dispatch/logs")).into_iter().flatten().flatten();
+        let runs: Vec<_> = logs.filter_map(|log| Some(log.path().file_stem()?.to_str()?.to_owned())).collect();
+        let list = ["ps", "--all", "--filter", "label=issuecommand.server", "--format={{.Names}}"];
+        let names = Command::new(podman).args(list).stdin(Stdio::null()).output().unwrap();
+        let names = String::from_utf8_lossy(&names.stdout).into_owned();
+        let is_ours = |name: &str| runs.iter().any(|run| name.contains(run.as_str()));
+        names.lines().filter(|name| is_ours(name)).map(str::to_owned).collect()
+    }
+
+    /// That an issue's run ended well and in order: one pull request, its branch, its claim, its story.
+    pub async fn is_done(&self, number: u64, kept: &Kept) {
+        let run = kept.run_on(number);
+        let whole = format!("{run:#?}");
+        assert_eq!(run.status(), RunStatus::Completed, "{whole}");
+        let pulls = self.pulls_for(number).await;
+        let [pull] = pulls.as_slice() else { panic!("one pull request: {pulls:#?}\n{whole}") };
+        assert_eq!(pull["html_url"].as_str(), run.pr_url.as_deref());
+        assert_eq!(self.branches_of(run), [pull["head"]["ref"].as_str().unwrap()], "{whole}");
+        let claims: Vec<_> = kept.claims.iter().filter(|claim| claim.issue_number.get() == number).collect();
+        let [claim] = claims.as_slice() else { panic!("one claim: {claims:?}") };
+        assert_eq!((claim.status().as_str(), claim.pr_url()), ("pr_submitted", run.pr_url.as_deref()), "{whole}");
+        assert_eq!(run.hold.as_ref().map(|hold| hold.epoch), Some(claim.lease.epoch), "{whole}");
+        let comments = self.stories(number).await;
+        assert!(comments.len() == 1 && comments[0].contains("**Done**"), "{comments:?}\n{whole}");
+        assert!(self.labels(number).await.contains(&"agent/done".into()), "{whole}");
+    }
+
+    /// That an issue's run failed for a reason, and nothing is left of it but its story.
+    pub async fn has_failed(&self, number: u64, reason: &str, kept: &Kept) {
+        let run = kept.run_on(number);
+        let whole = format!("{run:#?}");
+        assert_eq!(run.status(), RunStatus::Failed, "{whole}");
+        assert!(run.reason.as_deref().is_some_and(|why| why.contains(reason)), "{reason}: {whole}");
+        assert_eq!((self.pulls_for(number).await, self.branches_of(run)), (vec![], vec![]), "{whole}");
+        assert!(kept.claims.iter().all(|claim| claim.issue_number.get() != number), "it is given back: {whole}");
+        let comments = self.stories(number).await;
+        assert!(comments.len() == 1 && comments[0].contains("**Failed**"), "{comments:?}\n{whole}");
+        assert!(comments[0].contains(reason), "{comments:?}");
+        let labels = self.labels(number).await;
+        assert!(labels.contains(&"agent/failed".into()) && !labels.contains(&"agent/running".into()), "{labels:?}");
+    }
+
+    async fn stories(&self, number: u64) -> Vec<String> {
+        let comments = self.comments(number).await;
+        comments.into_iter().filter(|comment| comment.contains("issuecommand:story")).collect()
+    }
+}
+
+impl Drop for Fleet {
+    /// Also of a test that failed, nothing is left.
+    fn drop(&mut self) {
+        for container in self.containers() {
+            let podman = self.podman.as_ref().expect("only podman has containers");
+            let _ = Command::new(podman).args(["rm", "--force", "--time=0", &container]).output();
+        }
+        for process in processes_of(self.folder.path()) {
+            let id = process.split(' ').next().expect("the id is first");
+            let _ = Command::new("kill").args(["-KILL", id]).output();
+        }
+        if std::thread::panicking() {
+            let log = fs::read_to_string(self.home().join("server.log")).unwrap_or_default();
+            eprintln!("the server said:\n{log}");
+        }
+    }
+}
+
+impl Kept {
+    /// The newest run on an issue.
+    pub fn run_on(&self, number: u64) -> &Run {
+        let mut of_issue = self.runs.iter().filter(|run| run.issue_number.get() == number);
+        of_issue.next_back().unwrap_or_else(|| panic!("no run on {number}: {:#?}", self.runs))
+    }
+}
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    url: String,
+    log: PathBuf,
+}
+
+impl Server {
+    fn address(&self, from: u64) -> Option<String> {
+        let log = fs::read_to_string(&self.log).ok()?;
+        let (_, address) = log[usize::try_from(from).ok()?..].split_once("listening on http://")?;
+        Some(format!("http://{}", address.split_whitespace().next()?.trim_end_matches('/')))
+    }
+
+    /// A call of its API; answers what it said, whatever that is.
+    pub async fn call(&self, method: &str, path: &str, body: Value) -> Value {
+        let request = reqwest::Client::new().request(method.parse().unwrap(), format!("{}{path}", self.url));
+        let request = if body.is_null() { request } else { request.json(&body) };
+        request.send().await.unwrap().json().await.unwrap()
+    }
+
+    /// The newest run on an issue, if there is one.
+    pub async fn run_on(&self, number: u64) -> Option<Value> {
+        let runs = self.call("GET", "/api/dispatch/runs?ended=true&limit=1000", Value::Null).await;
+        let is_of = |run: &&Value| run["issue_number"] == number;
+        runs["runs"].as_array().unwrap_or_else(|| panic!("{runs}")).iter().rfind(is_of).cloned()
+    }
+
+    /// Waits until the newest run on an issue has a status.
+    pub async fn until_run_is(&self, number: u64, statuses: &[&str]) -> Value {
+        let is_there = async || {
+            let run = self.run_on(number).await?;
+            statuses.iter().any(|status| run["status"] == *status).then_some(run)
+        };
+        until(&format!("{statuses:?} of the run on {number}"), is_there).await
+    }
+
+    /// The issues in the queue, in its order.
+    pub async fn queue(&self) -> Vec<u64> {
+        let queue = self.call("GET", "/api/dispatch/queue", Value::Null).await;
+        let rows = queue["queue"].as_array().unwrap_or_else(|| panic!("{queue}"));
+        let number = |row: &Value| row["issue"].as_str()?.rsplit_once('#')?.1.parse().ok();
+        rows.iter().map(|row| number(row).unwrap()).collect()
+    }
+
+    /// Tells it what GitHub would: somebody asked for changes on a pull request.
+    pub async fn review(&self, id: u64, pull: &Value, words: &str) -> Value {
+        let body = json!({
+            "action": "submitted", "repository": { "full_name": REPO }, "pull_request": pull,
+            "review": { "id": id, "user": { "login": "bob", "type": "User" }, "body": words, "state": "changes_requested",
+                "author_association": "COLLABORATOR", "commit_id": pull["head"]["sha"], "submitted_at": "2036-11-01T00:05:00Z" },
+        });
+        let body = body.to_string();
+        let mut mac = Hmac::<Sha256>::new_from_slice(HOOK_SECRET.as_bytes()).unwrap();
+        mac.update(body.as_bytes());
+        let request = reqwest::Client::new()
+            .post(format!("{}/api/webhooks/github", self.url))
+            .header("content-type", "application/json")
+            .header("x-github-event", "pull_request_review")
+            .header("x-github-delivery", format!("delivery-{id}"))
+            .header("x-hub-signature-256", format!("sha256={}", hex::encode(mac.finalize().into_bytes())));
+        request.body(body).send().await.unwrap().json().await.unwrap()
+    }
+
+    /// Waits until it died by itself, as one does that a test told to.
+    pub async fn until_dead(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + Duration::from_secs(COMES_SECONDS_MAX);
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it did not die");
+            tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;
+        }
+    }
+
+    /// Ends it as `kill -9` does.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub async fn stop(mut self) {
+        assert!(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success());
+        assert!(self.until_dead().await.success());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[derive(Debug)]
+struct Unwatched;
+
+impl CommitObserver for Unwatched {
+    fn committed(&self, _: Vec<Change>) {}
+}
+
+/// Looks until there is something to see.
+pub async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(COMES_SECONDS_MAX);
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "it never came: {what}");
+        tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;
+    }
+}
+
+/// The processes whose environment names a folder below `folder` as the one they were started in.
+fn processes_of(folder: &Path) -> Vec<String> {
+    let mark = format!("ISSUECOMMAND_HOST_FOLDER={}", folder.display());
+    let is_marked = |process: &PathBuf| {
+        let environment = fs::read(process.join("environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(mark.as_bytes()))
+    };
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
+    let line = |process: PathBuf| {
+        let words = fs::read(process.join("cmdline")).unwrap_or_default();
+        format!("{} {}", process.file_name().unwrap().display(), String::from_utf8_lossy(&words).replace('\0', " "))
+    };
+    processes.filter(is_marked).map(line).collect()
+}
+
+/// A bare repository with one commit.
+fn seed(folder: &Path) {
+    let tree = folder.join("seed");
+    fs::create_dir(&tree).unwrap();
+    fs::write(tree.join("README.md"), "# widget\n").unwrap();
+    git(&tree, &["init", "--quiet"]);
+    git(&tree, &["add", "--all"]);
+    git(&tree, &["commit", "--quiet", "--message=first"]);
+    git(folder, &["clone", "--quiet", "--bare", "seed", &format!("git/{REPO}.git")]);
+    git(&folder.join("git").join(REPO).with_extension("git"), &["config", "http.receivepack", "true"]);
+}
+
+fn merge(settings: &mut toml::Table, more: toml::Table) {
+    for (key, value) in more {
+        match (settings.get_mut(&key), value) {
+            (Some(toml::Value::Table(known)), toml::Value::Table(value)) => merge(known, value),
+            (_, value) => drop(settings.insert(key, value)),
+        }
+    }
+}
