@@ -82,7 +82,7 @@ impl Dispatcher {
         let key = super::key::open(&parts.folder)?;
         let server = super::key::name_of(&key);
         let logs = LogBook::new(parts.folder.join("logs"));
-        let (containers, live, slots, wake, tracker, shutdown) = Default::default();
+        let (containers, live, wake, tracker, shutdown, slots) = Default::default();
         let (edit_turn, leftovers, told) = Default::default();
         Ok(Arc::new(Self {
             parts,
@@ -173,8 +173,6 @@ impl Dispatcher {
                 }
                 Ok(true)
             }
-            // One at a time: whoever makes way already may need a moment to undo what it began.
-            Next::Preempt { .. } if self.live.lock().values().any(|live| live.stopped.is_cancelled()) => Ok(false),
             Next::Preempt { victim, critical } => {
                 if let Some(live) = self.live_run(victim) {
                     info!("run {} makes way for the critical run {}", victim.short(), critical.short());

@@ -2,6 +2,7 @@
 //! the program itself, which is told of them all.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -231,9 +232,19 @@ impl World {
 
     /// What a script prints in the one container there is, as the agent's own user.
     pub fn within(&self, script: &str) -> String {
+        self.within_on(script, "")
+    }
+
+    /// The same, with something to read that no command line may hold.
+    pub fn within_on(&self, script: &str, input: &str) -> String {
         let containers = self.containers();
         let [container] = containers.as_slice() else { panic!("not one container: {containers:?}") };
-        self.call_podman(&["exec", "--workdir=/workspace", container, "sh", "-c", script])
+        let mut exec = Command::new(&self.podman);
+        exec.args(["exec", "--interactive", "--workdir=/workspace", container, "sh", "-c", script]);
+        let mut exec = exec.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        exec.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = exec.wait_with_output().unwrap();
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
     }
 
     /// Waits until an issue has a label.

@@ -77,6 +77,14 @@ impl Attempt {
                 return;
             }
             Ending::Undone(ending) => {
+                let ending = match ending {
+                    RunEnding::Again { why, not_before, failed } => {
+                        RunEnding::Again { why: self.without_secrets(why), not_before, failed }
+                    }
+                    RunEnding::Over { why, gives_back } => {
+                        RunEnding::Over { why: self.without_secrets(why), gives_back }
+                    }
+                };
                 // Written with the first step back: whoever goes on after a crash decides nothing anew.
                 self.run.ending = Some(ending.clone());
                 match ending {
