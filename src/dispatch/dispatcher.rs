@@ -173,6 +173,8 @@ impl Dispatcher {
                 }
                 Ok(true)
             }
+            // One at a time: whoever makes way already may need a moment to undo what it began.
+            Next::Preempt { .. } if self.live.lock().values().any(|live| live.stopped.is_cancelled()) => Ok(false),
             Next::Preempt { victim, critical } => {
                 if let Some(live) = self.live_run(victim) {
                     info!("run {} makes way for the critical run {}", victim.short(), critical.short());

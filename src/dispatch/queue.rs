@@ -54,7 +54,8 @@ pub fn next(queue: &[Run], active: &[Run], config: &ContainersConfig, preempt: b
     let slots = config.max_concurrent as usize;
     let fits_its_priority = |run: &&Run| {
         let alike = busy.iter().filter(|other| other.priority == run.priority).count();
-        alike < slots_of(config, run.priority) as usize
+        let most = slots_of(config, run.priority) as usize;
+        most >= slots || alike < most
     };
     // Whoever would get the next slot; nobody is stopped for one that would not.
     let first = queue.iter().filter(is_due).find(fits_its_priority);

@@ -34,9 +34,9 @@ impl Attempt {
         let again = |why: String, wait: Duration, failed: bool| {
             let not_before = self.hub.now() + TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
             let not_before = (!wait.is_zero()).then_some(not_before);
-            Ending::Undone(RunEnding::Again { why: self.without_secrets(why), not_before, failed })
+            Ending::Undone(RunEnding::Again { why, not_before, failed })
         };
-        let over = |why: String| Ending::Undone(RunEnding::Over { why: self.without_secrets(why), gives_back: true });
+        let over = |why: String| Ending::Undone(RunEnding::Over { why, gives_back: true });
         let config = &self.config.dispatch;
         match setback {
             Setback::Stopped(StopReason::Shutdown) => Ending::Left("the server stops".into()),
