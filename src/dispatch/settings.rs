@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -58,7 +60,7 @@ impl Dispatcher {
     /// Why it was not changed, for people; the file is then as it was.
     pub async fn change_config(&self, key: &str, value: &str) -> Result<(), String> {
         let allowed = |name: &&'static str| *name == key || (name.ends_with('.') && key.starts_with(*name));
-        if !CHANGEABLE.iter().any(|name| allowed(name)) {
+        if !CHANGEABLE.iter().any(allowed) {
             return Err(format!(
                 "{key} is not changed from afar: edit issuecommand.toml (these may: {})",
                 CHANGEABLE.join(", ")
@@ -71,24 +73,18 @@ impl Dispatcher {
         let _turn = self.edit_turn.lock().await;
         let before = fs::read_to_string(file).map_err(|error| format!("failed to read {}: {error}", file.display()))?;
         let after = with_value(&before, key, value).map_err(|error| error.to_string())?;
+        // The watch on the file, and a server that starts just now, must never see a wrong one.
+        let edited = try_out(file, &after)?;
+        let Origin::File { .. } = edited.origin(key) else {
+            return Err(format!("it would have no effect: {key} is set by {}", edited.origin(key)));
+        };
         replace_file(file, &after).map_err(|error| format!("failed to write {}: {error}", file.display()))?;
-        let read = load(&ConfigSource::from_process(Some(file.to_owned())));
-        match read {
-            Ok(loaded) => self.in_force(key, &loaded).await,
-            Err(report) => {
-                let kept = replace_file(file, &before);
-                kept.map_err(|error| format!("failed to put {} back: {error}", file.display()))?;
-                Err(report.first())
-            }
-        }
+        self.in_force(key, &edited).await
     }
 
     /// Waits until the edit is in force. The watch on the file brings it, within a second as a rule.
     async fn in_force(&self, key: &str, edited: &Loaded) -> Result<(), String> {
         const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
-        let Origin::File { .. } = edited.origin(key) else {
-            return Err(format!("it is written, and has no effect: {key} is set by {}", edited.origin(key)));
-        };
         let wanted = shown(&edited.config, Some(key));
         let mut live = self.live_config();
         let waiting = async {
@@ -124,6 +120,18 @@ impl Dispatcher {
         self.manager().wish_sync();
         Ok(())
     }
+}
+
+/// Reads `text` as if it stood in `file` already; or what is wrong with it.
+fn try_out(file: &Path, text: &str) -> Result<Loaded, String> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = |error: io::Error| format!("failed to try the edit in {}: {error}", folder.display());
+    // Only its owner reads it, and it goes with its handle.
+    let mut trial = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    trial.write_all(text.as_bytes()).map_err(failed)?;
+    let read = load(&ConfigSource::from_process(Some(trial.path().to_owned())));
+    let named_rightly = |told: String| told.replace(&trial.path().display().to_string(), &file.display().to_string());
+    read.map_err(|report| named_rightly(report.first()))
 }
 
 /// What is shown of the settings: those at and below `key`, as far as they are of dispatch and set.

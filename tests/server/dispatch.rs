@@ -203,7 +203,14 @@ async fn a_setting_that_is_changed_at_the_door_is_in_force_and_in_the_file_with_
         let (status, body) = change(key, value).await;
         assert_eq!((status, &body["reason"]), (409, &json!("config_refused")), "{body}");
         assert_eq!(file(), text, "{key}");
+        let told = body["message"].as_str().unwrap();
+        assert!(!told.contains(".tmp"), "{told}");
     }
+    assert_eq!(
+        server.get("/api/health").await["health"]["degraded"].as_array().map(Vec::len),
+        Some(1),
+        "only the pause"
+    );
     assert!(server.stop());
     // What a variable says stands above the file.
     let server = home.serve_with(&[("ISSUECOMMAND_DISPATCH", "false")]);
@@ -211,6 +218,7 @@ async fn a_setting_that_is_changed_at_the_door_is_in_force_and_in_the_file_with_
     let (status, body) = server.send("PATCH", "/api/dispatch/config", wish).await;
     assert_eq!(status, 409, "{body}");
     assert!(body["message"].as_str().unwrap().contains("ISSUECOMMAND_DISPATCH"), "{body}");
+    assert_eq!(file(), text);
     assert!(server.stop());
 }
 

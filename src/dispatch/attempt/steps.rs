@@ -186,7 +186,7 @@ impl Attempt {
         if brought.commit_count == 0 {
             return Err(Setback::Failed("the agent said that it is through, and committed nothing".into()));
         }
-        self.say(LogKind::Step, &format!("{} commits, {} files changed", brought.commit_count, brought.file_count));
+        self.say(LogKind::Step, &format!("commits: {}, files changed: {}", brought.commit_count, brought.file_count));
         if brought.changes_workflows && !self.config.dispatch.allow_workflow_changes {
             let why = "the agent changed what the repository's workflows run, with the repository's secrets, before anybody \
                        looks; dispatch.allow_workflow_changes would let it";
