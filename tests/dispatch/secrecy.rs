@@ -180,7 +180,7 @@ async fn what_is_planted_is_found_wherever_secrets_are_looked_for() {
     fs::write(world.home().join("planted"), PLANTED).unwrap();
     let lookout = Lookout::begin();
     let shown = Command::new("sh").args(["-c", "sleep 0.5", PLANTED]).status();
-    let (found, lines) = (needles.anywhere(&world, &[container.clone()]), lookout.end());
+    let (found, lines) = (needles.anywhere(&world, std::slice::from_ref(&container)), lookout.end());
     world.call_podman(&["rm", "--force", &container]);
     assert!(shown.unwrap().success() && needles.in_text(&lines).len() == 1, "{lines}");
     let is_found = |place: &str| found.iter().any(|found| found.contains(place));
