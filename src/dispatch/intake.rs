@@ -7,6 +7,7 @@ use tracing::{info, warn};
 use super::attempt::chain;
 use super::dispatcher::Dispatcher;
 use super::live::Message;
+use super::prompt::COMMENT_COUNT_MAX;
 use super::queue::BY_LABEL;
 use super::story;
 use crate::claims::FollowUpUpdate;
@@ -226,12 +227,15 @@ impl Dispatcher {
         Ok(())
     }
 
-    async fn enter_review(&self, parent: &Run, items: Vec<FollowUp>) -> Result<(), StoreError> {
+    async fn enter_review(&self, parent: &Run, mut items: Vec<FollowUp>) -> Result<(), StoreError> {
         let rounds = self.config().dispatch.review_rounds_max;
         if parent.round >= rounds {
             // Left for people, and for other agents, which `next_work` gives it to.
             return Ok(());
         }
+        // No more than an agent is told, the request first; what is left stays on offer.
+        items.sort_by_key(|item| (item.source_event_type != FeedbackKind::ReviewChangesRequested, item.created_at));
+        items.truncate(COMMENT_COUNT_MAX);
         let ids = items.iter().map(|item| item.work_item_id).collect();
         let run = Run::follow_up(parent, ids, cut(review_text(&items)), self.now());
         let (run_id, round) = (run.run_id, run.round);
