@@ -1,0 +1,112 @@
+//! What a run holds: its claim, its question, what it used, what it is made from.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::RunPriority;
+use crate::domain::{AgentId, ClaimId, IssueNumber, IssueRef, Timestamp};
+
+/// The claim under which a run works. Its epoch grows with every attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunHold {
+    /// The claim.
+    pub claim_id: ClaimId,
+    /// The agent that holds it.
+    pub agent_id: AgentId,
+    /// The epoch of its lease.
+    pub epoch: u64,
+}
+
+/// What becomes of an attempt that did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunEnding {
+    /// It is tried again.
+    Again {
+        /// Why.
+        why: String,
+        /// Not before then.
+        not_before: Option<Timestamp>,
+        /// Whether that counts as its failure.
+        failed: bool,
+    },
+    /// It is over.
+    Over {
+        /// Why.
+        why: String,
+        /// Whether the claim is still the run's to give back.
+        gives_back: bool,
+    },
+}
+
+/// Another issue of the same repository that a run works on too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Companion {
+    /// The issue.
+    pub issue_number: IssueNumber,
+    /// Its claim, once there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<RunHold>,
+}
+
+/// What an agent asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunQuestion {
+    /// The agent's name for it; empty where the answer is its next prompt.
+    pub id: String,
+    /// What it wants to know.
+    pub text: String,
+    /// Answers that it offers.
+    #[serde(default)]
+    pub options: Vec<String>,
+    /// When.
+    pub asked_at: Timestamp,
+    /// The newest comment when it was asked: what follows may be the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_comment: Option<u64>,
+}
+
+/// What a run used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunUsage {
+    /// Tokens that went in.
+    pub input_tokens: u64,
+    /// Tokens that came out.
+    pub output_tokens: u64,
+    /// Cost in US dollars, as far as the agent says.
+    pub cost_usd: f64,
+}
+
+impl RunUsage {
+    /// Tokens in and out.
+    pub fn tokens(&self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
+            output_tokens: self.output_tokens.saturating_add(other.output_tokens),
+            cost_usd: self.cost_usd + other.cost_usd,
+        }
+    }
+}
+
+/// What a run is made from.
+#[derive(Debug, Clone)]
+pub struct RunWish {
+    /// Which issue.
+    pub issue: IssueRef,
+    /// Its page.
+    pub url: String,
+    /// Its title.
+    pub title: String,
+    /// What is asked for.
+    pub body: String,
+    /// How urgent it is.
+    pub priority: RunPriority,
+    /// Who asks.
+    pub requested_by: String,
+}
