@@ -53,7 +53,7 @@ pub struct DispatchConfig {
     pub git_name: String,
     /// The address that commits carry.
     pub git_email: String,
-    /// How many runs that ended are kept, with their logs.
+    /// How many runs that ended are kept, with their logs; the newest of each issue stays beside them, without its log.
     pub run_max_entries: usize,
     /// Most bytes of one run's log.
     pub log_bytes_max: Bytes,
