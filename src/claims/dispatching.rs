@@ -1,7 +1,7 @@
 //! What the dispatcher asks of the claim manager: which issues wait for it, in whose order, and a lease of its own
 //! for each attempt.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::board::Board;
 use super::order::{OrderKey, Question, Slot, Standing};
@@ -107,23 +107,24 @@ impl ClaimManager {
         }
     }
 
-    /// The pull requests of an agent's live claims of which checks say that they fail.
+    /// The pull requests of an agent's live claims of which checks say that they fail, each with the commit that they
+    /// speak of; empty where that is not known.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn failing_pulls_of(&self, owner: &AgentId) -> Result<Vec<String>, StoreError> {
-        let failing: HashSet<ClaimId> = self
+    pub async fn failing_pulls_of(&self, owner: &AgentId) -> Result<Vec<(String, String)>, StoreError> {
+        let mut failing: HashMap<ClaimId, String> = self
             .store
             .claim_signal_list()
             .await?
             .into_iter()
             .filter(|(_, kept)| kept.signals.ci == CiSignal::Failure)
-            .map(|(claim_id, _)| claim_id)
+            .map(|(claim_id, kept)| (claim_id, kept.head_sha))
             .collect();
         let filter = ClaimFilter { agent: Some(owner.clone()), ..ClaimFilter::default() };
         let claims = self.store.claim_list(filter).await?;
-        let of_failing = claims.into_iter().filter(|claim| failing.contains(&claim.claim_id));
-        Ok(of_failing.filter_map(|claim| claim.pr_url().map(str::to_owned)).collect())
+        let failing_pull = |claim: Claim| Some((claim.pr_url()?.to_owned(), failing.remove(&claim.claim_id)?));
+        Ok(claims.into_iter().filter_map(failing_pull).collect())
     }
 
     /// Tells the stale rule how the container is in which a claim is worked on.

@@ -7,6 +7,7 @@ use tracing::{info, warn};
 use super::attempt::chain;
 use super::dispatcher::Dispatcher;
 use super::live::Message;
+use super::prompt::COMMENT_COUNT_MAX;
 use super::queue::BY_LABEL;
 use super::story;
 use crate::claims::FollowUpUpdate;
@@ -180,11 +181,14 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Makes a follow-up run of each pull request of ours of which somebody asked for changes.
+    /// Makes a follow-up run of each pull request of ours of which somebody asked for changes whose word counts. What
+    /// others said is not told to an agent: it is left to people.
     pub(super) async fn take_in_reviews(&self) -> Result<(), StoreError> {
         let asked = self.manager().follow_ups(&FollowUpFilter::default());
+        let config = self.config();
+        let counts = |item: &FollowUp| is_among(&item.author_association, &config.dispatch.answer_associations);
         let mut by_pull: HashMap<String, Vec<FollowUp>> = HashMap::new();
-        for item in asked.into_iter().filter(|item| item.status().is_on_offer()) {
+        for item in asked.into_iter().filter(|item| item.status().is_on_offer() && counts(item)) {
             by_pull.entry(item.pr_url.clone()).or_default().push(item);
         }
         for (pr_url, items) in by_pull {
@@ -199,20 +203,21 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Makes a follow-up run of each pull request of ours whose checks fail, once for each commit.
+    /// Makes a follow-up run of each pull request of ours whose checks fail, once for each commit that we pushed: what
+    /// they said of the one before is old news once the follow-up run pushed another.
     pub(super) async fn take_in_failing_checks(&self) -> Result<(), StoreError> {
         if !self.config().dispatch.on_failing_checks {
             return Ok(());
         }
-        for pr_url in self.manager().failing_pulls_of(&self.agent_id()).await? {
+        for (pr_url, failing) in self.manager().failing_pulls_of(&self.agent_id()).await? {
             let Some(parent) = self.store().run_of_pull(pr_url).await? else { continue };
             let is_open = parent.status() == RunStatus::Completed;
-            if !is_open || parent.round >= self.config().dispatch.review_rounds_max {
+            let is_news = parent.head_sha.as_ref().is_some_and(|head| *head == failing);
+            if !is_open || !is_news || parent.round >= self.config().dispatch.review_rounds_max {
                 continue;
             }
-            let head = parent.head_sha.as_deref().unwrap_or("the newest commit");
             let body = format!(
-                "The checks of the pull request fail for {head}. Find out why from the repository's own checks (its CI \
+                "The checks of the pull request fail for {failing}. Find out why from the repository's own checks (its CI \
                  configuration says what they run), mend it, and run them before you commit."
             );
             let run = Run::follow_up(&parent, Vec::new(), body, self.now());
@@ -222,12 +227,15 @@ impl Dispatcher {
         Ok(())
     }
 
-    async fn enter_review(&self, parent: &Run, items: Vec<FollowUp>) -> Result<(), StoreError> {
+    async fn enter_review(&self, parent: &Run, mut items: Vec<FollowUp>) -> Result<(), StoreError> {
         let rounds = self.config().dispatch.review_rounds_max;
         if parent.round >= rounds {
             // Left for people, and for other agents, which `next_work` gives it to.
             return Ok(());
         }
+        // No more than an agent is told, the request first; what is left stays on offer.
+        items.sort_by_key(|item| (item.source_event_type != FeedbackKind::ReviewChangesRequested, item.created_at));
+        items.truncate(COMMENT_COUNT_MAX);
         let ids = items.iter().map(|item| item.work_item_id).collect();
         let run = Run::follow_up(parent, ids, cut(review_text(&items)), self.now());
         let (run_id, round) = (run.run_id, run.round);
@@ -278,15 +286,18 @@ impl Dispatcher {
     }
 
     fn may_answer(&self, reply: &Reply) -> bool {
-        let config = self.config();
-        let allowed = &config.dispatch.answer_associations;
-        !reply.is_bot && allowed.iter().any(|word| word.eq_ignore_ascii_case(&reply.association))
+        !reply.is_bot && is_among(&reply.association, &self.config().dispatch.answer_associations)
     }
 
     /// The runs under way, as last written.
     pub(super) fn live_runs(&self) -> Vec<Run> {
         self.live_handles().iter().map(|live| live.run()).collect()
     }
+}
+
+/// Whether the word of an account that is this to the repository counts. Where GitHub did not say, it does not.
+fn is_among(association: &str, allowed: &[String]) -> bool {
+    !association.is_empty() && allowed.iter().any(|word| word.eq_ignore_ascii_case(association))
 }
 
 /// What reviewers wrote, each piece with its author.
@@ -306,4 +317,20 @@ fn review_text(items: &[FollowUp]) -> String {
 pub(super) fn cut(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(BODY_BYTES_MAX));
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_word_of_those_counts_who_are_named_and_nobodys_where_github_does_not_say_who_they_are() {
+        let allowed = Config::default().dispatch.answer_associations;
+        for (association, counts) in
+            [("OWNER", true), ("collaborator", true), ("CONTRIBUTOR", false), ("NONE", false), ("", false)]
+        {
+            assert_eq!(is_among(association, &allowed), counts, "{association:?}");
+        }
+        assert!(!is_among("", &[String::new()]));
+    }
 }

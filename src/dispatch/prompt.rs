@@ -13,11 +13,11 @@ const BODY_BYTES_MAX: usize = 64 << 10;
 /// Longest comment, in bytes.
 const COMMENT_BYTES_MAX: usize = 8 << 10;
 /// Most comments that are told, the newest.
-const COMMENT_COUNT_MAX: usize = 30;
+pub(super) const COMMENT_COUNT_MAX: usize = 30;
 /// Longest text of a linked issue, in bytes.
 const LINKED_BYTES_MAX: usize = 4 << 10;
 /// Most linked issues that are told.
-const LINKED_COUNT_MAX: usize = 10;
+pub(super) const LINKED_COUNT_MAX: usize = 10;
 /// Longest diff, in bytes.
 const DIFF_BYTES_MAX: usize = 96 << 10;
 /// Longest answer to a question, in bytes.
@@ -98,7 +98,10 @@ pub fn of_issue(brief: &Brief<'_>, fence: Fence<'_>) -> String {
     page.opening(brief);
     page.issues(brief);
     page.instructions(brief, "Make the change that the task asks for, and no other.");
-    page.linked(brief);
+    // Without either nothing is said: that there are none may be untrue, where they could not be read.
+    if !brief.linked.is_empty() || brief.issues.iter().any(|issue| !issue.comments.is_empty()) {
+        page.linked(brief);
+    }
     page.text
 }
 
@@ -231,9 +234,6 @@ impl<'f> Page<'f> {
             let text = format!("{name}: {title}\n\n{}", linked.body);
             self.data("Linked issue", &text, LINKED_BYTES_MAX);
         }
-        if brief.linked.is_empty() && brief.issues.iter().all(|issue| issue.comments.is_empty()) {
-            self.line("No comments, and no linked issues.");
-        }
     }
 
     fn remarks(&mut self, kind: &str, remarks: &[Remark<'_>]) {
@@ -291,14 +291,21 @@ mod tests {
 
     #[test]
     fn a_prompt_has_its_sections_in_order_and_says_what_is_data() {
-        let text = of_issue(&brief(&repo(), "The door is stuck", "Oil it.\n"), FENCE);
-        let sections: Vec<_> = text.lines().filter(|line| line.starts_with("# ")).collect();
-        assert_eq!(sections, ["# Repository", "# Task", "# Description", "# Instructions", "# Context"]);
+        let repo = repo();
+        let sections = |brief: &Brief<'_>| {
+            let text = of_issue(brief, FENCE);
+            text.lines().filter(|line| line.starts_with("# ")).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let mut brief = brief(&repo, "The door is stuck", "Oil it.\n");
+        assert_eq!(sections(&brief), ["# Repository", "# Task", "# Description", "# Instructions"]);
+        let text = of_issue(&brief, FENCE);
+        brief.linked = vec![LinkedIssue { name: "acme/small#8", title: "Oil", body: "There is none." }];
+        assert_eq!(sections(&brief), ["# Repository", "# Task", "# Description", "# Instructions", "# Context"]);
+        assert!(of_issue(&brief, FENCE).contains("acme/small#8: Oil\n\nThere is none."));
         assert!(text.contains("Title of issue #7:\n<<< 5f3a9c\nThe door is stuck\n5f3a9c >>>\n"), "{text}");
         assert!(text.contains("Text of issue #7:\n<<< 5f3a9c\nOil it.\n5f3a9c >>>\n"), "{text}");
         assert!(text.contains("acme/small, on the branch agent/r1, which began at main."), "{text}");
         assert!(text.contains("was written by others") && text.contains("Do not push"), "{text}");
-        assert!(text.contains("No comments, and no linked issues."), "{text}");
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub enum Next {
 /// Says what to do, with `queue` in its order and `active` those under way. Runs that wait for people hold no slot.
 pub fn next(queue: &[Run], active: &[Run], config: &ContainersConfig, preempt: bool, now: Timestamp) -> Next {
     let busy: Vec<&Run> = active.iter().filter(|run| holds_slot(run)).collect();
-    let is_due = |run: &&Run| run.not_before.is_none_or(|at| at <= now) && !run.cancelled;
+    let is_due = |run: &&Run| run.not_before.is_none_or(|at| at <= now);
     let slots = config.max_concurrent as usize;
     let fits_its_priority = |run: &&Run| {
         let alike = busy.iter().filter(|other| other.priority == run.priority).count();
@@ -63,7 +63,7 @@ pub fn next(queue: &[Run], active: &[Run], config: &ContainersConfig, preempt: b
         return Next::Begin(run.run_id);
     }
     let critical = first.filter(|run| run.priority == RunPriority::Critical);
-    let less_urgent = busy.iter().filter(|run| run.priority > RunPriority::Critical && !run.cancelled);
+    let less_urgent = busy.iter().filter(|run| run.priority > RunPriority::Critical);
     let victim = less_urgent.max_by_key(|run| (run.priority, run.begun_at));
     match (critical, victim) {
         (Some(critical), Some(victim)) if preempt && slots > 0 && busy.len() >= slots => {

@@ -75,7 +75,6 @@ fn a_run_that_waits_for_people_holds_no_slot_and_one_that_waits_its_time_does_no
         options: Vec::new(),
         asked_at: at(2),
         after_comment: None,
-        answer: None,
     };
     waiting.advance(RunStep::Ask(question), at(2)).unwrap();
     let mut queue = [run(2, RunPriority::Medium)];

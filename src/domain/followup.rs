@@ -58,6 +58,9 @@ pub struct FollowUp {
     /// Who gave the feedback: a GitHub login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_by: Option<String>,
+    /// What that account is to the repository, in GitHub's word; empty where nobody said.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub author_association: String,
     /// What is asked, in a line.
     pub summary: String,
     /// The texts to answer, each with its place where it has one.
@@ -99,6 +102,7 @@ impl FollowUp {
             source_event_id: feedback.kind.source_key(feedback.id),
             source_delivery_id: None,
             requested_by: Some(feedback.author.clone()),
+            author_association: feedback.author_association.clone(),
             summary: words::summary(feedback),
             actionable_comments: words::comment(feedback).into_iter().collect(),
             status: FollowUpStatus::Queued,
@@ -230,6 +234,7 @@ mod tests {
             pull_title: "Fix it".into(),
             author: "ann".into(),
             by_bot: false,
+            author_association: "MEMBER".into(),
             body: "\n  Use a constant.\nIt is used twice.".into(),
             place: Some(("src/a.rs".into(), Some(12))),
             commit: None,

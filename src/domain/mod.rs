@@ -49,6 +49,7 @@ pub use names::{
 };
 pub use pull::{Feedback, FeedbackKind, Merged, PullRequest, PullState};
 pub use record::{Happening, Record, RecordKind};
+pub use references::named_in;
 pub use repo::Repo;
 pub use run::{
     Companion, JOURNAL_COUNT_MAX, JournalEntry, Phase, PhaseMark, Run, RunEnding, RunHold, RunPriority, RunQuestion,

@@ -138,6 +138,8 @@ pub struct Feedback {
     pub author: String,
     /// Whether GitHub says that the author is a program.
     pub by_bot: bool,
+    /// What the author is to the repository, in GitHub's word; empty where it did not say.
+    pub author_association: String,
     /// The text, as written: data, never instructions.
     pub body: String,
     /// For a comment on a line: the file, and the line where GitHub knows it.

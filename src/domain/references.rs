@@ -2,6 +2,12 @@
 
 use super::{IssueNumber, IssueRef, RepoName};
 
+/// Issues that a Markdown text names, in its order, each as often as it does.
+pub fn named_in(text: &str, repo: &RepoName) -> Vec<IssueRef> {
+    let named = |line: &String| line.split_whitespace().filter_map(|word| reference(word, repo)).collect::<Vec<_>>();
+    prose_of(text).iter().flat_map(named).collect()
+}
+
 /// The lines of a Markdown text without its code and its hidden comments, where GitHub sees no keywords.
 pub(super) fn prose_of(text: &str) -> Vec<String> {
     let text = without_comments(text);
@@ -107,4 +113,17 @@ pub(super) fn reference(word: &str, repo: &RepoName) -> Option<IssueRef> {
     }
     let number = IssueNumber::new(digits[..end].parse().ok()?).ok()?;
     Some(IssueRef::new(repo, number))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_text_names_is_found_in_its_prose_and_nowhere_else() {
+        let text = "As in #12, (acme/large#3) and https://github.com/acme/small/issues/4.\n`#5`, #x, #6a\n```\n#7\n```";
+        let named: Vec<_> = named_in(text, &"acme/small".parse().unwrap()).iter().map(ToString::to_string).collect();
+        assert_eq!(named, ["acme/small#12", "acme/large#3", "acme/small#4"]);
+    }
 }

@@ -4,6 +4,8 @@ mod phase;
 mod priority;
 mod status;
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -115,18 +117,21 @@ pub struct Run {
     /// What it used so far, all attempts together.
     #[serde(default)]
     pub usage: RunUsage,
+    /// What the attempts before the present one used; its agent counts from the beginning of its session.
+    #[serde(default)]
+    pub usage_before: RunUsage,
     /// Why it ended, or why it is in the queue again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// When its present attempt began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun_at: Option<Timestamp>,
-    /// Time that its present attempt waited for people, in milliseconds.
+    /// When somebody last saw to its agent's work: what lies between that and the next server is nobody's time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driven_at: Option<Timestamp>,
+    /// Time of its present attempt in which nobody worked, in milliseconds: people were asked, or no server was there.
     #[serde(default)]
     pub waited_ms: u64,
-    /// Whether somebody wants it to end.
-    #[serde(default)]
-    pub cancelled: bool,
     /// Whether it only left the queue: others have the issue, or nobody asks for it any more.
     #[serde(default)]
     pub left: bool,
@@ -202,9 +207,6 @@ pub struct RunQuestion {
     /// The newest comment when it was asked: what follows may be the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after_comment: Option<u64>,
-    /// The answer, once there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub answer: Option<String>,
 }
 
 /// What a run used.
@@ -292,10 +294,11 @@ impl Run {
             comment: None,
             summary: None,
             usage: RunUsage::default(),
+            usage_before: RunUsage::default(),
             reason: None,
             begun_at: None,
+            driven_at: None,
             waited_ms: 0,
-            cancelled: false,
             left: false,
             failure_seen: false,
             ending: None,
@@ -368,11 +371,18 @@ impl Run {
         match step {
             RunStep::Begin => {
                 self.attempts += 1;
-                (self.begun_at, self.waited_ms) = (Some(now), 0);
+                (self.begun_at, self.driven_at, self.waited_ms) = (Some(now), None, 0);
+                self.usage_before = self.usage;
                 // A place is used up by who begins: tried again it stands where the queue's order has it.
                 (self.not_before, self.reason, self.pinned) = (None, None, None);
             }
-            RunStep::Work => self.question = None,
+            RunStep::Work => {
+                // Until here the attempt's time is the server's own, or it was people's.
+                if let Some(question) = self.question.take() {
+                    self.wait_from(question.asked_at, now);
+                }
+                self.driven_at = Some(now);
+            }
             RunStep::Ask(question) => self.question = Some(question),
             RunStep::Complete { pr_url } => (self.pr_url, self.reason) = (Some(pr_url), None),
             RunStep::Fail { why } => self.reason = Some(why),
@@ -388,6 +398,34 @@ impl Run {
             (self.ended_at, self.question, self.session, self.ending) = (Some(now), None, None, None);
         }
         Ok(())
+    }
+
+    /// Notes that another server goes on with the work: while none was there nobody worked. Where people were asked
+    /// before, the whole wait counts once the answer is there.
+    pub fn go_on(&mut self, now: Timestamp) {
+        if let Some(driven_at) = self.driven_at.replace(now).filter(|_| self.question.is_none()) {
+            self.wait_from(driven_at, now);
+        }
+    }
+
+    /// Notes another question, where people did not answer the one before.
+    pub fn ask_another(&mut self, question: RunQuestion) {
+        let asked_at = question.asked_at;
+        if let Some(former) = self.question.replace(question) {
+            self.wait_from(former.asked_at, asked_at);
+        }
+    }
+
+    fn wait_from(&mut self, since: Timestamp, now: Timestamp) {
+        let waited = u64::try_from((now - since).num_milliseconds()).unwrap_or(0);
+        self.waited_ms = self.waited_ms.saturating_add(waited);
+    }
+
+    /// How long its present attempt worked until `now`: without the time in which people were asked, or no server was
+    /// there.
+    pub fn worked(&self, now: Timestamp) -> Duration {
+        let begun = self.begun_at.unwrap_or(now);
+        (now - begun).to_std().unwrap_or_default().saturating_sub(Duration::from_millis(self.waited_ms))
     }
 
     /// Notes how far the present attempt is.

@@ -119,6 +119,7 @@ struct RawAuthor {
 pub(super) struct RawFeedback {
     id: u64,
     user: Option<RawAuthor>,
+    author_association: Option<String>,
     body: Option<String>,
     /// Of a review: `CHANGES_REQUESTED`, `APPROVED`, ...
     state: Option<String>,
@@ -162,6 +163,7 @@ impl RawFeedback {
             pull_title: pull.title.clone(),
             by_bot: is_bot || author.ends_with(BOT_ENDING),
             author,
+            author_association: self.author_association.unwrap_or_default(),
             body: self.body.unwrap_or_default(),
             place: self.path.map(|path| (path, self.line.or(self.original_line))),
             commit: self.commit_id,
@@ -223,6 +225,19 @@ mod tests {
         };
         assert!(by(json!({ "login": "ci", "type": "Bot" })) && by(json!({ "login": "renovate[bot]" })));
         assert!(!by(json!({ "login": "ann", "type": "User" })) && !by(Value::Null));
+    }
+
+    #[test]
+    fn what_an_author_is_to_the_repository_is_kept_and_is_nothing_where_github_does_not_say() {
+        let pull = pull(json!({})).unwrap();
+        let association = |more: Value| {
+            let mut raw = json!({ "id": 1, "user": { "login": "eve" }, "created_at": "2020-01-01T00:00:00Z" });
+            raw.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            feedback(raw).into_feedback(FeedbackKind::ReviewComment, &pull).unwrap().author_association
+        };
+        assert_eq!(association(json!({ "author_association": "CONTRIBUTOR" })), "CONTRIBUTOR");
+        assert_eq!(association(json!({ "author_association": null })), "");
+        assert_eq!(association(json!({})), "");
     }
 
     #[test]

@@ -98,6 +98,7 @@ pub(super) fn follow_ups() -> Vec<Arc<FollowUp>> {
         pull_title: "Handle the empty list".into(),
         author: "ann".into(),
         by_bot: false,
+        author_association: "MEMBER".into(),
         body: "Please add a test.".into(),
         place: None,
         commit: None,

@@ -8,7 +8,8 @@ use crate::domain::{AgentId, Claim, ClaimId, IssueRef, RepoName, Run, RunId, Run
 /// The part of the store that keeps runs.
 #[async_trait]
 pub trait RunStore {
-    /// Puts a new run in the queue, unless its issue has an active one. Of those that ended, `keep_max` stay.
+    /// Puts a new run in the queue, unless its issue has an active one. Of those that ended, `keep_max` stay, and
+    /// the newest of each issue: by it is known that an issue was worked on, and whose its pull request is.
     async fn run_insert(&self, run: Run, keep_max: usize) -> Result<RunInserted, StoreError>;
     /// Writes a run as it is now, if nobody wrote it since it was read; a changed status is told in an event.
     async fn run_save(&self, run: Run, now: Timestamp) -> Result<RunSaved, StoreError>;

@@ -362,12 +362,13 @@ impl Server {
         rows.iter().map(|row| number(row).unwrap()).collect()
     }
 
-    /// Tells it what GitHub would: somebody asked for changes on a pull request.
-    pub async fn review(&self, id: u64, pull: &Value, words: &str) -> Value {
+    /// Tells it what GitHub would: somebody asked for changes on a pull request who is this to the repository.
+    pub async fn review(&self, id: u64, association: &str, pull: &Value, words: &str) -> Value {
         let body = json!({
             "action": "submitted", "repository": { "full_name": REPO }, "pull_request": pull,
             "review": { "id": id, "user": { "login": "bob", "type": "User" }, "body": words, "state": "changes_requested",
-                "author_association": "COLLABORATOR", "commit_id": pull["head"]["sha"], "submitted_at": "2036-11-01T00:05:00Z" },
+                "author_association": association, "commit_id": pull["head"]["sha"],
+                "submitted_at": "2036-11-01T00:05:00Z" },
         });
         let body = body.to_string();
         let mut mac = Hmac::<Sha256>::new_from_slice(HOOK_SECRET.as_bytes()).unwrap();

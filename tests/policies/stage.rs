@@ -145,6 +145,7 @@ pub fn follow_ups(count: u64) -> Vec<Arc<FollowUp>> {
             pull_title: String::new(),
             author: "ann".into(),
             by_bot: false,
+            author_association: "MEMBER".into(),
             body: "Why?".into(),
             place: None,
             commit: None,

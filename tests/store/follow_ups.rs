@@ -20,6 +20,7 @@ fn feedback(kind: FeedbackKind, id: u64) -> Feedback {
         pull_title: "Fix it".into(),
         author: "ann".into(),
         by_bot: false,
+        author_association: "MEMBER".into(),
         body: "Use a constant.".into(),
         place: None,
         commit: None,

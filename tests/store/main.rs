@@ -109,6 +109,7 @@ macro_rules! conformance {
             runs::a_run_is_found_by_its_pull_request_and_by_the_end_of_its_id,
             runs::what_runs_used_counts_once_on_its_day_and_in_its_repository,
             runs::the_newest_runs_that_ended_are_kept_and_every_active_one,
+            runs::the_newest_run_of_an_issue_stays_however_many_others_ended_since,
             runs::dispatch_is_paused_and_resumed_with_who_said_so,
             runs::a_reissued_claim_is_its_agents_still_and_what_was_sent_before_is_too_late,
             runs::a_run_that_is_queued_again_is_active_until_it_ends,

@@ -174,7 +174,12 @@ pub async fn runs_are_listed_oldest_first_and_those_that_ended_only_if_asked_for
     assert_eq!(bed.listed(RunFilter::default(), 0).await, [4, 5], "the limit is of those that ended");
     assert_eq!(bed.listed(all(), 2).await, [2, 3, 4, 5]);
     let elsewhere = RunFilter { repo: Some("acme/large".parse().unwrap()), ..all() };
-    assert_eq!(bed.listed(elsewhere, 9).await, Vec::<u64>::new());
+    assert_eq!(bed.listed(elsewhere.clone(), 9).await, Vec::<u64>::new());
+    let there = Run { repo: "acme/large".parse().unwrap(), ..run(6) };
+    assert_eq!(bed.store.run_insert(there.clone(), KEEP).await.unwrap(), RunInserted::Inserted);
+    bed.taken(there, [fail()]).await;
+    bed.ended(7).await;
+    assert_eq!(bed.listed(elsewhere, 1).await, [6], "the limit is of those in that repository");
 }
 
 pub async fn a_run_is_found_by_its_pull_request_and_by_the_end_of_its_id(bed: Bed) {
@@ -207,19 +212,35 @@ pub async fn what_runs_used_counts_once_on_its_day_and_in_its_repository(bed: Be
     assert_eq!(in_repo("acme/large").await.unwrap(), RunUsage::default());
 
     bed.taken(run, [fail()]).await;
+    bed.ended(1).await;
     assert_eq!(bed.store.run_insert(self::run(2), 0).await.unwrap(), RunInserted::Inserted);
-    assert_eq!(bed.listed(all(), 9).await, [2], "the record is gone");
+    assert_eq!(bed.listed(all(), 9).await, [1, 2], "the record is gone");
     assert_eq!(bed.store.run_usage_on(at(3), None).await.unwrap(), used(150, 20, 0.75), "what it used is not");
 }
 
 pub async fn the_newest_runs_that_ended_are_kept_and_every_active_one(bed: Bed) {
     let waits = bed.queued(1).await;
-    for number in [2, 3, 4] {
+    for number in [2, 2, 2, 2] {
         bed.ended(number).await;
     }
     assert_eq!(bed.store.run_insert(run(5), 2).await.unwrap(), RunInserted::Inserted);
-    assert_eq!(bed.listed(all(), 9).await, [1, 3, 4, 5]);
+    assert_eq!(bed.listed(all(), 9).await, [1, 2, 2, 5]);
     bed.run(waits.run_id).await;
+}
+
+pub async fn the_newest_run_of_an_issue_stays_however_many_others_ended_since(bed: Bed) {
+    let first = bed.ended(1).await;
+    let opened = bed.queued(2).await;
+    let opened = bed.taken(opened, complete(9)).await;
+    for number in [1, 3, 4] {
+        bed.ended(number).await;
+    }
+    assert_eq!(bed.store.run_insert(run(5), 1).await.unwrap(), RunInserted::Inserted);
+    assert_eq!(bed.listed(all(), 9).await, [2, 1, 3, 4, 5]);
+    assert_eq!(bed.store.run_get(first.run_id).await.unwrap(), None);
+    assert_ne!(bed.store.run_latest(issue_ref(1)).await.unwrap(), None, "it is known that it was worked on");
+    let of_pull = bed.store.run_of_pull(pull(9)).await.unwrap();
+    assert_eq!(of_pull.map(|run| run.run_id), Some(opened.run_id), "whose the open pull request is");
 }
 
 pub async fn dispatch_is_paused_and_resumed_with_who_said_so(bed: Bed) {

@@ -1,14 +1,14 @@
 //! What an agent is given: the ground it stands on, its model, and what it is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::super::agent::{ASK_BY_TEXT, Ground};
 use super::super::logs::LogKind;
-use super::super::prompt::{self, Brief, BriefIssue, Fence, Remark, Review};
+use super::super::prompt::{self, Brief, BriefIssue, Fence, LINKED_COUNT_MAX, LinkedIssue, Remark, Review};
 use super::super::{environment, repository_model, secrets, story};
 use super::{Attempt, Setback, chain};
 use crate::config::RepositoryConfigTrust;
-use crate::domain::{Comment, Issue, IssueRef};
+use crate::domain::{Comment, FollowUp, Issue, IssueRef, named_in};
 
 /// Most bytes of a pull request's diff in a prompt.
 const DIFF_BYTES_MAX: usize = 64 * 1024;
@@ -60,6 +60,7 @@ impl Attempt {
             issues.extend(self.hub.store().issue_get(issue).await?);
         }
         let comments = self.comments(&issues).await;
+        let linked = self.linked(&issues).await?;
         let remarks_of = |place: usize| comments[place].iter().map(remark).collect();
         let told = issues.iter().enumerate().map(|(place, issue)| BriefIssue {
             number: issue.number.get(),
@@ -74,7 +75,7 @@ impl Attempt {
             issues: told.collect(),
             branch: &branch,
             base: self.run.base.as_deref().unwrap_or_default(),
-            linked: Vec::new(),
+            linked: linked.iter().map(|(name, issue)| linked_issue(name, issue)).collect(),
             asks_by_text: self.agent.asks_by_text().then_some(ASK_BY_TEXT),
         };
         let Some(pull) = self.run.parent.and_then(|_| self.run.pull_ref()) else {
@@ -82,8 +83,38 @@ impl Attempt {
         };
         let diff = self.forge.pull_diff(&pull, DIFF_BYTES_MAX).await?;
         let pull_url = self.run.pr_url.as_deref().unwrap_or_default();
-        let remarks = vec![Remark { author: "reviewers", place: None, body: &self.run.body }];
+        let said = self.said_by_reviewers().await?;
+        let remarks = said.iter().map(|(author, body)| Remark { author, place: None, body }).collect();
         Ok(prompt::of_review(&brief, &Review { pull_url, diff: &diff, remarks }, Fence(&fence)))
+    }
+
+    /// What the run answers: each piece by itself, with who said it, for a prompt cuts what is long.
+    async fn said_by_reviewers(&self) -> Result<Vec<(String, String)>, Setback> {
+        let mut said = Vec::new();
+        for id in &self.run.follow_ups {
+            if let Some(item) = self.hub.manager().follow_up_of(*id).await? {
+                let words = words_of(&item);
+                said.push((item.requested_by.unwrap_or_else(|| "somebody".into()), words));
+            }
+        }
+        if said.is_empty() {
+            said.push(("reviewers".into(), self.run.body.clone()));
+        }
+        Ok(said)
+    }
+
+    /// Issues of the repository that these name, as far as they are known here.
+    async fn linked(&self, issues: &[Issue]) -> Result<Vec<(String, Issue)>, Setback> {
+        let repo = &self.run.repo;
+        let named = issues.iter().flat_map(|issue| named_in(&format!("{}\n\n{}", issue.title, issue.body), repo));
+        let (own, mut seen) = (self.run.issues(), HashSet::new());
+        let others = named.filter(|name| name.repo == *repo && !own.contains(name) && seen.insert(name.clone()));
+        let mut linked = Vec::new();
+        for name in others.take(LINKED_COUNT_MAX) {
+            let issue = self.hub.store().issue_get(name.clone()).await?;
+            linked.extend(issue.map(|issue| (name.to_string(), issue)));
+        }
+        Ok(linked)
     }
 
     /// What was said below each issue. Without it the agent can work too.
@@ -102,6 +133,18 @@ impl Attempt {
             });
         }
         comments
+    }
+}
+
+fn linked_issue<'i>(name: &'i str, issue: &'i Issue) -> LinkedIssue<'i> {
+    LinkedIssue { name, title: &issue.title, body: &issue.body }
+}
+
+/// What a piece of feedback says, in its author's words; where there are none, what it asks.
+fn words_of(item: &FollowUp) -> String {
+    match item.actionable_comments.is_empty() {
+        true => item.summary.clone(),
+        false => item.actionable_comments.join("\n\n"),
     }
 }
 

@@ -135,8 +135,6 @@ pub(super) struct Attempt {
     session: Option<SyncWrapper<Box<dyn AgentSession>>>,
     /// What the agent must not be quoted with.
     secrets: Vec<Secret>,
-    /// What earlier attempts used.
-    usage_before: crate::domain::RunUsage,
 }
 
 impl Attempt {
@@ -151,7 +149,6 @@ impl Attempt {
         let agent = hub.agent(&name, &config).map_err(|error| chain(&error))?;
         let limits = RunLimits::of(&config.containers, run.priority);
         let (log, mirror, containers) = (hub.logs().of(run.run_id), hub.mirror(&run.repo), hub.containers(&config));
-        let usage_before = run.usage;
         let (remote, session, agent_name, secrets) = (None, None, name, Vec::new());
         Ok(Self {
             hub,
@@ -168,7 +165,6 @@ impl Attempt {
             remote,
             session,
             secrets,
-            usage_before,
         })
     }
 

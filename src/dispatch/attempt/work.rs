@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::TimeDelta;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
@@ -28,8 +27,8 @@ struct Watch {
     messages: mpsc::Receiver<Message>,
     /// When it last did anything that counts.
     last_sign: Instant,
-    /// When it began to wait for people, while it does.
-    waits_since: Option<Instant>,
+    /// Whether it waits for people.
+    waits: bool,
     calls: Calls,
     /// What it said since the last line of the log.
     text: String,
@@ -53,10 +52,11 @@ impl Attempt {
     }
 
     async fn follow_turns(&mut self) -> Result<(), Setback> {
+        self.run.go_on(self.hub.now());
         let mut watch = Watch {
             messages: self.live.take_messages(),
             last_sign: Instant::now(),
-            waits_since: (self.run.status() == RunStatus::WaitingHuman).then(Instant::now),
+            waits: self.run.status() == RunStatus::WaitingHuman,
             calls: Calls::default(),
             text: String::new(),
             warned: false,
@@ -117,7 +117,7 @@ impl Attempt {
                 return self.has_committed(watch).await;
             }
             // Some agents end their turn when a question is put: the answer begins another.
-            AgentEvent::Ended(TurnEnd::Idle(_)) if watch.waits_since.is_some() => {}
+            AgentEvent::Ended(TurnEnd::Idle(_)) if watch.waits => {}
             AgentEvent::Ended(TurnEnd::Idle(last)) => {
                 return Err(Setback::Failed(format!("the agent stopped before it was through{}", said(&last))));
             }
@@ -155,30 +155,33 @@ impl Attempt {
         }
         self.say(LogKind::Question, &question.text);
         info!(run.id = %self.run.run_id, "run {} asks a question on {}", self.run.run_id.short(), self.run.issue_ref());
-        watch.waits_since.get_or_insert_with(Instant::now);
+        watch.waits = true;
         let asked = RunQuestion {
             id: question.id,
             text: self.without_secrets(question.text),
             options: question.options.into_iter().map(|option| self.without_secrets(option)).collect(),
             asked_at: self.hub.now(),
             after_comment: None,
-            answer: None,
         };
         if self.run.status() == RunStatus::WaitingHuman {
-            self.run.question = Some(asked);
+            self.run.ask_another(asked);
         } else {
             self.step(RunStep::Ask(asked)).await?;
         }
-        // A reply counts from the question's own comment on.
+        self.ask_on_issue().await?;
+        self.tell().await;
+        self.hub.wake();
+        Ok(())
+    }
+
+    /// Puts its question on its issue, and writes down where: a reply counts from the question's own comment on.
+    async fn ask_on_issue(&mut self) -> Result<(), Setback> {
         if let Some(comment) = self.hub.ask_on_issue(&self.run).await
             && let Some(question) = self.run.question.as_mut()
         {
             question.after_comment = Some(comment);
         }
-        self.save().await?;
-        self.tell().await;
-        self.hub.wake();
-        Ok(())
+        self.save().await
     }
 
     async fn take_message(&mut self, watch: &mut Watch, message: Message) -> Result<(), Setback> {
@@ -203,10 +206,7 @@ impl Attempt {
                     false => text,
                 };
                 session.answer(&asked, &answer).await?;
-                if let Some(since) = watch.waits_since.take() {
-                    let waited = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-                    self.run.waited_ms = self.run.waited_ms.saturating_add(waited);
-                }
+                watch.waits = false;
                 watch.last_sign = Instant::now();
                 self.run.session = Some(session.record().0);
                 self.step(RunStep::Work).await?;
@@ -229,21 +229,24 @@ impl Attempt {
         if let ContainerState::Exited { code, out_of_memory } = self.containers.state(&container).await? {
             return Err(self.container_ended(code, out_of_memory));
         }
-        if watch.waits_since.is_some() {
-            return Ok(());
+        if watch.waits {
+            // A crash, or GitHub, kept the question from its issue: nobody can answer what nobody sees.
+            return match &self.run.question {
+                Some(question) if question.after_comment.is_none() => self.ask_on_issue().await,
+                _ => Ok(()),
+            };
         }
         self.look_at_tree(watch, &container).await;
         if let Some(most) = self.limits.silence_max.filter(|most| watch.last_sign.elapsed() >= *most) {
             let minutes = most.as_secs_f64() / 60.0;
             return Err(Setback::Failed(format!("stuck: no tool call, changed file or word for {minutes:.1} minutes")));
         }
-        let begun = self.run.begun_at.unwrap_or_else(|| self.hub.now());
-        let waited = TimeDelta::milliseconds(i64::try_from(self.run.waited_ms).unwrap_or(i64::MAX));
-        let worked = (self.hub.now() - begun - waited).to_std().unwrap_or_default();
-        if let Some(most) = self.limits.attempt_time_max.filter(|most| worked >= *most) {
+        let now = self.hub.now();
+        if let Some(most) = self.limits.attempt_time_max.filter(|most| self.run.worked(now) >= *most) {
             let why = format!("the attempt took longer than {:.1} minutes", most.as_secs_f64() / 60.0);
             return Err(Setback::Failed(why));
         }
+        self.run.driven_at = Some(now);
         self.save().await
     }
 
@@ -258,7 +261,7 @@ impl Attempt {
 
     /// Counts what was used against the run's budget.
     fn count(&mut self, watch: &mut Watch, used: RunUsage) -> Result<(), Setback> {
-        self.run.usage = self.usage_before.plus(used);
+        self.run.usage = self.run.usage_before.plus(used);
         match budget::of_run(self.run.usage, &self.config.dispatch.budget) {
             Spent::Little => {}
             Spent::NearlyAll(_) if watch.warned => {}

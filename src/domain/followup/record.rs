@@ -25,6 +25,8 @@ pub struct FollowUpRecord {
     #[serde(default)]
     requested_by: Option<String>,
     #[serde(default)]
+    author_association: String,
+    #[serde(default)]
     summary: String,
     #[serde(default)]
     actionable_comments: Vec<String>,
@@ -109,6 +111,7 @@ impl FollowUpRecord {
             source_event_id: self.source_event_id,
             source_delivery_id: self.source_delivery_id,
             requested_by: self.requested_by,
+            author_association: self.author_association,
             summary: cut(&self.summary, SUMMARY_CHARS_MAX),
             actionable_comments: comments.collect(),
             status: self.status,
@@ -132,6 +135,7 @@ impl FollowUpRecord {
             (Some(&self.source_event_id), "source_event_id"),
             (self.source_delivery_id.as_ref(), "source_delivery_id"),
             (self.requested_by.as_ref(), "requested_by"),
+            (Some(&self.author_association), "author_association"),
             (self.dismiss_reason.as_ref(), "dismiss_reason"),
         ];
         let is_long = |text: &String| text.len() > TEXT_BYTES_MAX;

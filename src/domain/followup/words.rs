@@ -59,6 +59,7 @@ mod tests {
             pull_title: "Fix it".into(),
             author: "ann".into(),
             by_bot: false,
+            author_association: "MEMBER".into(),
             body: body.into(),
             place: Some(("src/a.rs".into(), Some(12))),
             commit: None,

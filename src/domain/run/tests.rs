@@ -22,7 +22,7 @@ fn run() -> Run {
 
 fn question() -> RunQuestion {
     let (id, text) = ("q1".into(), "Which?".into());
-    RunQuestion { id, text, options: Vec::new(), asked_at: at(3), after_comment: None, answer: None }
+    RunQuestion { id, text, options: Vec::new(), asked_at: at(3), after_comment: None }
 }
 
 fn steps() -> Vec<RunStep> {
@@ -133,4 +133,41 @@ fn a_follow_up_works_on_the_branch_of_its_parent() {
     let child = Run::follow_up(&parent, vec![item], "please rename".into(), at(9));
     assert_eq!((child.parent, child.branch, child.round), (Some(parent.run_id), parent.branch, 1));
     assert_eq!((child.follow_ups, child.status, child.comment), (vec![item], RunStatus::Queued, Some(5)));
+}
+
+#[test]
+fn time_in_which_people_were_asked_or_no_server_was_there_is_no_work() {
+    let seconds = |run: &Run, now: u64| run.worked(at(now)).as_secs();
+    let mut run = run();
+    run.advance(RunStep::Begin, at(0)).unwrap();
+    run.advance(RunStep::Work, at(2)).unwrap();
+    assert_eq!(seconds(&run, 10), 10);
+    run.driven_at = Some(at(10));
+    run.go_on(at(100));
+    assert_eq!((seconds(&run, 100), run.driven_at), (10, Some(at(100))), "the server was down for 90 seconds");
+
+    run.advance(RunStep::Ask(RunQuestion { asked_at: at(110), ..question() }), at(110)).unwrap();
+    run.go_on(at(500));
+    run.ask_another(RunQuestion { asked_at: at(600), ..question() });
+    run.advance(RunStep::Work, at(1000)).unwrap();
+    assert_eq!((seconds(&run, 1001), run.driven_at), (21, Some(at(1000))), "the wait counts once, restarts or not");
+
+    run.advance(RunStep::Requeue { why: "again".into(), not_before: None, failed: true }, at(1001)).unwrap();
+    run.advance(RunStep::Begin, at(2000)).unwrap();
+    run.go_on(at(2001));
+    assert_eq!((seconds(&run, 2005), run.waited_ms), (5, 0), "another attempt has a time of its own");
+}
+
+#[test]
+fn what_earlier_attempts_used_is_known_at_the_beginning_of_the_next() {
+    let used = |input_tokens| RunUsage { input_tokens, ..RunUsage::default() };
+    let mut run = run();
+    run.advance(RunStep::Begin, at(0)).unwrap();
+    assert_eq!(run.usage_before, used(0));
+    run.usage = used(70);
+    run.advance(RunStep::Work, at(1)).unwrap();
+    assert_eq!(run.usage_before, used(0), "the session goes on counting from its beginning");
+    run.advance(RunStep::Requeue { why: "again".into(), not_before: None, failed: true }, at(2)).unwrap();
+    run.advance(RunStep::Begin, at(3)).unwrap();
+    assert_eq!(run.usage_before, used(70));
 }

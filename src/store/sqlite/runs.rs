@@ -23,11 +23,13 @@ pub(super) const ACTIVE_OF_ISSUE: &str = "SELECT record FROM runs WHERE repo = ?
 pub(super) const GET: &str = "SELECT record FROM runs WHERE run_id = ?1";
 pub(super) const SAVE: &str = "UPDATE runs SET active = ?3, status = ?4, pr_url = ?5, version = ?2 + 1, record = ?6 WHERE run_id = ?1 AND version = ?2";
 pub(super) const LIST_ACTIVE: &str = "SELECT record FROM runs WHERE active = 1 ORDER BY run_id";
-pub(super) const LIST_ENDED: &str = "SELECT record FROM runs WHERE active = 0 ORDER BY run_id DESC LIMIT ?1";
+pub(super) const LIST_ENDED: &str =
+    "SELECT record FROM runs WHERE active = 0 AND (?2 IS NULL OR repo = ?2) ORDER BY run_id DESC LIMIT ?1";
 pub(super) const LATEST: &str = "SELECT record FROM runs WHERE repo = ?1 AND number = ?2 ORDER BY run_id DESC LIMIT 1";
 pub(super) const OF_PULL: &str = "SELECT record FROM runs WHERE pr_url = ?1 ORDER BY run_id DESC LIMIT 1";
 pub(super) const TRIM: &str = "DELETE FROM runs WHERE active = 0 AND run_id IN \
-     (SELECT run_id FROM runs WHERE active = 0 ORDER BY run_id DESC LIMIT -1 OFFSET ?1)";
+     (SELECT run_id FROM runs WHERE active = 0 ORDER BY run_id DESC LIMIT -1 OFFSET ?1) AND EXISTS \
+     (SELECT 1 FROM runs AS newer WHERE newer.repo = runs.repo AND newer.number = runs.number AND newer.run_id > runs.run_id)";
 pub(super) const USAGE_ADD: &str = "INSERT INTO run_usage (day, repo, input_tokens, output_tokens, cost_usd) \
      VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (day, repo) DO UPDATE SET \
      input_tokens = input_tokens + excluded.input_tokens, output_tokens = output_tokens + excluded.output_tokens, \
@@ -57,7 +59,7 @@ impl RunStore for SqliteStore {
     async fn run_by_short_id(&self, short: String) -> std::result::Result<Option<RunId>, StoreError> {
         let find = move |connection: &Connection| {
             let mut runs = active(connection)?;
-            runs.extend(ended(connection, usize::MAX)?);
+            runs.extend(ended(connection, None, usize::MAX)?);
             Ok(runs.iter().map(|run| run.run_id).filter(|id| id.to_string().ends_with(&short)).max())
         };
         self.readers.read("find a run", find).await
@@ -65,7 +67,7 @@ impl RunStore for SqliteStore {
 
     async fn run_list(&self, filter: RunFilter, limit: usize) -> std::result::Result<Vec<Run>, StoreError> {
         let list = move |connection: &Connection| {
-            let mut runs = if filter.with_ended { ended(connection, limit)? } else { Vec::new() };
+            let mut runs = if filter.with_ended { ended(connection, filter.repo.as_ref(), limit)? } else { Vec::new() };
             runs.extend(active(connection)?);
             runs.sort_by_key(|run| run.run_id);
             runs.retain(|run| filter.repo.as_ref().is_none_or(|repo| *repo == run.repo));
@@ -207,6 +209,7 @@ fn active(connection: &Connection) -> Result<Vec<Run>> {
     connection.prepare_cached(LIST_ACTIVE)?.query_map([], |row| from_json(row, 0))?.collect()
 }
 
-fn ended(connection: &Connection, count_max: usize) -> Result<Vec<Run>> {
-    connection.prepare_cached(LIST_ENDED)?.query_map([limit(count_max)], |row| from_json(row, 0))?.collect()
+fn ended(connection: &Connection, repo: Option<&RepoName>, count_max: usize) -> Result<Vec<Run>> {
+    let wanted = params![limit(count_max), repo.map(RepoName::as_str)];
+    connection.prepare_cached(LIST_ENDED)?.query_map(wanted, |row| from_json(row, 0))?.collect()
 }
