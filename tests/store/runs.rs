@@ -175,7 +175,8 @@ pub async fn runs_are_listed_oldest_first_and_those_that_ended_only_if_asked_for
     assert_eq!(bed.listed(all(), 2).await, [2, 3, 4, 5]);
     let elsewhere = RunFilter { repo: Some("acme/large".parse().unwrap()), ..all() };
     assert_eq!(bed.listed(elsewhere.clone(), 9).await, Vec::<u64>::new());
-    let there = Run { repo: "acme/large".parse().unwrap(), ..run(6) };
+    let mut there = run(6);
+    there.repo = "acme/large".parse().unwrap();
     assert_eq!(bed.store.run_insert(there.clone(), KEEP).await.unwrap(), RunInserted::Inserted);
     bed.taken(there, [fail()]).await;
     bed.ended(7).await;
