@@ -16,7 +16,7 @@ use crate::api::Api;
 use crate::claims::{Background, ClaimManager, Index, OpenError, Operations, Parts, Reload, StoredBodies};
 use crate::config::{ConfigReport, ConfigSource, ConfigWatch, GithubConfig, LiveConfig, Loaded, ServerConfig, follow};
 use crate::dispatch::{Dispatcher, DispatcherParts};
-use crate::domain::{Clock, SystemClock};
+use crate::domain::{Clock, IssueRef, SystemClock};
 use crate::github::{Credentials, FileSource, Forge, GithubSource, IssueSource};
 use crate::http::{HttpState, ServeLimits};
 use crate::local::{Hosting, Idle, LocalDoor, Place};
@@ -34,6 +34,8 @@ pub struct Start {
     pub source: Option<Arc<dyn IssueSource>>,
     /// The door for agents on this machine; `None` for none.
     pub local: Option<Local>,
+    /// The only issue that is worked on here; `None` for all.
+    pub only: Option<IssueRef>,
 }
 
 /// The door for agents on this machine.
@@ -70,7 +72,7 @@ impl Server {
     /// # Errors
     /// When the store cannot be opened, the repository filter cannot be loaded, or the port is taken.
     pub async fn start(start: Start) -> anyhow::Result<Self> {
-        let Start { loaded, source, local } = start;
+        let Start { loaded, source, local, only } = start;
         let config = LiveConfig::new(&loaded);
         let present = config.current();
         let listener = listen(&present.server, local.as_ref().is_some_and(|local| local.comes_first)).await?;
@@ -89,6 +91,7 @@ impl Server {
             clock: Arc::clone(&clock),
             folder: dispatch_folder(&loaded.store().path),
             base_dir: loaded.folder.clone(),
+            only,
             config_file: loaded.file.clone(),
         })?;
         let api = Api::new(Arc::clone(&manager), &present).with_dispatcher(Arc::clone(&dispatcher));
@@ -294,6 +297,7 @@ pub async fn at_rest(store: Arc<dyn Store>, loaded: &Loaded) -> anyhow::Result<A
         clock,
         folder: dispatch_folder(&loaded.store().path),
         base_dir: loaded.folder.clone(),
+        only: None,
         config_file: loaded.file.clone(),
     })?;
     Ok(Api::new(manager, &loaded.config).with_dispatcher(dispatcher))

@@ -76,10 +76,9 @@ async fn issue(hub: &Dispatcher, holder: &str, fields: Fields) -> Result<Answer,
             let message = format!("{agent} holds the issue: wait for it, or take the claim back with `release`");
             Answer::rejected(409, "already_claimed", message).with("owner_agent_id", agent)
         }
-        DispatchOutcome::HasPull(run) => {
-            let pr_url = run.pr_url.clone().unwrap_or_default();
+        DispatchOutcome::HasPull(pr_url) => {
             let message = format!("{pr_url} is open for it: ask for changes in a review, or close it first");
-            Answer::rejected(409, "pull_request_open", message).with("run", *run)
+            Answer::rejected(409, "pull_request_open", message)
         }
         DispatchOutcome::NotOpen(issue) => {
             let message = format!("{issue} is no open issue here (unknown, closed, or a pull request)");

@@ -136,6 +136,13 @@ impl ClaimManager {
         self.store.claim_signal_note(claim_id, news).await
     }
 
+    /// The pull request of a claim of `owner` on an issue, while there are both.
+    pub fn pull_of_hold(&self, issue: &IssueRef, owner: &AgentId) -> Option<String> {
+        let board = self.index.board.read();
+        let claim = board.claim_on(issue).filter(|claim| claim.agent_id == *owner)?;
+        claim.pr_url().map(str::to_owned)
+    }
+
     /// Tells rankers how much of the day's budget of dispatch is spent, in percent.
     pub fn set_budget_spent(&self, percent: u32) {
         let mut board = self.index.board.write();

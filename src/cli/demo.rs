@@ -76,7 +76,8 @@ async fn start(port: u16, folder: &Path) -> anyhow::Result<Server> {
     let source = ConfigSource { file: Some(file), env: env.into(), dotenv: None };
     let loaded = load(&source)?;
     let backlog = Arc::new(FileSource::from_text(BACKLOG)?);
-    let server = Server::start(Start { loaded: loaded.clone(), source: Some(backlog), local: None }).await?;
+    let server =
+        Server::start(Start { loaded: loaded.clone(), source: Some(backlog), local: None, only: None }).await?;
     server.follow_edits(source, &loaded, log)?;
     let issues = BACKLOG.lines().count();
     let mut events = server.manager().events_after(None);

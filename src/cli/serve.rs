@@ -137,7 +137,7 @@ async fn serve(
     loaded.notes.iter().for_each(|note| warn!("{note}"));
     let name = agent.filter(|_| args.stdio).map(|agent| AgentName::given(&place, agent));
     let local = Local { place, comes_first: args.stdio || args.until_idle };
-    let server = Server::start(Start { loaded: loaded.clone(), source: None, local: Some(local) }).await?;
+    let server = Server::start(Start { loaded: loaded.clone(), source: None, local: Some(local), only: None }).await?;
     if let Err(error) = server.follow_edits(source, &loaded, log) {
         warn!("edits of the configuration need a restart: {error:#}");
     }

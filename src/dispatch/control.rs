@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::container::ContainerUsage;
 use super::dispatcher::Dispatcher;
+use super::limits::slots_of;
 use super::live::{Message, StopReason};
 use super::queue::holds_slot;
 use crate::claims::{ManagerError, Offer};
@@ -25,7 +26,7 @@ pub enum DispatchOutcome {
     /// An agent holds it.
     HeldBy(AgentId),
     /// It has a pull request, which an earlier run opened.
-    HasPull(Box<Run>),
+    HasPull(String),
     /// There is no such open issue here.
     NotOpen(IssueRef),
 }
@@ -101,14 +102,12 @@ impl Dispatcher {
             Some(Offer::Ready | Offer::Skipped(_) | Offer::Unscored | Offer::HeldBy(_)) => {}
         }
         let labels = self.manager().labels_of(&issue).unwrap_or_default();
-        let active = self.active_runs().await?.into_iter().find(|run| run.issue_ref() == issue);
+        let active = self.active_runs().await?.into_iter().find(|run| run.issues().contains(&issue));
         if let Some(active) = active {
             return Ok(DispatchOutcome::Already(Box::new(active)));
         }
-        let is_ours = self.manager().hold_on(&issue, &self.agent_id()).is_some();
-        let last = self.store().run_latest(issue.clone()).await?;
-        if let Some(last) = last.filter(|last| is_ours && last.pr_url.is_some()) {
-            return Ok(DispatchOutcome::HasPull(Box::new(last)));
+        if let Some(pr_url) = self.manager().pull_of_hold(&issue, &self.agent_id()) {
+            return Ok(DispatchOutcome::HasPull(pr_url));
         }
         let Some(run_id) = self.enter(issue.clone(), &labels, by).await? else {
             return Ok(DispatchOutcome::NotOpen(issue));
@@ -302,8 +301,11 @@ impl Dispatcher {
         // Nobody begins another run meanwhile.
         let _slots = self.slots.lock().await;
         let config: std::sync::Arc<Config> = self.config();
-        let busy = self.live_runs().iter().filter(|other| other.run_id != run.run_id && holds_slot(other)).count();
-        let is_free = run.priority == RunPriority::Critical || busy < config.containers.max_concurrent as usize;
+        let others = self.live_runs();
+        let busy: Vec<&Run> = others.iter().filter(|other| other.run_id != run.run_id && holds_slot(other)).collect();
+        let alike = busy.iter().filter(|other| other.priority == run.priority).count();
+        let slots = slots_of(&config.containers, run.priority) as usize;
+        let is_free = busy.len() < config.containers.max_concurrent as usize && alike < slots;
         if let Some(live) = self.live_run(run.run_id).filter(|_| is_free) {
             let mut shown = run.clone();
             if shown.advance(RunStep::Work, self.now()).is_ok() {
@@ -321,14 +323,12 @@ impl Dispatcher {
         let Some(mut run) = self.store().run_get(run_id).await?.filter(|run| run.status() == RunStatus::Queued) else {
             return self.not_queued(run_id).await;
         };
-        let hold = run.hold.clone();
         change(&mut run, self.now());
         if !self.save_idle(run.clone()).await? {
             return self.refused(run_id, "it changed just now; try again").await;
         }
-        let others = run.with_issues.iter().filter_map(|other| other.hold.clone());
-        for hold in hold.into_iter().chain(others).filter(|_| run.status().is_terminal() && run.parent.is_none()) {
-            self.release(&run, hold, run.reason.as_deref().unwrap_or("it ended")).await;
+        if run.status().is_terminal() {
+            self.give_back(&run, run.reason.as_deref().unwrap_or("it ended")).await;
         }
         self.tell(&run).await;
         self.answered(run_id).await

@@ -17,12 +17,12 @@ use super::container::{self, ContainerRuntime};
 use super::git::Mirror;
 use super::live::{Live, StopReason};
 use super::logs::LogBook;
-use super::queue::{self, Next, Ranks};
+use super::queue::{self, BY_LABEL, BY_REVIEW, Next, Ranks};
 use super::recovery::Leftovers;
-use crate::claims::{ClaimManager, Offer, UpdateRequest};
+use crate::claims::{ClaimManager, FollowUpUpdate, Offer, UpdateRequest};
 use crate::config::{AgentConfig, Config, ContainersConfig, LiveConfig, Secret};
 use crate::domain::{
-    AgentId, ClaimStatus, Clock, IssueRef, RepoName, Run, RunHold, RunId, RunStatus, RunStep, Timestamp,
+    AgentId, ClaimStatus, Clock, FollowUpStatus, IssueRef, RepoName, Run, RunHold, RunId, RunStatus, RunStep, Timestamp,
 };
 use crate::github::Forge;
 use crate::store::{RunFilter, RunSaved, Store, StoreError};
@@ -47,6 +47,8 @@ pub struct DispatcherParts {
     pub folder: PathBuf,
     /// The folder that relative paths of the configuration start from.
     pub base_dir: PathBuf,
+    /// The only issue that it may work on; `None` for all.
+    pub only: Option<IssueRef>,
     /// The configuration file, which a changed setting is written to.
     pub config_file: Option<PathBuf>,
 }
@@ -153,7 +155,7 @@ impl Dispatcher {
                 break;
             }
         }
-        self.tell_queue().await?;
+        self.tell_beside();
         self.forget_old().await
     }
 
@@ -161,7 +163,8 @@ impl Dispatcher {
     async fn begin_next(self: &Arc<Self>) -> Result<bool, StoreError> {
         let _slots = self.slots.lock().await;
         let config = self.config();
-        let queue = self.queue().await?;
+        let mut queue = self.queue().await?;
+        queue.retain(|run| self.is_wanted(run, &config));
         let active: Vec<Run> = self.live.lock().values().map(|live| live.run()).collect();
         match queue::next(&queue, &active, &config.containers, config.dispatch.preempt, self.now()) {
             Next::Begin(run_id) => {
@@ -171,6 +174,14 @@ impl Dispatcher {
                     Some(why) => self.hold_back(run, why).await?,
                     None => self.begin(run),
                 }
+                Ok(true)
+            }
+            // What may not begin stops nobody.
+            Next::Preempt { critical, .. }
+                if let Some(run) = queue.iter().find(|run| run.run_id == critical).cloned()
+                    && let Some(why) = self.over_budget(&run, &config).await? =>
+            {
+                self.hold_back(run, why).await?;
                 Ok(true)
             }
             // One at a time: whoever makes way already may need a moment to undo what it began.
@@ -184,6 +195,17 @@ impl Dispatcher {
             }
             Next::Wait => Ok(false),
         }
+    }
+
+    /// Whether a run may begin now: what nobody but a label or a review asked for only while that is switched on.
+    fn is_wanted(&self, run: &Run, config: &Config) -> bool {
+        let is_asked_for = !matches!(run.requested_by.as_str(), BY_LABEL | BY_REVIEW);
+        self.may_take_up(run) && (config.dispatch.enabled || is_asked_for)
+    }
+
+    /// Whether it is this dispatcher's to work on at all.
+    pub(super) fn may_take_up(&self, run: &Run) -> bool {
+        self.parts.only.as_ref().is_none_or(|only| run.issues().contains(only))
     }
 
     /// Goes on with a run, from wherever it stands.
@@ -211,11 +233,12 @@ impl Dispatcher {
     /// Ends a run that cannot even be begun.
     async fn refuse(&self, mut run: Run, why: String) {
         warn!(run.id = %run.run_id, "run {} cannot begin: {why}", run.run_id.short());
-        let failed = run.advance(RunStep::Fail { why }, self.now());
+        let failed = run.advance(RunStep::Fail { why: why.clone() }, self.now());
         let saved = self.parts.store.run_save(run.clone(), self.now()).await;
         if failed.is_err() || saved.is_err() {
             error!(run.id = %run.run_id, "that run {} cannot begin was not written down", run.run_id.short());
         }
+        self.give_back(&run, &why).await;
         self.tell(&run).await;
     }
 
@@ -244,6 +267,12 @@ impl Dispatcher {
         let ordered = self.parts.manager.in_order(&self.agent_id(), issues);
         let ready = ordered.into_iter().take_while(|(_, offer)| *offer == Offer::Ready);
         ready.enumerate().map(|(rank, (issue, _))| (issue, rank)).collect()
+    }
+
+    /// Does something beside the rounds, until the server ends.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let shutdown = self.shutdown.clone();
+        self.tracker.spawn(async move { shutdown.run_until_cancelled(work).await });
     }
 
     /// Every run that has not ended.
@@ -346,8 +375,32 @@ impl Dispatcher {
         name.parse().unwrap_or_else(|_| "dispatch".parse().expect("a name"))
     }
 
+    /// Gives back what a run held that is over: its claims, or for a review the feedback that it was to answer.
+    pub(super) async fn give_back(&self, run: &Run, why: &str) {
+        if run.parent.is_some() {
+            // Back on offer is what stale means; the sweep would say so later, a person or agent sees it now.
+            return self.move_feedback(run, FollowUpStatus::Stale, why).await;
+        }
+        // Claimed, and a crash came before that was written down: the board knows.
+        let own = run.hold.clone().or_else(|| self.hold_of(run));
+        for hold in own.into_iter().chain(run.with_issues.iter().filter_map(|other| other.hold.clone())) {
+            self.release(run, hold, why).await;
+        }
+    }
+
+    /// Moves the feedback that a run answers.
+    pub(super) async fn move_feedback(&self, run: &Run, status: FollowUpStatus, note: &str) {
+        for work_item_id in &run.follow_ups {
+            let note = Some(format!("run {}: {note}", run.run_id.short()));
+            let update = FollowUpUpdate { work_item_id: *work_item_id, agent: self.agent_id(), status, note };
+            if let Err(error) = self.parts.manager.update_follow_up(update).await {
+                warn!(run.id = %run.run_id, "the review's feedback stays as it is: {}", chain(&error));
+            }
+        }
+    }
+
     /// Gives a claim back: the issue is for others again.
-    pub(super) async fn release(&self, run: &Run, hold: RunHold, why: &str) {
+    async fn release(&self, run: &Run, hold: RunHold, why: &str) {
         let wish = UpdateRequest {
             claim_id: hold.claim_id,
             agent: hold.agent_id,

@@ -36,7 +36,7 @@ impl Dispatcher {
     /// a while. Each finds out for itself whether its agent still works.
     pub(super) async fn adopt(self: &Arc<Self>) -> Result<(), StoreError> {
         let under_way = self.active_runs().await?.into_iter().filter(|run| run.status() != RunStatus::Queued);
-        for run in under_way.filter(|run| self.live_run(run.run_id).is_none()) {
+        for run in under_way.filter(|run| self.live_run(run.run_id).is_none() && self.may_take_up(run)) {
             info!(run.id = %run.run_id, "going on with run {} on {}", run.run_id.short(), run.issue_ref());
             self.begin(run);
         }

@@ -1,6 +1,8 @@
 //! Telling the story on the issue: one comment that is kept up to date, and labels. Trouble here never stops a run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -9,12 +11,15 @@ use tracing::warn;
 use super::agent::Question;
 use super::dispatcher::Dispatcher;
 use super::story::{self, Story, StoryState};
-use crate::domain::{IssueRef, Run, RunStatus};
+use crate::domain::{IssueRef, Run, RunId, RunStatus};
 use crate::github::{CommentId, Forge, SourceError};
-use crate::store::StoreError;
+use crate::store::{RunFilter, StoreError};
 
 /// How often a place in the queue is told anew: GitHub minds many edits more than people mind an old place.
 const PLACE_TOLD_EVERY: Duration = Duration::from_secs(60);
+/// Runs that ended of which it is looked whether that was told, and for how long.
+const LAST_WORD_COUNT_MAX: usize = 20;
+const LAST_WORDS_OF: chrono::TimeDelta = chrono::TimeDelta::hours(1);
 /// Places that are told; further back nobody counts.
 const PLACE_COUNT_MAX: usize = 50;
 
@@ -22,6 +27,10 @@ const PLACE_COUNT_MAX: usize = 50;
 #[derive(Debug, Default)]
 pub(super) struct Told {
     issues: Mutex<HashMap<IssueRef, Telling>>,
+    /// Runs whose end was told.
+    ended: Mutex<HashSet<RunId>>,
+    /// Whether somebody tells now.
+    is_telling: AtomicBool,
 }
 
 #[derive(Debug, Clone)]
@@ -41,8 +50,41 @@ impl Dispatcher {
         self.tell_at(run, place).await.map(|comment| comment.0)
     }
 
+    /// Tells what is still to be told, beside the rounds: GitHub may take its time. One at once.
+    pub(super) fn tell_beside(self: &Arc<Self>) {
+        if self.told.is_telling.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let hub = Arc::clone(self);
+        self.spawn(async move {
+            let told = async {
+                hub.tell_queue().await?;
+                hub.tell_last_words().await
+            };
+            if let Err(error) = told.await {
+                warn!("what runs do was not told on their issues: {error}");
+            }
+            hub.told.is_telling.store(false, Ordering::Release);
+        });
+    }
+
+    /// Tells how runs ended of which that was not told: GitHub was away, or this server was.
+    async fn tell_last_words(&self) -> Result<(), StoreError> {
+        let filter = RunFilter { with_ended: true, repo: None };
+        let runs = self.store().run_list(filter, LAST_WORD_COUNT_MAX).await?;
+        let since = self.now() - LAST_WORDS_OF;
+        for (place, run) in runs.iter().enumerate() {
+            let is_last = runs[place + 1..].iter().all(|later| later.issue_ref() != run.issue_ref());
+            let is_untold = run.ended_at.is_some_and(|at| at >= since) && !self.told.ended.lock().contains(&run.run_id);
+            if is_last && is_untold {
+                self.tell(run).await;
+            }
+        }
+        Ok(())
+    }
+
     /// Tells of queued runs where they stand, now and then.
-    pub(super) async fn tell_queue(&self) -> Result<(), StoreError> {
+    async fn tell_queue(&self) -> Result<(), StoreError> {
         let queue = self.queue().await?;
         for (place, mut run) in queue.into_iter().take(PLACE_COUNT_MAX).enumerate() {
             let told = self.told.issues.lock().get(&run.issue_ref()).map(|told| told.at);
@@ -92,6 +134,7 @@ impl Dispatcher {
         let known = self.told.issues.lock().get(&issue).cloned();
         // What nobody was told of need not be taken back.
         if run.left && known.is_none() && comment.is_none() {
+            self.told.ended.lock().insert(run.run_id);
             return None;
         }
         let comment = known.as_ref().and_then(|known| known.comment).or(comment);
@@ -102,13 +145,15 @@ impl Dispatcher {
         self.note_github(&written);
         let comment = match written {
             Ok(written) => written.or(comment),
+            // It is told anew with the next change, and the last word by `tell_last_words`.
             Err(error) => {
                 warn!(run.id = %run.run_id, "{issue} does not tell how run {run_id} stands: {error}");
-                comment
+                return comment;
             }
         };
         let mut issues = self.told.issues.lock();
         if run.status().is_terminal() {
+            self.told.ended.lock().insert(run.run_id);
             issues.remove(&issue);
         } else {
             issues.insert(issue, Telling { text, comment, at: Instant::now() });

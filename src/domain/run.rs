@@ -76,6 +76,9 @@ pub struct Run {
     /// The branch with its commits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
+    /// Branches of earlier attempts that could not be deleted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub branches_left: Vec<String>,
     /// The branch it began from, and will be merged into.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
@@ -174,6 +177,7 @@ impl Run {
             agent: None,
             hold: None,
             branch: None,
+            branches_left: Vec::new(),
             base: None,
             base_sha: None,
             head_sha: None,

@@ -102,6 +102,7 @@ impl Inside {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             folder: dir.path().join("dispatch"),
             base_dir: dir.path().to_path_buf(),
+            only: None,
             config_file: Some(dir.path().join("issuecommand.toml")),
         })
         .unwrap();

@@ -40,7 +40,7 @@ impl Site {
         .map(|(name, value)| (name.to_owned(), value))
         .into();
         let loaded = load(&ConfigSource { file: Some(file), env, dotenv: None }).unwrap();
-        let server = Server::start(Start { loaded, source: None, local: None }).await.unwrap();
+        let server = Server::start(Start { loaded, source: None, local: None, only: None }).await.unwrap();
         let site = Self { github, server, client: reqwest::Client::new(), _folder: folder };
         let begun = Instant::now();
         while site.server.manager().health().open_issues == 0 {

@@ -48,7 +48,7 @@ impl Site {
         .into();
         let loaded = load(&ConfigSource { file: Some(file), env, dotenv: None }).unwrap();
         let config = Mutex::new(loaded.config.clone());
-        let server = Server::start(Start { loaded, source: None, local: None }).await.unwrap();
+        let server = Server::start(Start { loaded, source: None, local: None, only: None }).await.unwrap();
         let base = format!("http://{}", server.address());
         let site = Self { standin, server, base, client: reqwest::Client::new(), folder, config };
         site.until(|health| health["last_github_sync_at"].is_string() && health["open_issues"] == ISSUE_COUNT).await;

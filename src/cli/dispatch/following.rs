@@ -76,7 +76,7 @@ impl<'d> Following<'d> {
                 after = line.seq;
             }
             if page.run_status.is_terminal() && page.lines.is_empty() {
-                let RunAnswer { run } = self.door.ask_for(Call::DispatchRun, json!({ "run": self.run_id })).await?;
+                let RunAnswer { run, .. } = self.door.ask_for(Call::DispatchRun, json!({ "run": self.run_id })).await?;
                 self.bar.finish_and_clear();
                 return Ok(run);
             }

@@ -41,7 +41,7 @@ pub fn run(args: &LogsArgs) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(async {
         let door = args.door.open_existing().await?;
         door.say_if_at_rest();
-        let RunAnswer { run } = door.ask_for(Call::DispatchRun, json!({ "run": args.run })).await?;
+        let RunAnswer { run, .. } = door.ask_for(Call::DispatchRun, json!({ "run": args.run })).await?;
         let mut end_requests = EndRequests::listen()?;
         let wish = json!({ "run": run.run_id, "limit": args.lines });
         let page: LogPage = door.ask_for(Call::DispatchLogs, wish).await?;

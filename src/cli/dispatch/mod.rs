@@ -29,6 +29,9 @@ pub use words::{answer, cancel, pause, resume};
 #[derive(Debug, Deserialize)]
 struct RunAnswer {
     run: Run,
+    /// Whether the issue had it before.
+    #[serde(default)]
+    idempotent: bool,
 }
 
 /// Who asks, for the record: the name of the account on this machine, where it says one.

@@ -69,7 +69,9 @@ async fn serve_and_dispatch(args: &RunArgs, end_requests: &mut EndRequests) -> a
     only_this_run(&mut loaded, &args.issue);
     issuecommand::logging::init(&loaded.log())?;
     loaded.notes.iter().for_each(|note| warn!("{note}"));
-    let server = Server::start(Start { loaded: loaded.clone(), source: None, local: None }).await?;
+    let server =
+        Server::start(Start { loaded: loaded.clone(), source: None, local: None, only: Some(args.issue.clone()) })
+            .await?;
     let client = OperatorClient::new(&format!("http://{}", server.address()), loaded.config.server.api_key)?;
     let done = dispatch(args, &Door::Server(client), end_requests).await;
     server.stop().await;
@@ -103,7 +105,7 @@ async fn dispatch(args: &RunArgs, door: &Door, end_requests: &mut EndRequests) -
             }
         }
     };
-    let RunAnswer { run } = tokio::select! {
+    let RunAnswer { run, idempotent } = tokio::select! {
         asked = asked => asked?,
         () = end_requests.next() => bail!("interrupted before anything was begun"),
     };
@@ -118,13 +120,20 @@ async fn dispatch(args: &RunArgs, door: &Door, end_requests: &mut EndRequests) -
     let ended = tokio::select! {
         ended = following.to_the_end(0) => ended?,
         () = end_requests.next() => {
-            anstream::eprintln!("interrupted: undoing what was begun (once more leaves it to the next start)");
-            let cancelled = door.ask(Call::DispatchCancel, json!({ "run": run.run_id }));
-            tokio::select! {
-                cancelled = cancelled => drop(cancelled?),
-                () = end_requests.next() => bail!("left as it is: the next server cleans up"),
+            if idempotent {
+                bail!("interrupted: run {} was there before, and goes on; `cancel` ends it", run.run_id.short());
             }
-            bail!("interrupted: run {} was cancelled", run.run_id.short());
+            anstream::eprintln!("interrupted: undoing what was begun (once more leaves it to the next start)");
+            let cancelled = door.ask_for(Call::DispatchCancel, json!({ "run": run.run_id }));
+            let cancelled: RunAnswer = tokio::select! {
+                cancelled = cancelled => cancelled?,
+                () = end_requests.next() => bail!("left as it is: the next server cleans up"),
+            };
+            let (run, status) = (cancelled.run.run_id.short(), cancelled.run.status());
+            match (cancelled.run.pr_url, cancelled.run.reason) {
+                (Some(pr_url), _) => bail!("interrupted too late: run {run} is {status}, its pull request is {pr_url}"),
+                (None, why) => bail!("interrupted: run {run} is {status}: {}", why.unwrap_or_default()),
+            }
         }
     };
     if args.json {

@@ -69,7 +69,7 @@ pub fn resume(args: &ResumeArgs) -> anyhow::Result<ExitCode> {
 pub fn cancel(args: &CancelArgs) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(async {
         let door = args.door.open_existing().await?;
-        let RunAnswer { run } = door.ask_for(Call::DispatchCancel, json!({ "run": args.run })).await?;
+        let RunAnswer { run, .. } = door.ask_for(Call::DispatchCancel, json!({ "run": args.run })).await?;
         anstream::println!("run {} on {} is {}", run.run_id.short(), run.issue_ref(), run.status());
         Ok(ExitCode::SUCCESS)
     })

@@ -3,8 +3,8 @@
 use super::super::intake;
 use super::super::logs::LogKind;
 use super::{Attempt, Setback};
-use crate::claims::{ClaimOutcome, ClaimRequest, FollowUpUpdate, UpdateOutcome, UpdateRequest};
-use crate::domain::{AgentId, Claim, ClaimStatus, Companion, FollowUpStatus, IssueRef, RunHold};
+use crate::claims::{ClaimOutcome, ClaimRequest, UpdateOutcome, UpdateRequest};
+use crate::domain::{AgentId, Claim, ClaimStatus, Companion, IssueRef, RunHold};
 
 impl Attempt {
     /// The claim: that of the issue, under an epoch of this attempt.
@@ -13,7 +13,8 @@ impl Attempt {
         let note = format!("run {}, attempt {}", self.run.run_id.short(), self.run.attempts);
         let held = self.run.hold.clone().or_else(|| self.hub.hold_of(&self.run));
         let claim = match held {
-            Some(hold) => self.hub.manager().reissue(hold.claim_id, agent.clone(), note.clone()).await?,
+            // Under the name that it was taken by: the setting may have changed since.
+            Some(hold) => self.hub.manager().reissue(hold.claim_id, hold.agent_id, note.clone()).await?,
             None => None,
         };
         let claim = match claim {
@@ -23,7 +24,8 @@ impl Attempt {
             }
             None => self.claim_anew(&agent).await?,
         };
-        self.run.hold = Some(RunHold { claim_id: claim.claim_id, agent_id: agent.clone(), epoch: claim.lease.epoch });
+        self.run.hold =
+            Some(RunHold { claim_id: claim.claim_id, agent_id: claim.agent_id.clone(), epoch: claim.lease.epoch });
         if self.run.parent.is_none() {
             self.run.branch = Some(self.run.branch_under(claim.lease.epoch));
         }
@@ -83,21 +85,6 @@ impl Attempt {
         Ok(())
     }
 
-    pub(super) async fn give_feedback_back(&mut self, why: &str) {
-        // Back on offer is what stale means; the sweep would say so later, a person or agent sees it now.
-        self.move_feedback(FollowUpStatus::Stale, why).await;
-    }
-
-    pub(super) async fn move_feedback(&self, status: FollowUpStatus, note: &str) {
-        for work_item_id in &self.run.follow_ups {
-            let (agent, note) = (self.hub.agent_id(), Some(format!("run {}: {note}", self.run.run_id.short())));
-            let update = FollowUpUpdate { work_item_id: *work_item_id, agent, status, note };
-            if let Err(error) = self.hub.manager().update_follow_up(update).await {
-                self.say(LogKind::Trouble, &format!("the review's feedback stays as it is: {}", super::chain(&error)));
-            }
-        }
-    }
-
     /// Moves the claim, and those of the other issues of the run.
     pub(super) async fn move_claim(
         &self,
@@ -106,8 +93,12 @@ impl Attempt {
         pr_url: Option<String>,
     ) -> Result<(), Setback> {
         let own = self.run.hold.as_ref().ok_or_else(|| Setback::Lost("there is no claim".into()))?;
-        for hold in [own].into_iter().chain(self.run.with_issues.iter().filter_map(|other| other.hold.as_ref())) {
-            self.move_one(hold, status, note.clone(), pr_url.clone()).await?;
+        self.move_one(own, status, note.clone(), pr_url.clone()).await?;
+        for hold in self.run.with_issues.iter().filter_map(|other| other.hold.as_ref()) {
+            // One that ended meanwhile, its issue closed perhaps, stops nobody.
+            if let Err(Setback::Lost(why)) = self.move_one(hold, status, note.clone(), pr_url.clone()).await {
+                self.say(LogKind::Trouble, &format!("another issue of the run stays as it is: {why}"));
+            }
         }
         Ok(())
     }

@@ -45,17 +45,26 @@ impl Attempt {
                 again(format!("made way for the critical run {by}"), Duration::ZERO, false)
             }
             // People see the pull request: what fails behind it is no reason for another.
-            Setback::Failed(why) if self.run.is_done(Phase::Pull) => {
+            Setback::Failed(why)
+            | Setback::Lost(why)
+            | Setback::Hopeless(why)
+            | Setback::Interrupted(why)
+            | Setback::Later { why, .. }
+                if self.run.is_done(Phase::Pull) =>
+            {
                 self.say(LogKind::Trouble, &why);
                 Ending::Done
             }
             Setback::Refused(why) if (self.run.refusals as usize) <= config.model_fallbacks.len() => {
                 again(why, Duration::ZERO, false)
             }
-            Setback::Failed(why) | Setback::Refused(why) if self.run.failures + 1 < config.attempt_count_max => {
+            Setback::Failed(why) | Setback::Refused(why) | Setback::Later { why, .. }
+                if self.run.failures + 1 < config.attempt_count_max =>
+            {
                 again(why, self.retry_wait(), true)
             }
-            Setback::Failed(why) | Setback::Refused(why) => match config.attempt_count_max {
+            Setback::Failed(why) | Setback::Refused(why) | Setback::Later { why, .. } => match config.attempt_count_max
+            {
                 1 => over(why),
                 count => over(format!("{why} (attempt {count} of {count})")),
             },
@@ -119,8 +128,8 @@ impl Attempt {
         warn!(run.id = %self.run.run_id, "run {} on {} failed: {why}", self.run.run_id.short(), self.run.issue_ref());
         self.say(LogKind::Trouble, &why);
         self.undo(|phase| gives_back || phase != Phase::Claim).await?;
-        if gives_back {
-            self.give_back(&why).await;
+        if gives_back || self.run.parent.is_some() {
+            self.hub.give_back(&self.run, &why).await;
         }
         // Whoever was faster has the issue: that is no failure, and the issue's label may bring it back.
         (self.run.left, self.run.failure_seen) = (!gives_back, !gives_back);
@@ -133,12 +142,20 @@ impl Attempt {
             self.mark(phase, PhaseMark::Undoing).await?;
             match timeout(Duration::from_secs(UNDO_SECONDS_MAX), self.take_back(phase)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(setback)) => self.say(LogKind::Trouble, &format!("could not undo {phase:?}: {setback:?}")),
-                Err(_) => self.say(LogKind::Trouble, &format!("undoing {phase:?} took too long and was left")),
+                Ok(Err(setback)) => self.left_behind(phase, &format!("{setback:?}")),
+                Err(_) => self.left_behind(phase, "it took too long"),
             }
             self.mark(phase, PhaseMark::Undone).await?;
         }
         Ok(())
+    }
+
+    /// What could not be undone. A branch is remembered: it may have got a pull request whose answer was lost.
+    fn left_behind(&mut self, phase: Phase, why: &str) {
+        self.say(LogKind::Trouble, &format!("could not undo {}: {why}", phase.doing()));
+        if phase == Phase::Push {
+            self.run.branches_left.extend(self.run.branch.clone());
+        }
     }
 
     async fn take_back(&mut self, phase: Phase) -> Result<(), Setback> {
@@ -192,21 +209,5 @@ impl Attempt {
             self.mirror.forget(branch).await?;
         }
         Ok(())
-    }
-
-    /// Gives the claim back: the issue is for others again. A follow-up run leaves it with its pull request.
-    async fn give_back(&mut self, why: &str) {
-        if self.run.parent.is_some() {
-            return self.give_feedback_back(why).await;
-        }
-        let hold = match self.run.hold.clone() {
-            Some(hold) => Some(hold),
-            // Claimed, and the crash came before that was written down.
-            None => self.hub.hold_of(&self.run),
-        };
-        let others = self.run.with_issues.iter().filter_map(|other| other.hold.clone());
-        for hold in hold.into_iter().chain(others) {
-            self.hub.release(&self.run, hold, why).await;
-        }
     }
 }

@@ -30,6 +30,10 @@ use crate::domain::{Phase, PhaseMark, Run, RunEnding, RunStatus, RunStep};
 use crate::github::{Forge, Remote, SourceError};
 use crate::store::{RunSaved, StoreError};
 
+/// How often a step is taken again while GitHub is away: with the waits that double, a quarter of an hour by default.
+const AGAIN_COUNT_MAX: u32 = 4;
+/// Longest pause that is waited for: GitHub's budgets are by the hour.
+const PAUSE_MAX: Duration = Duration::from_secs(3600);
 /// Shorter secrets are left where they are: such a text stands anywhere by chance.
 const SECRET_BYTES_MIN: usize = 6;
 
@@ -40,6 +44,12 @@ pub(super) enum Setback {
     Stopped(StopReason),
     /// It failed, and may do better another time.
     Failed(String),
+    /// GitHub does not answer now: the same step may do in a while.
+    Later {
+        why: String,
+        /// When GitHub says.
+        wait: Option<Duration>,
+    },
     /// It failed, and would again.
     Hopeless(String),
     /// The agent's provider refused; another model may not.
@@ -66,7 +76,31 @@ macro_rules! failed {
     )+};
 }
 
-failed!(ContainerError, AgentError, GitError, PrebuildError, SecretsError, SourceError, ManagerError);
+failed!(ContainerError, AgentError, GitError, PrebuildError, SecretsError);
+
+/// GitHub that is away or asks for a pause will be back: what was begun waits for it.
+impl From<SourceError> for Setback {
+    fn from(error: SourceError) -> Self {
+        let why = chain(&error);
+        match error {
+            SourceError::Paused { retry_after } => Self::Later { why, wait: Some(retry_after) },
+            SourceError::Unavailable { .. } => Self::Later { why, wait: None },
+            SourceError::NotFound { .. } | SourceError::Denied { .. } | SourceError::Unsupported { .. } => {
+                Self::Failed(why)
+            }
+        }
+    }
+}
+
+impl From<ManagerError> for Setback {
+    fn from(error: ManagerError) -> Self {
+        match error {
+            ManagerError::Store(error) => Self::Store(error),
+            ManagerError::Source(error) => error.into(),
+            error => Self::Failed(chain(&error)),
+        }
+    }
+}
 
 impl From<StoreError> for Setback {
     fn from(error: StoreError) -> Self {
@@ -160,12 +194,29 @@ impl Attempt {
             let done = tokio::select! {
                 biased;
                 why = live.stopped_before(phase) => Err(Setback::Stopped(why)),
-                done = self.take_in_time(phase) => done,
+                done = self.take_patiently(phase) => done,
             };
             done?;
             self.mark(phase, PhaseMark::Done).await?;
         }
         Ok(())
+    }
+
+    /// Takes a step; again and again while GitHub is away, for what an agent worked on should not be thrown away.
+    async fn take_patiently(&mut self, phase: Phase) -> Result<(), Setback> {
+        for again in 0..AGAIN_COUNT_MAX {
+            let (why, wait) = match self.take_in_time(phase).await {
+                Err(Setback::Later { why, wait }) => (why, wait),
+                done => return done,
+            };
+            let wait = wait.unwrap_or(self.config.dispatch.retry_wait.duration().saturating_mul(1 << again));
+            self.say(LogKind::Trouble, &format!("{why}; once more in {} s", wait.as_secs()));
+            tokio::time::sleep(wait.min(PAUSE_MAX)).await;
+            if let Some(hold) = &self.run.hold {
+                self.hub.manager().heard_from(&hold.agent_id);
+            }
+        }
+        self.take_in_time(phase).await
     }
 
     /// Takes a step, which may last as long as the whole attempt may; while the agent works that is looked at with

@@ -44,7 +44,8 @@ impl Attempt {
         if let Some(ending) = self.run.ending.clone() {
             return Err(Setback::Decided(ending));
         }
-        if self.run.attempts >= self.config.dispatch.attempt_count_max.saturating_mul(INTERRUPTION_FACTOR) {
+        let bound = self.config.dispatch.attempt_count_max.saturating_mul(INTERRUPTION_FACTOR);
+        if self.run.attempts >= bound && self.run.next_phase().is_some_and(|phase| phase < Phase::Push) {
             return Err(Setback::Hopeless("it was interrupted again and again".into()));
         }
         match self.run.next_phase() {
@@ -200,6 +201,9 @@ impl Attempt {
         self.check_hold().await?;
         // Asked for again: an app's token lives an hour, and the agent may have worked longer.
         self.remote = None;
+        if self.finds_earlier_pull().await? {
+            return Ok(());
+        }
         let (branch, remote) = (self.branch()?, self.remote().await?);
         let expected = if self.run.parent.is_some() { self.base_sha() } else { None };
         match self.mirror.push(&remote, &branch, expected.as_ref()).await? {
@@ -212,9 +216,23 @@ impl Attempt {
         }
     }
 
+    /// Whether an earlier attempt has a pull request after all, whose answer was lost: it holds whole work, and a
+    /// second one would be one too many.
+    async fn finds_earlier_pull(&mut self) -> Result<bool, Setback> {
+        for branch in self.run.branches_left.clone() {
+            if let Some(pull) = self.forge.pull_of_branch(&self.run.repo, &branch).await?.filter(|pull| pull.is_open) {
+                self.say(LogKind::Step, &format!("an earlier attempt opened {} already", pull.url));
+                (self.run.pr_url, self.run.branch) = (Some(pull.url), Some(branch));
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     async fn open_pull(&mut self) -> Result<(), Setback> {
         self.check_hold().await?;
-        if self.run.parent.is_some() {
+        // A review's run works on the one there is; and so does one that found an earlier attempt's.
+        if self.run.pr_url.is_some() {
             return Ok(());
         }
         let run_id = self.run.run_id.to_string();
@@ -255,7 +273,7 @@ impl Attempt {
         if self.run.parent.is_none() {
             return self.move_claim(ClaimStatus::PrSubmitted, note, self.run.pr_url.clone()).await;
         }
-        self.move_feedback(FollowUpStatus::Done, "answered by a push").await;
+        self.hub.move_feedback(&self.run, FollowUpStatus::Done, "answered by a push").await;
         Ok(())
     }
 

@@ -222,6 +222,9 @@ impl Attempt {
             self.hub.manager().heard_from(&hold.agent_id);
         }
         self.check_hold().await?;
+        if let Some(why) = self.hub.over_budget(&self.run, &self.config).await? {
+            return Err(Setback::Interrupted(why));
+        }
         let container = self.container()?;
         if let ContainerState::Exited { code, out_of_memory } = self.containers.state(&container).await? {
             return Err(self.container_ended(code, out_of_memory));

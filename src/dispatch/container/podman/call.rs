@@ -20,6 +20,8 @@ impl Podman {
     /// The program with what every call begins with.
     pub(super) fn program(&self) -> Command {
         let mut command = Command::new(&self.program);
+        // What it starts outlives us and inherits this: no token of ours may be in it.
+        command.env_clear().envs(std::env::vars_os().filter(|(name, _)| is_for_podman(&name.to_string_lossy())));
         if let Some(connection) = &self.connection {
             command.args(["--remote", "--connection", connection]);
         }
@@ -86,4 +88,26 @@ pub(super) fn last_line(printed: &[u8]) -> String {
     let line = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it did not say why");
     let line = line.strip_prefix("Error: ").unwrap_or(line);
     line.chars().take(WHY_CHARS_MAX).collect()
+}
+
+/// Variables that podman and what it calls need: where things are, and how to reach other machines.
+fn is_for_podman(name: &str) -> bool {
+    const NAMES: [&str; 14] = [
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "LANG",
+        "TMPDIR",
+        "TERM",
+        "SSH_AUTH_SOCK",
+        "REGISTRY_AUTH_FILE",
+        "DBUS_SESSION_BUS_ADDRESS",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "NO_PROXY",
+        "ALL_PROXY",
+    ];
+    const BEGINNINGS: [&str; 6] = ["XDG_", "LC_", "CONTAINER", "PODMAN_", "DOCKER_", "STORAGE_"];
+    NAMES.contains(&name.to_uppercase().as_str()) || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
 }
