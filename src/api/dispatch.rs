@@ -130,7 +130,13 @@ async fn logs(hub: &Dispatcher, count: Option<usize>, fields: Fields) -> Result<
     let mut grown = log.grown();
     if let Some(after) = after {
         // Who asks for what is not there yet is answered when it comes, or when the wait is over.
-        let _ = timeout(wait, grown.wait_for(|newest| *newest > after)).await;
+        let news = async {
+            tokio::select! {
+                _ = grown.wait_for(|newest| *newest > after) => {}
+                () = hub.ended(&run) => {}
+            }
+        };
+        let _ = timeout(wait, news).await;
     }
     let read_lines = move || after.map_or_else(|| log.tail(limit), |after| log.after(after, limit));
     let lines = tokio::task::spawn_blocking(read_lines).await.map_err(|_| Failure::Defect)?;
@@ -152,10 +158,15 @@ async fn config(hub: &Dispatcher, fields: Fields) -> Result<Answer, Failure> {
 
 async fn repos(hub: &Dispatcher, fields: Fields) -> Result<Answer, Failure> {
     let DispatchReposFields { add, remove } = read(fields)?;
+    let mut repos = hub.repos();
     for (repo, takes_part) in add.map(|repo| (repo, true)).into_iter().chain(remove.map(|repo| (repo, false))) {
         hub.set_topic(&repo, takes_part).await?;
+        // As it is on GitHub now; the next sync brings it here.
+        repos.retain(|known| *known != repo);
+        repos.extend(takes_part.then_some(repo));
     }
-    Ok(Answer::found(json!({ "ok": true, "repos": hub.repos() })))
+    repos.sort();
+    Ok(Answer::found(json!({ "ok": true, "repos": repos })))
 }
 
 async fn named(hub: &Dispatcher, name: &str) -> Result<Run, Failure> {

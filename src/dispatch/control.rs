@@ -280,6 +280,15 @@ impl Dispatcher {
         self.store().run_list(filter, limit).await
     }
 
+    /// Waits until nobody drives a run any more; at once where it has ended, and for ever while it only waits its turn.
+    pub async fn ended(&self, run: &Run) {
+        match self.live_run(run.run_id) {
+            Some(live) => live.wait_for_end().await,
+            None if run.status().is_terminal() => {}
+            None => std::future::pending().await,
+        }
+    }
+
     /// One run, by its id or the last digits of it.
     ///
     /// # Errors
@@ -335,7 +344,7 @@ impl Dispatcher {
     }
 
     async fn not_queued(&self, run_id: RunId) -> Result<RunWordOutcome, StoreError> {
-        self.refused(run_id, "it is not in the queue").await
+        self.refused(run_id, "it no longer waits").await
     }
 
     async fn refused(&self, run_id: RunId, why: &'static str) -> Result<RunWordOutcome, StoreError> {

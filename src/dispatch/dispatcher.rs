@@ -164,7 +164,9 @@ impl Dispatcher {
         let _slots = self.slots.lock().await;
         let config = self.config();
         let mut queue = self.queue().await?;
-        queue.retain(|run| self.is_wanted(run, &config));
+        // Without containers every run would fail, for no fault of its issue; who asked for one hears why.
+        let is_usable = queue.is_empty() || self.containers(&config).probe().await.is_ok();
+        queue.retain(|run| self.is_wanted(run, &config, is_usable));
         let active: Vec<Run> = self.live.lock().values().map(|live| live.run()).collect();
         match queue::next(&queue, &active, &config.containers, config.dispatch.preempt, self.now()) {
             Next::Begin(run_id) => {
@@ -198,9 +200,9 @@ impl Dispatcher {
     }
 
     /// Whether a run may begin now: what nobody but a label or a review asked for only while that is switched on.
-    fn is_wanted(&self, run: &Run, config: &Config) -> bool {
+    fn is_wanted(&self, run: &Run, config: &Config, is_usable: bool) -> bool {
         let is_asked_for = !matches!(run.requested_by.as_str(), BY_LABEL | BY_REVIEW);
-        self.may_take_up(run) && (config.dispatch.enabled || is_asked_for)
+        self.may_take_up(run) && (config.dispatch.enabled && is_usable || is_asked_for)
     }
 
     /// Whether it is this dispatcher's to work on at all.

@@ -60,7 +60,9 @@ mod tests {
         let DecodedWasm::Component(resolve, world) = wit_component::decode(bytes).unwrap() else {
             panic!("{name} is no component")
         };
-        resolve.worlds[world].exports.keys().map(|key| resolve.name_world_key(key)).collect()
+        let mut names: Vec<_> = resolve.worlds[world].exports.keys().map(|key| resolve.name_world_key(key)).collect();
+        names.sort();
+        names
     }
 
     #[test]

@@ -47,9 +47,15 @@ pub fn run(args: &LogsArgs) -> anyhow::Result<ExitCode> {
         let page: LogPage = door.ask_for(Call::DispatchLogs, wish).await?;
         let onto = if args.json { Onto::StdoutAsJson } else { Onto::Stdout };
         page.lines.iter().try_for_each(|line| print(line, onto))?;
-        // Where nobody works nothing follows.
-        if !args.follow || door.is_at_rest() {
+        if !args.follow {
             return Ok(ExitCode::SUCCESS);
+        }
+        if door.is_at_rest() && !run.status().is_terminal() {
+            bail!(
+                "run {} is {}, and no server works on it: start one with `issuecommand serve`",
+                run.run_id.short(),
+                run.status()
+            );
         }
         let following = Following::of(&door, run.run_id, onto);
         let ended = tokio::select! {

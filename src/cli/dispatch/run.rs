@@ -93,6 +93,18 @@ fn only_this_run(loaded: &mut Loaded, issue: &IssueRef) {
     }
 }
 
+/// Of the status, whether anything begins.
+#[derive(Debug, serde::Deserialize)]
+struct PauseAnswer {
+    status: Pause,
+}
+
+#[derive(Debug, serde::Deserialize)]
+struct Pause {
+    #[serde(default)]
+    paused: Option<String>,
+}
+
 async fn dispatch(args: &RunArgs, door: &Door, end_requests: &mut EndRequests) -> anyhow::Result<ExitCode> {
     let fields = json!({ "repo": args.issue.repo, "issue_number": args.issue.number, "by": whoami() });
     let asked = async {
@@ -115,6 +127,10 @@ async fn dispatch(args: &RunArgs, door: &Door, end_requests: &mut EndRequests) -
             false => anstream::println!("{}", run.run_id.short()),
         }
         return Ok(ExitCode::SUCCESS);
+    }
+    let status: PauseAnswer = door.ask_for(Call::DispatchStatus, serde_json::Value::Null).await?;
+    if let Some(why) = status.status.paused {
+        anstream::eprintln!("dispatch is paused: {why} (`issuecommand resume` goes on)");
     }
     let following = Following::of(door, run.run_id, Onto::Stderr);
     let ended = tokio::select! {

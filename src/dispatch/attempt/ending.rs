@@ -104,7 +104,7 @@ impl Attempt {
         };
         if let Err(setback) = ended {
             // What is written down is enough for the next start, or the next look at leftovers.
-            error!(run.id = %self.run.run_id, "run {} could not be brought to its end: {setback:?}", self.run.run_id.short());
+            error!(run.id = %self.run.run_id, "run {} could not be brought to its end: {}", self.run.run_id.short(), setback.words());
         }
         self.live.end(&self.run);
         self.tell().await;
@@ -142,7 +142,7 @@ impl Attempt {
             self.mark(phase, PhaseMark::Undoing).await?;
             match timeout(Duration::from_secs(UNDO_SECONDS_MAX), self.take_back(phase)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(setback)) => self.left_behind(phase, &format!("{setback:?}")),
+                Ok(Err(setback)) => self.left_behind(phase, &setback.words()),
                 Err(_) => self.left_behind(phase, "it took too long"),
             }
             self.mark(phase, PhaseMark::Undone).await?;

@@ -66,6 +66,22 @@ pub(super) enum Setback {
     Store(StoreError),
 }
 
+impl Setback {
+    /// What it says, for people.
+    fn words(&self) -> String {
+        match self {
+            Self::Failed(why) | Self::Hopeless(why) | Self::Refused(why) | Self::Interrupted(why) | Self::Lost(why) => {
+                why.clone()
+            }
+            Self::Later { why, .. } => why.clone(),
+            Self::Store(error) => chain(error),
+            Self::Stopped(_) => "it was stopped".into(),
+            Self::Superseded => "another process goes on with it".into(),
+            Self::Decided(_) => "how it ends was decided before".into(),
+        }
+    }
+}
+
 macro_rules! failed {
     ($($error:ty),+) => {$(
         impl From<$error> for Setback {
