@@ -81,7 +81,9 @@ impl Attempt {
         let Some(pull) = self.run.parent.and_then(|_| self.run.pull_ref()) else {
             return Ok(prompt::of_issue(&brief, Fence(&fence)));
         };
-        let diff = self.forge.pull_diff(&pull, DIFF_BYTES_MAX).await?;
+        // The agent is started already, and this step cannot be taken again by itself: the attempt is.
+        let diff = self.forge.pull_diff(&pull, DIFF_BYTES_MAX).await;
+        let diff = diff.map_err(|error| Setback::Failed(chain(&error)))?;
         let pull_url = self.run.pr_url.as_deref().unwrap_or_default();
         let said = self.said_by_reviewers().await?;
         let remarks = said.iter().map(|(author, body)| Remark { author, place: None, body }).collect();
