@@ -26,6 +26,7 @@ struct Parts {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it measures, and asserts nothing"]
+#[allow(clippy::print_stdout, reason = "the table is what it is for")]
 async fn what_a_run_takes() {
     println!(
         "| agent | claim to work tree, s | agent healthy, s | agent's own time, s | commits to pull request, s | whole, s | dispatcher's share, s | peak memory, MB |"
