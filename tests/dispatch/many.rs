@@ -240,12 +240,12 @@ fn settings(stuck: &str, long: &str, poll: &str) -> String {
 
 #[tokio::test]
 async fn twenty_issues_on_three_slots_end_where_they_should() {
-    let Some(fleet) = Fleet::on_host(&settings("5s", "20s", "1s")).await else { return };
+    let Some(fleet) = Fleet::on_host(&settings("10s", "40s", "1s")).await else { return };
     ends_well(&fleet, false).await;
 }
 
 #[tokio::test]
 async fn twenty_issues_in_containers_end_where_they_should_and_none_takes_too_much_memory() {
-    let Some(fleet) = Fleet::in_podman(&settings("8s", "30s", "4s")).await else { return };
+    let Some(fleet) = Fleet::in_podman(&settings("20s", "60s", "4s")).await else { return };
     ends_well(&fleet, true).await;
 }
