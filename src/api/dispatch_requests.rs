@@ -176,7 +176,7 @@ impl RunLogFields {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DispatchConfigFields {
-    /// A key of [dispatch], [containers], [secrets] or [agents], as in containers.max_concurrent.
+    /// A key below dispatch, containers, secrets or agents, as in containers.max_concurrent.
     pub(super) key: Option<String>,
     /// Its new value, as TOML: "3", "\"1h\"", "true".
     pub(super) value: Option<String>,
