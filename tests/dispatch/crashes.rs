@@ -185,8 +185,6 @@ async fn a_step_that_fails_is_undone_with_all_before_it() {
     fails_and_leaves_nothing(&fleet, "pull request").await;
     fleet.github.reset_stats().await;
 
-    fleet.configure("containers.runtime = \"/nowhere/podman\"");
-    fails_and_leaves_nothing(&fleet, "/nowhere/podman").await;
     fleet.configure("containers.environment = \"no-such-environment --enter\"");
     fails_and_leaves_nothing(&fleet, "no-such-environment").await;
     fleet.configure("agents.script.command = [\"no-such-agent\"]");

@@ -240,7 +240,7 @@ fn settings(stuck: &str, long: &str, poll: &str) -> String {
 
 #[tokio::test]
 async fn twenty_issues_on_three_slots_end_where_they_should() {
-    let Some(fleet) = Fleet::on_host(&settings("10s", "40s", "1s")).await else { return };
+    let Some(fleet) = Fleet::on_host(&settings("10s", "40s", "3s")).await else { return };
     ends_well(&fleet, false).await;
 }
 

@@ -140,7 +140,7 @@ async fn control_c_undoes_what_was_begun() {
     run.interrupt();
     let ended = run.end().await;
     assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{ended:?}");
-    assert!(ended.err.contains("interrupted: run") && ended.err.contains("was cancelled"), "{ended:?}");
+    assert!(ended.err.contains("interrupted: run") && ended.err.contains("cancelled by"), "{ended:?}");
     assert_eq!(world.labels(number).await, ["agent", "agent/failed"]);
     world.left_nothing().await;
 }
