@@ -1,20 +1,26 @@
-//! Claims per second through the store port, on a disk: one, 32 and 256 agents at once.
+//! Claims per second through the store port, on a disk: one, 32 and 256 agents at once, on SQLite and on PostgreSQL,
+//! beside what the disk and a bare INSERT give. And how long a commit takes to be known to another server.
 //!
 //! Each measured iteration is one granted claim, made durable. Run with
-//! `cargo bench --bench store`; the database is made in the working directory's `target`, because
-//! the system's temporary directory may be memory.
+//! `cargo bench --bench store`; databases are made in the working directory's `target`, because
+//! the system's temporary directory may be memory. PostgreSQL is the machine's own; without it its rows are left out.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "../tests/postgres/mod.rs"]
+#[allow(dead_code, reason = "tests use the rest of it")]
+mod postgres;
+
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use issuecommand::config::StoreConfig;
+use issuecommand::config::{Secret, StoreConfig};
 use issuecommand::domain::{Issue, IssueNumber, IssueRef, IssueState, RepoName, from_unix_ms};
-use issuecommand::store::{Change, ClaimWish, CommitObserver, InsertOutcome, IssueBatch, SqliteStore, Store, Wanted};
+use issuecommand::store::{Change, ClaimWish, CommitObserver, InsertOutcome, IssueBatch, SqlStore, Store, Wanted};
 use tokio::runtime::Runtime;
 
 const CLAIMER_COUNTS: [u64; 3] = [1, 32, 256];
@@ -30,9 +36,15 @@ impl CommitObserver for Unwatched {
     fn committed(&self, _: Vec<Change>) {}
 }
 
-fn open(directory: &tempfile::TempDir) -> Arc<SqliteStore> {
+fn open(directory: &tempfile::TempDir) -> Arc<SqlStore> {
     let config = StoreConfig { path: directory.path().join("claims.db"), ..StoreConfig::default() };
-    Arc::new(SqliteStore::open(&config, Arc::new(Unwatched)).unwrap())
+    Arc::new(SqlStore::open(&config, Arc::new(Unwatched)).unwrap())
+}
+
+/// One server of a database.
+fn server_of(url: &str, observer: Arc<dyn CommitObserver>) -> Arc<SqlStore> {
+    let config = StoreConfig { url: Secret::new(url), ..StoreConfig::default() };
+    Arc::new(SqlStore::open(&config, observer).unwrap())
 }
 
 fn directory() -> tempfile::TempDir {
@@ -65,18 +77,19 @@ fn issue(number: u64) -> Issue {
     }
 }
 
-async fn sync(store: &SqliteStore, numbers: std::ops::RangeInclusive<u64>) {
+async fn sync(store: &SqlStore, numbers: std::ops::RangeInclusive<u64>) {
     let batch = IssueBatch { repo: repo(), issues: numbers.map(issue).collect(), cursor: None, now: from_unix_ms(0) };
     store.issue_apply(batch).await.unwrap();
 }
 
-/// Grants `count` claims to `claimers` agents at once; the time from the first wish to the last answer.
-async fn grant(store: Arc<SqliteStore>, claimers: u64, count: u64, wanted: fn(u64) -> Wanted) -> Duration {
+/// Grants `count` claims to `claimers` agents at once, who share out the servers; the time from the first wish to the
+/// last answer.
+async fn grant(servers: &[Arc<SqlStore>], claimers: u64, count: u64, wanted: fn(u64) -> Wanted) -> Duration {
     let next = Arc::new(AtomicU64::new(1));
     let begun = Instant::now();
     let agents: Vec<_> = (0..claimers)
         .map(|n| {
-            let (store, next) = (Arc::clone(&store), Arc::clone(&next));
+            let (store, next) = (Arc::clone(&servers[n as usize % servers.len()]), Arc::clone(&next));
             tokio::spawn(async move {
                 let agent: issuecommand::domain::AgentId = format!("agent-{n}").parse().unwrap();
                 loop {
@@ -84,15 +97,7 @@ async fn grant(store: Arc<SqliteStore>, claimers: u64, count: u64, wanted: fn(u6
                     if number > count {
                         return;
                     }
-                    let wish = ClaimWish {
-                        agent: agent.clone(),
-                        wanted: wanted(number),
-                        request_id: None,
-                        lease: TimeDelta::hours(2),
-                        decision: None,
-                        now: from_unix_ms(number),
-                    };
-                    let outcome = store.claim_insert(wish).await.unwrap();
+                    let outcome = store.claim_insert(wish_for(agent.as_str(), wanted(number), number)).await.unwrap();
                     assert!(matches!(outcome, InsertOutcome::Granted(_)));
                 }
             })
@@ -102,6 +107,17 @@ async fn grant(store: Arc<SqliteStore>, claimers: u64, count: u64, wanted: fn(u6
         agent.await.unwrap();
     }
     begun.elapsed()
+}
+
+fn wish_for(agent: &str, wanted: Wanted, at_ms: u64) -> ClaimWish {
+    ClaimWish {
+        agent: agent.parse().unwrap(),
+        wanted,
+        request_id: None,
+        lease: TimeDelta::hours(2),
+        decision: None,
+        now: from_unix_ms(at_ms),
+    }
 }
 
 fn exactly(number: u64) -> Wanted {
@@ -125,12 +141,111 @@ fn claims(criterion: &mut Criterion) {
                     let directory = directory();
                     let store = open(&directory);
                     runtime.block_on(sync(&store, 1..=count + SHORT_LIST_COUNT));
-                    runtime.block_on(grant(store, claimers, count, wanted))
+                    runtime.block_on(grant(&[store], claimers, count, wanted))
                 });
             });
         }
     }
     group.finish();
+}
+
+/// Claims by name on PostgreSQL, of one server and of three, beside a bare INSERT of a row like a claim's.
+fn claims_on_postgres(criterion: &mut Criterion) {
+    let Some(machine) = postgres::Postgres::start_in(env!("CARGO_TARGET_TMPDIR").as_ref()) else { return };
+    let runtime = Runtime::new().unwrap();
+    let mut group = criterion.benchmark_group("claims on PostgreSQL");
+    group.throughput(Throughput::Elements(1)).sample_size(10).measurement_time(Duration::from_secs(3));
+    for (name, server_count) in [("one server", 1), ("three servers", 3)] {
+        for claimers in CLAIMER_COUNTS {
+            group.bench_function(format!("{name}/{claimers}"), |bencher| {
+                bencher.iter_custom(|count| {
+                    let url = machine.database();
+                    let servers: Vec<_> = (0..server_count).map(|_| server_of(&url, Arc::new(Unwatched))).collect();
+                    runtime.block_on(sync(&servers[0], 1..=count));
+                    runtime.block_on(grant(&servers, claimers, count, exactly))
+                });
+            });
+        }
+    }
+    for claimers in CLAIMER_COUNTS {
+        group.bench_function(format!("bare INSERT/{claimers}"), |bencher| {
+            bencher.iter_custom(|count| insert_bare(&machine.database(), claimers, count));
+        });
+    }
+    group.finish();
+}
+
+/// One INSERT for each claim, committed by itself, from a connection for each claimer.
+fn insert_bare(url: &str, claimers: u64, count: u64) -> Duration {
+    let connect = || ::postgres::Client::connect(url, ::postgres::NoTls).unwrap();
+    connect().batch_execute("CREATE TABLE bare (number BIGINT PRIMARY KEY, record TEXT NOT NULL)").unwrap();
+    let next = AtomicU64::new(1);
+    let ready = std::sync::Barrier::new(claimers as usize + 1);
+    std::thread::scope(|scope| {
+        for _ in 0..claimers {
+            scope.spawn(|| {
+                let mut client = connect();
+                let insert = client.prepare("INSERT INTO bare VALUES ($1, $2) ON CONFLICT DO NOTHING").unwrap();
+                ready.wait();
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number > count {
+                        return;
+                    }
+                    let record = "x".repeat(600);
+                    assert_eq!(client.execute(&insert, &[&(number as i64), &record]).unwrap(), 1);
+                }
+            });
+        }
+        ready.wait();
+        let begun = Instant::now();
+        while next.load(Ordering::Relaxed) < count + claimers {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        begun.elapsed()
+    })
+}
+
+/// From the answer of one server until another is told.
+fn fan_out(criterion: &mut Criterion) {
+    #[derive(Debug)]
+    struct Told(std::sync::mpsc::Sender<Instant>);
+
+    impl CommitObserver for Told {
+        fn committed(&self, _: Vec<Change>) {
+            let _ = self.0.send(Instant::now());
+        }
+    }
+
+    let Some(machine) = postgres::Postgres::start_in(env!("CARGO_TARGET_TMPDIR").as_ref()) else { return };
+    let runtime = Runtime::new().unwrap();
+    criterion.bench_function("fan-out to another server", |bencher| {
+        bencher.iter_custom(|count| {
+            let (sender, told) = std::sync::mpsc::channel();
+            let url = machine.database();
+            let (one, _other) = (server_of(&url, Arc::new(Unwatched)), server_of(&url, Arc::new(Told(sender))));
+            runtime.block_on(sync(&one, 1..=count));
+            told.recv().unwrap();
+            let claim = |number| {
+                let wish = wish_for("a", exactly(number), number);
+                runtime.block_on(one.claim_insert(wish)).unwrap();
+                let answered = Instant::now();
+                told.recv().unwrap().saturating_duration_since(answered)
+            };
+            (1..=count).map(claim).sum()
+        });
+    });
+}
+
+/// What the disk gives: a small write and its sync, one after the other.
+fn disk(criterion: &mut Criterion) {
+    let mut file = tempfile::tempfile_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    criterion.bench_function("fsync of the disk", |bencher| {
+        bencher.iter(|| {
+            file.write_all(&[0; 4096]).unwrap();
+            file.sync_data().unwrap();
+        });
+    });
 }
 
 fn snapshot(criterion: &mut Criterion) {
@@ -166,5 +281,5 @@ fn snapshot(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, claims, snapshot);
+criterion_group!(benches, disk, claims, claims_on_postgres, fan_out, snapshot);
 criterion_main!(benches);

@@ -22,7 +22,7 @@ use http::{HeaderMap, StatusCode, Uri, header};
 use issuecommand::config::{GithubConfig, Secret, StoreConfig, SyncConfig};
 use issuecommand::domain::{Clock, ManualClock};
 use issuecommand::github::{Credentials, GithubSource};
-use issuecommand::store::{Change, CommitObserver, SqliteStore, Store};
+use issuecommand::store::{Change, CommitObserver, SqlStore, Store};
 use issuecommand::sync::Sync;
 use serde_json::{Value, json};
 
@@ -118,7 +118,7 @@ impl Stage {
         let source = GithubSource::new(&config, Credentials::Token(Secret::new("t"))).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let store_config = StoreConfig { path: folder.path().join("budget.db"), ..StoreConfig::default() };
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&store_config, Arc::new(NobodyWatches)).unwrap());
+        let store: Arc<dyn Store> = Arc::new(SqlStore::open(&store_config, Arc::new(NobodyWatches)).unwrap());
         let sync = Sync::new(Arc::new(source), store, Arc::clone(&clock) as _);
         Self { github, clock, sync, _folder: folder }
     }

@@ -76,10 +76,15 @@ impl LogHandle {
 /// is left out, unless `level` names it: a call is logged once, where it is answered.
 fn filter_of(level: &str) -> Result<EnvFilter, ParseError> {
     let filter = EnvFilter::builder().parse(level)?;
-    if level.contains("rmcp") || level == "off" {
+    if level == "off" {
         return Ok(filter);
     }
-    Ok(filter.add_directive("rmcp=error".parse()?))
+    // At debug PostgreSQL's client tells the values of statements, secrets' hashes and whole issues among them.
+    let quieter = [("rmcp", "rmcp=error"), ("tokio_postgres", "tokio_postgres=info")];
+    quieter
+        .into_iter()
+        .filter(|(name, _)| !level.contains(name))
+        .try_fold(filter, |filter, (_, directive)| Ok(filter.add_directive(directive.parse()?)))
 }
 
 fn build<W>(

@@ -16,14 +16,14 @@ use crate::api::Api;
 use crate::claims::{Background, ClaimManager, Index, OpenError, Operations, Parts, Reload, StoredBodies};
 use crate::config::{ConfigReport, ConfigSource, ConfigWatch, GithubConfig, LiveConfig, Loaded, ServerConfig, follow};
 use crate::dispatch::{Dispatcher, DispatcherParts};
-use crate::domain::{Clock, IssueRef, SystemClock};
+use crate::domain::{Clock, IssueRef, SharedClock, SystemClock};
 use crate::github::{Credentials, FileSource, Forge, GithubSource, IssueSource};
 use crate::http::{HttpState, ServeLimits};
 use crate::local::{Hosting, Idle, LocalDoor, Place};
 use crate::logging::LogHandle;
 use crate::policy::PolicyHost;
 use crate::state::{Mirror, MirrorStart};
-use crate::store::{SqliteStore, Store};
+use crate::store::{SqlStore, Store};
 
 /// What a server is started with.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub struct Local {
 pub struct Server {
     address: SocketAddr,
     api: Api,
-    store: Arc<SqliteStore>,
+    store: Arc<SqlStore>,
     manager: Arc<ClaimManager>,
     http: HttpState,
     config: LiveConfig,
@@ -110,11 +110,15 @@ impl Server {
             shutdown,
             shutdown_timeout: Duration::from_secs(present.server.shutdown_seconds),
         };
-        // The database is ours alone by now, and so is the socket of a server that died over it.
+        server.manager.note_url(format!("http://{}", reachable(address)));
+        if let Err(error) = server.manager.beat().await {
+            warn!("this server has no role among those of its database yet: {error}");
+        }
+        // A SQLite file is ours alone by now, and so is the socket of a server that died over it.
         let door = local.map(local_door).transpose()?.flatten();
         server.open_doors(listener, door, background, ServeLimits::from(&present.server));
         server.mirror_claims();
-        if let Err(error) = SqliteStore::note_address(&loaded.store(), &format!("http://{}", reachable(address))) {
+        if let Err(error) = server.store.note_address(&loaded.store(), &format!("http://{}", reachable(address))) {
             warn!("commands will not find this server by its database: {error}");
         }
         info!("listening on http://{address} (MCP at /mcp), pid {}", std::process::id());
@@ -231,7 +235,7 @@ impl Server {
 
 /// What a server stands on: made first, and all of it at once, since each part takes a while.
 struct Ground {
-    store: Arc<SqliteStore>,
+    store: Arc<SqlStore>,
     source: Arc<dyn IssueSource>,
     forge: Option<Arc<dyn Forge>>,
     index: Arc<Index>,
@@ -248,12 +252,14 @@ impl Ground {
             spawn_blocking(move || source.map_or_else(|| source_of(&github, &folder), |source| Ok((source, None))));
         let index = Index::empty();
         let (kept, observer) = (loaded.store(), Arc::clone(&index));
-        let store = spawn_blocking(move || SqliteStore::open(&kept, observer));
+        let store = spawn_blocking(move || SqlStore::open(&kept, observer));
         let host = spawn_blocking(move || PolicyHost::new(policy_cache_folder()));
         let (source, store, host) = tokio::try_join!(source, store, host)?;
         let ((source, forge), store, host) = (source?, Arc::new(store?), host?);
         let host = host.reading_bodies_from(Arc::new(StoredBodies::of(Arc::clone(&store))));
-        Ok(Self { store, source, forge, index, host, clock: Arc::new(SystemClock), config: config.clone() })
+        let clock: Arc<dyn Clock> =
+            if loaded.store().url.is_empty() { Arc::new(SystemClock) } else { Arc::new(SharedClock::default()) };
+        Ok(Self { store, source, forge, index, host, clock, config: config.clone() })
     }
 
     /// The mirror that the configuration asks for. An empty store takes in what the file holds, before

@@ -20,8 +20,8 @@ use issuecommand::domain::{
     from_unix_ms,
 };
 use issuecommand::store::{
-    AdvanceOutcome, Change, ClaimChange, ClaimFilter, ClaimWish, CommitObserver, InsertOutcome, IssueBatch,
-    SqliteStore, Store, Wanted,
+    AdvanceOutcome, Change, ClaimChange, ClaimFilter, ClaimWish, CommitObserver, InsertOutcome, IssueBatch, SqlStore,
+    Store, Wanted,
 };
 use tokio::runtime::Runtime;
 
@@ -48,10 +48,10 @@ impl CommitObserver for Unwatched {
     fn committed(&self, _: Vec<Change>) {}
 }
 
-fn open(path: &Path) -> SqliteStore {
+fn open(path: &Path) -> SqlStore {
     let (history_max_entries, event_max_entries) = (usize::MAX, usize::MAX);
     let config = StoreConfig { path: path.into(), history_max_entries, event_max_entries, ..StoreConfig::default() };
-    SqliteStore::open(&config, Arc::new(Unwatched)).unwrap()
+    SqlStore::open(&config, Arc::new(Unwatched)).unwrap()
 }
 
 #[test]
@@ -126,7 +126,7 @@ impl Witness {
         }
     }
 
-    async fn examine(&self, store: &SqliteStore) {
+    async fn examine(&self, store: &SqlStore) {
         let active = store.claim_list(ClaimFilter::default()).await.unwrap();
         let held: HashSet<_> = active.iter().map(Claim::issue_ref).collect();
         assert_eq!(held.len(), active.len(), "an issue is held twice");
@@ -173,7 +173,7 @@ fn check_integrity(path: &Path) {
     assert_eq!(verdict, "ok");
 }
 
-async fn sync_issues(store: &SqliteStore) {
+async fn sync_issues(store: &SqlStore) {
     let issues = (1..=ISSUE_COUNT).map(|number| Issue {
         repo: "acme/small".parse().unwrap(),
         number: IssueNumber::new(number).unwrap(),
@@ -216,7 +216,7 @@ fn the_writer_that_is_killed() {
     });
 }
 
-async fn work(store: Arc<SqliteStore>, agent: usize) {
+async fn work(store: Arc<SqlStore>, agent: usize) {
     let agent_id: issuecommand::domain::AgentId = format!("a{agent}").parse().unwrap();
     // What it held when its former process was killed is still its own.
     let own = ClaimFilter { agent: Some(agent_id.clone()), ..ClaimFilter::default() };
@@ -244,7 +244,7 @@ async fn work(store: Arc<SqliteStore>, agent: usize) {
     }
 }
 
-async fn release(store: &SqliteStore, claim_id: ClaimId) {
+async fn release(store: &SqlStore, claim_id: ClaimId) {
     say(&Said::Releasing { claim_id });
     let change = ClaimChange {
         claim_id,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Answer, Failure, Fields, Identity, RateLimits, claims, dispatch, explain, follow_ups, issues, operator, policies,
 };
-use crate::claims::{ClaimManager, ManagerError};
+use crate::claims::{ClaimManager, HealthState, ManagerError};
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::domain::{AccessScope, AgentId, ClaimId, Skills};
@@ -192,6 +192,11 @@ impl Api {
             limits: Arc::new(ArcSwap::from_pointee(RateLimits::new(&config.rate_limits))),
             dispatcher: None,
         }
+    }
+
+    /// How the server is, in a word.
+    pub fn health_state(&self) -> HealthState {
+        self.manager.health().state
     }
 
     /// The same, with what works on issues.

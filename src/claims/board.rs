@@ -3,6 +3,7 @@
 //!
 //! The board never decides a claim. It says what to try, in which order; the store decides.
 
+mod anew;
 mod beside;
 mod blocks;
 mod claims;
@@ -182,6 +183,7 @@ impl Board {
             Change::IssueGone(issue) => self.remove_issue(&issue),
             Change::IssuePlaced(place) => self.set_place(*place),
             Change::Notice(notice) => self.notices.add(*notice),
+            Change::NoticesTold(told) => self.notices.forget(&told),
             Change::RepoSet(repo) => self.set_repo(*repo),
             Change::RepoGone(repo) => self.remove_repo(&repo),
             Change::FollowUpSet(item) => self.shelf.set(*item),

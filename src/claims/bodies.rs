@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use crate::domain::IssueRef;
 use crate::policy::BodySource;
-use crate::store::SqliteStore;
+use crate::store::SqlStore;
 
 /// Reads texts from a store.
 #[derive(Debug)]
-pub struct StoredBodies(Arc<SqliteStore>);
+pub struct StoredBodies(Arc<SqlStore>);
 
 impl StoredBodies {
     /// Reads from `store`.
-    pub fn of(store: Arc<SqliteStore>) -> Self {
+    pub fn of(store: Arc<SqlStore>) -> Self {
         Self(store)
     }
 }

@@ -34,6 +34,12 @@ impl EventFeed {
         self.newest.send_replace(newest);
     }
 
+    /// Forgets the events in memory: others came since, up to `newest`, and readers find them in the store.
+    pub(super) fn forget_to(&self, newest: EventSeq) {
+        self.recent.lock().clear();
+        self.begin_at(newest);
+    }
+
     /// Takes one committed event and wakes the readers.
     pub(super) fn push(&self, event: Event) {
         let seq = event.event_id;

@@ -4,8 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
-use super::{ClaimManager, Health, PolicyHealth};
+use super::{ClaimManager, Health, HealthState, PolicyHealth};
 use crate::domain::{PolicyStamp, Timestamp};
+use crate::store::Role;
+
+/// The part whose trouble means that nothing can be done.
+pub(super) const STORE: &str = "store";
 
 /// What background work found out about the world around.
 #[derive(Debug)]
@@ -76,8 +80,16 @@ impl ClaimManager {
         degraded.extend(self.desk.faults());
         let rejected = self.desk.rejected();
         degraded.extend(rejected.iter().map(|why| format!("policies: {why}")));
+        let store_fails = troubles.iter().any(|(part, _)| *part == STORE);
+        let state = match degraded.is_empty() {
+            _ if store_fails => HealthState::Live,
+            true => HealthState::Ready,
+            false => HealthState::Degraded,
+        };
         let uptime = self.clock.now() - self.status.started_at;
         Health {
+            state,
+            roles: Role::ALL.into_iter().filter(|role| self.has_role(*role)).collect(),
             uptime_seconds: u64::try_from(uptime.num_seconds()).unwrap_or(0),
             total_claims: counts.granted,
             active_claims: counts.active_claims,

@@ -21,8 +21,17 @@ pub struct Index {
     pub(super) placing: Notify,
     /// Rings when something waits for a policy.
     pub(super) work: Notify,
-    /// Commits that came before the index was filled.
-    early: Mutex<Option<Vec<Change>>>,
+    /// What came before the index was filled.
+    early: Mutex<Option<Early>>,
+}
+
+/// What was told before the index was filled.
+#[derive(Debug, Default)]
+struct Early {
+    /// Commits, by their numbers.
+    commits: Vec<(u64, Vec<Change>)>,
+    /// Everything anew, instead of what the index was to be filled with.
+    anew: Option<(Snapshot, Vec<KeptToken>)>,
 }
 
 impl Index {
@@ -34,17 +43,22 @@ impl Index {
             tokens: RwLock::default(),
             placing: Notify::new(),
             work: Notify::new(),
-            early: Mutex::new(Some(Vec::new())),
+            early: Mutex::new(Some(Early::default())),
         })
     }
 
     /// Fills the index with what the store holds.
     pub(super) fn fill(&self, snapshot: Snapshot, tokens: Vec<KeptToken>) {
         let mut early = self.early.lock();
+        let Early { commits, anew } = early.take().unwrap_or_default();
+        let (snapshot, tokens) = anew.unwrap_or((snapshot, tokens));
+        let last = snapshot.commit_seq;
         self.feed.begin_at(snapshot.last_event);
         *self.board.write() = Board::load(snapshot);
         *self.tokens.write() = Tokens::load(tokens);
-        self.take_in(early.take().unwrap_or_default());
+        // What the snapshot holds already must not be told again: an end that was overtaken would undo what came after.
+        let later = commits.into_iter().filter(|(seq, _)| *seq == 0 || *seq > last);
+        later.for_each(|(_, changes)| self.take_in(changes));
     }
 
     fn take_in(&self, changes: Vec<Change>) {
@@ -70,10 +84,29 @@ impl Index {
 
 impl CommitObserver for Index {
     fn committed(&self, changes: Vec<Change>) {
+        self.committed_as(0, changes);
+    }
+
+    fn committed_as(&self, seq: u64, changes: Vec<Change>) {
         if let Some(early) = self.early.lock().as_mut() {
-            early.extend(changes);
+            early.commits.push((seq, changes));
             return;
         }
         self.take_in(changes);
     }
+
+    fn replaced(&self, snapshot: Snapshot, tokens: Vec<KeptToken>) {
+        if let Some(early) = self.early.lock().as_mut() {
+            *early = Early { commits: Vec::new(), anew: Some((snapshot, tokens)) };
+            return;
+        }
+        self.feed.forget_to(snapshot.last_event);
+        self.board.write().set_anew(snapshot);
+        *self.tokens.write() = Tokens::load(tokens);
+        self.work.notify_one();
+        self.placing.notify_one();
+    }
 }
+
+#[cfg(test)]
+mod tests;

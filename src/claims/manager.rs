@@ -51,6 +51,8 @@ pub struct ClaimManager {
     pub(super) swept: Mutex<crate::sync::Swept>,
     /// The way to the trial of a candidate.
     pub(super) trials: super::trial::Trials,
+    /// What this server does for all servers of its database.
+    pub(super) roles: super::roles::Roles,
     /// Rings when somebody wants a sync before its time.
     pub(super) sync_wished: tokio::sync::Notify,
 }

@@ -39,6 +39,7 @@ mod recorded;
 mod recording;
 pub(crate) mod rehearsal;
 mod requests;
+mod roles;
 mod service;
 mod shelf;
 mod sweep;
@@ -63,8 +64,8 @@ pub use policy_history::PolicyAction;
 pub use pulls::{FeedbackOutcome, PullChange, PullOutcome};
 pub use recorded::{Answers, NotReplayable, PageAnswer, Recorded, RecordedBodies, RecordedPage};
 pub use requests::{
-    ClaimOutcome, ClaimRequest, CloseError, Health, IssueDetails, ManagerError, NextOutcome, NextRequest, PolicyHealth,
-    RepoEntry, UpdateOutcome, UpdateRequest, Verification,
+    ClaimOutcome, ClaimRequest, CloseError, Health, HealthState, IssueDetails, ManagerError, NextOutcome, NextRequest,
+    PolicyHealth, RepoEntry, UpdateOutcome, UpdateRequest, Verification,
 };
 pub use service::{Background, OpenError, Parts};
 pub use sweep::SweepReport;

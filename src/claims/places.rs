@@ -14,7 +14,7 @@ use super::ClaimManager;
 use crate::areas::{AreaModel, LabelAreas, Owners, PastWork};
 use crate::config::AreasConfig;
 use crate::domain::{Issue, IssueNumber, RepoName};
-use crate::store::{IssuePlace, PastPull, PastWorkList, PlaceSource, StoreError};
+use crate::store::{IssuePlace, PastPull, PastWorkList, PlaceSource, Role, StoreError};
 
 /// Issues placed at once.
 const BATCH_COUNT: usize = 256;
@@ -34,6 +34,8 @@ struct Guide {
 pub(super) async fn place_continually(manager: Arc<ClaimManager>) {
     let mut placing = Placing::new(manager);
     loop {
+        // It reads GitHub, and what it writes every server is told.
+        placing.manager.until_role(Role::Sync).await;
         if let Err(error) = placing.round().await {
             warn!("issues were not placed, they will be: {error}");
             tokio::time::sleep(SLEEP_MAX).await;

@@ -33,6 +33,15 @@ impl Presence {
         calls.unwritten.insert(agent.clone());
     }
 
+    /// Takes in calls that are written down, of other servers too.
+    pub(super) fn learn(&self, calls: Vec<(AgentId, Timestamp)>) {
+        let mut known = self.0.lock();
+        for (agent, at) in calls {
+            let last = known.last.entry(agent).or_insert(at);
+            *last = at.max(*last);
+        }
+    }
+
     pub(super) fn last_call(&self, agent: &AgentId) -> Option<Timestamp> {
         self.0.lock().last.get(agent).copied()
     }

@@ -9,7 +9,7 @@ use crate::domain::{
     TransitionError,
 };
 use crate::github::SourceError;
-use crate::store::StoreError;
+use crate::store::{Role, StoreError};
 
 /// "Give me my next issue."
 #[derive(Debug, Clone)]
@@ -166,6 +166,11 @@ pub struct IssueDetails {
 /// How the server is doing.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Health {
+    /// `ready` when all is well; `degraded` when something works only in part; `live` when the store does not answer,
+    /// so that nothing can be asked of it.
+    pub state: HealthState,
+    /// What this server does for all servers of its database.
+    pub roles: Vec<Role>,
     /// Since it started.
     pub uptime_seconds: u64,
     /// Claims granted since the store was made, as far as history goes back.
@@ -186,6 +191,18 @@ pub struct Health {
     pub degraded: Vec<String>,
     /// The policies in force.
     pub policies: PolicyHealth,
+}
+
+/// How a server is, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HealthState {
+    /// It runs, and can do nothing: its store fails.
+    Live,
+    /// All is well.
+    Ready,
+    /// It serves, and something works only in part.
+    Degraded,
 }
 
 /// The policies in force, and why the newest edit is not.

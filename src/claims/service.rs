@@ -23,11 +23,13 @@ use crate::config::{Config, LiveConfig, Replaced};
 use crate::domain::{Clock, EventDraft, RepoName};
 use crate::github::IssueSource;
 use crate::policy::{PolicyHost, PolicyRejected};
-use crate::store::{Store, StoreError};
+use crate::store::{Role, Store, StoreError};
 use crate::sync::{PullWatch, Sync, SyncError, SyncReport};
 
 /// How often calls of owners are written down: what a crash can forget of them.
 const CALLS_WRITTEN_EVERY: Duration = Duration::from_secs(10);
+/// How often a server that does not sync reads what was said on pull requests before their claims named them.
+const EARLIER_FEEDBACK_EVERY: Duration = Duration::from_secs(60);
 /// Longest sleep of the scorer, so that a clock that was set is noticed.
 const SCORER_SLEEP_MAX: Duration = Duration::from_secs(30);
 
@@ -88,7 +90,7 @@ impl ClaimManager {
         let (status, wellness) = (Status::new(clock.now()), Wellness::from_start(&*clock));
         let (trials, cases) = Trials::new();
         let offered = Default::default();
-        let (nothings, absent, links, swept, sync_wished) = Default::default();
+        let (nothings, absent, links, swept, roles, sync_wished) = Default::default();
         let manager = Arc::new(Self {
             store,
             source,
@@ -107,6 +109,7 @@ impl ClaimManager {
             links,
             swept,
             trials,
+            roles,
             sync_wished,
         });
         let background = Background { manager: Arc::clone(&manager), sync, pulls, announcements, sets, cases };
@@ -144,6 +147,7 @@ impl Background {
                 }
             });
         };
+        spawn("keeping roles", Box::pin(super::roles::beat_continually(Arc::clone(&manager))));
         spawn("scoring", Box::pin(score_continually(Arc::clone(&manager))));
         spawn("sweeping", Box::pin(sweep_continually(Arc::clone(&manager))));
         spawn("noting calls", Box::pin(write_calls_continually(Arc::clone(&manager))));
@@ -172,10 +176,15 @@ async fn score_continually(manager: Arc<ClaimManager>) {
 }
 
 async fn sweep_continually(manager: Arc<ClaimManager>) {
+    manager.until_roles_are_told().await;
     let mut due = tokio::time::Instant::now();
     loop {
         tokio::time::sleep_until(due).await;
-        manager.sweep_that_was_due(due.elapsed()).await;
+        if manager.has_role(Role::Sweep) {
+            manager.sweep_that_was_due(due.elapsed()).await;
+        } else {
+            manager.wellness.feel_pulse(due.elapsed(), &*manager.clock);
+        }
         let pause = Duration::from_secs(manager.config.current().leases.sweep_seconds.max(1));
         due = tokio::time::Instant::now() + pause;
     }
@@ -186,11 +195,13 @@ async fn write_calls_continually(manager: Arc<ClaimManager>) {
         let due = tokio::time::Instant::now() + CALLS_WRITTEN_EVERY;
         tokio::time::sleep_until(due).await;
         manager.wellness.feel_pulse(due.elapsed(), &*manager.clock);
-        let trouble = manager.write_down_calls().await.err().map(|error| chain(&error));
-        if trouble.is_some() {
-            manager.note_unwell("the store failed");
+        if let Err(error) = manager.write_down_calls().await {
+            warn!("the latest calls of owners are not written down yet: {}", chain(&error));
         }
-        manager.status.report("store", trouble);
+        // Owners call whichever server they like.
+        if let Ok(calls) = manager.store.agent_last_calls().await {
+            manager.presence.learn(calls);
+        }
     }
 }
 
@@ -218,6 +229,22 @@ async fn link_continually(manager: Arc<ClaimManager>) {
 async fn sync_continually(manager: Arc<ClaimManager>, sync: Sync, pulls: PullWatch) {
     let mut config = manager.config.clone();
     loop {
+        manager.until_roles_are_told().await;
+        if !manager.has_role(Role::Sync) {
+            // What the server that does it reads comes here by the store.
+            manager.status.came_round();
+            tokio::select! {
+                () = manager.until_role(Role::Sync) => {}
+                () = manager.sync_wished.notified() => {}
+                () = tokio::time::sleep(EARLIER_FEEDBACK_EVERY) => {
+                    // Of the claims that were updated here no other server knows it.
+                    if let Err(error) = manager.read_earlier_feedback(&[]).await {
+                        warn!("what was said before on pull requests is not read yet: {}", chain(&error));
+                    }
+                    continue;
+                }
+            }
+        }
         // What this sync reads by; an edit while it runs calls for another.
         let read_by = config.current();
         sync.note_swept(std::mem::take(&mut *manager.swept.lock()));
@@ -274,6 +301,7 @@ impl ClaimManager {
 
     /// Writes down what is only noted, before the store closes.
     pub async fn rest(&self) {
+        self.leave().await;
         if let Err(error) = self.write_down_calls().await {
             warn!("the latest calls of owners were not written down: {}", chain(&error));
         }
@@ -327,7 +355,7 @@ pub(super) fn blocking<T>(work: impl FnOnce() -> T) -> T {
 }
 
 /// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -30,6 +30,8 @@ impl ClaimManager {
     pub async fn sweep(&self) -> Result<SweepReport, StoreError> {
         let now = self.clock.now();
         self.write_down_calls().await?;
+        // Owners call whichever server they like.
+        self.presence.learn(self.store.agent_last_calls().await?);
         if let Some(why) = self.wellness.unwell(&*self.clock) {
             debug!("{why}");
             return Ok(SweepReport::default());

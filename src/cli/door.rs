@@ -10,12 +10,12 @@ use clap::Args;
 use issuecommand::api::{Call, Caller, Fields, Identity, operate};
 use issuecommand::claims::Operations;
 use issuecommand::config::{
-    CONFIG_FILE_NAME, ConfigReport, ConfigSource, InPart, LiveConfig, Loaded, Secret, load, load_in_part,
+    CONFIG_FILE_NAME, ConfigReport, ConfigSource, InPart, LiveConfig, Loaded, Secret, StoreConfig, load, load_in_part,
 };
 use issuecommand::domain::{Claim, ClaimId, IssueRef, Skills, SystemClock};
 use issuecommand::http::OperatorClient;
 use issuecommand::server::at_rest;
-use issuecommand::store::{Change, ClaimFilter, CommitObserver, SqliteStore, Store, StoreError};
+use issuecommand::store::{Change, ClaimFilter, CommitObserver, SqlStore, Store, StoreError};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -53,7 +53,7 @@ pub enum Door {
     /// Through a running server.
     Server(OperatorClient),
     /// Nobody has the store open: it is ours for as long as this lives.
-    Store(Arc<SqliteStore>, Operations, Box<Loaded>),
+    Store(Arc<SqlStore>, Operations, Box<Loaded>),
 }
 
 impl DoorArgs {
@@ -81,7 +81,8 @@ impl DoorArgs {
     pub async fn open_existing(&self) -> anyhow::Result<Door> {
         if self.url().is_none()
             && let Ok(loaded) = load(&self.source())
-            && let file = loaded.store().path
+            && let StoreConfig { path: file, url, .. } = loaded.store()
+            && url.is_empty()
             && !file.exists()
         {
             bail!(
@@ -120,13 +121,19 @@ impl DoorArgs {
 
 /// The server that has the store open, or the store, if none has.
 async fn open_store(loaded: Loaded) -> anyhow::Result<Door> {
+    // A PostgreSQL database takes in who asks beside its servers; one on this machine knows more than the database.
+    if !loaded.store().url.is_empty()
+        && let Some(url) = SqlStore::address_in_use(&loaded.store())
+    {
+        return Ok(Door::Server(OperatorClient::new(&url, key(&loaded))?));
+    }
     let begun = Instant::now();
     loop {
         let (config, observer) = (loaded.store(), Arc::new(Nobody));
-        match tokio::task::spawn_blocking(move || SqliteStore::open(&config, observer)).await? {
+        match tokio::task::spawn_blocking(move || SqlStore::open_for_command(&config, observer)).await? {
             Ok(store) => return Ok(Door::of_store(store, loaded)),
             Err(in_use @ StoreError::InUse { .. }) => {
-                if let Some(url) = SqliteStore::noted_address(&loaded.store()) {
+                if let Some(url) = SqlStore::noted_address(&loaded.store()) {
                     return Ok(Door::Server(OperatorClient::new(&url, key(&loaded))?));
                 }
                 if begun.elapsed() > ADDRESS_PATIENCE {
@@ -143,7 +150,7 @@ async fn open_store(loaded: Loaded) -> anyhow::Result<Door> {
 fn running_despite(loaded: &Loaded, report: &ConfigReport) -> anyhow::Result<Door> {
     let (fault, store) = (report.first(), loaded.store());
     let port = loaded.config.server.port;
-    let Some(url) = SqliteStore::address_in_use(&store) else {
+    let Some(url) = SqlStore::address_in_use(&store) else {
         bail!(
             "{fault}; no server was found that has {} open: mend the file, or name the server, as in --url \
              http://127.0.0.1:{}",
@@ -166,7 +173,7 @@ fn variable(name: &str) -> Option<String> {
 }
 
 impl Door {
-    fn of_store(store: SqliteStore, loaded: Loaded) -> Self {
+    fn of_store(store: SqlStore, loaded: Loaded) -> Self {
         let store = Arc::new(store);
         let operations =
             Operations::new(Arc::clone(&store) as Arc<dyn Store>, Arc::new(SystemClock), LiveConfig::new(&loaded));
@@ -181,7 +188,7 @@ impl Door {
     /// Says on standard error that nobody works, where that is so: what follows is what was kept.
     pub fn say_if_at_rest(&self) {
         if self.is_at_rest() {
-            anstream::eprintln!("no server runs: this is what the last one kept (`issuecommand serve` starts one)");
+            anstream::eprintln!("no server runs here: this is what is kept (`issuecommand serve` starts one)");
         }
     }
 
@@ -274,7 +281,7 @@ struct Claims {
 
 /// Nobody listens to a store that is opened for one command.
 #[derive(Debug)]
-struct Nobody;
+pub struct Nobody;
 
 impl CommitObserver for Nobody {
     fn committed(&self, _changes: Vec<Change>) {}

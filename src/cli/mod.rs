@@ -23,6 +23,7 @@ mod mcp;
 mod overrule;
 mod policy;
 mod serve;
+mod store;
 mod token;
 
 /// The server that says which coding agent works on which GitHub issue.
@@ -80,6 +81,13 @@ enum Command {
     Export(export::ExportArgs),
     /// Take in claims: an export, or the state or database of the first edition
     Import(import::ImportArgs),
+    /// Write everything that is kept into one file, while servers go on
+    Backup(store::BackupArgs),
+    /// Take a backup into a store that holds nothing
+    Restore(store::RestoreArgs),
+    /// Move the store to another database, or check it
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Write, try, explain, replay, promote and put back policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -137,6 +145,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Resume(args) => dispatch::resume(&args),
         Command::Cancel(args) => dispatch::cancel(&args),
         Command::Answer(args) => dispatch::answer(&args),
+        Command::Backup(args) => store::write_backup(&args),
+        Command::Restore(args) => store::take_backup(&args),
+        Command::Store(command) => store::run(&command),
         Command::Release(args) => overrule::release(&args),
         Command::Reassign(args) => overrule::reassign(&args),
         Command::Approve(args) => approve::run(&args),

@@ -11,7 +11,7 @@ use issuecommand::domain::AgentId;
 use issuecommand::local::{AgentName, Background, Place, Reply, Standing, serving};
 use issuecommand::mcp::{AGENT_VARIABLE, Connection};
 use issuecommand::server::{Local, Server, Start};
-use issuecommand::store::{SqliteStore, StoreError};
+use issuecommand::store::{SqlStore, StoreError};
 use tracing::warn;
 
 use super::{ConfigFile, DATABASE_TAKEN, EndRequests, is_database_taken, mcp, runtime};
@@ -186,7 +186,7 @@ fn start_in_background(args: &ServeArgs, place: &Place, store: &StoreConfig) -> 
     arguments.extend(args.file.arguments()?);
     let background = Background::new(arguments, AGENT_VARIABLE)?;
     let is_taken = |code| code == Some(i32::from(DATABASE_TAKEN));
-    let standing = runtime()?.block_on(background.stand(place, is_taken, || SqliteStore::noted_address(store)));
+    let standing = runtime()?.block_on(background.stand(place, is_taken, || SqlStore::noted_address(store)));
     let (word, reply) = match standing.map_err(|why| anyhow!(why))? {
         Standing::Started(reply) => ("started", reply),
         Standing::Already(reply) => {

@@ -222,10 +222,16 @@ fn remove(table: &mut DeTable<'_>, path: &[String]) -> bool {
 /// A line fit to be shown: whatever follows a secret's key, or an address with credentials, is hidden.
 fn redacted(line: &str) -> String {
     const HIDDEN: &str = " (hidden)";
-    let names = SECRET_KEYS.iter().filter_map(|key| key.rsplit('.').next());
+    // `url` is the name of much that is no secret: a database's address is known by itself.
+    let names = SECRET_KEYS.iter().filter_map(|key| key.rsplit('.').next()).filter(|name| *name != "url");
     let secret = names.filter_map(|name| line.find(name).map(|at| at + name.len())).min();
     let after_secret = secret.and_then(|end| line[end..].find('=').map(|at| end + at + 1));
-    let address = line.find("://").filter(|at| line[*at..].contains('@')).and_then(|_| line.find('=').map(|at| at + 1));
+    let address = line
+        .find("://")
+        .filter(|at| {
+            line[*at..].contains('@') || line[..*at].ends_with("postgres") || line[..*at].ends_with("postgresql")
+        })
+        .and_then(|_| line.find('=').map(|at| at + 1));
     match after_secret.into_iter().chain(address).min() {
         Some(end) => format!("{}{HIDDEN}", &line[..end]),
         None => line.to_owned(),

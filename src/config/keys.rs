@@ -28,8 +28,8 @@ const HOT: [&str; 16] = [
 ];
 
 /// Keys whose value is never shown.
-pub(super) const SECRET_KEYS: [&str; 4] =
-    ["server.api_key", "github.token", "github.app.private_key", "webhooks.secret"];
+pub(super) const SECRET_KEYS: [&str; 5] =
+    ["server.api_key", "github.token", "github.app.private_key", "store.url", "webhooks.secret"];
 
 /// The tables in which a policy's author names the keys.
 pub(super) const FREE_TABLE: &str = "settings";
@@ -87,6 +87,7 @@ pub fn changes_needing_restart(old: &Config, new: &Config) -> Vec<&'static str> 
     let differs = |key: &str| match key {
         "server.api_key" => old.server.api_key != new.server.api_key,
         "github.token" => old.github.token != new.github.token,
+        "store.url" => old.store.url != new.store.url,
         "webhooks.secret" => old.webhooks.secret != new.webhooks.secret,
         "github.app.private_key" => old.github.app.private_key != new.github.app.private_key,
         _ => old_values.get(key) != new_values.get(key),
@@ -160,8 +161,9 @@ mod tests {
         old.github.app.private_key = Secret::new("one");
         new.github.app.private_key = Secret::new("two");
         old.webhooks.secret = Secret::new("one");
+        new.store.url = Secret::new("postgres://two");
         new.webhooks.secret = Secret::new("two");
-        let keys = ["github.app.private_key", "github.token", "server.api_key", "webhooks.secret"];
+        let keys = ["github.app.private_key", "github.token", "server.api_key", "store.url", "webhooks.secret"];
         assert_eq!(changes_needing_restart(&old, &new), keys);
     }
 
@@ -201,6 +203,7 @@ mod tests {
         config.server.api_key = Secret::new("hunter2");
         config.github.token = Secret::new("hunter2");
         config.webhooks.secret = Secret::new("hunter2");
+        config.store.url = Secret::new("hunter2");
         config.github.app.private_key = Secret::new("hunter2");
         let shown = values(&config);
         assert!(SECRET_KEYS.iter().all(|key| shown[*key] == "(secret)"), "{shown:?}");

@@ -132,6 +132,11 @@ impl Default for ServerConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreConfig {
+    /// A PostgreSQL database, as in `postgres://user@host/name`: for several servers. Nothing, and the store is the
+    /// SQLite file. `DATABASE_URL`.
+    pub url: Secret,
+    /// Certificates of the authorities that PostgreSQL's server is to be known by, instead of the system's.
+    pub ca_file: Option<PathBuf>,
     /// The SQLite file. `SQLITE_PATH`.
     pub path: PathBuf,
     /// How long to wait for a lock, in milliseconds. `SQLITE_BUSY_TIMEOUT_MS`.
@@ -156,6 +161,8 @@ pub struct StoreConfig {
 impl Default for StoreConfig {
     fn default() -> Self {
         Self {
+            url: Secret::default(),
+            ca_file: None,
             path: "./issuecommand.db".into(),
             busy_timeout_ms: 5000,
             journal_mode: "WAL".into(),

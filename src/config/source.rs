@@ -120,7 +120,8 @@ impl Loaded {
     pub fn store(&self) -> StoreConfig {
         let store = self.config.store.clone();
         let state_file = store.state_file.map(|path| self.folder.join(path));
-        StoreConfig { path: self.folder.join(&store.path), state_file, ..store }
+        let ca_file = store.ca_file.map(|path| self.folder.join(path));
+        StoreConfig { path: self.folder.join(&store.path), ca_file, state_file, ..store }
     }
 
     /// `[log]`, with the path that holds in any working folder.

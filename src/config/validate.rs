@@ -109,6 +109,12 @@ impl Check {
 
     fn store(&mut self, config: &Config) {
         let store = &config.store;
+        let is_url = |text: &str| text.starts_with("postgres://") || text.starts_with("postgresql://");
+        let is_database = |text: &str| is_url(text) && text.parse::<postgres::Config>().is_ok();
+        if !store.url.is_empty() && !is_database(store.url.expose()) {
+            let message = "this is no address of a PostgreSQL database (what it says is not shown)";
+            self.found("store.url", message, Some("as in \"postgres://user:password@host/name\""));
+        }
         if store.path.as_os_str().is_empty() {
             self.found("store.path", "the path is empty", None);
         }

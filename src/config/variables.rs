@@ -92,6 +92,14 @@ pub const VARIABLES: &[Variable] = &[
     Variable::new("TRUST_PROXY", "server.trust_proxy", "false", "Whether to believe X-Forwarded-For.", |c, v| {
         put(&mut c.server.trust_proxy, v)
     }),
+    Variable::new(
+        "DATABASE_URL",
+        "store.url",
+        "",
+        "A PostgreSQL database, as in postgres://user:password@host/name, for several servers; without it, SQLite.",
+        |c, v| put(&mut c.store.url, v),
+    )
+    .secret(),
     Variable::new("SQLITE_PATH", "store.path", "./issuecommand.db", "The database file.", |c, v| {
         put(&mut c.store.path, v)
     }),

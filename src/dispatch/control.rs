@@ -348,8 +348,11 @@ impl Dispatcher {
     }
 
     async fn refused(&self, run_id: RunId, why: &'static str) -> Result<RunWordOutcome, StoreError> {
-        let run = self.store().run_get(run_id).await?;
-        Ok(run.map_or(RunWordOutcome::NotFound, |run| RunWordOutcome::Refused(Box::new(run), why)))
+        let Some(run) = self.store().run_get(run_id).await? else { return Ok(RunWordOutcome::NotFound) };
+        let is_elsewhere = !run.status().is_terminal() && self.is_anothers(&run).await?;
+        let why =
+            if is_elsewhere { "another server works on it: ask that one, as commands in its folder do" } else { why };
+        Ok(RunWordOutcome::Refused(Box::new(run), why))
     }
 
     async fn answered(&self, run_id: RunId) -> Result<RunWordOutcome, StoreError> {

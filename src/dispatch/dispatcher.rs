@@ -1,6 +1,6 @@
 //! The dispatcher: what it stands on, which runs are under way, and its rounds.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,13 +19,11 @@ use super::live::{Live, StopReason};
 use super::logs::LogBook;
 use super::queue::{self, BY_LABEL, BY_REVIEW, Next, Ranks};
 use super::recovery::Leftovers;
-use crate::claims::{ClaimManager, FollowUpUpdate, Offer, UpdateRequest};
+use crate::claims::{ClaimManager, Offer};
 use crate::config::{AgentConfig, Config, ContainersConfig, LiveConfig, Secret};
-use crate::domain::{
-    AgentId, ClaimStatus, Clock, FollowUpStatus, IssueRef, RepoName, Run, RunHold, RunId, RunStatus, RunStep, Timestamp,
-};
+use crate::domain::{Clock, IssueRef, RepoName, Run, RunDriver, RunId, RunStatus, RunStep, Timestamp};
 use crate::github::Forge;
-use crate::store::{RunFilter, RunSaved, Store, StoreError};
+use crate::store::{Role, RunFilter, RunSaved, Store, StoreError};
 
 /// Runs begun in one round: a bound on what a round does before it looks again.
 const BEGIN_COUNT_MAX: usize = 64;
@@ -107,6 +105,16 @@ impl Dispatcher {
     pub async fn work(self: Arc<Self>, shutdown: CancellationToken) {
         let working = async {
             loop {
+                // A server for one issue works on that alone, whoever works on the others.
+                let is_in_charge = self.parts.only.is_some() || self.parts.manager.has_role(Role::Dispatch);
+                if !is_in_charge {
+                    self.see_to_own().await;
+                    let soon = tokio::time::sleep(self.poll_interval());
+                    tokio::select! {
+                        () = self.parts.manager.until_role(Role::Dispatch) => {}
+                        () = soon => continue,
+                    }
+                }
                 if let Err(error) = self.round().await {
                     error!("the dispatcher could not look at its queue, it will again: {}", chain(&error));
                 }
@@ -116,7 +124,7 @@ impl Dispatcher {
                 }
             }
         };
-        shutdown.run_until_cancelled(working).await;
+        shutdown.run_until_cancelled(async { tokio::join!(working, self.hear_of_runs()) }).await;
         self.shutdown.cancel();
         self.live.lock().values().for_each(|live| live.stop(StopReason::Shutdown));
         self.tracker.close();
@@ -125,7 +133,7 @@ impl Dispatcher {
 
     /// How often GitHub is asked for news. With very many repositories less often than set: each of them may cost a
     /// request, of which GitHub gives 5,000 an hour.
-    fn poll_interval(&self) -> Duration {
+    pub(super) fn poll_interval(&self) -> Duration {
         const REPOS_A_SECOND: usize = 4;
         let config = self.config();
         let most = Duration::from_secs(config.sync.interval_minutes.max(1) * 60);
@@ -166,15 +174,17 @@ impl Dispatcher {
         let mut queue = self.queue().await?;
         // Without containers every run would fail, for no fault of its issue; who asked for one hears why.
         let is_usable = queue.is_empty() || self.containers(&config).probe().await.is_ok();
-        queue.retain(|run| self.is_wanted(run, &config, is_usable));
+        // What another run works on along with its own issue has its claim, which is this dispatcher's too.
+        let shared: HashSet<IssueRef> =
+            self.active_runs().await?.iter().flat_map(|run| run.issues().into_iter().skip(1)).collect();
+        queue.retain(|run| self.is_wanted(run, &config, is_usable) && !shared.contains(&run.issue_ref()));
         let active: Vec<Run> = self.live.lock().values().map(|live| live.run()).collect();
         match queue::next(&queue, &active, &config.containers, config.dispatch.preempt, self.now()) {
             Next::Begin(run_id) => {
                 let place = queue.iter().position(|run| run.run_id == run_id).expect("it is one of the queue");
-                let run = self.with_companions(place, queue, &config).await?;
-                match self.over_budget(&run, &config).await? {
-                    Some(why) => self.hold_back(run, why).await?,
-                    None => self.begin(run),
+                match self.over_budget(&queue[place], &config).await? {
+                    Some(why) => self.hold_back(queue.swap_remove(place), why).await?,
+                    None => self.begin(self.with_companions(place, queue, &config).await?),
                 }
                 Ok(true)
             }
@@ -211,7 +221,9 @@ impl Dispatcher {
     }
 
     /// Goes on with a run, from wherever it stands.
-    pub(super) fn begin(self: &Arc<Self>, run: Run) {
+    pub(super) fn begin(self: &Arc<Self>, mut run: Run) {
+        let server = self.parts.store.server_name().to_owned();
+        run.driver = Some(RunDriver { dispatcher: self.server.clone(), server });
         let live = Arc::new(Live::of(run.clone()));
         if self.live.lock().insert(run.run_id, Arc::clone(&live)).is_some() {
             error!(run.id = %run.run_id, "run {} was begun twice", run.run_id.short());
@@ -235,10 +247,11 @@ impl Dispatcher {
     /// Ends a run that cannot even be begun.
     async fn refuse(&self, mut run: Run, why: String) {
         warn!(run.id = %run.run_id, "run {} cannot begin: {why}", run.run_id.short());
-        let failed = run.advance(RunStep::Fail { why: why.clone() }, self.now());
-        let saved = self.parts.store.run_save(run.clone(), self.now()).await;
-        if failed.is_err() || saved.is_err() {
+        let failed = run.advance(RunStep::Fail { why: why.clone() }, self.now()).is_ok();
+        // Whoever wrote it since it was read goes on with it, and holds what it holds.
+        if !failed || !matches!(self.save_idle(run.clone()).await, Ok(true)) {
             error!(run.id = %run.run_id, "that run {} cannot begin was not written down", run.run_id.short());
+            return;
         }
         self.give_back(&run, &why).await;
         self.tell(&run).await;
@@ -369,54 +382,5 @@ impl Dispatcher {
     /// The password of the door of a run's agent: the same whenever it is asked for, and kept nowhere.
     pub(super) fn password(&self, run: &Run) -> Secret {
         super::key::password(&self.key, &format!("{} {}", run.run_id, run.attempts))
-    }
-
-    /// The name under which it holds claims.
-    pub fn agent_id(&self) -> AgentId {
-        let name = &self.config().dispatch.agent_name;
-        name.parse().unwrap_or_else(|_| "dispatch".parse().expect("a name"))
-    }
-
-    /// Gives back what a run held that is over: its claims, or for a review the feedback that it was to answer.
-    pub(super) async fn give_back(&self, run: &Run, why: &str) {
-        if run.parent.is_some() {
-            // Back on offer is what stale means; the sweep would say so later, a person or agent sees it now.
-            return self.move_feedback(run, FollowUpStatus::Stale, why).await;
-        }
-        // Claimed, and a crash came before that was written down: the board knows.
-        let own = run.hold.clone().or_else(|| self.hold_of(run));
-        for hold in own.into_iter().chain(run.with_issues.iter().filter_map(|other| other.hold.clone())) {
-            self.release(run, hold, why).await;
-        }
-    }
-
-    /// Moves the feedback that a run answers.
-    pub(super) async fn move_feedback(&self, run: &Run, status: FollowUpStatus, note: &str) {
-        for work_item_id in &run.follow_ups {
-            let note = Some(format!("run {}: {note}", run.run_id.short()));
-            let update = FollowUpUpdate { work_item_id: *work_item_id, agent: self.agent_id(), status, note };
-            if let Err(error) = self.parts.manager.update_follow_up(update).await {
-                warn!(run.id = %run.run_id, "the review's feedback stays as it is: {}", chain(&error));
-            }
-        }
-    }
-
-    /// Gives a claim back: the issue is for others again.
-    async fn release(&self, run: &Run, hold: RunHold, why: &str) {
-        let wish = UpdateRequest {
-            claim_id: hold.claim_id,
-            agent: hold.agent_id,
-            status: ClaimStatus::Released,
-            note: Some(format!("run {}: {why}", run.run_id.short())),
-            pr_url: None,
-        };
-        if let Err(error) = self.parts.manager.update(wish).await {
-            warn!(run.id = %run.run_id, "the claim of {} was not given back: {}", run.issue_ref(), chain(&error));
-        }
-    }
-
-    /// The claim that it holds on a run's issue.
-    pub(super) fn hold_of(&self, run: &Run) -> Option<RunHold> {
-        self.parts.manager.hold_on(&run.issue_ref(), &self.agent_id())
     }
 }

@@ -10,7 +10,7 @@ use super::live::Message;
 use super::prompt::COMMENT_COUNT_MAX;
 use super::queue::BY_LABEL;
 use super::story;
-use crate::claims::FollowUpUpdate;
+use crate::claims::{FollowUpUpdate, Offer};
 use crate::config::Config;
 use crate::domain::{
     Companion, FeedbackKind, FollowUp, FollowUpStatus, IssueRef, Run, RunId, RunPriority, RunStatus, RunStep, RunWish,
@@ -22,7 +22,7 @@ use crate::store::{FollowUpFilter, RunInserted, StoreError};
 /// Another project's word for "work on this repository", which its users keep.
 const TOPIC_ACCEPTED: &str = "opencode-commander";
 /// Longest text of an issue or a review that a run keeps, in bytes: GitHub's own bound on texts.
-pub(super) const BODY_BYTES_MAX: usize = 65_536;
+const BODY_BYTES_MAX: usize = 65_536;
 
 /// The topics that let the dispatcher in.
 pub(super) fn topics(config: &Config) -> Vec<String> {
@@ -127,15 +127,15 @@ impl Dispatcher {
         if most == 0 || !is_fresh(&run) {
             return Ok(run);
         }
-        let alike = |other: &&mut Run| is_fresh(other) && other.repo == run.repo && other.priority == run.priority;
-        let chosen: Vec<Run> = queue.iter_mut().filter(alike).take(most).map(|other| other.clone()).collect();
+        let alike = |other: &Run| is_fresh(other) && other.repo == run.repo && other.priority == run.priority;
+        let chosen: Vec<Run> = queue.into_iter().filter(alike).take(most).collect();
         if chosen.is_empty() {
             return Ok(run);
         }
         run.with_issues =
             chosen.iter().map(|other| Companion { issue_number: other.issue_number, hold: None }).collect();
         // First the one that takes them over is written: a crash in between leaves an issue with two runs in the queue,
-        // of which the second finds it claimed.
+        // of which the second does not begin while the first has it.
         if !self.save_idle(run.clone()).await? {
             return Ok(run);
         }
@@ -161,16 +161,16 @@ impl Dispatcher {
         self.save_idle(run).await.map(drop)
     }
 
-    /// A run whose issue is no longer on offer ends without a word on GitHub: somebody else has it, or it is closed.
+    /// A run whose issue is no longer on offer ends, which is no failure: somebody else has it, or it is closed.
     async fn leave(&self, mut run: Run) -> Result<(), StoreError> {
         let offer = self.manager().in_order(&self.agent_id(), [run.issue_ref()]).pop().map(|(_, offer)| offer);
         let why = match offer {
-            Some(crate::claims::Offer::HeldBy(agent)) if agent == self.agent_id() => return Ok(()),
-            Some(crate::claims::Offer::HeldBy(agent)) => format!("{agent} took the issue first"),
-            Some(crate::claims::Offer::Unscored) => return Ok(()),
-            Some(crate::claims::Offer::Skipped(why)) => format!("the ranker leaves the issue out: {why}"),
-            Some(crate::claims::Offer::Gone) | None => "the issue is no longer open here".into(),
-            Some(crate::claims::Offer::Ready) => "the issue lost its label, or its repository the topic".into(),
+            Some(Offer::HeldBy(agent)) if agent == self.agent_id() => return Ok(()),
+            Some(Offer::HeldBy(agent)) => format!("{agent} took the issue first"),
+            Some(Offer::Unscored) => return Ok(()),
+            Some(Offer::Skipped(why)) => format!("the ranker leaves the issue out: {why}"),
+            Some(Offer::Gone) | None => "the issue is no longer open here".into(),
+            Some(Offer::Ready) => "the issue lost its label, or its repository the topic".into(),
         };
         info!(run.id = %run.run_id, "run {} left the queue: {why}", run.run_id.short());
         // It may come back: its label is all that is needed.

@@ -6,6 +6,7 @@
 
 pub mod agent;
 mod attempt;
+mod beside;
 mod budget;
 pub mod container;
 mod control;
@@ -15,6 +16,7 @@ mod faults;
 mod foreign;
 pub mod git;
 mod health;
+mod holding;
 pub mod image;
 mod intake;
 mod key;

@@ -36,7 +36,12 @@ impl Dispatcher {
     /// a while. Each finds out for itself whether its agent still works.
     pub(super) async fn adopt(self: &Arc<Self>) -> Result<(), StoreError> {
         let under_way = self.active_runs().await?.into_iter().filter(|run| run.status() != RunStatus::Queued);
-        for run in under_way.filter(|run| self.live_run(run.run_id).is_none() && self.may_take_up(run)) {
+        let idle: Vec<_> =
+            under_way.filter(|run| self.live_run(run.run_id).is_none() && self.may_take_up(run)).collect();
+        for run in idle {
+            if self.is_anothers(&run).await? {
+                continue;
+            }
             info!(run.id = %run.run_id, "going on with run {} on {}", run.run_id.short(), run.issue_ref());
             self.begin(run);
         }
@@ -51,24 +56,29 @@ impl Dispatcher {
         let filter = crate::store::RunFilter { with_ended: true, ..Default::default() };
         let kept = self.store().run_list(filter, self.config().dispatch.run_max_entries).await?;
         self.logs().keep_only(&kept.iter().map(|run| run.run_id).collect::<Vec<_>>());
-        self.remove_leftovers().await;
-        Ok(())
+        self.remove_leftovers().await
     }
 
-    /// Removes containers of this server that no run under way calls its own.
-    async fn remove_leftovers(&self) {
+    /// Removes containers of this server that no run under way calls its own, driven here or not: a server for one
+    /// issue leaves the others to the next.
+    async fn remove_leftovers(&self) -> Result<(), StoreError> {
         let containers = self.containers(&self.config());
         // Before the list is read: a run that begins meanwhile is in neither.
         let rows = match containers.list(self.server()).await {
             Ok(rows) => rows,
-            Err(error) => return debug!("leftover containers were not looked for: {error}"),
+            Err(error) => {
+                debug!("leftover containers were not looked for: {error}");
+                return Ok(());
+            }
         };
-        let live: HashSet<String> = self.live_runs().iter().map(|run| run.run_id.to_string()).collect();
-        for row in rows.into_iter().filter(|row| !live.contains(&row.run)) {
+        let under_way = self.active_runs().await?.into_iter().filter(|run| run.status() != RunStatus::Queued);
+        let kept: HashSet<String> = under_way.chain(self.live_runs()).map(|run| run.run_id.to_string()).collect();
+        for row in rows.into_iter().filter(|row| !kept.contains(&row.run)) {
             match containers.remove(&row.id).await {
                 Ok(()) => info!("removed the container {} that run {} left behind", row.id, row.run),
                 Err(error) => warn!("a container that run {} left behind stays: {error}", row.run),
             }
         }
+        Ok(())
     }
 }

@@ -73,8 +73,11 @@ impl Dispatcher {
         let filter = RunFilter { with_ended: true, repo: None };
         let runs = self.store().run_list(filter, LAST_WORD_COUNT_MAX).await?;
         let since = self.now() - LAST_WORDS_OF;
-        for (place, run) in runs.iter().enumerate() {
-            let is_last = runs[place + 1..].iter().all(|later| later.issue_ref() != run.issue_ref());
+        for run in &runs {
+            // A later run tells there, or one that took the issue over along with its own.
+            let tells_there = |other: &Run| other.run_id > run.run_id || other.issue_ref() != run.issue_ref();
+            let others = runs.iter().filter(|other| other.run_id != run.run_id && tells_there(other));
+            let is_last = others.into_iter().all(|other| !other.issues().contains(&run.issue_ref()));
             let is_untold = run.ended_at.is_some_and(|at| at >= since) && !self.told.ended.lock().contains(&run.run_id);
             if is_last && is_untold {
                 self.tell(run).await;

@@ -1,11 +1,12 @@
 //! A maintainer's word that an issue may be worked on, and the text that it was said of.
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Timestamp;
 
 /// The SHA-256 of a title and a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContentDigest(pub [u8; 32]);
 
 impl ContentDigest {
@@ -23,7 +24,7 @@ impl ContentDigest {
 }
 
 /// Who approved an issue, how, and as it read then.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalRecord {
     /// Who: a GitHub login, or what an operator is called.
     pub by: String,

@@ -1,5 +1,7 @@
 //! What must be closed first: `Blocked by #12`, `depends on acme/small#12`, `Depends-on: https://.../issues/12`.
 
+use serde::{Deserialize, Serialize};
+
 use super::references::{prose_of, reference};
 use super::{IssueRef, RepoName};
 
@@ -20,7 +22,7 @@ const CONNECTORS: [&str; 6] = ["and", "or", "&", "+", "issue", "issues"];
 pub(crate) const BLOCKER_COUNT_MAX: usize = 50;
 
 /// An issue that is to be closed before another one is worked on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blocker {
     /// Which.
     pub issue: IssueRef,

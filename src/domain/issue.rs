@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Blocker, IssueNumber, IssueRef, RepoName, Timestamp};
@@ -144,7 +144,6 @@ impl Approval {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssueFacts {
     /// Which issue.
-    #[serde(serialize_with = "as_text", deserialize_with = "from_text")]
     pub issue: IssueRef,
     /// The title.
     pub title: Box<str>,
@@ -182,14 +181,6 @@ pub struct IssueFacts {
     /// Logins whose review a change in those areas needs, by CODEOWNERS.
     #[serde(default)]
     pub reviewers: Box<[Arc<str>]>,
-}
-
-fn as_text<S: Serializer>(issue: &IssueRef, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(issue)
-}
-
-fn from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IssueRef, D::Error> {
-    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
 }
 
 /// The name of one state of an issue's facts: equal facts have equal names, and different ones different.

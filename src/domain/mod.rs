@@ -52,11 +52,11 @@ pub use record::{Happening, Record, RecordKind};
 pub use references::named_in;
 pub use repo::Repo;
 pub use run::{
-    Companion, JOURNAL_COUNT_MAX, JournalEntry, Phase, PhaseMark, Run, RunEnding, RunHold, RunPriority, RunQuestion,
-    RunStatus, RunStep, RunStepError, RunUsage, RunWish,
+    Companion, JOURNAL_COUNT_MAX, JournalEntry, Phase, PhaseMark, Run, RunDriver, RunEnding, RunHold, RunPriority,
+    RunQuestion, RunStatus, RunStep, RunStepError, RunUsage, RunWish,
 };
 pub use signals::{CiSignal, ClaimSignals, ContainerSignal, PullSignal, PullSigns, ReviewSignal};
 pub use skills::{Skill, Skills};
-pub use time::{Clock, ManualClock, SystemClock, Timestamp, from_unix_ms, unix_ms};
+pub use time::{Clock, ManualClock, SharedClock, SystemClock, Timestamp, from_unix_ms, unix_ms};
 pub(crate) use token::looks_like_token;
 pub use token::{AccessScope, AccessToken, TokenEnd, TokenHash, TokenSecret};

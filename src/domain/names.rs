@@ -204,6 +204,18 @@ impl fmt::Debug for IssueRef {
     }
 }
 
+impl Serialize for IssueRef {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for IssueRef {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 macro_rules! text_name {
     ($name:ident) => {
         impl fmt::Display for $name {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{IssueNumber, IssueRef, RepoName, RunId, Timestamp, WorkItemId};
 
-pub use parts::{Companion, RunEnding, RunHold, RunQuestion, RunUsage, RunWish};
+pub use parts::{Companion, RunDriver, RunEnding, RunHold, RunQuestion, RunUsage, RunWish};
 pub use phase::{JournalEntry, Phase, PhaseMark};
 pub use priority::RunPriority;
 pub use status::{RunStatus, RunStep, RunStepError};
@@ -128,6 +128,9 @@ pub struct Run {
     /// When its present attempt began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun_at: Option<Timestamp>,
+    /// Who drives its present attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<RunDriver>,
     /// When somebody last saw to its agent's work: what lies between that and the next server is nobody's time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub driven_at: Option<Timestamp>,
@@ -194,6 +197,7 @@ impl Run {
             usage_before: RunUsage::default(),
             reason: None,
             begun_at: None,
+            driver: None,
             driven_at: None,
             waited_ms: 0,
             left: false,

@@ -26,6 +26,10 @@ pub trait Clock: Send + Sync + fmt::Debug + 'static {
     fn now(&self) -> Timestamp;
     /// The time since some moment before: it never steps back, whatever people do to the clock on the wall.
     fn steady(&self) -> Duration;
+    /// Is told the time of the database, which many servers may share. Most clocks go their own way.
+    fn align(&self, present: Timestamp) {
+        let _ = present;
+    }
 }
 
 /// The system's clock.
@@ -40,6 +44,28 @@ impl Clock for SystemClock {
     fn steady(&self) -> Duration {
         static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
         BEGIN.elapsed()
+    }
+}
+
+/// The system's clock, put right by that of the database that several servers share: leases begun by one of them
+/// end by another, and their own clocks differ.
+#[derive(Debug, Default)]
+pub struct SharedClock {
+    ahead_ms: AtomicI64,
+}
+
+impl Clock for SharedClock {
+    fn now(&self) -> Timestamp {
+        SystemClock.now() + TimeDelta::milliseconds(self.ahead_ms.load(Ordering::Relaxed))
+    }
+
+    fn steady(&self) -> Duration {
+        SystemClock.steady()
+    }
+
+    fn align(&self, present: Timestamp) {
+        let ahead = (present - SystemClock.now()).num_milliseconds();
+        self.ahead_ms.store(ahead, Ordering::Relaxed);
     }
 }
 

@@ -90,7 +90,7 @@ impl fmt::Debug for TokenSecret {
 
 /// The SHA-256 of a token: enough to know it again, not enough to make it. Tokens are found by it, so
 /// no comparison ever takes longer for a better guess.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TokenHash(String);
 
 impl TokenHash {

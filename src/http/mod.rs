@@ -10,6 +10,7 @@ mod openapi;
 mod operator_client;
 mod origin;
 mod presence;
+mod probes;
 mod query;
 mod routes;
 mod serve;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::answer::body_failure;
 use super::state::HttpState;
 use super::table::{ROUTES, Route};
-use super::{explained, gate, openapi, sse, webhook};
+use super::{explained, gate, openapi, probes, sse, webhook};
 use crate::api::{Answer, Caller, Failure, FieldError, Fields, Identity, fields_from_json};
 use crate::domain::{AgentId, Skills};
 use crate::mcp::{self, McpDoor};
@@ -37,6 +37,7 @@ pub fn router(state: &HttpState) -> Router {
         .merge(openapi::page(&state.webhooks))
         .route("/mcp", any(mcp))
         .layer(middleware::from_fn_with_state(state.clone(), gate::gate))
+        .merge(probes::routes(state))
 }
 
 async fn no_such_path() -> Answer {

@@ -1,9 +1,11 @@
 //! Approvals of issues, pinned to the text that was approved.
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{ApprovalRecord, ContentDigest, IssueRef, Timestamp};
 
 /// An approval, and whether it is of the issue as it reads now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalKept {
     /// Who said what, when.
     pub record: ApprovalRecord,

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::{ApprovalKept, IssuePlace, KeptToken, Notice};
+use serde::{Deserialize, Serialize};
+
+use super::{ApprovalKept, IssuePlace, KeptToken, Notice, NoticeId};
 use crate::domain::{
     AgentId, Blocker, Claim, Event, EventSeq, FollowUp, IssueFacts, IssueRef, Repo, RepoName, Timestamp,
 };
@@ -12,10 +14,21 @@ use crate::domain::{
 pub trait CommitObserver: Send + Sync + fmt::Debug + 'static {
     /// Takes note of one committed transaction. Runs on the writer: be brief, never block.
     fn committed(&self, changes: Vec<Change>);
+    /// The same, with the number of the commit among those of all servers; 0 where there is but one server. What a
+    /// [`Snapshot`] of this number or a higher one holds is in it.
+    fn committed_as(&self, seq: u64, changes: Vec<Change>) {
+        let _ = seq;
+        self.committed(changes);
+    }
+    /// Takes note of everything anew: this server was away for so long that what others changed meanwhile is no
+    /// longer kept one by one. Who remembers nothing of what it was told has nothing to replace.
+    fn replaced(&self, snapshot: Snapshot, tokens: Vec<KeptToken>) {
+        let _ = (snapshot, tokens);
+    }
 }
 
-/// One committed change.
-#[derive(Debug, Clone)]
+/// One committed change. Servers of one PostgreSQL database tell each other of it as JSON.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Change {
     /// A claim was granted or moved; a terminal one has left the active set.
     ClaimSet(Box<Claim>),
@@ -33,6 +46,8 @@ pub enum Change {
     IssuePlaced(Box<IssuePlace>),
     /// An agent is to be told something at its next call.
     Notice(Box<Notice>),
+    /// Agents were told these, by whichever server they called.
+    NoticesTold(Vec<NoticeId>),
     /// A repository is known, with these facts.
     RepoSet(Box<Repo>),
     /// A repository is no longer there.
@@ -66,6 +81,8 @@ pub struct Snapshot {
     pub notices: Vec<Notice>,
     /// When agents were last heard of.
     pub last_calls: Vec<(AgentId, Timestamp)>,
+    /// The number of the last commit that is in it; 0 where there is but one server.
+    pub commit_seq: u64,
     /// The newest event.
     pub last_event: EventSeq,
     /// Claims ever granted.

@@ -1,6 +1,7 @@
 //! Why the store could not do what was asked.
 
-/// Why the store could not do what was asked. Nothing was changed.
+/// Why the store could not do what was asked. Nothing was changed, unless the connection to PostgreSQL was lost while a
+/// write was committed: then nobody knows, and the same request, sent again, finds out.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database refused or failed.

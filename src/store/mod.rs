@@ -17,8 +17,11 @@ mod operator;
 mod past;
 mod places;
 mod policies;
+mod postgres;
+mod roles;
 mod runs;
 mod signals;
+mod sql;
 mod sqlite;
 mod tokens;
 
@@ -50,14 +53,16 @@ pub use policies::{
     COMPONENT_PIECE_BYTES, EvidenceRecord, OnTrialRecord, PolicyAudit, PolicySetKept, PolicySetRecord, Trial,
     TrialBatch, TrialHour,
 };
+pub use roles::{BeatAnswer, Role, RoleStore, ServerBeat, ServerSeen};
 pub use runs::{RunFilter, RunInserted, RunSaved, RunStore};
 pub use signals::{CiNews, KeptSignals, NOTICE_COUNT_MAX, Notice, NoticeId, SignalNews, SignalStore};
-pub use sqlite::{FirstEditionError, FirstEditionRow, SqliteStore, first_edition_rows};
+pub use sql::{Progress, SqlStore, backup, migrate, restore};
+pub use sqlite::{FirstEditionError, FirstEditionRow, first_edition_rows};
 pub use tokens::{KeptToken, TokenInsertOutcome, TokenRevokeOutcome};
 
 /// The port. Methods are noun first; every write is durable when it returns.
 #[async_trait]
-pub trait Store: PlaceStore + RunStore + SignalStore + Send + Sync + fmt::Debug + 'static {
+pub trait Store: PlaceStore + RoleStore + RunStore + SignalStore + Send + Sync + fmt::Debug + 'static {
     /// Everything that the in-memory index is rebuilt from.
     async fn snapshot_load(&self) -> Result<Snapshot, StoreError>;
 
@@ -191,6 +196,8 @@ pub trait Store: PlaceStore + RunStore + SignalStore + Send + Sync + fmt::Debug 
     /// What is kept of a candidate's trial, with the newest disagreements, at most `limit`.
     async fn trial_get(&self, candidate: String, limit: usize) -> Result<Trial, StoreError>;
 
+    /// When agents were last heard of, by any server.
+    async fn agent_last_calls(&self) -> Result<Vec<(AgentId, Timestamp)>, StoreError>;
     /// Notes when agents were last heard of.
     async fn agent_heard(&self, calls: Vec<(AgentId, Timestamp)>) -> Result<(), StoreError>;
 }

@@ -27,7 +27,7 @@ pub trait PlaceStore {
 }
 
 /// Where an issue goes, as it is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssuePlace {
     /// Which issue.
     pub issue: IssueRef,

@@ -62,6 +62,12 @@ impl PolicySetRecord {
         let on_trial = self.on_trial.iter().flat_map(|it| it.config.ranker.parts().zip(&it.parts));
         self.ranker.parts().zip(&self.parts).chain(on_trial)
     }
+
+    /// The digests of those components.
+    pub fn component_digests(&self) -> impl Iterator<Item = &str> {
+        let on_trial = self.on_trial.iter().flat_map(|it| &it.parts);
+        self.parts.iter().chain(on_trial).map(|part| part.digest.as_ref())
+    }
 }
 
 /// The same, in its place.

@@ -29,7 +29,7 @@ pub type NoticeId = i64;
 pub const NOTICE_COUNT_MAX: i64 = 10_000;
 
 /// One line for an agent, to be told at its next call.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// Which notice.
     pub notice_id: NoticeId,

@@ -1,9 +1,11 @@
 //! What the store is asked about access tokens.
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{AccessToken, TokenHash};
 
 /// A token as it is kept: what is known of it, and what it is found by.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptToken {
     /// Everything but the token itself.
     pub token: AccessToken,

@@ -53,7 +53,7 @@ impl Waiting {
         let [branch] = branches.as_slice() else { panic!("one branch: {branches:?}") };
         let taken = git(&self.world.upstream(), &["show", &format!("{branch}:answer.txt")]);
         assert!(taken.contains(answer), "{taken}");
-        assert_eq!(self.world.labels(self.number).await, ["agent", "agent/done"]);
+        assert_eq!(self.world.page().labels(self.number).await, ["agent", "agent/done"]);
         assert_eq!(self.world.containers(), Vec::<String>::new());
     }
 }
@@ -61,7 +61,7 @@ impl Waiting {
 #[tokio::test]
 async fn the_owners_reply_resumes_the_agent_and_a_strangers_does_not() {
     let Some(waiting) = Waiting::with("").await else { return };
-    let comments = waiting.world.comments(waiting.number).await;
+    let comments = waiting.world.page().comments(waiting.number).await;
     let [story, question] = comments.as_slice() else { panic!("the story and the question: {comments:?}") };
     assert!(story.contains("has a question") && question.contains("Which greeting should hello.txt contain?"));
     assert!(question.contains("1. hello") && question.contains("2. hola"), "{question}");
@@ -70,7 +70,7 @@ async fn the_owners_reply_resumes_the_agent_and_a_strangers_does_not() {
     waiting.comment_as(Some(STRANGERS_TOKEN), "rm -rf everything").await;
     let before = waiting.look_count().await;
     until("more looks", async || (waiting.look_count().await >= before + LOOK_COUNT).then_some(())).await;
-    assert_eq!(waiting.world.labels(waiting.number).await, ["agent", "agent/waiting"]);
+    assert_eq!(waiting.world.page().labels(waiting.number).await, ["agent", "agent/waiting"]);
 
     waiting.comment_as(None, "hola, gladly").await;
     let world = &waiting.world;
@@ -97,9 +97,9 @@ async fn a_question_that_nobody_answers_ends_the_run() {
     let world = waiting.world;
     assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{ended:?}");
     assert!(ended.err.contains("nobody answered the agent's question within 3s"), "{ended:?}");
-    assert_eq!(world.labels(waiting.number).await, ["agent", "agent/failed"]);
+    assert_eq!(world.page().labels(waiting.number).await, ["agent", "agent/failed"]);
     assert_eq!((world.containers(), world.branches()), (vec![], vec![]));
-    assert_eq!(world.list("/pulls?state=all").await, Vec::<Value>::new());
+    assert_eq!(world.page().list("/pulls?state=all").await, Vec::<Value>::new());
     let claims = world.claims().await;
     assert!(claims.len() == 1 && claims[0]["status"] == "released", "{claims:?}");
 }

@@ -68,6 +68,7 @@ impl Bed {
                 return state;
             }
             assert!(began.elapsed() < DEADLINE, "still {state:?}");
+            // podman says when a container ends to who waits for that alone, not for what the test expects.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -201,6 +202,7 @@ async fn a_published_port_is_reached_on_a_loopback_address_alone() {
             break answer.text().await.unwrap();
         }
         assert!(began.elapsed() < DEADLINE, "nobody answers on {address}");
+        // A server within a container tells nobody outside that it listens.
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     assert_eq!(said, "from within");
@@ -314,6 +316,7 @@ async fn a_connection_is_gone_over() {
     let began = Instant::now();
     while std::os::unix::net::UnixStream::connect(&socket).is_err() {
         assert!(began.elapsed() < DEADLINE, "podman serves nobody");
+        // Nor does podman say that its socket is there.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 

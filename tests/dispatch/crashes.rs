@@ -202,3 +202,27 @@ async fn a_missing_image_leaves_no_container() {
     let Some(fleet) = Fleet::in_podman("containers.base_image = \"localhost/nobody-made-this\"").await else { return };
     fails_and_leaves_nothing(&fleet, "localhost/nobody-made-this").await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_of_one_issue_leaves_the_others_to_the_next_server() {
+    let Some(fleet) = Fleet::on_host("").await else { return };
+    let other = fleet.open_issue("slow", &["agent"]).await;
+    let server = fleet.watch().await;
+    server.until_run_is(other, &["running"]).await;
+    server.kill();
+    let place = fleet.leftovers();
+    assert!(!place.is_empty(), "its agent works on");
+
+    let own = fleet.open_issue("commit", &[]).await;
+    let ran = fleet.command(&["run", &format!("{REPO}#{own}")]).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let kept = fleet.kept().await;
+    assert_eq!(kept.run_on(other).status(), RunStatus::Running, "nobody touched it");
+    assert_eq!(fleet.leftovers().first(), place.first(), "nor where its agent works");
+
+    let server = fleet.watch().await;
+    server.until_run_is(other, &["completed", "failed"]).await;
+    fleet.is_settled("another's run").await;
+    server.stop().await;
+    fleet.is_done(other, &fleet.kept().await).await;
+}

@@ -4,22 +4,24 @@
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use hmac::{Hmac, KeyInit, Mac};
 use issuecommand::config::StoreConfig;
 use issuecommand::domain::{Claim, Event, EventSeq, Run, RunStatus};
-use issuecommand::store::{Change, CommitObserver, RunFilter, SqliteStore, Store};
-use serde_json::{Value, json};
-use sha2::Sha256;
+use issuecommand::store::{Change, CommitObserver, RunFilter, SqlStore, Store};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::git::git;
 use crate::image::{AGENT_IMAGE, podman_with_agents};
 use crate::kit::GitServer;
+use crate::page::Page;
 use crate::standin::{Standin, TOKEN};
+
+mod server;
+
+pub use server::{Server, until};
 
 /// The repository, which has the topic that lets the dispatcher in.
 pub const REPO: &str = "alice/widget";
@@ -27,11 +29,6 @@ pub const REPO: &str = "alice/widget";
 pub const ANSWER: &str = "Blue it is, said the painter";
 /// What signs deliveries.
 const HOOK_SECRET: &str = "a-secret-of-these-tests";
-
-/// Longest time for something to come about; machines are shared.
-const COMES_SECONDS_MAX: u64 = 120;
-/// The wait between two looks, in milliseconds.
-const LOOK_MS: u64 = 50;
 
 /// The agent: it does as the issue's `[[do:...]]` says.
 const AGENT: &str = r#"
@@ -160,45 +157,34 @@ impl Fleet {
         let before = written.metadata().unwrap().len();
         let mut command = self.command(arguments);
         command.envs(env.iter().copied()).stdout(Stdio::null()).stderr(written);
-        let mut server = Server { child: command.spawn().unwrap(), url: String::new(), log };
-        let deadline = Instant::now() + Duration::from_secs(COMES_SECONDS_MAX);
-        while server.url.is_empty() && server.child.try_wait().unwrap().is_none() {
-            assert!(Instant::now() < deadline, "the server does not say where it listens");
-            server.url = server.address(before).unwrap_or_default();
-            tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;
-        }
-        server
+        Server::started(command, log, before).await
+    }
+
+    /// Starts `issuecommand watch` as another machine would: in a folder of its own, on the same database.
+    pub async fn watch_elsewhere(&self, database: &str) -> Server {
+        let place = self.folder.path().join("elsewhere");
+        fs::create_dir_all(&place).unwrap();
+        fs::copy(self.home().join("issuecommand.toml"), place.join("issuecommand.toml")).unwrap();
+        let log = place.join("server.log");
+        let mut command = self.command(&["watch"]);
+        command.env("DATABASE_URL", database).current_dir(&place);
+        command.stdout(Stdio::null()).stderr(File::create(&log).unwrap());
+        Server::started(command, log, 0).await
+    }
+
+    /// The repository on GitHub.
+    pub fn page(&self) -> Page<'_> {
+        Page { github: &self.github, repo: REPO }
     }
 
     /// Opens an issue for which the agent does `what`.
     pub async fn open_issue(&self, what: &str, labels: &[&str]) -> u64 {
-        let issue = json!({ "title": format!("To do: {what}"), "body": format!("[[do:{what}]]"), "labels": labels });
-        let opened = self.github.call("POST", &format!("/repos/{REPO}/issues"), &issue).await;
-        opened["number"].as_u64().unwrap()
-    }
-
-    async fn list(&self, path: &str) -> Vec<Value> {
-        let listed = self.github.call("GET", &format!("/repos/{REPO}{path}"), &Value::Null).await;
-        listed.as_array().unwrap().clone()
-    }
-
-    /// What was said below an issue, oldest first.
-    pub async fn comments(&self, number: u64) -> Vec<String> {
-        let comments = self.list(&format!("/issues/{number}/comments")).await;
-        comments.iter().map(|comment| comment["body"].as_str().unwrap().to_owned()).collect()
-    }
-
-    /// The labels of an issue, in the order of the alphabet.
-    pub async fn labels(&self, number: u64) -> Vec<String> {
-        let labels = self.list(&format!("/issues/{number}/labels")).await;
-        let mut labels: Vec<_> = labels.iter().map(|label| label["name"].as_str().unwrap().to_owned()).collect();
-        labels.sort();
-        labels
+        self.page().open_issue(&format!("To do: {what}"), &format!("[[do:{what}]]"), labels).await
     }
 
     /// Every pull request that closes an issue.
     pub async fn pulls_for(&self, number: u64) -> Vec<Value> {
-        let pulls = self.list("/pulls?state=all&per_page=100").await;
+        let pulls = self.page().list("/pulls?state=all&per_page=100").await;
         let closes = format!("Closes #{number}\n");
         pulls.into_iter().filter(|pull| pull["body"].as_str().is_some_and(|body| body.contains(&closes))).collect()
     }
@@ -218,7 +204,7 @@ impl Fleet {
     /// What the database holds; nobody may serve it.
     pub async fn kept(&self) -> Kept {
         let config = StoreConfig { path: self.home().join("claims.db"), ..StoreConfig::default() };
-        let opening = tokio::task::spawn_blocking(move || SqliteStore::open(&config, Arc::new(Unwatched)));
+        let opening = tokio::task::spawn_blocking(move || SqlStore::open(&config, Arc::new(Unwatched)));
         let store: Arc<dyn Store> = Arc::new(opening.await.unwrap().unwrap());
         let filter = RunFilter { with_ended: true, repo: None };
         Kept {
@@ -266,7 +252,7 @@ impl Fleet {
         assert_eq!(run.hold.as_ref().map(|hold| hold.epoch), Some(claim.lease.epoch), "{whole}");
         let comments = self.stories(number).await;
         assert!(comments.len() == 1 && comments[0].contains("**Done**"), "{comments:?}\n{whole}");
-        assert!(self.labels(number).await.contains(&"agent/done".into()), "{whole}");
+        assert!(self.page().labels(number).await.contains(&"agent/done".into()), "{whole}");
     }
 
     /// That an issue's run failed for a reason, and nothing is left of it but its story.
@@ -280,12 +266,13 @@ impl Fleet {
         let comments = self.stories(number).await;
         assert!(comments.len() == 1 && comments[0].contains("**Failed**"), "{comments:?}\n{whole}");
         assert!(comments[0].contains(reason), "{comments:?}");
-        let labels = self.labels(number).await;
+        let labels = self.page().labels(number).await;
         assert!(labels.contains(&"agent/failed".into()) && !labels.contains(&"agent/running".into()), "{labels:?}");
     }
 
-    async fn stories(&self, number: u64) -> Vec<String> {
-        let comments = self.comments(number).await;
+    /// The status comments of an issue.
+    pub async fn stories(&self, number: u64) -> Vec<String> {
+        let comments = self.page().comments(number).await;
         comments.into_iter().filter(|comment| comment.contains("issuecommand:story")).collect()
     }
 }
@@ -316,121 +303,11 @@ impl Kept {
     }
 }
 
-/// A server that runs.
-#[derive(Debug)]
-pub struct Server {
-    child: Child,
-    url: String,
-    log: PathBuf,
-}
-
-impl Server {
-    fn address(&self, from: u64) -> Option<String> {
-        let log = fs::read_to_string(&self.log).ok()?;
-        let (_, address) = log[usize::try_from(from).ok()?..].split_once("listening on http://")?;
-        Some(format!("http://{}", address.split_whitespace().next()?.trim_end_matches('/')))
-    }
-
-    /// A call of its API; answers what it said, whatever that is.
-    pub async fn call(&self, method: &str, path: &str, body: Value) -> Value {
-        let request = reqwest::Client::new().request(method.parse().unwrap(), format!("{}{path}", self.url));
-        let request = if body.is_null() { request } else { request.json(&body) };
-        request.send().await.unwrap().json().await.unwrap()
-    }
-
-    /// The newest run on an issue, if there is one.
-    pub async fn run_on(&self, number: u64) -> Option<Value> {
-        let runs = self.call("GET", "/api/dispatch/runs?ended=true&limit=1000", Value::Null).await;
-        let is_of = |run: &&Value| run["issue_number"] == number;
-        runs["runs"].as_array().unwrap_or_else(|| panic!("{runs}")).iter().rfind(is_of).cloned()
-    }
-
-    /// Waits until the newest run on an issue has a status.
-    pub async fn until_run_is(&self, number: u64, statuses: &[&str]) -> Value {
-        let is_there = async || {
-            let run = self.run_on(number).await?;
-            statuses.iter().any(|status| run["status"] == *status).then_some(run)
-        };
-        until(&format!("{statuses:?} of the run on {number}"), is_there).await
-    }
-
-    /// The issues in the queue, in its order.
-    pub async fn queue(&self) -> Vec<u64> {
-        let queue = self.call("GET", "/api/dispatch/queue", Value::Null).await;
-        let rows = queue["queue"].as_array().unwrap_or_else(|| panic!("{queue}"));
-        let number = |row: &Value| row["issue"].as_str()?.rsplit_once('#')?.1.parse().ok();
-        rows.iter().map(|row| number(row).unwrap()).collect()
-    }
-
-    /// Tells it what GitHub would: somebody asked for changes on a pull request who is this to the repository.
-    pub async fn review(&self, id: u64, association: &str, pull: &Value, words: &str) -> Value {
-        let body = json!({
-            "action": "submitted", "repository": { "full_name": REPO }, "pull_request": pull,
-            "review": { "id": id, "user": { "login": "bob", "type": "User" }, "body": words, "state": "changes_requested",
-                "author_association": association, "commit_id": pull["head"]["sha"],
-                "submitted_at": "2036-11-01T00:05:00Z" },
-        });
-        let body = body.to_string();
-        let mut mac = Hmac::<Sha256>::new_from_slice(HOOK_SECRET.as_bytes()).unwrap();
-        mac.update(body.as_bytes());
-        let request = reqwest::Client::new()
-            .post(format!("{}/api/webhooks/github", self.url))
-            .header("content-type", "application/json")
-            .header("x-github-event", "pull_request_review")
-            .header("x-github-delivery", format!("delivery-{id}"))
-            .header("x-hub-signature-256", format!("sha256={}", hex::encode(mac.finalize().into_bytes())));
-        request.body(body).send().await.unwrap().json().await.unwrap()
-    }
-
-    /// Waits until it died by itself, as one does that a test told to.
-    pub async fn until_dead(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + Duration::from_secs(COMES_SECONDS_MAX);
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "it did not die");
-            tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;
-        }
-    }
-
-    /// Ends it as `kill -9` does.
-    pub fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// Asks it to end, and waits until it has.
-    pub async fn stop(mut self) {
-        assert!(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success());
-        assert!(self.until_dead().await.success());
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[derive(Debug)]
 struct Unwatched;
 
 impl CommitObserver for Unwatched {
     fn committed(&self, _: Vec<Change>) {}
-}
-
-/// Looks until there is something to see.
-pub async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(COMES_SECONDS_MAX);
-    loop {
-        if let Some(found) = look().await {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "it never came: {what}");
-        tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;
-    }
 }
 
 /// The processes whose environment names a folder below `folder` as the one they were started in.

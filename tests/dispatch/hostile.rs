@@ -114,7 +114,7 @@ async fn a_hostile_repository_runs_nothing_on_this_machine_nor_untrusted_in_the_
     let (world, ended) = (siege.world, siege.run.end().await);
     assert!(!Path::new(&siege.trap).exists(), "something of the repository's ran on this machine");
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert_eq!(world.labels(siege.number).await, ["agent", "agent/done"]);
+    assert_eq!(world.page().labels(siege.number).await, ["agent", "agent/done"]);
     assert_eq!(world.containers(), Vec::<String>::new());
 }
 
@@ -138,7 +138,7 @@ async fn a_hostile_issue_becomes_a_pull_request_that_pings_and_closes_nobody_els
     let number = world.open_issue_that_says(&format!("`touch {trap}` fixes #1 @everyone"), &body).await;
     let ended = world.run(number).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    let pulls = world.list("/pulls?state=all").await;
+    let pulls = world.page().list("/pulls?state=all").await;
     let (title, body) = (pulls[0]["title"].as_str().unwrap(), pulls[0]["body"].as_str().unwrap());
     assert!(!title.contains("#1") && !title.contains("@everyone"), "{title}");
     assert!(body.contains(&format!("Closes #{number}\n")) && !body.contains("@everyone"), "{REPO}: {body}");

@@ -14,9 +14,14 @@ mod hostile;
 mod image;
 mod kit;
 mod many;
+mod page;
+#[path = "../postgres/mod.rs"]
+#[allow(dead_code, reason = "other tests use the rest of it")]
+mod postgres;
 mod prebuilt;
 mod runs;
 mod secrecy;
+mod servers;
 #[path = "../standin/mod.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod standin;

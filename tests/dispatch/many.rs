@@ -94,7 +94,8 @@ async fn queue_while_paused(fleet: &Fleet, opened: &Opened) -> Server {
 async fn answer(fleet: &Fleet, server: &Server, number: u64) {
     let run = server.until_run_is(number, &["waiting_human"]).await;
     assert_eq!(run["question"]["text"], "which colour?", "{run}");
-    let asked = async || fleet.comments(number).await.iter().any(|text| text.contains("which colour?")).then_some(());
+    let asked =
+        async || fleet.page().comments(number).await.iter().any(|text| text.contains("which colour?")).then_some(());
     until("the question on the issue", asked).await;
     let path = format!("/repos/{REPO}/issues/{number}/comments");
     // A comment that stands before the question counts for nothing: this one comes after it.
@@ -248,4 +249,32 @@ async fn twenty_issues_on_three_slots_end_where_they_should() {
 async fn twenty_issues_in_containers_end_where_they_should_and_none_takes_too_much_memory() {
     let Some(fleet) = Fleet::in_podman(&settings("20s", "60s", "4s")).await else { return };
     ends_well(&fleet, true).await;
+}
+
+#[tokio::test]
+async fn issues_that_share_a_run_share_its_pull_request_and_its_story() {
+    let Some(fleet) = Fleet::on_host("dispatch.issues_per_pull = 2").await else { return };
+    let (first, second) = (fleet.open_issue("commit", &["agent"]).await, fleet.open_issue("commit", &["agent"]).await);
+    let server = fleet.watch().await;
+    server.until_run_is(first, &["completed"]).await;
+    server.stop().await;
+
+    // A server that knows nothing of what was told, and looks around more than once.
+    let server = fleet.watch().await;
+    let third = fleet.open_issue("commit", &["agent"]).await;
+    server.until_run_is(third, &["completed"]).await;
+    server.stop().await;
+
+    let kept = fleet.kept().await;
+    let page = kept.run_on(first).pr_url.clone().unwrap();
+    for issue in [first, second] {
+        let pulls = fleet.pulls_for(issue).await;
+        assert_eq!(pulls.iter().map(|pull| pull["html_url"].as_str().unwrap()).collect::<Vec<_>>(), [&page]);
+        let claim = kept.claims.iter().find(|claim| claim.issue_number.get() == issue).unwrap();
+        assert_eq!((claim.status().as_str(), claim.pr_url()), ("pr_submitted", Some(page.as_str())));
+        let stories = fleet.stories(issue).await;
+        let [story] = stories.as_slice() else { panic!("one comment: {stories:?}") };
+        assert!(story.contains("**Done**") && story.contains(&page), "#{issue}: {story}");
+        assert!(fleet.page().labels(issue).await.contains(&"agent/done".into()));
+    }
 }

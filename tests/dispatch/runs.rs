@@ -12,8 +12,8 @@ impl World {
     async fn is_as_before_but_for_the_reason(&self, number: u64, ended: &Ended, reason: &str) {
         assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{ended:?}");
         assert!(ended.err.contains(reason), "{ended:?}");
-        assert_eq!(self.labels(number).await, ["agent", "agent/failed"]);
-        let comments = self.comments(number).await;
+        assert_eq!(self.page().labels(number).await, ["agent", "agent/failed"]);
+        let comments = self.page().comments(number).await;
         let [story] = comments.as_slice() else { panic!("one comment tells it: {comments:?}") };
         assert!(story.contains("**Failed**") && story.contains(reason), "{story}");
         self.left_nothing().await;
@@ -23,7 +23,7 @@ impl World {
         let claims = self.claims().await;
         assert!(claims.len() == 1 && claims[0]["status"] == "released", "{claims:?}");
         assert_eq!((self.containers(), self.branches()), (vec![], vec![]));
-        assert_eq!(self.list("/pulls?state=all").await, Vec::<Value>::new());
+        assert_eq!(self.page().list("/pulls?state=all").await, Vec::<Value>::new());
     }
 }
 
@@ -33,7 +33,7 @@ async fn an_issue_becomes_a_pull_request(agent: &str) {
     let ended = world.run(number).await;
     assert_eq!(ended.code, Some(0), "{ended:?}\n{}", world.logs());
 
-    let pulls = world.list("/pulls?state=all").await;
+    let pulls = world.page().list("/pulls?state=all").await;
     let [pull] = pulls.as_slice() else { panic!("one pull request: {pulls:?}") };
     let url = pull["html_url"].as_str().unwrap();
     assert_eq!(ended.out, format!("{url}\n"), "the address is all that is printed");
@@ -43,7 +43,7 @@ async fn an_issue_becomes_a_pull_request(agent: &str) {
     assert!(body.contains("<!-- issuecommand:pull ") && body.contains(run.as_str()), "{body}");
     assert!(body.contains(&format!("Closes #{number}\n")), "{body}");
     assert_eq!(pull["base"]["ref"], "main");
-    assert_eq!(world.labels(pull["number"].as_u64().unwrap()).await, ["agent-pr"]);
+    assert_eq!(world.page().labels(pull["number"].as_u64().unwrap()).await, ["agent-pr"]);
 
     let branch = pull["head"]["ref"].as_str().unwrap();
     assert_eq!(world.branches(), [branch]);
@@ -51,8 +51,8 @@ async fn an_issue_becomes_a_pull_request(agent: &str) {
     let commits = git(&world.upstream(), &["log", "--format=%an <%ae> %s", &format!("main..{branch}")]);
     assert_eq!(commits, "agent <agent@example.invalid> Add hello.txt");
 
-    assert_eq!(world.labels(number).await, ["agent", "agent/done"]);
-    let comments = world.comments(number).await;
+    assert_eq!(world.page().labels(number).await, ["agent", "agent/done"]);
+    let comments = world.page().comments(number).await;
     let [story] = comments.as_slice() else { panic!("one comment tells it: {comments:?}") };
     assert!(story.contains(&format!("**Done** by `{agent}`: {url}")) && story.contains(run.as_str()), "{story}");
 
@@ -86,11 +86,11 @@ async fn a_second_run_of_the_same_issue_opens_no_second_pull_request() {
     let (one, other) = (one.end().await, other.end().await);
     assert_eq!((one.code, other.code), (Some(0), Some(0)), "{one:?}\n{other:?}");
     assert_eq!(one.out, other.out);
-    assert_eq!((world.list("/pulls?state=all").await.len(), world.branches().len()), (1, 1));
+    assert_eq!((world.page().list("/pulls?state=all").await.len(), world.branches().len()), (1, 1));
     // A pull request waits for people: the claim is held, and nothing is begun anew.
     let again = world.run(number).await;
     assert_eq!(again.code, Some(1), "{again:?}");
-    assert_eq!((world.list("/pulls?state=all").await.len(), world.branches().len()), (1, 1));
+    assert_eq!((world.page().list("/pulls?state=all").await.len(), world.branches().len()), (1, 1));
 }
 
 #[tokio::test]
@@ -127,7 +127,10 @@ async fn a_repository_that_takes_no_part_is_left_alone() {
     assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{ended:?}");
     assert!(ended.err.contains(REPO) && ended.err.contains("not an allowed repository"), "{ended:?}");
     assert_eq!((world.runs(), world.claims().await), (vec![], vec![]));
-    assert_eq!((world.labels(number).await, world.comments(number).await), (vec!["agent".into()], vec![]));
+    assert_eq!(
+        (world.page().labels(number).await, world.page().comments(number).await),
+        (vec!["agent".into()], vec![])
+    );
 }
 
 #[tokio::test]
@@ -141,7 +144,7 @@ async fn control_c_undoes_what_was_begun() {
     let ended = run.end().await;
     assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{ended:?}");
     assert!(ended.err.contains("interrupted: run") && ended.err.contains("cancelled by"), "{ended:?}");
-    assert_eq!(world.labels(number).await, ["agent", "agent/failed"]);
+    assert_eq!(world.page().labels(number).await, ["agent", "agent/failed"]);
     world.left_nothing().await;
 }
 

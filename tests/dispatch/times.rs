@@ -61,6 +61,7 @@ async fn measure(world: &World, parts: &mut Parts) {
     let ended = loop {
         tokio::select! {
             ended = &mut ended => break ended,
+            // Memory is looked at now and then: a peak has no signal.
             () = tokio::time::sleep(Duration::from_millis(LOOK_MS)) => peak = peak.max(memory_mb(world)),
         }
     };

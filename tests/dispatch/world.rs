@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
@@ -17,6 +17,7 @@ use crate::agents::stage::{Case, HOST_FROM_CONTAINERS, config_of, model_of, pi_m
 use crate::git::git;
 use crate::image::{AGENT_IMAGE, podman_with_agents};
 use crate::kit::{FakeModel, GitServer};
+use crate::page::Page;
 use crate::standin::Standin;
 
 /// The repository, which has the topic that lets the dispatcher in.
@@ -173,28 +174,12 @@ impl World {
     }
 
     pub async fn open_issue_that_says(&self, title: &str, body: &str) -> u64 {
-        let issue = json!({ "title": title, "body": body, "labels": ["agent"] });
-        let opened = self.github.call("POST", &format!("/repos/{REPO}/issues"), &issue).await;
-        opened["number"].as_u64().unwrap()
+        self.page().open_issue(title, body, &["agent"]).await
     }
 
-    pub async fn list(&self, path: &str) -> Vec<Value> {
-        let listed = self.github.call("GET", &format!("/repos/{REPO}{path}"), &Value::Null).await;
-        listed.as_array().unwrap().clone()
-    }
-
-    /// What was said below an issue, oldest first.
-    pub async fn comments(&self, number: u64) -> Vec<String> {
-        let comments = self.list(&format!("/issues/{number}/comments")).await;
-        comments.iter().map(|comment| comment["body"].as_str().unwrap().to_owned()).collect()
-    }
-
-    /// The labels of an issue or a pull request, in the order of the alphabet.
-    pub async fn labels(&self, number: u64) -> Vec<String> {
-        let labels = self.list(&format!("/issues/{number}/labels")).await;
-        let mut labels: Vec<_> = labels.iter().map(|label| label["name"].as_str().unwrap().to_owned()).collect();
-        labels.sort();
-        labels
+    /// The repository on GitHub.
+    pub fn page(&self) -> Page<'_> {
+        Page { github: &self.github, repo: REPO }
     }
 
     /// Every claim that was ever made: who holds it, how it stands, and its pull request.
@@ -249,7 +234,7 @@ impl World {
 
     /// Waits until an issue has a label.
     pub async fn until_labelled(&self, number: u64, label: &str) {
-        let is_labelled = async || self.labels(number).await.iter().any(|found| found == label).then_some(());
+        let is_labelled = async || self.page().labels(number).await.iter().any(|found| found == label).then_some(());
         until(&format!("the label {label}, after {}", self.logs()), is_labelled).await;
     }
 

@@ -12,7 +12,7 @@ use issuecommand::config::{Config, ConfigSource, LiveConfig, PoliciesConfig, loa
 use issuecommand::domain::{Clock, Decision, Issue, IssueSnapshot, ManualClock};
 use issuecommand::github::FileSource;
 use issuecommand::policy::{PolicyHost, PolicySet};
-use issuecommand::store::{DecisionFilter, IssueBatch, SqliteStore, Store};
+use issuecommand::store::{DecisionFilter, IssueBatch, SqlStore, Store};
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Runs, TestRunner};
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// A server's inside over a folder that outlives it.
 pub struct World {
     manager: Arc<ClaimManager>,
-    store: Arc<SqliteStore>,
+    store: Arc<SqlStore>,
     clock: Arc<ManualClock>,
     tracker: TaskTracker,
     _ends_with_it: DropGuard,
@@ -64,7 +64,7 @@ impl World {
         loaded.config = config.clone();
         loaded.config.store.path = dir.join("claims.db");
         let index = Index::empty();
-        let store = Arc::new(SqliteStore::open(&loaded.config.store, Arc::clone(&index) as _).unwrap());
+        let store = Arc::new(SqlStore::open(&loaded.config.store, Arc::clone(&index) as _).unwrap());
         let lines: String = backlog.iter().map(|issue| format!("{issue}\n")).collect();
         let parts = Parts {
             store: Arc::clone(&store) as Arc<dyn Store>,

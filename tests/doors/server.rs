@@ -14,7 +14,7 @@ use issuecommand::domain::{Clock, EventSeq, ManualClock};
 use issuecommand::github::FileSource;
 use issuecommand::http::{HttpState, ServeLimits, router, serve};
 use issuecommand::policy::PolicyHost;
-use issuecommand::store::SqliteStore;
+use issuecommand::store::SqlStore;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -73,7 +73,7 @@ impl Inside {
         loaded.config.store.path = dir.path().join("claims.db");
 
         let index = Index::empty();
-        let store = SqliteStore::open(&loaded.config.store, Arc::clone(&index) as _).unwrap();
+        let store = SqlStore::open(&loaded.config.store, Arc::clone(&index) as _).unwrap();
         let lines: String = backlog.iter().map(|issue| format!("{issue}\n")).collect();
         let clock = Arc::new(ManualClock::at("2026-11-01T00:00:00Z".parse().unwrap()));
         let (store, live) = (Arc::new(store), LiveConfig::new(&loaded));

@@ -7,7 +7,7 @@ use issuecommand::config::{StoreConfig, SyncConfig};
 use issuecommand::domain::{Blocker, Claim, EventSeq, Issue, IssueRef, IssueState, ManualClock, RepoName};
 use issuecommand::github::IssueSource;
 use issuecommand::store::{
-    Change, ClaimFilter, ClaimWish, CommitObserver, InsertOutcome, IssueBatch, SqliteStore, Store, SyncCursor, Wanted,
+    Change, ClaimFilter, ClaimWish, CommitObserver, InsertOutcome, IssueBatch, SqlStore, Store, SyncCursor, Wanted,
 };
 use issuecommand::sync::{Sync, SyncError, SyncReport};
 use serde_json::Value;
@@ -36,7 +36,7 @@ impl World {
     pub fn new(source: Arc<dyn IssueSource>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = StoreConfig { path: folder.path().join("test.db"), ..StoreConfig::default() };
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config, Arc::new(NobodyWatches)).unwrap());
+        let store: Arc<dyn Store> = Arc::new(SqlStore::open(&config, Arc::new(NobodyWatches)).unwrap());
         let clock = Arc::new(ManualClock::at(at(NOW_MINUTE)));
         let sync = Arc::new(Sync::new(source, Arc::clone(&store), Arc::clone(&clock) as _));
         Self { store, clock, sync, _folder: folder }

@@ -10,7 +10,7 @@ use issuecommand::domain::{Decision, Issue, IssueNumber, IssueState, ManualClock
 use issuecommand::github::FileSource;
 use issuecommand::policy::{BodySource, PolicyHost};
 use issuecommand::replay::{Contender, DecisionTexts, DecisionsReport, ReplayOptions, replay_decisions};
-use issuecommand::store::{DecisionFilter, IssueBatch, SqliteStore, Store};
+use issuecommand::store::{DecisionFilter, IssueBatch, SqlStore, Store};
 use serde_json::{Value, json};
 
 use crate::invented::{history, host, issue, on, picked, replayed};
@@ -46,7 +46,7 @@ async fn served(backlog: &[Value]) -> (Vec<String>, Vec<Decision>) {
     let Value::Object(settings) = settings() else { unreachable!() };
     loaded.config.policies.ranker = PolicyConfig { settings, ..PolicyConfig::builtin("rules") }.into();
     let index = Index::empty();
-    let store = SqliteStore::open(&loaded.config.store, Arc::clone(&index) as _).unwrap();
+    let store = SqlStore::open(&loaded.config.store, Arc::clone(&index) as _).unwrap();
     let repo: RepoName = "acme/small".parse().unwrap();
     let now = on(TODAY).parse().unwrap();
     store.repo_apply(vec![Repo::named(repo.clone())]).await.unwrap();

@@ -7,6 +7,9 @@
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod cosign;
 
+#[path = "../postgres/mod.rs"]
+#[allow(dead_code, reason = "other tests use the rest of it")]
+mod postgres;
 #[path = "../standin/mod.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod standin;
@@ -19,12 +22,15 @@ mod dispatch;
 mod drain;
 mod ending;
 mod explain;
+mod fleet;
 mod harness;
+mod history;
 mod kill;
 mod policies;
 mod profile;
 mod promoting;
 mod reload;
 mod settings;
+mod soak;
 mod state;
 mod streams;

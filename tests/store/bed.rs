@@ -5,15 +5,17 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use issuecommand::config::StoreConfig;
+use issuecommand::config::{Secret, StoreConfig};
 use issuecommand::domain::{
     Actor, AgentId, Claim, ClaimStatus, Decision, DecisionRow, Event, EventSeq, Issue, IssueNumber, IssueRef,
     IssueSnapshot, IssueState, PolicyStamp, RepoName, RowSeen, Step, Timestamp, from_unix_ms,
 };
 use issuecommand::store::{
-    AdvanceOutcome, Change, ClaimChange, ClaimWish, CommitObserver, Granted, InsertOutcome, IssueBatch, SqliteStore,
+    AdvanceOutcome, Change, ClaimChange, ClaimWish, CommitObserver, Granted, InsertOutcome, IssueBatch, SqlStore,
     Store, Wanted,
 };
+
+use crate::postgres::Postgres;
 
 /// How long a lease holds in these tests.
 pub const LEASE: TimeDelta = TimeDelta::minutes(120);
@@ -53,16 +55,55 @@ impl Sqlite {
 #[async_trait]
 impl Engine for Sqlite {
     async fn open(&self, keep: Keep, observer: Arc<dyn CommitObserver>) -> Arc<dyn Store> {
+        keep.open(StoreConfig { path: self.0.path().join("claims.db"), ..StoreConfig::default() }, observer).await
+    }
+}
+
+/// A database of its own on this process's PostgreSQL.
+pub struct OnPostgres {
+    url: String,
+    server: Arc<Postgres>,
+}
+
+impl OnPostgres {
+    /// `None` where there is no PostgreSQL.
+    pub fn fresh() -> Option<Self> {
+        let server = Postgres::of_this_process()?;
+        Some(Self { url: server.database(), server })
+    }
+
+    /// On a server of its own, which may be treated badly.
+    pub fn on_its_own(server: Postgres) -> Self {
+        Self { url: server.database(), server: Arc::new(server) }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub fn server(&self) -> Arc<Postgres> {
+        Arc::clone(&self.server)
+    }
+}
+
+#[async_trait]
+impl Engine for OnPostgres {
+    async fn open(&self, keep: Keep, observer: Arc<dyn CommitObserver>) -> Arc<dyn Store> {
+        keep.open(StoreConfig { url: Secret::new(&*self.url), ..StoreConfig::default() }, observer).await
+    }
+}
+
+impl Keep {
+    async fn open(self, place: StoreConfig, observer: Arc<dyn CommitObserver>) -> Arc<dyn Store> {
         let config = StoreConfig {
-            path: self.0.path().join("claims.db"),
-            history_max_entries: keep.past_claims,
-            event_max_entries: keep.events,
-            decision_max_entries: keep.decisions,
-            follow_up_max_entries: keep.follow_ups,
-            delivery_max_entries: keep.deliveries,
-            ..StoreConfig::default()
+            history_max_entries: self.past_claims,
+            event_max_entries: self.events,
+            decision_max_entries: self.decisions,
+            follow_up_max_entries: self.follow_ups,
+            delivery_max_entries: self.deliveries,
+            ..place
         };
-        let opening = tokio::task::spawn_blocking(move || SqliteStore::open(&config, observer));
+        let opening = tokio::task::spawn_blocking(move || SqlStore::open(&config, observer));
         Arc::new(opening.await.unwrap().unwrap())
     }
 }

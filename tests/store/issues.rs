@@ -132,3 +132,13 @@ pub async fn every_field_of_an_issue_is_kept(bed: Bed) {
     assert_eq!(bed.store.issue_get(full.issue_ref()).await.unwrap(), Some(full.clone()));
     assert_eq!(bed.store.snapshot_load().await.unwrap().issues, [full.facts(|text| text.into())]);
 }
+
+/// GitHub's JSON may hold one; PostgreSQL keeps none in a text, and puts another sign in its place.
+pub async fn a_text_with_a_nul_is_written_and_written_again_changes_nothing(bed: Bed) {
+    let odd = || issuecommand::domain::Issue { title: "a\0b".into(), body: "c\0d".into(), ..issue(1) };
+    assert_eq!(bed.sync(vec![odd()]).await.newly_opened, 1);
+    assert_eq!(bed.sync(vec![odd()]).await.updated, 0);
+    let kept = bed.store.issue_get(issue_ref(1)).await.unwrap().unwrap();
+    assert!(kept.title.starts_with('a') && kept.title.ends_with('b'), "{}", kept.title);
+    granted(bed.claim("a1", 1).await);
+}

@@ -84,7 +84,7 @@ impl Board {
         }
     }
 
-    fn remove_claim(&mut self, claim: &Claim) {
+    pub(super) fn remove_claim(&mut self, claim: &Claim) {
         let Some(before) = self.claims.remove(&claim.claim_id) else { return };
         self.claim_by_issue.remove(&claim.issue_ref());
         self.no_longer_of(&before.agent_id, before.claim_id);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::domain::AgentId;
-use crate::store::{NOTICE_COUNT_MAX, Notice};
+use crate::store::{NOTICE_COUNT_MAX, Notice, NoticeId};
 
 /// Notices between two times that old ones are dropped.
 const TRIM_EVERY: i64 = 256;
@@ -30,6 +30,14 @@ impl Notices {
     /// Whether nobody is to be told anything: the usual case.
     pub(in crate::claims) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Forgets what was told, by another server.
+    pub(in crate::claims) fn forget(&mut self, told: &[NoticeId]) {
+        self.0.retain(|_, kept| {
+            kept.retain(|it| !told.contains(&it.notice_id));
+            !kept.is_empty()
+        });
     }
 
     /// Takes what is to be told to an agent.

@@ -17,7 +17,7 @@ use crate::config::{ConfigSource, LiveConfig, load};
 use crate::domain::{Actor, ClaimStatus, Clock, IssueRef, ManualClock, Step};
 use crate::github::{Credentials, GithubSource, IssueSource};
 use crate::policy::{BodySource, PolicyHost, Shortlisted, ViewName};
-use crate::store::{ClaimChange, ClaimWish, InsertOutcome, SqliteStore, Store, Wanted};
+use crate::store::{ClaimChange, ClaimWish, InsertOutcome, SqlStore, Store, Wanted};
 use crate::sync::Sync;
 
 const OWNERS: &str = "/repos/acme/small/contents/.github/CODEOWNERS";
@@ -27,7 +27,7 @@ struct World {
     github: MockServer,
     placing: Placing,
     sync: Sync,
-    store: Arc<SqliteStore>,
+    store: Arc<SqlStore>,
     clock: Arc<ManualClock>,
     _folder: TempDir,
 }
@@ -47,7 +47,7 @@ impl World {
         loaded.config.github.requests_per_minute_max = 0;
 
         let index = Index::empty();
-        let store = Arc::new(SqliteStore::open(&loaded.config.store, Arc::clone(&index) as _).unwrap());
+        let store = Arc::new(SqlStore::open(&loaded.config.store, Arc::clone(&index) as _).unwrap());
         let source: Arc<dyn IssueSource> =
             Arc::new(GithubSource::new(&loaded.config.github, Credentials::None).unwrap());
         let clock = Arc::new(ManualClock::at("2026-11-01T00:00:00Z".parse().unwrap()));

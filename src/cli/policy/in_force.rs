@@ -9,7 +9,7 @@ use issuecommand::api::Call;
 use issuecommand::config::{Loaded, PoliciesConfig, RankerConfig, replace_file};
 use issuecommand::domain::PolicyStamp;
 use issuecommand::policy::PolicyHost;
-use issuecommand::store::SqliteStore;
+use issuecommand::store::SqlStore;
 use serde_json::{Value, json};
 
 use super::super::door::Door;
@@ -111,7 +111,7 @@ impl Outcome {
 /// nobody would be told.
 fn runs_with(loaded: &Loaded, door: &Door) -> anyhow::Result<()> {
     let Door::Server(asked) = door else { return Ok(()) };
-    match SqliteStore::address_in_use(&loaded.store()) {
+    match SqlStore::address_in_use(&loaded.store()) {
         Some(own) if !asked.is_at(&own) => {
             bail!(
                 "the server that runs with this file is at {own}, not at {asked}: leave --url and ISSUECOMMAND_URL out"

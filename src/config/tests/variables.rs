@@ -18,6 +18,7 @@ const TABLE: &[(&str, &str, &str, &str, Option<&str>)] = &[
     ("API_KEY", "k3y", "server.api_key", r#""(secret)""#, Some("k\u{e9}y")),
     ("HTTP_PORT", "8080", "server.port", "8080", Some("65536")),
     ("TRUST_PROXY", "ON", "server.trust_proxy", "true", Some("2")),
+    ("DATABASE_URL", "postgres://me@db/claims", "store.url", r#""(secret)""#, Some("mysql://x")),
     ("SQLITE_PATH", "/data/x.db", "store.path", r#""/data/x.db""#, None),
     ("SQLITE_BUSY_TIMEOUT_MS", "250", "store.busy_timeout_ms", "250", Some("-1")),
     ("SQLITE_JOURNAL_MODE", "truncate", "store.journal_mode", r#""TRUNCATE""#, Some("off")),

@@ -28,10 +28,9 @@ impl Attempt {
             Some(RunHold { claim_id: claim.claim_id, agent_id: claim.agent_id.clone(), epoch: claim.lease.epoch });
         if self.run.parent.is_none() {
             self.run.branch = Some(self.run.branch_under(claim.lease.epoch));
-        }
-        if self.run.parent.is_none() {
-            self.move_claim(ClaimStatus::InProgress, note, None).await?;
+            // Before the move: it takes all of the run's claims to in progress.
             self.claim_companions(&agent).await?;
+            self.move_claim(ClaimStatus::InProgress, note, None).await?;
         }
         self.read_issue().await?;
         self.save().await?;

@@ -81,7 +81,7 @@ impl Attempt {
         }
         // A doubled step, after a crash: what the first one made goes.
         self.remove_container().await?;
-        let spec = ContainerSpec { image: self.image().await?, ..self.container_spec() };
+        let spec = self.container_spec(self.image().await?);
         let container = self.containers.start(&spec).await?;
         self.run.container_id = Some(container.0);
         self.save().await
@@ -102,7 +102,7 @@ impl Attempt {
         Ok(built.unwrap_or(given))
     }
 
-    fn container_spec(&self) -> ContainerSpec {
+    fn container_spec(&self, image: String) -> ContainerSpec {
         let config = &self.config.containers;
         let folders = config.mounts.iter().map(|(from, to)| Mount::Folder { from: from.into(), to: to.clone() });
         let nix = (!config.nix_volume.is_empty())
@@ -112,7 +112,7 @@ impl Attempt {
             server: self.hub.server().to_owned(),
             run: self.run.run_id.to_string(),
             epoch: self.epoch(),
-            image: config.base_image.clone(),
+            image,
             limits: self.limits.container,
             network: config.network.clone(),
             port: self.agent.port(),

@@ -6,6 +6,15 @@ use serde::{Deserialize, Serialize};
 use super::RunPriority;
 use crate::domain::{AgentId, ClaimId, IssueNumber, IssueRef, Timestamp};
 
+/// Who drives a run: its container is on that machine, and only there can it be gone on with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunDriver {
+    /// The dispatcher, by the name that it keeps over restarts.
+    pub dispatcher: String,
+    /// The server that it is part of: another one at each start, where several share a database.
+    pub server: String,
+}
+
 /// The claim under which a run works. Its epoch grows with every attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunHold {

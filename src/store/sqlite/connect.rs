@@ -28,15 +28,15 @@ pub(super) const MIGRATION_TABLE: &str = "refinery_schema_history";
 
 /// An opened database: nobody else has it.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(in crate::store) struct Opened {
     /// The connection that writes.
-    pub(super) connection: Connection,
+    pub(in crate::store) connection: Connection,
     /// Held exclusively for as long as this lives.
-    pub(super) lock: File,
+    pub(in crate::store) lock: File,
     /// The database file.
-    pub(super) path: PathBuf,
+    pub(in crate::store) path: PathBuf,
     /// How long to wait for a lock.
-    pub(super) busy_timeout: Duration,
+    pub(in crate::store) busy_timeout: Duration,
 }
 
 /// Why a database cannot be used.
@@ -74,7 +74,7 @@ enum OpenError {
 ///
 /// # Errors
 /// [`StoreError::InUse`] when another server has it; [`StoreError::Failed`] with what to do otherwise.
-pub(super) fn open(config: &StoreConfig) -> Result<Opened, StoreError> {
+pub(in crate::store) fn open(config: &StoreConfig) -> Result<Opened, StoreError> {
     if rusqlite::version_number() < SQLITE_VERSION_MIN {
         return Err(failed(OpenError::SqliteTooOld { found: rusqlite::version() }));
     }
@@ -91,7 +91,7 @@ pub(super) fn open(config: &StoreConfig) -> Result<Opened, StoreError> {
 }
 
 /// A connection that sees the last commit and cannot write.
-pub(super) fn reading_connection(path: &Path, busy_timeout: Duration) -> rusqlite::Result<Connection> {
+pub(in crate::store) fn reading_connection(path: &Path, busy_timeout: Duration) -> rusqlite::Result<Connection> {
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(busy_timeout)?;
@@ -117,13 +117,13 @@ fn private_file() -> fs::OpenOptions {
 }
 
 /// The lock beside a database, by whatever name that is called.
-pub(super) fn lock_file(path: &Path) -> io::Result<PathBuf> {
-    fs::canonicalize(path).map(|path| beside(&path))
+pub(in crate::store) fn lock_file(path: &Path) -> PathBuf {
+    beside(&fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()))
 }
 
 /// Whether a server has the database open. Looks only, and leaves nothing behind.
-pub(super) fn is_in_use(path: &Path) -> bool {
-    let lock = lock_file(path).and_then(File::open);
+pub(in crate::store) fn is_in_use(path: &Path) -> bool {
+    let lock = File::open(lock_file(path));
     lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
@@ -135,20 +135,23 @@ fn beside(path: &Path) -> PathBuf {
 
 fn lock(path: &Path) -> Result<File, StoreError> {
     let lock_path = beside(path);
-    let file = private_file()
-        .create(true)
-        .truncate(false)
-        .open(&lock_path)
-        .map_err(|source| file_error(&lock_path, source))?;
-    match file.try_lock() {
-        Ok(()) => {
-            // What a server before noted there holds no more.
-            file.set_len(0).map_err(|source| file_error(&lock_path, source))?;
-            Ok(file)
-        }
+    match hold(&lock_path) {
+        Ok(file) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.display().to_string() }),
         Err(TryLockError::Error(source)) => Err(file_error(&lock_path, source)),
     }
+}
+
+/// Takes a lock file for as long as the process runs, or the file is held.
+///
+/// # Errors
+/// `WouldBlock` when another process has it.
+pub(in crate::store) fn hold(lock_path: &Path) -> Result<File, TryLockError> {
+    let file = private_file().create(true).truncate(false).open(lock_path).map_err(TryLockError::Error)?;
+    file.try_lock()?;
+    // What a server before noted there holds no more.
+    file.set_len(0).map_err(TryLockError::Error)?;
+    Ok(file)
 }
 
 fn writing_connection(path: &Path, config: &StoreConfig) -> Result<Connection, OpenError> {
@@ -186,11 +189,16 @@ fn writing_connection(path: &Path, config: &StoreConfig) -> Result<Connection, O
     Ok(connection)
 }
 
+/// The schema that this version makes.
+pub(in crate::store) fn newest_version() -> i32 {
+    let migrations = embedded::migrations::runner();
+    migrations.get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0)
+}
+
 /// Refuses a database that is not ours, or of a newer version.
 fn check_schema(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     let path = || path.to_owned();
-    let known = embedded::migrations::runner().get_migrations().iter().map(refinery::Migration::version).max();
-    let known = known.unwrap_or(0);
+    let known = newest_version();
     match schema_version(connection).map_err(|source| OpenError::Database { path: path(), source })? {
         Schema::Foreign => Err(OpenError::Foreign { path: path() }),
         Schema::Version(found) if found > known => Err(OpenError::Newer { path: path(), found, known }),

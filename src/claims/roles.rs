@@ -1,0 +1,126 @@
+//! The roles of this server among those of its database: what one of them at a time does for all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use super::ClaimManager;
+use super::health::STORE;
+use super::service::chain;
+use crate::store::{Role, ServerBeat, StoreError};
+
+/// How often a server says that it is there.
+const BEAT_EVERY: Duration = Duration::from_secs(4);
+/// How long a role stays with a server that fell silent: three beats may be lost.
+const LEASE: Duration = Duration::from_secs(15);
+/// A server that hears nothing from the database gives its roles up so long before another may take them.
+const MARGIN: Duration = Duration::from_secs(3);
+
+/// The longest beat that the clock is set by.
+const ALIGNING_BEAT_MAX: Duration = Duration::from_millis(500);
+
+/// Which roles this server has.
+#[derive(Debug)]
+pub(super) struct Roles {
+    held: watch::Sender<Held>,
+    /// Where this server is reached, once it listens.
+    url: Mutex<String>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    roles: Vec<Role>,
+    /// By the steady clock.
+    until: Duration,
+}
+
+impl Default for Roles {
+    fn default() -> Self {
+        Self { held: watch::Sender::new(Held::default()), url: Mutex::default() }
+    }
+}
+
+impl Roles {
+    fn take_up(&self, roles: Vec<Role>, until: Duration) {
+        let before = self.held.send_replace(Held { roles: roles.clone(), until }).roles;
+        for role in Role::ALL {
+            match (before.contains(&role), roles.contains(&role)) {
+                (false, true) => info!("this server does the {} now", role.as_str()),
+                (true, false) => info!("this server no longer does the {}", role.as_str()),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl ClaimManager {
+    /// Says where this server is reached; other servers and commands find it by that.
+    pub fn note_url(&self, url: String) {
+        *self.roles.url.lock() = url;
+    }
+
+    /// Whether this server has a role now.
+    pub fn has_role(&self, role: Role) -> bool {
+        let held = self.roles.held.borrow();
+        held.roles.contains(&role) && self.clock.steady() < held.until
+    }
+
+    /// Waits until this server has a role.
+    pub async fn until_role(&self, role: Role) {
+        let mut held = self.roles.held.subscribe();
+        while !self.has_role(role) {
+            // The sender lives as long as the manager.
+            let _ = held.changed().await;
+        }
+    }
+
+    /// Waits until the database said for the first time which roles this server has.
+    pub(super) async fn until_roles_are_told(&self) {
+        // The sender lives as long as the manager.
+        let _ = self.roles.held.subscribe().wait_for(|held| held.until > Duration::ZERO).await;
+    }
+
+    /// Says once that this server is there, and takes or renews its roles.
+    ///
+    /// # Errors
+    /// When the store fails: roles that are not renewed in time are given up.
+    pub async fn beat(&self) -> Result<(), StoreError> {
+        let asked_at = self.clock.steady();
+        let url = self.roles.url.lock().clone();
+        let beat = ServerBeat { url, dispatches: self.config.current().dispatch.enabled, lease: LEASE };
+        let answer = self.store.server_beat(beat).await?;
+        // It was the present about halfway between question and answer.
+        let took = self.clock.steady() - asked_at;
+        // One that waited in a queue says little about when that was.
+        if took < ALIGNING_BEAT_MAX {
+            self.clock.align(answer.now + TimeDelta::from_std(took / 2).unwrap_or_default());
+        }
+        self.roles.take_up(answer.held, asked_at + LEASE - MARGIN);
+        Ok(())
+    }
+
+    /// Gives up the roles: this server ends.
+    pub(super) async fn leave(&self) {
+        self.roles.take_up(Vec::new(), Duration::ZERO);
+        if let Err(error) = self.store.server_leave().await {
+            warn!("the roles of this server are free for others only when their leases end: {error}");
+        }
+    }
+}
+
+/// Keeps what roles this server can get.
+pub(super) async fn beat_continually(manager: Arc<ClaimManager>) {
+    loop {
+        let trouble = manager.beat().await.err().map(|error| chain(&error));
+        if let Some(trouble) = &trouble {
+            manager.note_unwell("the store failed");
+            warn!("this server could not say that it is there: {trouble}");
+        }
+        manager.status.report(STORE, trouble);
+        tokio::time::sleep(BEAT_EVERY).await;
+    }
+}

@@ -1,0 +1,144 @@
+//! `issuecommand backup`, `restore` and `store`: the database as a whole.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::{Args, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use issuecommand::config::{ConfigSource, StoreConfig, load};
+use issuecommand::store::{SqlStore, backup, migrate, restore};
+
+use super::door::Nobody;
+use super::{ConfigFile, runtime};
+
+/// Rows between two looks at the bar.
+const SHOWN_EVERY: u64 = 256;
+
+#[derive(Debug, Args)]
+pub struct BackupArgs {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// The SQLite file to write: a new one, readable by its owner only
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// The file that `issuecommand backup` wrote
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Copy everything from the SQLite file to PostgreSQL, or back; both are named in the configuration
+    Migrate(MigrateArgs),
+    /// Look for what does not hold together
+    Check(CheckArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Where to: `postgres` (store.url, from the file store.path) or `sqlite` (the other way). It must hold nothing
+    #[arg(long, value_name = "STORE")]
+    to: Kind,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Kind {
+    Postgres,
+    Sqlite,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+pub fn write_backup(args: &BackupArgs) -> anyhow::Result<ExitCode> {
+    let store = store_of(&args.config)?;
+    let rows = with_bar("backing up", |progress| backup(&store, &args.file, progress))?;
+    anstream::println!("{rows} rows are in {}", args.file.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn take_backup(args: &RestoreArgs) -> anyhow::Result<ExitCode> {
+    let store = store_of(&args.config)?;
+    let rows = with_bar("restoring", |progress| restore(&store, &args.file, progress))?;
+    anstream::println!("{rows} rows were restored; `issuecommand serve` goes on with them");
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn run(command: &StoreCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        StoreCommand::Migrate(args) => move_store(args),
+        StoreCommand::Check(args) => check(args),
+    }
+}
+
+fn move_store(args: &MigrateArgs) -> anyhow::Result<ExitCode> {
+    let store = store_of(&args.config)?;
+    let to_postgres = matches!(args.to, Kind::Postgres);
+    let rows = with_bar("migrating", |progress| migrate(&store, to_postgres, progress))?;
+    let next = if to_postgres {
+        "servers with store.url (DATABASE_URL) go on with them; keep the file until they do"
+    } else {
+        "servers without store.url (DATABASE_URL) go on with them"
+    };
+    anstream::println!("{rows} rows were copied: {next}");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let store = store_of(&args.config)?;
+    if store.url.is_empty() && !store.path.exists() {
+        bail!("there is no database at {}", store.path.display());
+    }
+    runtime()?.block_on(async {
+        let opening =
+            tokio::task::spawn_blocking(move || SqlStore::open_for_command(&store, std::sync::Arc::new(Nobody)));
+        let found = opening.await??.check().await?;
+        if found.is_empty() {
+            anstream::println!("everything holds together");
+            return Ok(ExitCode::SUCCESS);
+        }
+        found.iter().for_each(|fault| anstream::println!("{fault}"));
+        Ok(ExitCode::FAILURE)
+    })
+}
+
+fn store_of(file: &ConfigFile) -> anyhow::Result<StoreConfig> {
+    match load(&ConfigSource::from_process(file.config.clone())) {
+        Ok(loaded) => Ok(loaded.store()),
+        Err(report) => {
+            report.print();
+            bail!("the configuration does not say where the store is: mend it first")
+        }
+    }
+}
+
+/// Runs what copies rows, with a bar on a terminal.
+fn with_bar<T, E: Into<anyhow::Error>>(
+    what: &'static str,
+    work: impl FnOnce(&mut dyn FnMut(u64, u64)) -> Result<T, E>,
+) -> anyhow::Result<T> {
+    let bar = if std::io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+    bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {human_pos} of {human_len} rows")?);
+    bar.set_message(what);
+    let done = work(&mut |done, total| {
+        if done % SHOWN_EVERY == 0 || done == total {
+            bar.set_length(total);
+            bar.set_position(done);
+        }
+    });
+    bar.finish_and_clear();
+    done.map_err(Into::into)
+}
