@@ -1,7 +1,6 @@
 //! Dispatch: what is worked on here, in which order, and what people say of it.
 
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
 use super::dispatch_requests::{
     AnswerFields, DispatchConfigFields, DispatchFields, DispatchReposFields, PauseFields, QueueFields, RunFields,
@@ -126,20 +125,7 @@ fn row(place: usize, run: &Run) -> Value {
 async fn logs(hub: &Dispatcher, count: Option<usize>, fields: Fields) -> Result<Answer, Failure> {
     let RunLogWish { run, after, limit, wait } = read::<RunLogFields>(fields)?.parse(count)?;
     let run = named(hub, &run).await?;
-    let log = hub.logs().of(run.run_id);
-    let mut grown = log.grown();
-    if let Some(after) = after {
-        // Who asks for what is not there yet is answered when it comes, or when the wait is over.
-        let news = async {
-            tokio::select! {
-                _ = grown.wait_for(|newest| *newest > after) => {}
-                () = hub.ended(&run) => {}
-            }
-        };
-        let _ = timeout(wait, news).await;
-    }
-    let read_lines = move || after.map_or_else(|| log.tail(limit), |after| log.after(after, limit));
-    let lines = tokio::task::spawn_blocking(read_lines).await.map_err(|_| Failure::Defect)?;
+    let lines = hub.log_lines(run.run_id, after, limit, wait).await.map_err(ManagerError::from)?;
     let run = named(hub, &run.run_id.to_string()).await?;
     Ok(Answer::found(json!({ "lines": lines, "run_status": run.status() })))
 }

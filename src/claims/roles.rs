@@ -29,6 +29,8 @@ pub(super) struct Roles {
     held: watch::Sender<Held>,
     /// Where this server is reached, once it listens.
     url: Mutex<String>,
+    /// How many runs could begin here; `None` while none can.
+    slots_free: Mutex<Option<u32>>,
 }
 
 #[derive(Debug, Default)]
@@ -40,7 +42,7 @@ struct Held {
 
 impl Default for Roles {
     fn default() -> Self {
-        Self { held: watch::Sender::new(Held::default()), url: Mutex::default() }
+        Self { held: watch::Sender::new(Held::default()), url: Mutex::default(), slots_free: Mutex::default() }
     }
 }
 
@@ -61,6 +63,11 @@ impl ClaimManager {
     /// Says where this server is reached; other servers and commands find it by that.
     pub fn note_url(&self, url: String) {
         *self.roles.url.lock() = url;
+    }
+
+    /// Says how many runs could begin here; `None` while none can.
+    pub fn note_slots(&self, free: Option<u32>) {
+        *self.roles.slots_free.lock() = free;
     }
 
     /// Whether this server has a role now.
@@ -91,7 +98,10 @@ impl ClaimManager {
     pub async fn beat(&self) -> Result<(), StoreError> {
         let asked_at = self.clock.steady();
         let url = self.roles.url.lock().clone();
-        let beat = ServerBeat { url, dispatches: self.config.current().dispatch.enabled, lease: LEASE };
+        let dispatch = &self.config.current().dispatch;
+        let (dispatches, is_worker) = (dispatch.enabled && !dispatch.worker, dispatch.worker);
+        let slots_free = *self.roles.slots_free.lock();
+        let beat = ServerBeat { url, dispatches, is_worker, slots_free, lease: LEASE };
         let answer = self.store.server_beat(beat).await?;
         // It was the present about halfway between question and answer.
         let took = self.clock.steady() - asked_at;

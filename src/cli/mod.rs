@@ -57,6 +57,8 @@ enum Command {
     Run(dispatch::RunArgs),
     /// Serve, and work on issues with the label `agent`
     Watch(dispatch::WatchArgs),
+    /// Work on what another server of the same PostgreSQL database queues
+    Worker(dispatch::WorkerArgs),
     /// Show what is worked on here
     Status(dispatch::StatusArgs),
     /// Show which runs wait, and put one at another place
@@ -138,6 +140,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Token(command) => token::run(command),
         Command::Run(args) => dispatch::run_issue(&args),
         Command::Watch(args) => dispatch::watch_issues(args),
+        Command::Worker(args) => dispatch::work_beside(args),
         Command::Status(args) => dispatch::show_status(&args),
         Command::Queue(args) => dispatch::show_queue(&args),
         Command::Logs(args) => dispatch::show_logs(&args),

@@ -18,6 +18,8 @@ use super::{ConfigFile, DATABASE_TAKEN, EndRequests, is_database_taken, mcp, run
 
 /// The variable that says whether labelled issues are worked on.
 const DISPATCH_VARIABLE: &str = "ISSUECOMMAND_DISPATCH";
+/// The variable that says whether only what another server queues is worked on.
+const WORKER_VARIABLE: &str = "ISSUECOMMAND_WORKER";
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -57,6 +59,15 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
 pub fn run_dispatching(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let mut source = ConfigSource::from_process(args.file.config.clone());
     source.env.insert(DISPATCH_VARIABLE.into(), "true".into());
+    run_from(args, source)
+}
+
+/// Serves, and works on what another server queues whatever the configuration says.
+pub fn run_worker(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    let mut source = ConfigSource::from_process(args.file.config.clone());
+    for variable in [DISPATCH_VARIABLE, WORKER_VARIABLE] {
+        source.env.insert(variable.into(), "true".into());
+    }
     run_from(args, source)
 }
 

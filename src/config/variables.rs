@@ -134,6 +134,13 @@ pub const VARIABLES: &[Variable] = &[
         "Whether labelled issues are worked on here.",
         |c, v| put(&mut c.dispatch.enabled, v),
     ),
+    Variable::new(
+        "ISSUECOMMAND_WORKER",
+        "dispatch.worker",
+        "false",
+        "Whether only runs that another server queues are worked on here.",
+        |c, v| put(&mut c.dispatch.worker, v),
+    ),
     Variable::new("SYNC_INTERVAL_MINUTES", "sync.interval_minutes", "15", "Minutes between two syncs.", |c, v| {
         put(&mut c.sync.interval_minutes, v)
     }),

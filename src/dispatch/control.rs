@@ -1,5 +1,7 @@
 //! What people and agents tell the dispatcher: work on this, stop that, this one first, wait.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -10,11 +12,13 @@ use super::live::{Message, StopReason};
 use super::queue::holds_slot;
 use crate::claims::{ManagerError, Offer};
 use crate::config::Config;
-use crate::domain::{AgentId, IssueRef, Run, RunId, RunPriority, RunStatus, RunStep, RunUsage};
+use crate::domain::{AgentId, IssueRef, LogLine, Run, RunId, RunPriority, RunStatus, RunStep, RunUsage, RunWord};
 use crate::store::{RunFilter, StoreError};
 
 /// Longest wait for a run that was cancelled to end: below the patience of who asks over HTTP.
-const CANCEL_PATIENCE: std::time::Duration = std::time::Duration::from_secs(45);
+const CANCEL_PATIENCE: Duration = Duration::from_secs(45);
+/// Longest wait for another server to pass an answer on; it does so when it can, whoever waits.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What became of the wish to work on an issue.
 #[derive(Debug)]
@@ -52,10 +56,10 @@ pub struct DispatchStatus {
     pub paused: Option<String>,
     /// Runs that wait for a slot.
     pub queued: usize,
-    /// Slots that are taken.
+    /// Slots that are taken, on all servers.
     pub slots_used: usize,
-    /// Slots there are.
-    pub slots: u32,
+    /// Slots there are, on all servers.
+    pub slots: usize,
     /// Runs that wait for people; they take no slot.
     pub waiting_human: usize,
     /// What runs, by container runtime and agent.
@@ -141,11 +145,14 @@ impl Dispatcher {
             let _ = tokio::time::timeout(CANCEL_PATIENCE, live.wait_for_end()).await;
             return self.answered(run_id).await;
         }
-        self.change_queued(run_id, |run, now| {
-            // It never fails: a queued run may end.
-            let _ = run.advance(RunStep::Fail { why: format!("cancelled by {by}") }, now);
-        })
-        .await
+        match self.store().run_get(run_id).await?.filter(|run| !run.status().is_terminal()) {
+            Some(run) if run.status() != RunStatus::Queued => {
+                let over = |run: &Run| run.status().is_terminal() || run.status() == RunStatus::Queued;
+                self.tell_driver(run, RunWord::Cancel { by }, CANCEL_PATIENCE, over).await?;
+                self.answered(run_id).await
+            }
+            _ => self.cancel_queued(run_id, by).await,
+        }
     }
 
     /// Puts a queued run at a place of the queue, from 1.
@@ -194,11 +201,20 @@ impl Dispatcher {
     /// When the store fails.
     pub async fn answer(&self, run_id: RunId, text: String, by: String) -> Result<RunWordOutcome, StoreError> {
         let live = self.live_run(run_id);
-        let question = live.as_ref().and_then(|live| live.run().question);
-        let (Some(live), Some(question)) = (live, question) else {
+        let run = match &live {
+            Some(live) => Some(live.run()),
+            None => self.store().run_get(run_id).await?,
+        };
+        let Some((run, question)) = run.and_then(|run| run.question.clone().map(|question| (run, question))) else {
             return self.refused(run_id, "it asks nothing").await;
         };
-        if live.inbox.send(Message::Answer { asked_at: question.asked_at, text, by }).await.is_err() {
+        let asked_at = question.asked_at;
+        let Some(live) = live else {
+            let is_heard = |run: &Run| run.question.as_ref().is_none_or(|question| question.asked_at != asked_at);
+            self.tell_driver(run, RunWord::Answer { asked_at, text, by }, ANSWER_PATIENCE, is_heard).await?;
+            return self.answered(run_id).await;
+        };
+        if live.inbox.send(Message::Answer { asked_at, text, by }).await.is_err() {
             return self.refused(run_id, "it is just ending").await;
         }
         self.answered(run_id).await
@@ -258,12 +274,14 @@ impl Dispatcher {
             active.push(ActiveRun { run, memory_bytes, cpu_ms });
         }
         active.sort_by_key(|active| active.run.run_id);
+        let runs: Vec<Run> = active.iter().map(|active| active.run.clone()).collect();
+        let (slots_used, slots) = self.slots(&runs).await?;
         Ok(DispatchStatus {
             enabled: config.dispatch.enabled,
             paused: self.paused().await?,
             queued,
-            slots_used: active.iter().filter(|active| holds_slot(&active.run)).count(),
-            slots: config.containers.max_concurrent,
+            slots_used,
+            slots,
             waiting_human: active.iter().filter(|active| active.run.status() == RunStatus::WaitingHuman).count(),
             runtime: facts.as_ref().map_or_else(ToString::to_string, |facts| facts.description.clone()),
             limits_enforced: facts.ok().map(|facts| facts.limits_enforced),
@@ -280,12 +298,29 @@ impl Dispatcher {
         self.store().run_list(filter, limit).await
     }
 
-    /// Waits until nobody drives a run any more; at once where it has ended, and for ever while it only waits its turn.
-    pub async fn ended(&self, run: &Run) {
-        match self.live_run(run.run_id) {
-            Some(live) => live.wait_for_end().await,
-            None if run.status().is_terminal() => {}
-            None => std::future::pending().await,
+    /// Lines of a run's log after `seq`, or the last ones; waits up to `wait` for the first while the run goes on.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn log_lines(
+        &self,
+        run_id: RunId,
+        after: Option<u64>,
+        limit: usize,
+        wait: Duration,
+    ) -> Result<Vec<LogLine>, StoreError> {
+        /// Often enough for who watches, seldom enough for the database: the run may be on another server.
+        const LOOK_EVERY: Duration = Duration::from_millis(200);
+        let Some(after) = after else { return self.store().run_log_tail(run_id, limit).await };
+        let until = tokio::time::Instant::now() + wait;
+        loop {
+            // In this order: what is written before the run's end is read.
+            let goes_on = self.store().run_get(run_id).await?.is_some_and(|run| !run.status().is_terminal());
+            let lines = self.store().run_log_after(run_id, after, limit).await?;
+            if !lines.is_empty() || !goes_on || tokio::time::Instant::now() >= until {
+                return Ok(lines);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
@@ -324,7 +359,7 @@ impl Dispatcher {
         is_free
     }
 
-    async fn change_queued(
+    pub(super) async fn change_queued(
         &self,
         run_id: RunId,
         change: impl FnOnce(&mut Run, crate::domain::Timestamp),
@@ -349,9 +384,6 @@ impl Dispatcher {
 
     async fn refused(&self, run_id: RunId, why: &'static str) -> Result<RunWordOutcome, StoreError> {
         let Some(run) = self.store().run_get(run_id).await? else { return Ok(RunWordOutcome::NotFound) };
-        let is_elsewhere = !run.status().is_terminal() && self.is_anothers(&run).await?;
-        let why =
-            if is_elsewhere { "another server works on it: ask that one, as commands in its folder do" } else { why };
         Ok(RunWordOutcome::Refused(Box::new(run), why))
     }
 

@@ -41,7 +41,7 @@ pub struct DispatcherParts {
     pub config: LiveConfig,
     /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// A folder of its own, beside the database: mirrors, logs, the key of its agents' doors.
+    /// A folder of its own, beside the database: mirrors, and the key of its agents' doors.
     pub folder: PathBuf,
     /// The folder that relative paths of the configuration start from.
     pub base_dir: PathBuf,
@@ -81,7 +81,7 @@ impl Dispatcher {
     pub fn open(parts: DispatcherParts) -> anyhow::Result<Arc<Self>> {
         let key = super::key::open(&parts.folder)?;
         let server = super::key::name_of(&key);
-        let logs = LogBook::new(parts.folder.join("logs"));
+        let logs = LogBook::new(Arc::clone(&parts.store));
         let (containers, live, wake, tracker, shutdown, slots) = Default::default();
         let (edit_turn, leftovers, told) = Default::default();
         Ok(Arc::new(Self {
@@ -105,30 +105,24 @@ impl Dispatcher {
     pub async fn work(self: Arc<Self>, shutdown: CancellationToken) {
         let working = async {
             loop {
-                // A server for one issue works on that alone, whoever works on the others.
-                let is_in_charge = self.parts.only.is_some() || self.parts.manager.has_role(Role::Dispatch);
-                if !is_in_charge {
-                    self.see_to_own().await;
-                    let soon = tokio::time::sleep(self.poll_interval());
-                    tokio::select! {
-                        () = self.parts.manager.until_role(Role::Dispatch) => {}
-                        () = soon => continue,
-                    }
-                }
-                if let Err(error) = self.round().await {
+                if let Err(error) = self.look().await {
                     error!("the dispatcher could not look at its queue, it will again: {}", chain(&error));
                 }
+                let is_in_charge = self.is_in_charge();
                 tokio::select! {
                     () = tokio::time::sleep(self.poll_interval()) => self.look_for_news(),
                     () = self.wake.notified() => {}
+                    () = self.parts.manager.until_role(Role::Dispatch), if !is_in_charge => {}
                 }
             }
         };
-        shutdown.run_until_cancelled(async { tokio::join!(working, self.hear_of_runs()) }).await;
+        shutdown.run_until_cancelled(async { tokio::join!(working, self.hear_of_runs(), self.logs.keep()) }).await;
         self.shutdown.cancel();
         self.live.lock().values().for_each(|live| live.stop(StopReason::Shutdown));
         self.tracker.close();
         self.tracker.wait().await;
+        // What could not be written was told.
+        let _ = self.logs.flush().await;
     }
 
     /// How often GitHub is asked for news. With very many repositories less often than set: each of them may cost a
@@ -142,17 +136,18 @@ impl Dispatcher {
     }
 
     fn look_for_news(&self) {
-        if self.config().dispatch.enabled {
+        if self.config().dispatch.enabled && self.is_in_charge() {
             self.parts.manager.wish_sync();
         }
     }
 
-    /// One look at everything: what is new, what was answered, what can begin.
-    async fn round(self: &Arc<Self>) -> Result<(), StoreError> {
+    /// One look at everything: what is new, what was answered, what can begin. New work is queued by one server.
+    async fn look(self: &Arc<Self>) -> Result<(), StoreError> {
         self.adopt().await?;
+        self.hear_words().await?;
         self.tell_rankers().await?;
         self.note_health().await?;
-        if self.config().dispatch.enabled {
+        if self.config().dispatch.enabled && self.is_in_charge() {
             self.take_in_labelled().await?;
             self.take_in_reviews().await?;
             self.take_in_failing_checks().await?;
@@ -163,8 +158,9 @@ impl Dispatcher {
                 break;
             }
         }
+        self.note_slots().await;
         self.tell_beside();
-        self.forget_old().await
+        self.remove_leftovers().await
     }
 
     /// Begins the next run, if one can begin.
@@ -174,17 +170,23 @@ impl Dispatcher {
         let mut queue = self.queue().await?;
         // Without containers every run would fail, for no fault of its issue; who asked for one hears why.
         let is_usable = queue.is_empty() || self.containers(&config).probe().await.is_ok();
+        // Who asked for a run hears why it cannot be, unless another server can.
+        let tells_why = self.is_in_charge() && !self.others_work().await?;
         // What another run works on along with its own issue has its claim, which is this dispatcher's too.
         let shared: HashSet<IssueRef> =
             self.active_runs().await?.iter().flat_map(|run| run.issues().into_iter().skip(1)).collect();
-        queue.retain(|run| self.is_wanted(run, &config, is_usable) && !shared.contains(&run.issue_ref()));
-        let active: Vec<Run> = self.live.lock().values().map(|live| live.run()).collect();
-        match queue::next(&queue, &active, &config.containers, config.dispatch.preempt, self.now()) {
+        let is_wanted = |run: &Run| is_wanted(run, &config, is_usable, self.is_in_charge(), tells_why);
+        queue.retain(|run| self.may_take_up(run) && is_wanted(run) && !shared.contains(&run.issue_ref()));
+        let (active, beside) = (self.live_runs(), self.beside().await?);
+        match queue::next(&queue, &active, &beside, &config.containers, config.dispatch.preempt, self.now()) {
             Next::Begin(run_id) => {
                 let place = queue.iter().position(|run| run.run_id == run_id).expect("it is one of the queue");
                 match self.over_budget(&queue[place], &config).await? {
                     Some(why) => self.hold_back(queue.swap_remove(place), why).await?,
-                    None => self.begin(self.with_companions(place, queue, &config).await?),
+                    None => {
+                        let Some(run) = self.with_companions(place, queue, &config).await? else { return Ok(false) };
+                        self.begin(run);
+                    }
                 }
                 Ok(true)
             }
@@ -197,27 +199,15 @@ impl Dispatcher {
                 Ok(true)
             }
             // One at a time: whoever makes way already may need a moment to undo what it began.
-            Next::Preempt { .. } if self.live.lock().values().any(|live| live.stopped.is_cancelled()) => Ok(false),
-            Next::Preempt { victim, critical } => {
-                if let Some(live) = self.live_run(victim) {
-                    info!("run {} makes way for the critical run {}", victim.short(), critical.short());
-                    live.stop(StopReason::Preempted(critical.short()));
-                }
-                Ok(false)
-            }
+            Next::Preempt { .. } if self.is_way_made().await? => Ok(false),
+            Next::Preempt { victim, critical } => self.make_way(victim, critical).await.map(|()| false),
             Next::Wait => Ok(false),
         }
     }
 
-    /// Whether a run may begin now: what nobody but a label or a review asked for only while that is switched on.
-    fn is_wanted(&self, run: &Run, config: &Config, is_usable: bool) -> bool {
-        let is_asked_for = !matches!(run.requested_by.as_str(), BY_LABEL | BY_REVIEW);
-        self.may_take_up(run) && (config.dispatch.enabled && is_usable || is_asked_for)
-    }
-
     /// Whether it is this dispatcher's to work on at all.
     pub(super) fn may_take_up(&self, run: &Run) -> bool {
-        self.parts.only.as_ref().is_none_or(|only| run.issues().contains(only))
+        self.only().is_none_or(|only| run.issues().contains(only))
     }
 
     /// Goes on with a run, from wherever it stands.
@@ -333,6 +323,10 @@ impl Dispatcher {
         &self.parts.manager
     }
 
+    pub(super) fn only(&self) -> Option<&IssueRef> {
+        self.parts.only.as_ref()
+    }
+
     pub(super) fn forge(&self) -> Option<Arc<dyn Forge>> {
         self.parts.forge.clone()
     }
@@ -354,8 +348,8 @@ impl Dispatcher {
         &self.server
     }
 
-    /// The logs of its runs.
-    pub fn logs(&self) -> &LogBook {
+    /// The logs of its runs, on their way to the store.
+    pub(super) fn logs(&self) -> &LogBook {
         &self.logs
     }
 
@@ -383,4 +377,11 @@ impl Dispatcher {
     pub(super) fn password(&self, run: &Run) -> Secret {
         super::key::password(&self.key, &format!("{} {}", run.run_id, run.attempts))
     }
+}
+
+/// Whether a run may begin here now: what nobody but a label or a review asked for only where that is switched on.
+fn is_wanted(run: &Run, config: &Config, is_usable: bool, is_in_charge: bool, tells_why: bool) -> bool {
+    let is_asked_for = !matches!(run.requested_by.as_str(), BY_LABEL | BY_REVIEW);
+    let may_be = is_usable && (config.dispatch.enabled || is_in_charge && is_asked_for);
+    may_be || is_asked_for && tells_why
 }

@@ -114,40 +114,49 @@ impl Dispatcher {
     }
 
     /// The run at `place` of the queue, with others of its repository that share its pull request, where the setting
-    /// lets them. Theirs end: what is told of it is told on their issues, too.
+    /// lets them. Theirs end: what is told of it is told on their issues, too. `None` when somebody was faster.
     pub(super) async fn with_companions(
         &self,
         place: usize,
         mut queue: Vec<Run>,
         config: &Config,
-    ) -> Result<Run, StoreError> {
+    ) -> Result<Option<Run>, StoreError> {
         let mut run = queue.remove(place);
         let most = config.dispatch.issues_per_pull.saturating_sub(1) as usize;
         let is_fresh = |run: &Run| run.attempts == 0 && run.parent.is_none() && run.requested_by == BY_LABEL;
         if most == 0 || !is_fresh(&run) {
-            return Ok(run);
+            return Ok(Some(run));
         }
         let alike = |other: &Run| is_fresh(other) && other.repo == run.repo && other.priority == run.priority;
         let chosen: Vec<Run> = queue.into_iter().filter(alike).take(most).collect();
         if chosen.is_empty() {
-            return Ok(run);
+            return Ok(Some(run));
         }
         run.with_issues =
             chosen.iter().map(|other| Companion { issue_number: other.issue_number, hold: None }).collect();
         // First the one that takes them over is written: a crash in between leaves an issue with two runs in the queue,
         // of which the second does not begin while the first has it.
         if !self.save_idle(run.clone()).await? {
-            return Ok(run);
+            return Ok(None);
         }
         run.version += 1;
+        let mut is_whole = true;
         for mut other in chosen {
+            let number = other.issue_number;
             (other.left, other.failure_seen) = (true, true);
             let why = format!("worked on together with {} in run {}", run.issue_ref(), run.run_id.short());
-            if other.advance(RunStep::Fail { why }, self.now()).is_ok() {
-                self.save_idle(other).await?;
+            if other.advance(RunStep::Fail { why }, self.now()).is_err() || !self.save_idle(other).await? {
+                // It changed meanwhile; on another server it may have begun.
+                run.with_issues.retain(|companion| companion.issue_number != number);
+                is_whole = false;
             }
         }
-        Ok(run)
+        if !is_whole {
+            let is_saved = self.save_idle(run.clone()).await?;
+            run.version += 1;
+            return Ok(is_saved.then_some(run));
+        }
+        Ok(Some(run))
     }
 
     /// A priority label that changed changes the run that waits.

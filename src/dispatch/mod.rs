@@ -38,5 +38,4 @@ pub use control::{ActiveRun, DispatchOutcome, DispatchStatus, RunWordOutcome};
 pub use dispatcher::{Dispatcher, DispatcherParts};
 pub use faults::DIE_AT;
 pub use limits::RunLimits;
-pub use logs::{LogBook, LogKind, LogLine, RunLog};
 pub use readiness::doubts;

@@ -47,8 +47,31 @@ pub enum Next {
     Wait,
 }
 
-/// Says what to do, with `queue` in its order and `active` those under way. Runs that wait for people hold no slot.
-pub fn next(queue: &[Run], active: &[Run], config: &ContainersConfig, preempt: bool, now: Timestamp) -> Next {
+/// What there is beside this server's own slots.
+#[derive(Debug, Default)]
+pub struct Beside {
+    /// Whether another server has a slot free: nobody is stopped then.
+    pub has_room: bool,
+    /// Runs under way on other servers.
+    pub runs: Vec<Run>,
+}
+
+/// Slots taken, by priority.
+pub fn busy(active: &[Run]) -> HashMap<RunPriority, u32> {
+    let mut busy = HashMap::new();
+    active.iter().filter(|run| holds_slot(run)).for_each(|run| *busy.entry(run.priority).or_default() += 1);
+    busy
+}
+
+/// Says what to do, with `queue` in its order and `active` those under way here. Runs that wait for people hold no slot.
+pub fn next(
+    queue: &[Run],
+    active: &[Run],
+    beside: &Beside,
+    config: &ContainersConfig,
+    preempt: bool,
+    now: Timestamp,
+) -> Next {
     let busy: Vec<&Run> = active.iter().filter(|run| holds_slot(run)).collect();
     let is_due = |run: &&Run| run.not_before.is_none_or(|at| at <= now);
     let slots = config.max_concurrent as usize;
@@ -63,10 +86,13 @@ pub fn next(queue: &[Run], active: &[Run], config: &ContainersConfig, preempt: b
         return Next::Begin(run.run_id);
     }
     let critical = first.filter(|run| run.priority == RunPriority::Critical);
-    let less_urgent = busy.iter().filter(|run| run.priority > RunPriority::Critical);
+    // With no slots of its own, stopping what still works here frees none.
+    let own = busy.iter().copied().filter(|_| slots > 0);
+    let theirs = beside.runs.iter().filter(|run| holds_slot(run));
+    let less_urgent = own.chain(theirs).filter(|run| run.priority > RunPriority::Critical);
     let victim = less_urgent.max_by_key(|run| (run.priority, run.begun_at));
     match (critical, victim) {
-        (Some(critical), Some(victim)) if preempt && slots > 0 && busy.len() >= slots => {
+        (Some(critical), Some(victim)) if preempt && !beside.has_room && busy.len() >= slots => {
             Next::Preempt { victim: victim.run_id, critical: critical.run_id }
         }
         _ => Next::Wait,

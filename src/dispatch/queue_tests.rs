@@ -30,6 +30,11 @@ fn config(text: &str) -> ContainersConfig {
     toml::from_str(text).unwrap()
 }
 
+/// What one server alone does.
+fn next(queue: &[Run], active: &[Run], config: &ContainersConfig, preempt: bool, now: Timestamp) -> Next {
+    super::next(queue, active, &Beside::default(), config, preempt, now)
+}
+
 fn numbers(runs: &[Run]) -> Vec<u64> {
     runs.iter().map(|run| run.issue_number.get()).collect()
 }
@@ -141,4 +146,29 @@ fn no_slots_means_that_nothing_begins_and_nothing_is_stopped() {
     let config = config("max_concurrent = 0");
     let active = [begun(1, RunPriority::Low)];
     assert_eq!(next(&[run(2, RunPriority::Critical)], &active, &config, true, at(9)), Next::Wait);
+}
+
+#[test]
+fn with_other_servers_a_critical_run_displaces_one_only_where_no_slot_is_free_anywhere() {
+    let (none, one) = (config("max_concurrent = 0"), config("max_concurrent = 1"));
+    let critical = [run(5, RunPriority::Critical)];
+    let here = [begun(1, RunPriority::High)];
+    let there = vec![begun(2, RunPriority::Medium), begun(3, RunPriority::Critical)];
+    let full = Beside { has_room: false, runs: there.clone() };
+    let stopped = |victim: &Run| Next::Preempt { victim: victim.run_id, critical: critical[0].run_id };
+    let next = |active: &[Run], beside: &Beside, config: &ContainersConfig| {
+        super::next(&critical, active, beside, config, true, at(9))
+    };
+    assert_eq!(next(&here, &full, &one), stopped(&there[0]), "the least urgent of all servers");
+    assert_eq!(next(&[], &full, &none), stopped(&there[0]), "a server without slots stops those of others");
+    assert_eq!(next(&here, &full, &none), stopped(&there[0]), "and none of its own, which would free no slot");
+    assert_eq!(next(&here, &Beside { has_room: true, runs: there }, &one), Next::Wait, "it begins over there");
+    assert_eq!(next(&[], &full, &one), Next::Begin(critical[0].run_id));
+}
+
+#[test]
+fn slots_are_counted_by_priority() {
+    let active = [begun(1, RunPriority::Low), begun(2, RunPriority::Low), run(3, RunPriority::High)];
+    let expected = HashMap::from([(RunPriority::Low, 2), (RunPriority::High, 1)]);
+    assert_eq!(busy(&active), expected);
 }

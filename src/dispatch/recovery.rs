@@ -39,7 +39,9 @@ impl Dispatcher {
         let idle: Vec<_> =
             under_way.filter(|run| self.live_run(run.run_id).is_none() && self.may_take_up(run)).collect();
         for run in idle {
-            if self.is_anothers(&run).await? {
+            // Those of a server that is gone are gone on with by one.
+            let is_own = run.driver.as_ref().is_some_and(|driver| driver.dispatcher == self.server());
+            if !is_own && (!self.is_in_charge() || self.is_anothers(&run).await?) {
                 continue;
             }
             info!(run.id = %run.run_id, "going on with run {} on {}", run.run_id.short(), run.issue_ref());
@@ -48,20 +50,12 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Forgets logs of runs that are no longer kept, and removes what nobody drives, now and then.
-    pub(super) async fn forget_old(&self) -> Result<(), StoreError> {
+    /// Removes containers of this server that no run under way calls its own, now and then. It may be driven here or
+    /// not: a server for one issue leaves the others to the next.
+    pub(super) async fn remove_leftovers(&self) -> Result<(), StoreError> {
         if !self.leftovers.are_due() {
             return Ok(());
         }
-        let filter = crate::store::RunFilter { with_ended: true, ..Default::default() };
-        let kept = self.store().run_list(filter, self.config().dispatch.run_max_entries).await?;
-        self.logs().keep_only(&kept.iter().map(|run| run.run_id).collect::<Vec<_>>());
-        self.remove_leftovers().await
-    }
-
-    /// Removes containers of this server that no run under way calls its own, driven here or not: a server for one
-    /// issue leaves the others to the next.
-    async fn remove_leftovers(&self) -> Result<(), StoreError> {
         let containers = self.containers(&self.config());
         // Before the list is read: a run that begins meanwhile is in neither.
         let rows = match containers.list(self.server()).await {

@@ -40,6 +40,13 @@ struct Telling {
     at: Instant,
 }
 
+impl Told {
+    /// Another server tells there now: what was told from here is old.
+    pub(super) fn forget(&self, issue: &IssueRef) {
+        self.issues.lock().remove(issue);
+    }
+}
+
 impl Dispatcher {
     /// Tells how a run stands; answers the comment that tells it.
     pub(super) async fn tell(&self, run: &Run) -> Option<u64> {
@@ -58,7 +65,9 @@ impl Dispatcher {
         let hub = Arc::clone(self);
         self.spawn(async move {
             let told = async {
-                hub.tell_queue().await?;
+                if hub.is_in_charge() {
+                    hub.tell_queue().await?;
+                }
                 hub.tell_last_words().await
             };
             if let Err(error) = told.await {
@@ -79,7 +88,8 @@ impl Dispatcher {
             let others = runs.iter().filter(|other| other.run_id != run.run_id && tells_there(other));
             let is_last = others.into_iter().all(|other| !other.issues().contains(&run.issue_ref()));
             let is_untold = run.ended_at.is_some_and(|at| at >= since) && !self.told.ended.lock().contains(&run.run_id);
-            if is_last && is_untold {
+            let is_own = run.driver.as_ref().is_some_and(|driver| driver.dispatcher == self.server());
+            if is_last && is_untold && (is_own || self.is_in_charge() && !self.is_anothers(run).await?) {
                 self.tell(run).await;
             }
         }

@@ -116,6 +116,8 @@ event_kinds! {
     RunCompleted = "run.completed",
     /// A run ended without a pull request.
     RunFailed = "run.failed",
+    /// The server that works on a run was told something.
+    RunTold = "run.told",
     /// The dispatcher begins nothing until it is told to.
     DispatchPaused = "dispatch.paused",
     /// The dispatcher begins work again.

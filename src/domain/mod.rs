@@ -52,8 +52,8 @@ pub use record::{Happening, Record, RecordKind};
 pub use references::named_in;
 pub use repo::Repo;
 pub use run::{
-    Companion, JOURNAL_COUNT_MAX, JournalEntry, Phase, PhaseMark, Run, RunDriver, RunEnding, RunHold, RunPriority,
-    RunQuestion, RunStatus, RunStep, RunStepError, RunUsage, RunWish,
+    Companion, JOURNAL_COUNT_MAX, JournalEntry, LogKind, LogLine, Phase, PhaseMark, Run, RunDriver, RunEnding, RunHold,
+    RunPriority, RunQuestion, RunStatus, RunStep, RunStepError, RunUsage, RunWish, RunWord,
 };
 pub use signals::{CiSignal, ClaimSignals, ContainerSignal, PullSignal, PullSigns, ReviewSignal};
 pub use skills::{Skill, Skills};

@@ -1,5 +1,6 @@
 //! A run: one issue or one round of review, worked on by an agent in a container.
 
+mod log;
 mod parts;
 mod phase;
 mod priority;
@@ -12,7 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{IssueNumber, IssueRef, RepoName, RunId, Timestamp, WorkItemId};
 
-pub use parts::{Companion, RunDriver, RunEnding, RunHold, RunQuestion, RunUsage, RunWish};
+pub use log::{LogKind, LogLine};
+pub use parts::{Companion, RunDriver, RunEnding, RunHold, RunQuestion, RunUsage, RunWish, RunWord};
 pub use phase::{JournalEntry, Phase, PhaseMark};
 pub use priority::RunPriority;
 pub use status::{RunStatus, RunStep, RunStepError};

@@ -19,6 +19,8 @@ mod places;
 mod policies;
 mod postgres;
 mod roles;
+mod run_log;
+mod run_words;
 mod runs;
 mod signals;
 mod sql;
@@ -54,6 +56,8 @@ pub use policies::{
     TrialBatch, TrialHour,
 };
 pub use roles::{BeatAnswer, Role, RoleStore, ServerBeat, ServerSeen};
+pub use run_log::RunLogStore;
+pub use run_words::{RunTold, RunWordStore};
 pub use runs::{RunFilter, RunInserted, RunSaved, RunStore};
 pub use signals::{CiNews, KeptSignals, NOTICE_COUNT_MAX, Notice, NoticeId, SignalNews, SignalStore};
 pub use sql::{Progress, SqlStore, backup, migrate, restore};
@@ -62,7 +66,9 @@ pub use tokens::{KeptToken, TokenInsertOutcome, TokenRevokeOutcome};
 
 /// The port. Methods are noun first; every write is durable when it returns.
 #[async_trait]
-pub trait Store: PlaceStore + RoleStore + RunStore + SignalStore + Send + Sync + fmt::Debug + 'static {
+pub trait Store:
+    PlaceStore + RoleStore + RunLogStore + RunStore + RunWordStore + SignalStore + Send + Sync + fmt::Debug + 'static
+{
     /// Everything that the in-memory index is rebuilt from.
     async fn snapshot_load(&self) -> Result<Snapshot, StoreError>;
 

@@ -45,6 +45,10 @@ pub struct ServerBeat {
     /// Whether its configuration has it work on issues. One that has not leaves [`Role::Dispatch`], and what goes with
     /// it, to one that has.
     pub dispatches: bool,
+    /// Whether it only works on runs that others queue: it takes no role.
+    pub is_worker: bool,
+    /// How many critical runs could begin there at once; `None` while none can.
+    pub slots_free: Option<u32>,
     /// For how long it holds what it gets, from now, by the database's clock.
     pub lease: Duration,
 }
@@ -67,6 +71,9 @@ pub struct ServerSeen {
     pub url: String,
     /// The roles that it has.
     pub roles: Vec<Role>,
+    /// How many runs could begin there when it was last heard of; absent where none can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots_free: Option<u32>,
     /// Milliseconds since it was last heard of.
     pub silent_ms: u64,
 }

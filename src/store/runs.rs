@@ -11,7 +11,8 @@ pub trait RunStore {
     /// Puts a new run in the queue, unless its issue has an active one. Of those that ended, `keep_max` stay, and
     /// the newest of each issue: by it is known that an issue was worked on, and whose its pull request is.
     async fn run_insert(&self, run: Run, keep_max: usize) -> Result<RunInserted, StoreError>;
-    /// Writes a run as it is now, if nobody wrote it since it was read; a changed status is told in an event.
+    /// Writes a run as it is now, if nobody wrote it since it was read; a changed status is told in an event. One that
+    /// begins while another under way has one of its issues is not written either.
     async fn run_save(&self, run: Run, now: Timestamp) -> Result<RunSaved, StoreError>;
     /// One run.
     async fn run_get(&self, run_id: RunId) -> Result<Option<Run>, StoreError>;

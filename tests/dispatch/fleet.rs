@@ -17,6 +17,7 @@ use crate::git::git;
 use crate::image::{AGENT_IMAGE, podman_with_agents};
 use crate::kit::GitServer;
 use crate::page::Page;
+use crate::peek;
 use crate::standin::{Standin, TOKEN};
 
 mod server;
@@ -160,13 +161,13 @@ impl Fleet {
         Server::started(command, log, before).await
     }
 
-    /// Starts `issuecommand watch` as another machine would: in a folder of its own, on the same database.
-    pub async fn watch_elsewhere(&self, database: &str) -> Server {
-        let place = self.folder.path().join("elsewhere");
+    /// Starts `issuecommand watch` or `worker` as another machine would: in a folder of its own, on the same database.
+    pub async fn serve_elsewhere(&self, what: &str, name: &str, config: &str, database: &str) -> Server {
+        let place = self.folder.path().join(name);
         fs::create_dir_all(&place).unwrap();
-        fs::copy(self.home().join("issuecommand.toml"), place.join("issuecommand.toml")).unwrap();
+        fs::copy(self.home().join(config), place.join("issuecommand.toml")).unwrap();
         let log = place.join("server.log");
-        let mut command = self.command(&["watch"]);
+        let mut command = self.command(&[what]);
         command.env("DATABASE_URL", database).current_dir(&place);
         command.stdout(Stdio::null()).stderr(File::create(&log).unwrap());
         Server::started(command, log, 0).await
@@ -226,8 +227,7 @@ impl Fleet {
 
     fn containers(&self) -> Vec<String> {
         let Some(podman) = &self.podman else { return Vec::new() };
-        let logs = fs::read_dir(self.home().join("claims.db.dispatch/logs")).into_iter().flatten().flatten();
-        let runs: Vec<_> = logs.filter_map(|log| Some(log.path().file_stem()?.to_str()?.to_owned())).collect();
+        let runs = peek::runs(&self.home().join("claims.db"));
         let list = ["ps", "--all", "--filter", "label=issuecommand.server", "--format={{.Names}}"];
         let names = Command::new(podman).args(list).stdin(Stdio::null()).output().unwrap();
         let names = String::from_utf8_lossy(&names.stdout).into_owned();

@@ -1,9 +1,9 @@
 //! Dispatch by several servers of one PostgreSQL database. Skipped, and said so, where the machine has none.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
-use crate::fleet::{Fleet, until};
+use crate::fleet::{Fleet, Server, until};
 use crate::postgres::Postgres;
 
 /// Runs a statement on the database, as its administrator might.
@@ -21,8 +21,8 @@ async fn a_run_stays_with_the_server_that_began_it_when_the_role_moves() {
     };
     let Some(fleet) = Fleet::on_host("").await else { return };
     let one = fleet.serve(&["watch"], &[("DATABASE_URL", &url)]).await;
-    let other = fleet.watch_elsewhere(&url).await;
-    let has_roles = async |server: &crate::fleet::Server, count: usize| {
+    let other = fleet.serve_elsewhere("watch", "elsewhere", "issuecommand.toml", &url).await;
+    let has_roles = async |server: &Server, count: usize| {
         let health = server.call("GET", "/api/health", Value::Null).await;
         (health["health"]["roles"].as_array()?.len() == count).then_some(())
     };
@@ -39,7 +39,7 @@ async fn a_run_stays_with_the_server_that_began_it_when_the_role_moves() {
     let run = other.run_on(slow).await.unwrap();
     assert_eq!(run["status"], "running", "the role came too late to show anything");
 
-    // Who has the role begins what is new, and leaves alone what another server sees to.
+    // What is new begins where a slot is free; what a server sees to is left to it.
     let quick = fleet.open_issue("commit", &["agent"]).await;
     other.until_run_is(quick, &["completed"]).await;
     let run = other.until_run_is(slow, &["completed", "failed"]).await;
@@ -49,4 +49,141 @@ async fn a_run_stays_with_the_server_that_began_it_when_the_role_moves() {
     }
     one.stop().await;
     other.stop().await;
+}
+
+/// A server that queues and has no slots of its own, and workers with some.
+struct Crew {
+    fleet: Fleet,
+    database: String,
+    foreman: Server,
+}
+
+impl Crew {
+    /// The foreman; workers are asked for by name. `None` where something is missing.
+    async fn assembled(slots: u32) -> Option<Self> {
+        let database = spawn_blocking(|| Postgres::of_this_process().map(|server| server.database())).await.unwrap()?;
+        let fleet = Fleet::on_host("containers = { max_concurrent = 0 }").await?;
+        let foreman = fleet.serve(&["watch"], &[("DATABASE_URL", &database)]).await;
+        let in_charge = async || {
+            let health = foreman.call("GET", "/api/health", Value::Null).await;
+            (health["health"]["roles"].as_array()?.len() == 3).then_some(())
+        };
+        until("the roles", in_charge).await;
+        let crew = Self { fleet, database, foreman };
+        crew.give_slots(slots);
+        Some(crew)
+    }
+
+    /// For workers that start from now on.
+    fn give_slots(&self, slots: u32) {
+        let place = self.fleet.home().join("issuecommand.toml");
+        let text = std::fs::read_to_string(&place).unwrap();
+        let worker = text.replace("max_concurrent = 0", &format!("max_concurrent = {slots}"));
+        assert_ne!(worker, text, "the foreman's file has its slots");
+        std::fs::write(self.fleet.home().join("worker.toml"), worker).unwrap();
+    }
+
+    async fn worker(&self, name: &str) -> Server {
+        self.fleet.serve_elsewhere("worker", name, "worker.toml", &self.database).await
+    }
+
+    /// What the log of the run on an issue says, asked of the foreman.
+    async fn log_of(&self, number: u64) -> String {
+        let run = self.foreman.run_on(number).await.unwrap();
+        let path = format!("/api/dispatch/runs/{}/logs?limit=1000", run["id"].as_str().unwrap());
+        self.foreman.call("GET", &path, Value::Null).await["lines"].to_string()
+    }
+
+    async fn say(&self, number: u64, method: &str, what: &str, body: Value) -> Value {
+        let run = self.foreman.run_on(number).await.unwrap();
+        self.foreman.call(method, &format!("/api/dispatch/runs/{}{what}", run["id"].as_str().unwrap()), body).await
+    }
+}
+
+fn driver(run: &Value) -> String {
+    run["driver"]["dispatcher"].as_str().unwrap_or_else(|| panic!("{run}")).to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_take_what_another_server_queues_and_every_run_is_one_workers() {
+    let Some(crew) = Crew::assembled(2).await else { return };
+    let mut issues = Vec::new();
+    for _ in 0..8 {
+        issues.push(crew.fleet.open_issue("commit", &["agent"]).await);
+    }
+    crew.foreman.until_run_is(issues[7], &["queued"]).await;
+    let (one, two) = tokio::join!(crew.worker("one"), crew.worker("two"));
+    for worker in [&one, &two] {
+        let health = worker.call("GET", "/api/health", Value::Null).await;
+        assert_eq!(health["health"]["roles"], json!([]), "a worker does nothing for others: {health}");
+    }
+    let mut drivers = Vec::new();
+    for number in &issues {
+        let run = crew.foreman.until_run_is(*number, &["completed", "failed"]).await;
+        assert_eq!((&run["status"], &run["attempts"]), (&"completed".into(), &1.into()), "{run}");
+        assert_eq!(crew.fleet.pulls_for(*number).await.len(), 1);
+        let log = crew.log_of(*number).await;
+        assert!(log.contains("I read the issue.") && log.contains("done: http"), "the foreman shows it: {log}");
+        drivers.push(driver(&run));
+    }
+    drivers.sort();
+    drivers.dedup();
+    assert_eq!(drivers.len(), 2, "both worked");
+    // Slots of all servers are told by each of them.
+    let full = async || {
+        let status = two.call("GET", "/api/dispatch", Value::Null).await;
+        (status["status"]["slots"] == 4 && status["status"]["slots_used"] == 0).then_some(())
+    };
+    until("four slots in all", full).await;
+    for server in [one, two, crew.foreman] {
+        server.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_a_worker_is_answered_stopped_and_displaced_from_elsewhere_and_outlives_it() {
+    let Some(crew) = Crew::assembled(1).await else { return };
+    let worker = crew.worker("one").await;
+
+    let asks = crew.fleet.open_issue("ask", &["agent"]).await;
+    crew.foreman.until_run_is(asks, &["waiting_human"]).await;
+    let answered = crew.say(asks, "POST", "/answer", json!({ "answer": crate::fleet::ANSWER })).await;
+    assert_eq!(answered["ok"], true, "{answered}");
+    crew.foreman.until_run_is(asks, &["completed"]).await;
+    assert!(crew.log_of(asks).await.contains("answered: Blue it is"), "{}", crew.log_of(asks).await);
+
+    let long = crew.fleet.open_issue("long", &["agent"]).await;
+    crew.foreman.until_run_is(long, &["running"]).await;
+    let critical = crew.fleet.open_issue("commit", &["agent", "priority/critical"]).await;
+    crew.foreman.until_run_is(critical, &["completed"]).await;
+    let run = crew.foreman.until_run_is(long, &["running"]).await;
+    assert_eq!((&run["attempts"], &run["failures"]), (&2.into(), &0.into()), "it made way, and began again: {run}");
+
+    let cancelled = crew.say(long, "DELETE", "", json!({})).await;
+    assert_eq!(cancelled["run"]["status"], "failed", "{cancelled}");
+    assert!(cancelled["run"]["reason"].as_str().unwrap().contains("cancelled by"), "{cancelled}");
+
+    let slow = crew.fleet.open_issue("slow", &["agent"]).await;
+    let run = crew.foreman.until_run_is(slow, &["running"]).await;
+    let first = driver(&run);
+    let url = worker.url().to_owned();
+    worker.kill();
+    let other = crew.worker("two").await;
+    // A minute of silence, in no time.
+    let silence = format!("UPDATE servers SET seen_at_ms = seen_at_ms - 120000 WHERE url = '{url}'");
+    administer(&crew.database, silence).await;
+    let run = crew.foreman.until_run_is(slow, &["completed", "failed"]).await;
+    assert_eq!((&run["status"], &run["attempts"]), (&"completed".into(), &2.into()), "{run}");
+    assert_ne!(driver(&run), first);
+    assert_eq!(crew.fleet.pulls_for(slow).await.len(), 1);
+    other.stop().await;
+    crew.foreman.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_without_a_database_to_share_says_what_it_needs() {
+    let Some(fleet) = Fleet::on_host("").await else { return };
+    let refused = fleet.command(&["worker"]).output().unwrap();
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && told.contains("PostgreSQL") && told.contains("store.url"), "{told}");
 }

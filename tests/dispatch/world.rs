@@ -18,6 +18,7 @@ use crate::git::git;
 use crate::image::{AGENT_IMAGE, podman_with_agents};
 use crate::kit::{FakeModel, GitServer};
 use crate::page::Page;
+use crate::peek;
 use crate::standin::Standin;
 
 /// The repository, which has the topic that lets the dispatcher in.
@@ -189,16 +190,14 @@ impl World {
         ["claims", "history"].iter().flat_map(|list| state[list].as_array().cloned().unwrap_or_default()).collect()
     }
 
-    /// The runs of this world, by their short ids: each has a log.
+    /// The runs of this world, by their short ids.
     pub fn runs(&self) -> Vec<String> {
-        let logs = fs::read_dir(self.home().join("claims.db.dispatch/logs")).into_iter().flatten().flatten();
-        logs.filter_map(|log| Some(log.path().file_stem()?.to_str()?.to_owned())).collect()
+        peek::runs(&self.home().join("claims.db"))
     }
 
     /// What the runs' logs say.
     pub fn logs(&self) -> String {
-        let log = |run: &String| fs::read_to_string(self.home().join(format!("claims.db.dispatch/logs/{run}.jsonl")));
-        self.runs().iter().map(|run| log(run).unwrap_or_default()).collect()
+        peek::logs(&self.home().join("claims.db"))
     }
 
     /// The containers of this world, by name.

@@ -1,8 +1,8 @@
 //! Dispatch at the doors: what is worked on here, in which order, and what people say of it.
 
 use issuecommand::config::ToolProfile;
-use issuecommand::dispatch::LogKind;
-use issuecommand::domain::RunId;
+use issuecommand::domain::{LogKind, LogLine, RunId};
+use issuecommand::store::RunLogStore;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -44,6 +44,13 @@ async fn queue(server: &Server) -> Vec<String> {
     let rows = body["queue"].as_array().unwrap();
     assert!(rows.iter().zip(1..).all(|(row, place)| row["place"] == place), "{body}");
     rows.iter().map(|row| row["issue"].as_str().unwrap().trim_start_matches("acme/small").to_owned()).collect()
+}
+
+/// Lines of a run's log, as whatever works on it writes them.
+async fn write(server: &Server, run_id: RunId, lines: impl IntoIterator<Item = (LogKind, String)>) {
+    let at = "2026-11-01T00:00:00Z".parse().unwrap();
+    let lines = lines.into_iter().map(|(kind, text)| (run_id, LogLine::new(kind, &text, at)));
+    server.inside.store.run_log_append(lines.collect(), 1 << 20).await.unwrap();
 }
 
 #[tokio::test]
@@ -183,11 +190,7 @@ async fn a_log_is_read_from_its_end_or_from_a_line_and_is_waited_for() {
     let server = server().await;
     let run = dispatch(&server, 1).await;
     let run_id: RunId = id(&run).parse().unwrap();
-    let log = server.inside.dispatcher.logs().of(run_id);
-    let now = "2026-11-01T00:00:00Z".parse().unwrap();
-    for line in 1..=5 {
-        log.write(LogKind::Text, &format!("line {line}"), now, 1 << 20).unwrap();
-    }
+    write(&server, run_id, (1..=5).map(|line| (LogKind::Text, format!("line {line}")))).await;
     let path = format!("/api/dispatch/runs/{}/logs", last_digits(&run, 8));
     let seqs = |page: &Value| {
         page["lines"].as_array().unwrap().iter().map(|line| line["seq"].as_u64().unwrap()).collect::<Vec<_>>()
@@ -202,7 +205,7 @@ async fn a_log_is_read_from_its_end_or_from_a_line_and_is_waited_for() {
     // Who waits is answered by the line, not by the end of the wait.
     let waiting = server.request(Method::GET, &format!("{path}?after=5&wait_seconds=25"));
     let waiting = tokio::spawn(sent(waiting));
-    log.write(LogKind::Tool, "cargo test", now, 1 << 20).unwrap();
+    write(&server, run_id, [(LogKind::Tool, "cargo test".into())]).await;
     let page = tokio::time::timeout(DEADLINE, waiting).await.unwrap().unwrap().1;
     assert_eq!((seqs(&page), &page["lines"][0]["kind"]), (vec![6], &json!("tool")));
 }
@@ -329,16 +332,8 @@ async fn models_get_the_same_in_short_and_a_refusal_is_a_normal_answer() {
     assert_eq!(ask("commander_repos", json!({})).await.1["repos"], json!([]));
 
     let whole = server.get(&format!("/api/dispatch/runs/{run}")).await.1["run"]["id"].as_str().unwrap().to_owned();
-    let log = server.inside.dispatcher.logs().of(whole.parse().unwrap());
-    for line in 1..=60 {
-        log.write(
-            LogKind::Text,
-            &format!("{line} {}", "é".repeat(400)),
-            "2026-11-01T00:00:00Z".parse().unwrap(),
-            1 << 20,
-        )
-        .unwrap();
-    }
+    let lines = (1..=60).map(|line| (LogKind::Text, format!("{line} {}", "é".repeat(400))));
+    write(&server, whole.parse().unwrap(), lines).await;
     let (_, page) = ask("commander_logs", json!({ "run": run })).await;
     let lines = page["lines"].as_array().unwrap();
     assert_eq!((lines.len(), &lines[29]["seq"]), (30, &json!(60)), "the last ones, as many as a model can read");

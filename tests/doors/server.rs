@@ -54,8 +54,7 @@ pub fn issue(number: u64, labels: &[&str]) -> Value {
 /// A claim manager over a new store, and what keeps it alive.
 pub struct Inside {
     pub api: Api,
-    /// What would work on issues: it answers, and begins nothing by itself.
-    pub dispatcher: Arc<Dispatcher>,
+    pub store: Arc<SqlStore>,
     pub clock: Arc<ManualClock>,
     pub shutdown: CancellationToken,
     _ends_with_it: DropGuard,
@@ -96,7 +95,7 @@ impl Inside {
         let ends_with_it = shutdown.clone().drop_guard();
         let dispatcher = Dispatcher::open(DispatcherParts {
             manager: Arc::clone(&manager),
-            store,
+            store: Arc::clone(&store) as _,
             forge: None,
             config: live,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
@@ -106,8 +105,8 @@ impl Inside {
             config_file: Some(dir.path().join("issuecommand.toml")),
         })
         .unwrap();
-        let api = Api::new(manager, config).with_dispatcher(Arc::clone(&dispatcher));
-        Self { api, dispatcher, clock, shutdown, _ends_with_it: ends_with_it, dir }
+        let api = Api::new(manager, config).with_dispatcher(dispatcher);
+        Self { api, store, clock, shutdown, _ends_with_it: ends_with_it, dir }
     }
 }
 

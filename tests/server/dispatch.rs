@@ -4,9 +4,12 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 
-use issuecommand::dispatch::{LogBook, LogKind};
-use issuecommand::domain::RunId;
+use issuecommand::claims::Index;
+use issuecommand::config::StoreConfig;
+use issuecommand::domain::{LogKind, LogLine, RunId};
+use issuecommand::store::{RunLogStore, SqlStore};
 use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
 
 use super::commands::{complaint, run, told};
 use super::harness::{Home, PATIENCE, Server, issue};
@@ -116,10 +119,12 @@ async fn without_a_server_what_was_kept_is_shown_and_a_pause_holds_for_the_next_
     let runs = [detached(&home, 1), detached(&home, 2)];
     let whole: RunId = server.get("/api/dispatch/runs").await["runs"][0]["id"].as_str().unwrap().parse().unwrap();
     assert!(server.stop());
-    let log = LogBook::new(home.path("claims.db.dispatch/logs")).of(whole);
-    for line in 1..=3 {
-        log.write(LogKind::Text, &format!("line {line}"), "2026-11-01T00:00:00Z".parse().unwrap(), 1 << 20).unwrap();
-    }
+    let kept = StoreConfig { path: home.path("claims.db"), ..StoreConfig::default() };
+    let store = spawn_blocking(move || SqlStore::open(&kept, Index::empty()).unwrap()).await.unwrap();
+    let at = "2026-11-01T00:00:00Z".parse().unwrap();
+    let lines = (1..=3).map(|line| (whole, LogLine::new(LogKind::Text, &format!("line {line}"), at)));
+    store.run_log_append(lines.collect(), 1 << 20).await.unwrap();
+    spawn_blocking(move || store.close()).await.unwrap();
 
     let shown = run(&home, &["status"], &[]);
     let (out, err) = (String::from_utf8(shown.stdout).unwrap(), String::from_utf8(shown.stderr).unwrap());

@@ -21,6 +21,13 @@ const ONE_BY_ONE: usize = 20;
 const TIERS: &str = "[policies.ranker.settings]\ntiers = [[\"bug\"], [\"feature\"]]\n";
 
 type McpClient = RunningService<RoleClient, ()>;
+/// An issue by its repository and number.
+type Place = (String, u64);
+
+/// The issue that a record names; `number` is the field with its number.
+fn place(record: &Value, number: &str) -> Place {
+    (record["repo"].as_str().unwrap().to_lowercase(), record[number].as_u64().unwrap())
+}
 
 /// A server with both doors open: MCP on its stdin and stdout, HTTP at `url`.
 struct BothDoors {
@@ -86,7 +93,7 @@ async fn address(stderr: tokio::process::ChildStderr) -> String {
 
 /// The issues of a JSON-lines backlog that are open, in the order of [`TIERS`]: bugs, then features,
 /// then the rest; oldest first, then the lower number.
-fn expected_order(lines: &str) -> Vec<u64> {
+fn expected_order(lines: &str) -> Vec<Place> {
     let rows = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let open = rows.filter(|row| {
         row["kind"].as_str().unwrap_or("issue") == "issue" && row["state"].as_str().unwrap_or("open") == "open"
@@ -103,21 +110,21 @@ fn expected_order(lines: &str) -> Vec<u64> {
             } else {
                 2
             };
-            (tier, row["created_at"].as_str().unwrap().to_owned(), row["number"].as_u64().unwrap())
+            (tier, row["created_at"].as_str().unwrap().to_owned(), place(&row, "number"))
         })
         .collect();
     order.sort();
-    order.into_iter().map(|(_, _, number)| number).collect()
+    order.into_iter().map(|(_, _, issue)| issue).collect()
 }
 
 /// Drains everything and checks exclusivity and order. `expected` is the order the policy gives.
-async fn drain(doors: BothDoors, expected: &[u64]) {
+async fn drain(doors: BothDoors, expected: &[Place]) {
     doors.wait_for_backlog(expected.len()).await;
     let one_by_one = ONE_BY_ONE.min(expected.len() / 2);
     let mut got = Vec::new();
     for turn in 0..one_by_one {
         let answer = if turn % 2 == 0 { doors.next_by_http("solo").await } else { doors.next_by_mcp("solo").await };
-        got.push(answer["issue"]["number"].as_u64().unwrap());
+        got.push(place(&answer["issue"], "number"));
     }
     assert_eq!(got, expected[..one_by_one], "alone, an agent gets exactly the policy's order");
 
@@ -134,19 +141,19 @@ async fn drain(doors: BothDoors, expected: &[u64]) {
                     // What MCP gives a model does not repeat the agent's own name: the server's list does.
                     let held = doors.get(&format!("/api/claims?agent_id={name}")).await;
                     let held = held["claims"].as_array().unwrap().iter();
-                    let held: HashSet<_> = held.map(|claim| claim["issue_number"].as_u64().unwrap()).collect();
-                    assert_eq!(held, got.iter().copied().collect());
+                    let held: HashSet<_> = held.map(|claim| place(claim, "issue_number")).collect();
+                    assert_eq!(held, got.iter().cloned().collect());
                     return got;
                 }
-                got.push(answer["issue"]["number"].as_u64().unwrap());
+                got.push(place(&answer["issue"], "number"));
             }
         })
     });
-    let mut taken: HashSet<u64> = got.into_iter().collect();
+    let mut taken: HashSet<Place> = got.into_iter().collect();
     let mut takers = [0_usize; 2];
     for (n, agent) in agents.collect::<Vec<_>>().into_iter().enumerate() {
-        for number in agent.await.unwrap() {
-            assert!(taken.insert(number), "issue {number} was handed out twice");
+        for issue in agent.await.unwrap() {
+            assert!(taken.insert(issue.clone()), "issue {issue:?} was handed out twice");
             takers[n % 2] += 1;
         }
     }
@@ -160,12 +167,12 @@ async fn drain(doors: BothDoors, expected: &[u64]) {
 
 /// In a crowd an agent may be granted an issue while a few better ones are on their way to others:
 /// an issue can be off its place by as many as ask at once, and no more.
-fn check_order(claims: &Value, expected: &[u64]) {
-    let place: BTreeMap<u64, usize> = expected.iter().enumerate().map(|(place, number)| (*number, place)).collect();
+fn check_order(claims: &Value, expected: &[Place]) {
+    let turns: BTreeMap<&Place, usize> = expected.iter().enumerate().map(|(turn, issue)| (issue, turn)).collect();
     let claims = claims["claims"].as_array().unwrap();
     assert_eq!(claims.len(), expected.len());
     for (turn, claim) in claims.iter().enumerate() {
-        let wanted = place[&claim["issue_number"].as_u64().unwrap()];
+        let wanted = turns[&place(claim, "issue_number")];
         assert!(
             turn.abs_diff(wanted) <= AGENTS,
             "issue {} of place {wanted} was granted as number {turn}",
@@ -230,7 +237,7 @@ async fn open_issues(standin: &Standin) -> String {
         let issues = answer.as_array().unwrap();
         for issue in issues {
             let labels: Vec<_> = issue["labels"].as_array().unwrap().iter().map(|label| &label["name"]).collect();
-            let row = json!({ "number": issue["number"], "labels": labels, "created_at": issue["created_at"] });
+            let row = json!({ "repo": "alice/gui", "number": issue["number"], "labels": labels, "created_at": issue["created_at"] });
             lines = format!("{lines}{row}\n");
         }
         if issues.len() < 100 {

@@ -226,7 +226,7 @@ async fn a_database_that_is_gone_refuses_what_is_asked_and_is_used_again_when_it
 }
 
 fn beat(lease: Duration) -> ServerBeat {
-    ServerBeat { url: "http://127.0.0.1:1".into(), dispatches: true, lease }
+    ServerBeat { url: "http://127.0.0.1:1".into(), dispatches: true, is_worker: false, slots_free: None, lease }
 }
 
 #[tokio::test]
@@ -245,6 +245,28 @@ async fn a_role_is_one_servers_until_it_leaves_or_falls_silent() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(one.store.server_beat(beat(minute)).await.unwrap().held, Role::ALL);
     assert_eq!(two.store.server_beat(beat(minute)).await.unwrap().held, []);
+}
+
+#[tokio::test]
+async fn a_worker_takes_no_role_and_keeps_none_from_others() {
+    let Some(database) = database().await else { return };
+    let (worker, server) = (Server::of(&database).await, Server::of(&database).await);
+    let minute = Duration::from_secs(60);
+    let at_work = ServerBeat { dispatches: false, is_worker: true, slots_free: Some(3), ..beat(minute) };
+    assert_eq!(worker.store.server_beat(at_work.clone()).await.unwrap().held, []);
+    // One that does not work on issues leaves nothing to a worker, which would not do it.
+    let idle = ServerBeat { dispatches: false, ..beat(minute) };
+    assert_eq!(server.store.server_beat(idle).await.unwrap().held, Role::ALL);
+    let slots = async || {
+        let listed = server.store.server_list(TimeDelta::minutes(1)).await.unwrap();
+        listed.iter().map(|server| server.slots_free).collect::<Vec<_>>()
+    };
+    assert_eq!(slots().await, [Some(3), None]);
+    // What becomes a worker gives up what it had.
+    let reconfigured = ServerBeat { slots_free: Some(1), ..at_work };
+    assert_eq!(server.store.server_beat(reconfigured).await.unwrap().held, []);
+    assert_eq!(slots().await, [Some(3), Some(1)]);
+    assert_eq!(worker.store.server_beat(beat(minute)).await.unwrap().held, Role::ALL);
 }
 
 #[tokio::test]

@@ -5,8 +5,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Effects, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use issuecommand::api::Call;
-use issuecommand::dispatch::{LogKind, LogLine};
-use issuecommand::domain::{Run, RunId, RunStatus};
+use issuecommand::domain::{LogKind, LogLine, Run, RunId, RunStatus};
 use serde::Deserialize;
 use serde_json::json;
 

@@ -15,7 +15,7 @@ pub use logs::LogsArgs;
 pub use queue::QueueArgs;
 pub use run::RunArgs;
 pub use status::StatusArgs;
-pub use watch::WatchArgs;
+pub use watch::{WatchArgs, WorkerArgs};
 pub use words::{AnswerArgs, CancelArgs, PauseArgs, ResumeArgs};
 
 pub use logs::run as show_logs;
@@ -23,6 +23,7 @@ pub use queue::run as show_queue;
 pub use run::run as run_issue;
 pub use status::run as show_status;
 pub use watch::run as watch_issues;
+pub use watch::run_worker as work_beside;
 pub use words::{answer, cancel, pause, resume};
 
 /// An answer with a run.

@@ -13,6 +13,9 @@ use crate::config::{Bytes, Span};
 pub struct DispatchConfig {
     /// Whether labelled issues are worked on without being told to. `issuecommand run` needs none of it.
     pub enabled: bool,
+    /// Whether this server only works on runs that another server of the same PostgreSQL database queues. It then
+    /// reads nothing from GitHub for others, and sweeps nothing.
+    pub worker: bool,
     /// The name under which claims are held.
     pub agent_name: String,
     /// Which coding agent: a name of `[agents]`, or one of those that are built in.
@@ -66,6 +69,7 @@ impl Default for DispatchConfig {
         let associations = ["OWNER", "MEMBER", "COLLABORATOR"];
         Self {
             enabled: false,
+            worker: false,
             agent_name: "dispatch".into(),
             agent: "opencode".into(),
             ranker: None,

@@ -24,6 +24,7 @@ const TABLE: &[(&str, &str, &str, &str, Option<&str>)] = &[
     ("SQLITE_JOURNAL_MODE", "truncate", "store.journal_mode", r#""TRUNCATE""#, Some("off")),
     ("HISTORY_MAX_ENTRIES", "7", "store.history_max_entries", "7", Some("many")),
     ("ISSUECOMMAND_DISPATCH", "yes", "dispatch.enabled", "true", Some("perhaps")),
+    ("ISSUECOMMAND_WORKER", "on", "dispatch.worker", "true", Some("perhaps")),
     ("SYNC_INTERVAL_MINUTES", "3", "sync.interval_minutes", "3", Some("0")),
     ("CLAIM_TIMEOUT_MINUTES", "10", "leases.timeout_minutes", "10", Some("0")),
     ("STALE_AUTO_RELEASE_MINUTES", "5", "leases.auto_release_minutes", "5", Some("1.5")),

@@ -51,6 +51,11 @@ impl Check {
             let message = format!("there is no agent {:?}; expected {}", dispatch.agent, list(&known));
             self.found("dispatch.agent", message, Some("define others in [agents]"));
         }
+        if dispatch.worker && config.store.url.is_empty() {
+            let message = "a worker takes runs from a PostgreSQL database that servers share, and none is configured";
+            let hint = Some("set store.url, or work without it: a SQLite file has one server");
+            self.found("dispatch.worker", message.to_owned(), hint);
+        }
         if let Some(ranker) = &dispatch.ranker {
             self.stages("dispatch.ranker", ranker);
         }

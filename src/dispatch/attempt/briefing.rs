@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::super::agent::{ASK_BY_TEXT, Ground};
-use super::super::logs::LogKind;
 use super::super::prompt::{self, Brief, BriefIssue, Fence, LINKED_COUNT_MAX, LinkedIssue, Remark, Review};
 use super::super::{environment, repository_model, secrets, story};
 use super::{Attempt, Setback, chain};
 use crate::config::RepositoryConfigTrust;
-use crate::domain::{Comment, FollowUp, Issue, IssueRef, named_in};
+use crate::domain::{Comment, FollowUp, Issue, IssueRef, LogKind, named_in};
 
 /// Most bytes of a pull request's diff in a prompt.
 const DIFF_BYTES_MAX: usize = 64 * 1024;

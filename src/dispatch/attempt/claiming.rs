@@ -1,10 +1,9 @@
 //! The claims of an attempt: of its issue, of those that share its pull request, and the feedback that it answers.
 
 use super::super::intake;
-use super::super::logs::LogKind;
 use super::{Attempt, Setback};
 use crate::claims::{ClaimOutcome, ClaimRequest, UpdateOutcome, UpdateRequest};
-use crate::domain::{AgentId, Claim, ClaimStatus, Companion, IssueRef, RunHold};
+use crate::domain::{AgentId, Claim, ClaimStatus, Companion, IssueRef, LogKind, RunHold};
 
 impl Attempt {
     /// The claim: that of the issue, under an epoch of this attempt.

@@ -9,9 +9,8 @@ use tracing::{error, info, warn};
 use super::super::container::ContainerId;
 use super::super::git::Sha;
 use super::super::live::StopReason;
-use super::super::logs::LogKind;
 use super::{Attempt, Setback, chain};
-use crate::domain::{Phase, PhaseMark, RunEnding, RunStep, Timestamp};
+use crate::domain::{LogKind, Phase, PhaseMark, RunEnding, RunStep, Timestamp};
 
 /// Longest time for one step back: a runtime that does not answer must not keep a run for ever. What is left is
 /// found by the next look at leftovers.

@@ -10,9 +10,6 @@ mod work;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sync_wrapper::SyncWrapper;
-use tracing::warn;
-
 use self::ending::Ending;
 use super::agent::{AgentError, AgentRuntime, AgentSession};
 use super::container::{ContainerError, ContainerRuntime};
@@ -22,13 +19,13 @@ use super::git::{GitError, Mirror};
 use super::image::PrebuildError;
 use super::limits::RunLimits;
 use super::live::{Live, StopReason};
-use super::logs::{LogKind, RunLog};
 use super::secrets::SecretsError;
 use crate::claims::ManagerError;
 use crate::config::{Config, Secret};
-use crate::domain::{Phase, PhaseMark, Run, RunEnding, RunStatus, RunStep};
+use crate::domain::{LogKind, Phase, PhaseMark, Run, RunEnding, RunStatus, RunStep};
 use crate::github::{Forge, Remote, SourceError};
 use crate::store::{RunSaved, StoreError};
+use sync_wrapper::SyncWrapper;
 
 /// How often a step is taken again while GitHub is away: with the waits that double, a quarter of an hour by default.
 const AGAIN_COUNT_MAX: u32 = 4;
@@ -138,7 +135,6 @@ pub(super) struct Attempt {
     run: Run,
     /// The settings with which it began.
     config: Arc<Config>,
-    log: Arc<RunLog>,
     forge: Arc<dyn Forge>,
     containers: Arc<dyn ContainerRuntime>,
     agent: Arc<dyn AgentRuntime>,
@@ -164,14 +160,13 @@ impl Attempt {
         let name = run.agent.clone().unwrap_or_else(|| config.dispatch.agent.clone());
         let agent = hub.agent(&name, &config).map_err(|error| chain(&error))?;
         let limits = RunLimits::of(&config.containers, run.priority);
-        let (log, mirror, containers) = (hub.logs().of(run.run_id), hub.mirror(&run.repo), hub.containers(&config));
+        let (mirror, containers) = (hub.mirror(&run.repo), hub.containers(&config));
         let (remote, session, agent_name, secrets) = (None, None, name, Vec::new());
         Ok(Self {
             hub,
             live,
             run,
             config,
-            log,
             forge,
             containers,
             agent,
@@ -256,6 +251,8 @@ impl Attempt {
 
     /// Takes a step of the run's status, and writes it.
     async fn step(&mut self, step: RunStep) -> Result<(), Setback> {
+        // Who sees the step finds what led to it in the log. One that cannot be written stops nothing.
+        let _ = self.hub.logs().flush().await;
         let taken = self.run.advance(step, self.hub.now());
         taken.map_err(|error| Setback::Hopeless(error.to_string()))?;
         self.save().await
@@ -291,9 +288,7 @@ impl Attempt {
     fn say(&self, kind: LogKind, text: &str) {
         let text = &self.without_secrets(text.to_owned());
         let bytes_max = self.config.dispatch.log_bytes_max.0;
-        if let Err(error) = self.log.write(kind, text, self.hub.now(), bytes_max) {
-            warn!(run.id = %self.run.run_id, "the log of run {} cannot be written: {error}", self.run.run_id.short());
-        }
+        self.hub.logs().write(self.run.run_id, kind, text, self.hub.now(), bytes_max);
     }
 
     /// Asks before anything is done for others to see: whether the claim is still this attempt's.

@@ -8,11 +8,10 @@ use super::super::container::{ContainerId, ContainerSpec, ContainerState, HOST_P
 use super::super::environment;
 use super::super::git::{PushOutcome, Sha};
 use super::super::image::{AgentPackage, Prebuilder};
-use super::super::logs::LogKind;
 use super::super::story::{self, PullWords};
 use super::super::workspace::{Filling, Workspace};
 use super::{Attempt, Setback};
-use crate::domain::{ClaimStatus, FollowUpStatus, IssueRef, Phase, RunStatus, RunStep};
+use crate::domain::{ClaimStatus, FollowUpStatus, IssueRef, LogKind, Phase, RunStatus, RunStep};
 use crate::github::{PullWish, Remote};
 
 /// Most bytes of commits that are brought out of a container: far more than a change, far less than a disk.

@@ -12,12 +12,11 @@ use super::super::container::ContainerId;
 use super::super::container::ContainerState;
 use super::super::intake;
 use super::super::live::Message;
-use super::super::logs::LogKind;
 use super::super::prompt::{self, Fence};
 use super::super::workspace::Workspace;
 use super::looping::Calls;
 use super::{Attempt, Setback};
-use crate::domain::{ContainerSignal, RunQuestion, RunStatus, RunStep, RunUsage};
+use crate::domain::{ContainerSignal, LogKind, RunQuestion, RunStatus, RunStep, RunUsage};
 
 /// Longest piece of an agent's text in one line of the log, in bytes.
 const TEXT_BYTES_MAX: usize = 2000;

@@ -119,3 +119,39 @@ pub struct RunWish {
     /// Who asks.
     pub requested_by: String,
 }
+
+/// What the server that works on a run is told by others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "word", rename_all = "snake_case")]
+pub enum RunWord {
+    /// End it, and undo what it began.
+    Cancel {
+        /// Who says so.
+        by: String,
+    },
+    /// Stop it for now: a critical run needs its slot.
+    MakeWay {
+        /// The short id of that run.
+        critical: String,
+    },
+    /// The answer to the question that it asked at that time.
+    Answer {
+        /// When it asked.
+        asked_at: Timestamp,
+        /// What somebody answers.
+        text: String,
+        /// Who.
+        by: String,
+    },
+}
+
+impl RunWord {
+    /// What an event tells of it: an answer's text is for the agent alone.
+    pub fn told(&self) -> serde_json::Value {
+        match self {
+            Self::Cancel { by } => serde_json::json!({ "word": "cancel", "by": by }),
+            Self::MakeWay { critical } => serde_json::json!({ "word": "make_way", "for": critical }),
+            Self::Answer { by, .. } => serde_json::json!({ "word": "answer", "by": by }),
+        }
+    }
+}

@@ -10,8 +10,8 @@ use crate::config::StoreConfig;
 use crate::store::{StoreError, postgres, sqlite};
 
 /// The tables that hold what is kept, each behind those that it refers to. Left out is what is of a running fleet:
-/// servers, their roles, and word of their commits.
-const TABLES: [&str; 34] = [
+/// servers, their roles, word of their commits, and words of theirs to each other.
+const TABLES: [&str; 35] = [
     "repos",
     "cursors",
     "issues",
@@ -45,6 +45,7 @@ const TABLES: [&str; 34] = [
     "disagreements",
     "runs",
     "run_usage",
+    "run_log",
     "dispatch_pause",
 ];
 

@@ -30,6 +30,8 @@ mod pulls;
 mod readers;
 mod repos;
 mod roles;
+mod run_log;
+mod run_words;
 mod runs;
 mod signals;
 mod snapshot;

@@ -27,25 +27,18 @@ impl Readers {
         Self { source: Arc::new(source), permits, idle: Arc::default() }
     }
 
-    /// Runs `work` on a connection that sees every commit acknowledged before.
+    /// Runs `work` on a connection that sees every commit acknowledged before. One that lay idle may have been cut
+    /// since: what fails for that is read once more, on a new one.
     pub(super) async fn read<T, F>(&self, attempt: &'static str, work: F) -> std::result::Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+        F: Fn(&Connection) -> Result<T> + Send + 'static,
     {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| StoreError::Closed)?;
         let (idle, source) = (Arc::clone(&self.idle), Arc::clone(&self.source));
         // The permit and the connection travel together, so a caller that stops waiting loses neither.
         let reading = tokio::task::spawn_blocking(move || {
-            let known = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let connection = match known {
-                Some(connection) => connection,
-                None => source.reading_connection()?,
-            };
-            let result = work(&connection);
-            if !connection.is_lost() {
-                idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-            }
+            let result = on_a_connection(&idle, &source, work);
             drop(permit);
             result
         });
@@ -58,7 +51,7 @@ impl Readers {
     pub(super) fn read_now<T: Send>(
         &self,
         attempt: &'static str,
-        work: impl FnOnce(&Connection) -> Result<T> + Send,
+        work: impl Fn(&Connection) -> Result<T> + Send,
     ) -> std::result::Result<T, StoreError> {
         if matches!(*self.source, Source::Sqlite { .. }) {
             return self.read_here(attempt, work);
@@ -70,30 +63,47 @@ impl Readers {
     fn read_here<T>(
         &self,
         attempt: &'static str,
-        work: impl FnOnce(&Connection) -> Result<T>,
+        work: impl Fn(&Connection) -> Result<T>,
     ) -> std::result::Result<T, StoreError> {
         if self.permits.is_closed() {
             return Err(StoreError::Closed);
         }
-        let known = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = match known {
-            Some(connection) => Ok(connection),
-            None => self.source.reading_connection(),
-        };
-        let result = connection.and_then(|connection| {
-            let result = work(&connection);
-            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            if idle.len() < READER_COUNT_MAX && !connection.is_lost() {
-                idle.push(connection);
-            }
-            result
-        });
-        result.map_err(|source| StoreError::failed(attempt, source))
+        on_a_connection(&self.idle, &self.source, work).map_err(|source| StoreError::failed(attempt, source))
     }
 
     /// Refuses further reads and closes idle connections.
     pub(super) fn close(&self) {
         self.permits.close();
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// Runs `work` on a connection that lay idle, or on a new one.
+fn on_a_connection<T>(
+    idle: &Mutex<Vec<Connection>>,
+    source: &Source,
+    work: impl Fn(&Connection) -> Result<T>,
+) -> Result<T> {
+    let idle = || idle.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        let known = idle().pop();
+        let was_idle = known.is_some();
+        let connection = match known {
+            Some(connection) => connection,
+            None => source.reading_connection()?,
+        };
+        let result = work(&connection);
+        if !connection.is_lost() {
+            let mut idle = idle();
+            // More than these only wait for nobody: `read_now` is beside the permits.
+            if idle.len() < READER_COUNT_MAX {
+                idle.push(connection);
+            }
+            return result;
+        }
+        // Another that lay idle may be cut as well; each is dropped, so a new one comes in the end.
+        if !was_idle || result.is_ok() {
+            return result;
+        }
     }
 }

@@ -12,16 +12,17 @@ use crate::store::{BeatAnswer, Role, RoleStore, ServerBeat, ServerSeen, StoreErr
 
 const NOW_OF_SQLITE: &str = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)";
 const NOW_OF_POSTGRES: &str = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";
-const BEAT: &str = "INSERT INTO servers (server, url, dispatches, begun_at_ms, seen_at_ms) \
-     VALUES (?1, ?2, ?3, ?4, ?4) ON CONFLICT (server) DO UPDATE SET url = excluded.url, \
-     dispatches = excluded.dispatches, seen_at_ms = excluded.seen_at_ms";
+const BEAT: &str = "INSERT INTO servers (server, url, dispatches, begun_at_ms, seen_at_ms, slots_free) \
+     VALUES (?1, ?2, ?3, ?4, ?4, ?5) ON CONFLICT (server) DO UPDATE SET url = excluded.url, \
+     dispatches = excluded.dispatches, seen_at_ms = excluded.seen_at_ms, slots_free = excluded.slots_free";
 const BETTER: &str = "SELECT EXISTS (SELECT 1 FROM servers WHERE server <> ?1 AND dispatches = 1 AND seen_at_ms >= ?2)";
 const GIVE_UP: &str = "DELETE FROM roles WHERE server = ?1 AND role = ?2";
 const TAKE: &str = "INSERT INTO roles (role, server, until_ms) VALUES (?1, ?2, ?3) \
      ON CONFLICT (role) DO UPDATE SET server = excluded.server, until_ms = excluded.until_ms \
      WHERE roles.server = excluded.server OR roles.until_ms < ?4";
 const LEAVE: [&str; 2] = ["DELETE FROM roles WHERE server = ?1", "DELETE FROM servers WHERE server = ?1"];
-const LIST: &str = "SELECT server, url, seen_at_ms FROM servers WHERE seen_at_ms >= ?1 ORDER BY begun_at_ms, server";
+const LIST: &str =
+    "SELECT server, url, seen_at_ms, slots_free FROM servers WHERE seen_at_ms >= ?1 ORDER BY begun_at_ms, server";
 const ROLES: &str = "SELECT role FROM roles WHERE server = ?1 AND until_ms >= ?2 ORDER BY role";
 const FORGET: &str = "DELETE FROM servers WHERE seen_at_ms < ?1";
 /// A server that was silent for so long is forgotten.
@@ -53,7 +54,7 @@ impl RoleStore for SqlStore {
 
 fn take(txn: &mut WriteTxn<'_>, server: &str, beat: &ServerBeat) -> Result<BeatAnswer> {
     let now_ms = now(txn.connection)?;
-    txn.connection.execute(BEAT, params![server, beat.url, beat.dispatches, now_ms])?;
+    txn.connection.execute(BEAT, params![server, beat.url, beat.dispatches, now_ms, beat.slots_free])?;
     txn.connection.execute(FORGET, [now_ms - FORGOTTEN_AFTER_MS])?;
     let until = now_ms.saturating_add(i64::try_from(beat.lease.as_millis()).unwrap_or(i64::MAX));
     let lease_ms = until - now_ms;
@@ -62,11 +63,12 @@ fn take(txn: &mut WriteTxn<'_>, server: &str, beat: &ServerBeat) -> Result<BeatA
     let mut held = Vec::new();
     for role in Role::ALL {
         // Who works on issues asks for a sync when it looks for news: it must be the one that syncs.
-        let is_for_others = match role {
-            Role::Sync => has_better,
-            Role::Dispatch => !held.contains(&Role::Sync),
-            Role::Sweep => false,
-        };
+        let is_for_others = beat.is_worker
+            || match role {
+                Role::Sync => has_better,
+                Role::Dispatch => !held.contains(&Role::Sync),
+                Role::Sweep => false,
+            };
         if is_for_others {
             txn.connection.execute(GIVE_UP, params![server, role.as_str()])?;
         } else if txn.connection.execute(TAKE, params![role.as_str(), server, until, now_ms])? > 0 {
@@ -82,7 +84,8 @@ fn list(connection: &Connection, within: TimeDelta) -> Result<Vec<ServerSeen>> {
     let seen = statement.query_map([now_ms - within.num_milliseconds()], |row| {
         let seen = time(row, 2)?.timestamp_millis();
         let silent_ms = u64::try_from(now_ms - seen).unwrap_or(0);
-        Ok(ServerSeen { server: row.get(0)?, url: row.get(1)?, roles: Vec::new(), silent_ms })
+        let slots_free = row.get::<Option<i64>>(3)?.and_then(|free| u32::try_from(free).ok());
+        Ok(ServerSeen { server: row.get(0)?, url: row.get(1)?, roles: Vec::new(), slots_free, silent_ms })
     })?;
     let mut servers = seen.collect::<Result<Vec<_>>>()?;
     for server in &mut servers {

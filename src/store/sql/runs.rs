@@ -9,9 +9,9 @@ use super::connection::{Connection, OptionalRow};
 use super::history::limit;
 use super::value::{Params, Result, params};
 use super::writer::WriteTxn;
-use super::{SqlStore, claims, events, operator};
+use super::{SqlStore, claims, events, operator, run_log};
 use crate::domain::{
-    AgentId, Claim, ClaimId, EventDraft, EventKind, IssueRef, RepoName, Run, RunId, RunUsage, Timestamp,
+    AgentId, Claim, ClaimId, EventDraft, EventKind, IssueRef, RepoName, Run, RunId, RunStatus, RunUsage, Timestamp,
 };
 use crate::store::{RunFilter, RunInserted, RunSaved, RunStore, StoreError};
 
@@ -31,6 +31,8 @@ pub(super) const OF_PULL: &str = "SELECT record FROM runs WHERE pr_url = ?1 ORDE
 pub(super) const TRIM: &str = "DELETE FROM runs WHERE active = 0 AND run_id IN \
      (SELECT run_id FROM runs WHERE active = 0 ORDER BY run_id DESC LIMIT 9223372036854775807 OFFSET ?1) AND EXISTS \
      (SELECT 1 FROM runs AS newer WHERE newer.repo = runs.repo AND newer.number = runs.number AND newer.run_id > runs.run_id)";
+/// Runs under way; each has issues that no other may begin on.
+pub(super) const LIST_UNDER_WAY: &str = "SELECT record FROM runs WHERE active = 1 AND status <> 'queued' AND repo = ?1";
 pub(super) const USAGE_ADD: &str = "INSERT INTO run_usage (day, repo, input_tokens, output_tokens, cost_usd) \
      VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (day, repo) DO UPDATE SET \
      input_tokens = run_usage.input_tokens + excluded.input_tokens, output_tokens = run_usage.output_tokens + excluded.output_tokens, \
@@ -84,7 +86,7 @@ impl RunStore for SqlStore {
     }
 
     async fn run_of_pull(&self, pr_url: String) -> std::result::Result<Option<Run>, StoreError> {
-        self.readers.read("find the run of a pull request", move |connection| one(connection, OF_PULL, [pr_url])).await
+        self.readers.read("find the run of a pull request", move |connection| one(connection, OF_PULL, [&pr_url])).await
     }
 
     async fn run_usage_on(&self, at: Timestamp, repo: Option<RepoName>) -> std::result::Result<RunUsage, StoreError> {
@@ -159,6 +161,7 @@ fn insert(txn: &mut WriteTxn<'_>, run: &Run, keep_max: usize) -> Result<RunInser
         let holder = one(txn.connection, ACTIVE_OF_ISSUE, params![run.repo.as_str(), number])?;
         return Ok(RunInserted::ActiveAlready(holder.expect("the index names it").run_id));
     }
+    run_log::trim(txn.connection, keep_max)?;
     txn.connection.prepare_cached(TRIM)?.execute([limit(keep_max)])?;
     events::append(txn, EventDraft::about_run(run, run.created_at))?;
     Ok(RunInserted::Inserted)
@@ -168,6 +171,10 @@ fn save(txn: &mut WriteTxn<'_>, mut run: Run, now: Timestamp) -> Result<RunSaved
     let Some(before) = get(txn.connection, run.run_id)?.filter(|before| before.version == run.version) else {
         return Ok(RunSaved::Superseded);
     };
+    let begins = before.status() == RunStatus::Queued && run.status() == RunStatus::Dispatched;
+    if begins && shares_an_issue(txn.connection, &run)? {
+        return Ok(RunSaved::Superseded);
+    }
     let version = i64::try_from(run.version).unwrap_or(i64::MAX);
     run.version += 1;
     let (active, status) = (!run.status().is_terminal(), run.status().as_str());
@@ -178,6 +185,17 @@ fn save(txn: &mut WriteTxn<'_>, mut run: Run, now: Timestamp) -> Result<RunSaved
         events::append(txn, EventDraft::about_run(&run, now))?;
     }
     Ok(RunSaved::Saved(run.version))
+}
+
+/// Whether another run under way works on an issue of `run`. Servers begin runs side by side: what each of them read of
+/// the others may be old by now.
+fn shares_an_issue(connection: &Connection, run: &Run) -> Result<bool> {
+    let mut statement = connection.prepare_cached(LIST_UNDER_WAY)?;
+    let others =
+        statement.query_map([run.repo.as_str()], |row| from_json::<Run>(row, 0))?.collect::<Result<Vec<_>>>()?;
+    let issues = run.issues();
+    let is_shared = |other: &Run| other.issues().iter().any(|issue| issues.contains(issue));
+    Ok(others.iter().any(|other| other.run_id != run.run_id && is_shared(other)))
 }
 
 /// What it used more than before counts for this day.

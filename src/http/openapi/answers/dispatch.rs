@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde_json::Value;
 
-use crate::dispatch::{DispatchStatus, LogLine};
-use crate::domain::{RepoName, Run, RunPriority, RunStatus, Timestamp};
+use crate::dispatch::DispatchStatus;
+use crate::domain::{LogLine, RepoName, Run, RunPriority, RunStatus, Timestamp};
 
 #[derive(JsonSchema)]
 pub(super) struct StatusAnswer {
