@@ -1,6 +1,6 @@
 //! The dispatcher: what it stands on, which runs are under way, and its rounds.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -172,11 +172,11 @@ impl Dispatcher {
         let is_usable = queue.is_empty() || self.containers(&config).probe().await.is_ok();
         // Who asked for a run hears why it cannot be, unless another server can.
         let tells_why = self.is_in_charge() && !self.others_work().await?;
-        // What another run works on along with its own issue has its claim, which is this dispatcher's too.
-        let shared: HashSet<IssueRef> =
-            self.active_runs().await?.iter().flat_map(|run| run.issues().into_iter().skip(1)).collect();
+        // What another run works on has its claim, which is this dispatcher's too.
+        let taken = queue::taken(&self.active_runs().await?);
+        let is_taken = |run: &Run| run.issues().iter().any(|it| taken.get(it).is_some_and(|by| *by != run.run_id));
         let is_wanted = |run: &Run| is_wanted(run, &config, is_usable, self.is_in_charge(), tells_why);
-        queue.retain(|run| self.may_take_up(run) && is_wanted(run) && !shared.contains(&run.issue_ref()));
+        queue.retain(|run| self.may_take_up(run) && is_wanted(run) && !is_taken(run));
         let (active, beside) = (self.live_runs(), self.beside().await?);
         match queue::next(&queue, &active, &beside, &config.containers, config.dispatch.preempt, self.now()) {
             Next::Begin(run_id) => {

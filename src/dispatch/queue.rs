@@ -56,6 +56,14 @@ pub struct Beside {
     pub runs: Vec<Run>,
 }
 
+/// Issues that are worked on, or that a run in the queue will take along, and by which.
+pub fn taken(active: &[Run]) -> HashMap<IssueRef, RunId> {
+    // Its own issue is not what a queued run takes from anybody.
+    let first = |run: &Run| usize::from(run.status() == RunStatus::Queued);
+    let of = |run: &Run| run.issues().into_iter().skip(first(run)).map(|issue| (issue, run.run_id)).collect::<Vec<_>>();
+    active.iter().flat_map(of).collect()
+}
+
 /// Slots taken, by priority.
 pub fn busy(active: &[Run]) -> HashMap<RunPriority, u32> {
     let mut busy = HashMap::new();

@@ -172,3 +172,13 @@ fn slots_are_counted_by_priority() {
     let expected = HashMap::from([(RunPriority::Low, 2), (RunPriority::High, 1)]);
     assert_eq!(busy(&active), expected);
 }
+
+#[test]
+fn an_issue_is_taken_by_who_works_on_it_or_will_along_with_another() {
+    let (mut takes_along, works, waits) =
+        (run(1, RunPriority::Low), begun(3, RunPriority::Low), run(4, RunPriority::Low));
+    takes_along.with_issues =
+        vec![crate::domain::Companion { issue_number: run(2, RunPriority::Low).issue_number, hold: None }];
+    let expected = [(run(2, RunPriority::Low).issue_ref(), takes_along.run_id), (works.issue_ref(), works.run_id)];
+    assert_eq!(taken(&[takes_along, works, waits]), HashMap::from(expected));
+}

@@ -87,6 +87,7 @@ fn every_variable_sets_its_key_and_nothing_else() {
 /// What must be set beside a variable: an app has an id and a key. Name, value and key.
 fn other_half_of(name: &str) -> Option<(&'static str, &'static str, &'static str)> {
     match name {
+        "ISSUECOMMAND_WORKER" => Some(("DATABASE_URL", "postgres://me@db/claims", "store.url")),
         "GITHUB_APP_ID" => Some(("GITHUB_APP_PRIVATE_KEY", "k", "github.app.private_key")),
         "GITHUB_APP_PRIVATE_KEY" | "GITHUB_APP_PRIVATE_KEY_FILE" => Some(("GITHUB_APP_ID", "7", "github.app.id")),
         _ => None,

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use tokio::time::timeout;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::super::container::ContainerId;
 use super::super::git::Sha;
 use super::super::live::StopReason;
 use super::{Attempt, Setback, chain};
-use crate::domain::{LogKind, Phase, PhaseMark, RunEnding, RunStep, Timestamp};
+use crate::domain::{LogKind, Phase, PhaseMark, RunEnding, RunStatus, RunStep, Timestamp};
 
 /// Longest time for one step back: a runtime that does not answer must not keep a run for ever. What is left is
 /// found by the next look at leftovers.
@@ -80,6 +80,11 @@ impl Attempt {
     pub(super) async fn end(mut self, ending: Ending) {
         let ended = match ending {
             Ending::Done => self.complete().await,
+            // Of two servers with a slot free one is faster.
+            Ending::Left(why) if self.live.run().status() == RunStatus::Queued => {
+                debug!(run.id = %self.run.run_id, "run {} did not begin here: {why}", self.run.run_id.short());
+                return;
+            }
             Ending::Left(why) => {
                 warn!(run.id = %self.run.run_id, "left run {} as it is: {why}", self.run.run_id.short());
                 return;
