@@ -31,6 +31,8 @@ pub(super) struct Roles {
     url: Mutex<String>,
     /// How many runs could begin here; `None` while none can.
     slots_free: Mutex<Option<u32>>,
+    /// Since when the database answered every beat, by the steady clock.
+    well_since: Mutex<Option<Duration>>,
 }
 
 #[derive(Debug, Default)]
@@ -42,7 +44,12 @@ struct Held {
 
 impl Default for Roles {
     fn default() -> Self {
-        Self { held: watch::Sender::new(Held::default()), url: Mutex::default(), slots_free: Mutex::default() }
+        Self {
+            held: watch::Sender::new(Held::default()),
+            url: Mutex::default(),
+            slots_free: Mutex::default(),
+            well_since: Mutex::default(),
+        }
     }
 }
 
@@ -63,6 +70,12 @@ impl ClaimManager {
     /// Says where this server is reached; other servers and commands find it by that.
     pub fn note_url(&self, url: String) {
         *self.roles.url.lock() = url;
+    }
+
+    /// Whether the database answered for so long that a server which is there said so, too.
+    pub fn is_steady(&self) -> bool {
+        let well_since = *self.roles.well_since.lock();
+        well_since.is_some_and(|since| self.clock.steady().saturating_sub(since) >= LEASE)
     }
 
     /// Says how many runs could begin here; `None` while none can.
@@ -102,7 +115,8 @@ impl ClaimManager {
         let (dispatches, is_worker) = (dispatch.enabled && !dispatch.worker, dispatch.worker);
         let slots_free = *self.roles.slots_free.lock();
         let beat = ServerBeat { url, dispatches, is_worker, slots_free, lease: LEASE };
-        let answer = self.store.server_beat(beat).await?;
+        let answer = self.store.server_beat(beat).await.inspect_err(|_| *self.roles.well_since.lock() = None)?;
+        self.roles.well_since.lock().get_or_insert(asked_at);
         // It was the present about halfway between question and answer.
         let took = self.clock.steady() - asked_at;
         // One that waited in a queue says little about when that was.

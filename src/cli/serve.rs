@@ -65,9 +65,7 @@ pub fn run_dispatching(args: ServeArgs) -> anyhow::Result<ExitCode> {
 /// Serves, and works on what another server queues whatever the configuration says.
 pub fn run_worker(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let mut source = ConfigSource::from_process(args.file.config.clone());
-    for variable in [DISPATCH_VARIABLE, WORKER_VARIABLE] {
-        source.env.insert(variable.into(), "true".into());
-    }
+    source.env.insert(WORKER_VARIABLE.into(), "true".into());
     run_from(args, source)
 }
 

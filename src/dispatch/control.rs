@@ -8,17 +8,11 @@ use serde::Serialize;
 use super::container::ContainerUsage;
 use super::dispatcher::Dispatcher;
 use super::limits::slots_of;
-use super::live::{Message, StopReason};
 use super::queue::holds_slot;
 use crate::claims::{ManagerError, Offer};
 use crate::config::Config;
-use crate::domain::{AgentId, IssueRef, LogLine, Run, RunId, RunPriority, RunStatus, RunStep, RunUsage, RunWord};
+use crate::domain::{AgentId, IssueRef, LogLine, Run, RunId, RunPriority, RunStatus, RunStep, RunUsage};
 use crate::store::{RunFilter, StoreError};
-
-/// Longest wait for a run that was cancelled to end: below the patience of who asks over HTTP.
-const CANCEL_PATIENCE: Duration = Duration::from_secs(45);
-/// Longest wait for another server to pass an answer on; it does so when it can, whoever waits.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What became of the wish to work on an issue.
 #[derive(Debug)]
@@ -134,27 +128,6 @@ impl Dispatcher {
         }
     }
 
-    /// Ends a run: what it began is undone, and its claim given back.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn cancel(&self, run_id: RunId, by: String) -> Result<RunWordOutcome, StoreError> {
-        if let Some(live) = self.live_run(run_id) {
-            live.stop(StopReason::Cancelled(by));
-            // Whoever asks hears how it stands; the undoing goes on.
-            let _ = tokio::time::timeout(CANCEL_PATIENCE, live.wait_for_end()).await;
-            return self.answered(run_id).await;
-        }
-        match self.store().run_get(run_id).await?.filter(|run| !run.status().is_terminal()) {
-            Some(run) if run.status() != RunStatus::Queued => {
-                let over = |run: &Run| run.status().is_terminal() || run.status() == RunStatus::Queued;
-                self.tell_driver(run, RunWord::Cancel { by }, CANCEL_PATIENCE, over).await?;
-                self.answered(run_id).await
-            }
-            _ => self.cancel_queued(run_id, by).await,
-        }
-    }
-
     /// Puts a queued run at a place of the queue, from 1.
     ///
     /// # Errors
@@ -193,31 +166,6 @@ impl Dispatcher {
             }
         }
         Ok(())
-    }
-
-    /// Answers the question of a run.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn answer(&self, run_id: RunId, text: String, by: String) -> Result<RunWordOutcome, StoreError> {
-        let live = self.live_run(run_id);
-        let run = match &live {
-            Some(live) => Some(live.run()),
-            None => self.store().run_get(run_id).await?,
-        };
-        let Some((run, question)) = run.and_then(|run| run.question.clone().map(|question| (run, question))) else {
-            return self.refused(run_id, "it asks nothing").await;
-        };
-        let asked_at = question.asked_at;
-        let Some(live) = live else {
-            let is_heard = |run: &Run| run.question.as_ref().is_none_or(|question| question.asked_at != asked_at);
-            self.tell_driver(run, RunWord::Answer { asked_at, text, by }, ANSWER_PATIENCE, is_heard).await?;
-            return self.answered(run_id).await;
-        };
-        if live.inbox.send(Message::Answer { asked_at, text, by }).await.is_err() {
-            return self.refused(run_id, "it is just ending").await;
-        }
-        self.answered(run_id).await
     }
 
     /// Begins nothing until [`Dispatcher::resume`]; what is under way goes on.
@@ -309,8 +257,9 @@ impl Dispatcher {
         limit: usize,
         wait: Duration,
     ) -> Result<Vec<LogLine>, StoreError> {
-        /// Often enough for who watches, seldom enough for the database: the run may be on another server.
-        const LOOK_EVERY: Duration = Duration::from_millis(200);
+        // Who watches a run of another server waits a little longer, for the database's sake.
+        const HERE: Duration = Duration::from_millis(200);
+        const ELSEWHERE: Duration = Duration::from_millis(800);
         let Some(after) = after else { return self.store().run_log_tail(run_id, limit).await };
         let until = tokio::time::Instant::now() + wait;
         loop {
@@ -320,7 +269,11 @@ impl Dispatcher {
             if !lines.is_empty() || !goes_on || tokio::time::Instant::now() >= until {
                 return Ok(lines);
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            match self.live_run(run_id) {
+                // Its end is told at once: the server of a single run ends with it.
+                Some(live) => drop(tokio::time::timeout(HERE, live.wait_for_end()).await),
+                None => tokio::time::sleep(ELSEWHERE).await,
+            }
         }
     }
 
@@ -378,16 +331,16 @@ impl Dispatcher {
         self.answered(run_id).await
     }
 
-    async fn not_queued(&self, run_id: RunId) -> Result<RunWordOutcome, StoreError> {
+    pub(super) async fn not_queued(&self, run_id: RunId) -> Result<RunWordOutcome, StoreError> {
         self.refused(run_id, "it no longer waits").await
     }
 
-    async fn refused(&self, run_id: RunId, why: &'static str) -> Result<RunWordOutcome, StoreError> {
+    pub(super) async fn refused(&self, run_id: RunId, why: &'static str) -> Result<RunWordOutcome, StoreError> {
         let Some(run) = self.store().run_get(run_id).await? else { return Ok(RunWordOutcome::NotFound) };
         Ok(RunWordOutcome::Refused(Box::new(run), why))
     }
 
-    async fn answered(&self, run_id: RunId) -> Result<RunWordOutcome, StoreError> {
+    pub(super) async fn answered(&self, run_id: RunId) -> Result<RunWordOutcome, StoreError> {
         let run = self.store().run_get(run_id).await?;
         Ok(run.map_or(RunWordOutcome::NotFound, |run| RunWordOutcome::Done(Box::new(run))))
     }

@@ -9,24 +9,26 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{error, info, warn};
+use tracing::error;
 
 use super::agent::{self, AgentError, AgentRuntime};
-use super::attempt::{Attempt, chain};
+use super::attempt::{Attempt, Left, chain};
 use super::container::{self, ContainerRuntime};
 use super::git::Mirror;
 use super::live::{Live, StopReason};
 use super::logs::LogBook;
-use super::queue::{self, BY_LABEL, BY_REVIEW, Next, Ranks};
+use super::queue::{self, Ranks};
 use super::recovery::Leftovers;
 use crate::claims::{ClaimManager, Offer};
 use crate::config::{AgentConfig, Config, ContainersConfig, LiveConfig, Secret};
-use crate::domain::{Clock, IssueRef, RepoName, Run, RunDriver, RunId, RunStatus, RunStep, Timestamp};
+use crate::domain::{Clock, IssueRef, RepoName, Run, RunDriver, RunId, RunStatus, Timestamp};
 use crate::github::Forge;
 use crate::store::{Role, RunFilter, RunSaved, Store, StoreError};
 
 /// Runs begun in one round: a bound on what a round does before it looks again.
 const BEGIN_COUNT_MAX: usize = 64;
+/// How long a run is left alone whose state could not be written.
+const STORE_PAUSE: Duration = Duration::from_secs(2);
 
 /// What a dispatcher is made of.
 #[derive(Debug, Clone)]
@@ -51,7 +53,7 @@ pub struct DispatcherParts {
     pub config_file: Option<PathBuf>,
 }
 
-/// Works on issues. One of it serves one database.
+/// Works on issues, for one server.
 #[derive(Debug)]
 pub struct Dispatcher {
     parts: DispatcherParts,
@@ -163,48 +165,6 @@ impl Dispatcher {
         self.remove_leftovers().await
     }
 
-    /// Begins the next run, if one can begin.
-    async fn begin_next(self: &Arc<Self>) -> Result<bool, StoreError> {
-        let _slots = self.slots.lock().await;
-        let config = self.config();
-        let mut queue = self.queue().await?;
-        // Without containers every run would fail, for no fault of its issue; who asked for one hears why.
-        let is_usable = queue.is_empty() || self.containers(&config).probe().await.is_ok();
-        // Who asked for a run hears why it cannot be, unless another server can.
-        let tells_why = self.is_in_charge() && !self.others_work().await?;
-        // What another run works on has its claim, which is this dispatcher's too.
-        let taken = queue::taken(&self.active_runs().await?);
-        let is_taken = |run: &Run| run.issues().iter().any(|it| taken.get(it).is_some_and(|by| *by != run.run_id));
-        let is_wanted = |run: &Run| is_wanted(run, &config, is_usable, self.is_in_charge(), tells_why);
-        queue.retain(|run| self.may_take_up(run) && is_wanted(run) && !is_taken(run));
-        let (active, beside) = (self.live_runs(), self.beside().await?);
-        match queue::next(&queue, &active, &beside, &config.containers, config.dispatch.preempt, self.now()) {
-            Next::Begin(run_id) => {
-                let place = queue.iter().position(|run| run.run_id == run_id).expect("it is one of the queue");
-                match self.over_budget(&queue[place], &config).await? {
-                    Some(why) => self.hold_back(queue.swap_remove(place), why).await?,
-                    None => {
-                        let Some(run) = self.with_companions(place, queue, &config).await? else { return Ok(false) };
-                        self.begin(run);
-                    }
-                }
-                Ok(true)
-            }
-            // What may not begin stops nobody.
-            Next::Preempt { critical, .. }
-                if let Some(run) = queue.iter().find(|run| run.run_id == critical).cloned()
-                    && let Some(why) = self.over_budget(&run, &config).await? =>
-            {
-                self.hold_back(run, why).await?;
-                Ok(true)
-            }
-            // One at a time: whoever makes way already may need a moment to undo what it began.
-            Next::Preempt { .. } if self.is_way_made().await? => Ok(false),
-            Next::Preempt { victim, critical } => self.make_way(victim, critical).await.map(|()| false),
-            Next::Wait => Ok(false),
-        }
-    }
-
     /// Whether it is this dispatcher's to work on at all.
     pub(super) fn may_take_up(&self, run: &Run) -> bool {
         self.only().is_none_or(|only| run.issues().contains(only))
@@ -212,6 +172,7 @@ impl Dispatcher {
 
     /// Goes on with a run, from wherever it stands.
     pub(super) fn begin(self: &Arc<Self>, mut run: Run) {
+        let is_moved = run.status() != RunStatus::Queued && !self.is_own(&run);
         let server = self.parts.store.server_name().to_owned();
         run.driver = Some(RunDriver { dispatcher: self.server.clone(), server });
         let live = Arc::new(Live::of(run.clone()));
@@ -224,8 +185,13 @@ impl Dispatcher {
         let hub = Arc::clone(self);
         self.tracker.spawn(async move {
             let run_id = run.run_id;
-            match Attempt::new(Arc::clone(&hub), Arc::clone(&live), run.clone()) {
-                Ok(attempt) => attempt.go().await,
+            match Attempt::new(Arc::clone(&hub), Arc::clone(&live), run.clone(), is_moved) {
+                // A store that takes nothing is not asked again at once.
+                Ok(attempt) => {
+                    if attempt.go().await == Left::ByStore {
+                        tokio::time::sleep(STORE_PAUSE).await;
+                    }
+                }
                 Err(why) => hub.refuse(run, why).await,
             }
             live.ended.cancel();
@@ -234,37 +200,19 @@ impl Dispatcher {
         });
     }
 
-    /// Ends a run that cannot even be begun.
-    async fn refuse(&self, mut run: Run, why: String) {
-        warn!(run.id = %run.run_id, "run {} cannot begin: {why}", run.run_id.short());
-        let failed = run.advance(RunStep::Fail { why: why.clone() }, self.now()).is_ok();
-        // Whoever wrote it since it was read goes on with it, and holds what it holds.
-        if !failed || !matches!(self.save_idle(run.clone()).await, Ok(true)) {
-            error!(run.id = %run.run_id, "that run {} cannot begin was not written down", run.run_id.short());
-            return;
-        }
-        self.give_back(&run, &why).await;
-        self.tell(&run).await;
-    }
-
-    /// A run that must wait says why, and looks again in a minute.
-    async fn hold_back(&self, mut run: Run, why: String) -> Result<(), StoreError> {
-        const LOOK_AGAIN: chrono::TimeDelta = chrono::TimeDelta::minutes(1);
-        info!(run.id = %run.run_id, "run {} waits: {why}", run.run_id.short());
-        run.not_before = Some(self.now() + LOOK_AGAIN);
-        run.reason = Some(why);
-        self.parts.store.run_save(run, self.now()).await.map(drop)
-    }
-
     /// Runs that wait, in the order in which they begin.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn queue(&self) -> Result<Vec<Run>, StoreError> {
-        let mut queued = self.active_runs().await?;
-        queued.retain(|run| run.status() == RunStatus::Queued && self.live_run(run.run_id).is_none());
+        Ok(self.queue_of(&self.active_runs().await?))
+    }
+
+    pub(super) fn queue_of(&self, active: &[Run]) -> Vec<Run> {
+        let waits = |run: &&Run| run.status() == RunStatus::Queued && self.live_run(run.run_id).is_none();
+        let queued: Vec<Run> = active.iter().filter(waits).cloned().collect();
         let ranks = self.ranks(queued.iter().map(Run::issue_ref));
-        Ok(queue::in_order(queued, &ranks))
+        queue::in_order(queued, &ranks)
     }
 
     /// Where issues stand in the ranker's order.
@@ -377,11 +325,4 @@ impl Dispatcher {
     pub(super) fn password(&self, run: &Run) -> Secret {
         super::key::password(&self.key, &format!("{} {}", run.run_id, run.attempts))
     }
-}
-
-/// Whether a run may begin here now: what nobody but a label or a review asked for only where that is switched on.
-fn is_wanted(run: &Run, config: &Config, is_usable: bool, is_in_charge: bool, tells_why: bool) -> bool {
-    let is_asked_for = !matches!(run.requested_by.as_str(), BY_LABEL | BY_REVIEW);
-    let may_be = is_usable && (config.dispatch.enabled || is_in_charge && is_asked_for);
-    may_be || is_asked_for && tells_why
 }

@@ -11,7 +11,7 @@ impl Dispatcher {
         self.manager().note_trouble("dispatch", paused.map(|why| format!("paused: {why}")));
         let config = self.config();
         // Who asks for no work by itself may do without containers.
-        let unusable = match config.dispatch.enabled {
+        let unusable = match config.dispatch.works() {
             true => self.containers(&config).probe().await.err(),
             false => None,
         };

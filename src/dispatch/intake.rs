@@ -123,7 +123,9 @@ impl Dispatcher {
     ) -> Result<Option<Run>, StoreError> {
         let mut run = queue.remove(place);
         let most = config.dispatch.issues_per_pull.saturating_sub(1) as usize;
-        let is_fresh = |run: &Run| run.attempts == 0 && run.parent.is_none() && run.requested_by == BY_LABEL;
+        let is_fresh = |run: &Run| {
+            run.attempts == 0 && run.parent.is_none() && run.requested_by == BY_LABEL && run.with_issues.is_empty()
+        };
         if most == 0 || !is_fresh(&run) {
             return Ok(Some(run));
         }

@@ -16,6 +16,8 @@ use crate::store::{Store, StoreError};
 const GATHER: Duration = Duration::from_millis(150);
 /// How long a store that failed is left alone.
 const PAUSE: Duration = Duration::from_secs(2);
+/// Most lines in one write: other writers wait meanwhile.
+const WRITE_COUNT_MAX: usize = 256;
 /// Most lines that wait for a store that fails; of more the oldest are lost.
 const WAITING_COUNT_MAX: usize = 4096;
 
@@ -68,26 +70,27 @@ impl LogBook {
     /// When the store fails; the lines wait for the next try.
     pub(super) async fn flush(&self) -> Result<(), StoreError> {
         let _turn = self.turn.lock().await;
-        let (lines, bytes_max) = {
+        loop {
+            let (lines, bytes_max) = {
+                let mut waiting = self.waiting.lock();
+                let count = waiting.lines.len().min(WRITE_COUNT_MAX);
+                (waiting.lines.drain(..count).collect::<Vec<_>>(), waiting.bytes_max)
+            };
+            if lines.is_empty() {
+                return Ok(());
+            }
+            let written = self.store.run_log_append(lines.clone(), bytes_max).await;
             let mut waiting = self.waiting.lock();
-            (std::mem::take(&mut waiting.lines), waiting.bytes_max)
-        };
-        if lines.is_empty() {
-            return Ok(());
-        }
-        let written = self.store.run_log_append(lines.iter().cloned().collect(), bytes_max).await;
-        let mut waiting = self.waiting.lock();
-        match &written {
-            Ok(()) if waiting.lost > 0 => warn!("{} lines of runs' logs were lost", std::mem::take(&mut waiting.lost)),
-            Ok(()) => {}
-            Err(error) => {
-                warn!("what runs do is not written to their logs: {}", chain(error));
-                let newer = std::mem::replace(&mut waiting.lines, lines);
-                waiting.lines.extend(newer);
+            if let Err(error) = written {
+                warn!("what runs do is not written to their logs: {}", chain(&error));
+                lines.into_iter().rev().for_each(|line| waiting.lines.push_front(line));
                 waiting.bound();
+                return Err(error);
+            }
+            if waiting.lost > 0 {
+                warn!("{} lines of runs' logs were lost", std::mem::take(&mut waiting.lost));
             }
         }
-        written
     }
 }
 

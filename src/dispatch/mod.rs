@@ -6,6 +6,7 @@
 
 pub mod agent;
 mod attempt;
+mod beginning;
 mod beside;
 mod budget;
 pub mod container;
@@ -32,6 +33,7 @@ pub mod secrets;
 mod settings;
 pub mod story;
 mod telling;
+mod words;
 pub mod workspace;
 
 pub use control::{ActiveRun, DispatchOutcome, DispatchStatus, RunWordOutcome};

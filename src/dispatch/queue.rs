@@ -64,11 +64,9 @@ pub fn taken(active: &[Run]) -> HashMap<IssueRef, RunId> {
     active.iter().flat_map(of).collect()
 }
 
-/// Slots taken, by priority.
-pub fn busy(active: &[Run]) -> HashMap<RunPriority, u32> {
-    let mut busy = HashMap::new();
-    active.iter().filter(|run| holds_slot(run)).for_each(|run| *busy.entry(run.priority).or_default() += 1);
-    busy
+/// Slots taken.
+pub fn busy(active: &[Run]) -> u32 {
+    u32::try_from(active.iter().filter(|run| holds_slot(run)).count()).unwrap_or(u32::MAX)
 }
 
 /// Says what to do, with `queue` in its order and `active` those under way here. Runs that wait for people hold no slot.

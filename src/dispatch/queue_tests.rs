@@ -167,13 +167,6 @@ fn with_other_servers_a_critical_run_displaces_one_only_where_no_slot_is_free_an
 }
 
 #[test]
-fn slots_are_counted_by_priority() {
-    let active = [begun(1, RunPriority::Low), begun(2, RunPriority::Low), run(3, RunPriority::High)];
-    let expected = HashMap::from([(RunPriority::Low, 2), (RunPriority::High, 1)]);
-    assert_eq!(busy(&active), expected);
-}
-
-#[test]
 fn an_issue_is_taken_by_who_works_on_it_or_will_along_with_another() {
     let (mut takes_along, works, waits) =
         (run(1, RunPriority::Low), begun(3, RunPriority::Low), run(4, RunPriority::Low));

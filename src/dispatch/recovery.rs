@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tracing::{debug, info, warn};
 
 use super::dispatcher::Dispatcher;
-use crate::domain::RunStatus;
+use crate::domain::{Run, RunStatus};
 use crate::store::StoreError;
 
 /// How often leftovers are looked for while the server runs.
@@ -38,10 +38,13 @@ impl Dispatcher {
         let under_way = self.active_runs().await?.into_iter().filter(|run| run.status() != RunStatus::Queued);
         let idle: Vec<_> =
             under_way.filter(|run| self.live_run(run.run_id).is_none() && self.may_take_up(run)).collect();
+        if idle.is_empty() {
+            return Ok(());
+        }
+        // Those of a server that is gone are gone on with by one; who was away itself cannot tell yet who is gone.
+        let (others, judges) = (self.others().await?, self.is_in_charge() && self.manager().is_steady());
         for run in idle {
-            // Those of a server that is gone are gone on with by one.
-            let is_own = run.driver.as_ref().is_some_and(|driver| driver.dispatcher == self.server());
-            if !is_own && (!self.is_in_charge() || self.is_anothers(&run).await?) {
+            if !self.is_own(&run) && (!judges || others.drive(&run)) {
                 continue;
             }
             info!(run.id = %run.run_id, "going on with run {} on {}", run.run_id.short(), run.issue_ref());
@@ -65,7 +68,10 @@ impl Dispatcher {
                 return Ok(());
             }
         };
-        let under_way = self.active_runs().await?.into_iter().filter(|run| run.status() != RunStatus::Queued);
+        // One that was begun anew elsewhere, while this server was away, no longer needs what it had here.
+        let is_here = |run: &Run| run.driver.is_none() || self.is_own(run);
+        let under_way =
+            self.active_runs().await?.into_iter().filter(|run| run.status() != RunStatus::Queued && is_here(run));
         let kept: HashSet<String> = under_way.chain(self.live_runs()).map(|run| run.run_id.to_string()).collect();
         for row in rows.into_iter().filter(|row| !kept.contains(&row.run)) {
             match containers.remove(&row.id).await {

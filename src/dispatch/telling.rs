@@ -81,15 +81,15 @@ impl Dispatcher {
     async fn tell_last_words(&self) -> Result<(), StoreError> {
         let filter = RunFilter { with_ended: true, repo: None };
         let runs = self.store().run_list(filter, LAST_WORD_COUNT_MAX).await?;
-        let since = self.now() - LAST_WORDS_OF;
+        let (since, servers) = (self.now() - LAST_WORDS_OF, self.others().await?);
         for run in &runs {
             // A later run tells there, or one that took the issue over along with its own.
             let tells_there = |other: &Run| other.run_id > run.run_id || other.issue_ref() != run.issue_ref();
             let others = runs.iter().filter(|other| other.run_id != run.run_id && tells_there(other));
             let is_last = others.into_iter().all(|other| !other.issues().contains(&run.issue_ref()));
             let is_untold = run.ended_at.is_some_and(|at| at >= since) && !self.told.ended.lock().contains(&run.run_id);
-            let is_own = run.driver.as_ref().is_some_and(|driver| driver.dispatcher == self.server());
-            if is_last && is_untold && (is_own || self.is_in_charge() && !self.is_anothers(run).await?) {
+            // A server that is there tells of its own.
+            if is_last && is_untold && (self.is_own(run) || self.is_in_charge() && !servers.drive(run)) {
                 self.tell(run).await;
             }
         }
@@ -99,9 +99,12 @@ impl Dispatcher {
     /// Tells of queued runs where they stand, now and then.
     async fn tell_queue(&self) -> Result<(), StoreError> {
         let queue = self.queue().await?;
-        for (place, mut run) in queue.into_iter().take(PLACE_COUNT_MAX).enumerate() {
+        for (place, run) in queue.into_iter().take(PLACE_COUNT_MAX).enumerate() {
             let told = self.told.issues.lock().get(&run.issue_ref()).map(|told| told.at);
             if told.is_none_or(|at| at.elapsed() >= PLACE_TOLD_EVERY) {
+                // By the time it is its turn to be told it may have begun, on another server perhaps.
+                let now = self.store().run_get(run.run_id).await?;
+                let Some(mut run) = now.filter(|run| run.status() == RunStatus::Queued) else { continue };
                 let comment = self.tell_at(&run, Some(place + 1)).await.map(|comment| comment.0);
                 if comment.is_some() && comment != run.comment {
                     run.comment = comment;

@@ -20,9 +20,9 @@ pub struct RunTold {
 #[async_trait]
 pub trait RunWordStore {
     /// Leaves a word for whoever works on a run; an event tells every server that there is one.
-    async fn run_tell(&self, run: Run, word: RunWord, now: Timestamp) -> Result<(), StoreError>;
+    async fn run_word_insert(&self, run: Run, word: RunWord, now: Timestamp) -> Result<(), StoreError>;
     /// Words that nobody forgot, in their order.
     async fn run_word_list(&self) -> Result<Vec<RunTold>, StoreError>;
     /// Forgets a word: it was heard, or nobody is left to hear it.
-    async fn run_word_forget(&self, word_id: i64) -> Result<(), StoreError>;
+    async fn run_word_remove(&self, word_id: i64) -> Result<(), StoreError>;
 }

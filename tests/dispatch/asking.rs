@@ -86,7 +86,7 @@ async fn an_answer_by_command_resumes_the_agent() {
     let runs = waiting.world.runs();
     let answered = waiting.world.ask(&["answer", &runs[0], "hello, as always"]).await;
     assert_eq!((answered.code, answered.out.as_str()), (Some(0), "its agent is told\n"), "{answered:?}");
-    assert!(waiting.world.logs().contains("ann answered: hello, as always"), "{}", waiting.world.logs());
+    waiting.world.until_logged("ann answered: hello, as always").await;
     waiting.ends_with("hello, as always").await;
 }
 

@@ -108,10 +108,11 @@ fn driver(run: &Value) -> String {
 async fn workers_take_what_another_server_queues_and_every_run_is_one_workers() {
     let Some(crew) = Crew::assembled(2).await else { return };
     let mut issues = Vec::new();
-    for _ in 0..8 {
-        issues.push(crew.fleet.open_issue("commit", &["agent"]).await);
+    // The first four keep the first worker's slots until the second is there.
+    for what in ["slow", "slow", "slow", "slow", "commit", "commit", "commit"] {
+        issues.push(crew.fleet.open_issue(what, &["agent"]).await);
     }
-    crew.foreman.until_run_is(issues[7], &["queued"]).await;
+    crew.foreman.until_run_is(issues[6], &["queued"]).await;
     let (one, two) = tokio::join!(crew.worker("one"), crew.worker("two"));
     for worker in [&one, &two] {
         let health = worker.call("GET", "/api/health", Value::Null).await;
@@ -163,6 +164,15 @@ async fn a_run_of_a_worker_is_answered_stopped_and_displaced_from_elsewhere_and_
     assert_eq!(cancelled["run"]["status"], "failed", "{cancelled}");
     assert!(cancelled["run"]["reason"].as_str().unwrap().contains("cancelled by"), "{cancelled}");
 
+    // A worker that ends properly goes on with its run at its next start.
+    let patient = crew.fleet.open_issue("slow", &["agent"]).await;
+    crew.foreman.until_run_is(patient, &["running"]).await;
+    worker.stop().await;
+    let worker = crew.worker("one").await;
+    let run = crew.foreman.until_run_is(patient, &["completed", "failed"]).await;
+    assert_eq!((&run["status"], &run["attempts"]), (&"completed".into(), &1.into()), "{run}");
+
+    // One that dies has lost it.
     let slow = crew.fleet.open_issue("slow", &["agent"]).await;
     let run = crew.foreman.until_run_is(slow, &["running"]).await;
     let first = driver(&run);
@@ -178,6 +188,57 @@ async fn a_run_of_a_worker_is_answered_stopped_and_displaced_from_elsewhere_and_
     assert_eq!(crew.fleet.pulls_for(slow).await.len(), 1);
     other.stop().await;
     crew.foreman.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_critical_run_displaces_one_run_of_all_servers_and_none_where_a_slot_is_free() {
+    let Some(crew) = Crew::assembled(1).await else { return };
+    let (one, two) = tokio::join!(crew.worker("one"), crew.worker("two"));
+    let mut long = Vec::new();
+    for _ in 0..2 {
+        long.push(crew.fleet.open_issue("long", &["agent"]).await);
+    }
+    for number in &long {
+        crew.foreman.until_run_is(*number, &["running"]).await;
+    }
+    // Until the foreman knows that both are full.
+    let full = async || {
+        let status = crew.foreman.call("GET", "/api/dispatch", Value::Null).await;
+        (status["status"]["slots"] == 2 && status["status"]["slots_used"] == 2).then_some(())
+    };
+    until("no slot free", full).await;
+    let critical = crew.fleet.open_issue("commit", &["agent", "priority/critical"]).await;
+    crew.foreman.until_run_is(critical, &["completed"]).await;
+    for number in &long {
+        crew.foreman.until_run_is(*number, &["running"]).await;
+    }
+    // Once its slot is free again, and a while after: nobody else makes way for what is done.
+    tokio::time::sleep(std::time::Duration::from_secs(6)).await;
+    let mut attempts = Vec::new();
+    for number in &long {
+        attempts.push(crew.foreman.run_on(*number).await.unwrap()["attempts"].as_u64().unwrap());
+    }
+    attempts.sort_unstable();
+    assert_eq!(attempts, [1, 2], "one of the two made way");
+
+    // With a third worker there is room.
+    let three = crew.worker("three").await;
+    let room = async || {
+        let status = crew.foreman.call("GET", "/api/dispatch", Value::Null).await;
+        (status["status"]["slots"] == 3).then_some(())
+    };
+    until("a third slot", room).await;
+    let other = crew.fleet.open_issue("commit", &["agent", "priority/critical"]).await;
+    crew.foreman.until_run_is(other, &["completed"]).await;
+    let mut after = Vec::new();
+    for number in &long {
+        after.push(crew.foreman.run_on(*number).await.unwrap()["attempts"].as_u64().unwrap());
+    }
+    after.sort_unstable();
+    assert_eq!(after, attempts, "nobody made way");
+    for server in [one, two, three, crew.foreman] {
+        server.kill();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

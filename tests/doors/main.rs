@@ -7,6 +7,7 @@ mod standin;
 
 mod accept;
 mod asking;
+mod attacks;
 mod contract;
 mod deliveries;
 mod described;

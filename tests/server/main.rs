@@ -17,6 +17,7 @@ mod standin;
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod workshop;
 
+mod attacks;
 mod commands;
 mod dispatch;
 mod drain;

@@ -313,18 +313,18 @@ pub async fn a_word_to_a_run_is_there_until_it_is_forgotten_and_an_event_tells_o
     let run = bed.taken(run, [RunStep::Begin]).await;
     let words = [
         RunWord::Answer { asked_at: at(1), text: "blue; ' \"".into(), by: "ann".into() },
-        RunWord::MakeWay { critical: "abc".into() },
+        RunWord::MakeWay { critical: run.run_id, attempt: 1, told_at: at(2) },
         RunWord::Cancel { by: "bob".into() },
     ];
     for word in words.clone() {
-        bed.store.run_tell(run.clone(), word, at(2)).await.unwrap();
+        bed.store.run_word_insert(run.clone(), word, at(2)).await.unwrap();
     }
     let bed = bed.reopen(Keep::default()).await;
     let told = bed.store.run_word_list().await.unwrap();
     let listed: Vec<_> = told.iter().map(|told| (told.run_id, told.word.clone())).collect();
     assert_eq!(listed, words.map(|word| (run.run_id, word)));
-    bed.store.run_word_forget(told[1].word_id).await.unwrap();
-    bed.store.run_word_forget(told[1].word_id).await.unwrap();
+    bed.store.run_word_remove(told[1].word_id).await.unwrap();
+    bed.store.run_word_remove(told[1].word_id).await.unwrap();
     assert_eq!(bed.store.run_word_list().await.unwrap(), [told[0].clone(), told[2].clone()]);
     let events = bed.events().await;
     let told: Vec<_> = events.iter().filter(|event| event.draft.kind == EventKind::RunTold).collect();
@@ -332,7 +332,7 @@ pub async fn a_word_to_a_run_is_there_until_it_is_forgotten_and_an_event_tells_o
     // What somebody answers is for the agent, not for who reads events.
     let expected = [
         json!({ "word": "answer", "by": "ann" }),
-        json!({ "word": "make_way", "for": "abc" }),
+        json!({ "word": "make_way", "for": run.run_id.short() }),
         json!({ "word": "cancel", "by": "bob" }),
     ];
     assert_eq!(details, expected);

@@ -97,6 +97,13 @@ impl Default for DispatchConfig {
     }
 }
 
+impl DispatchConfig {
+    /// Whether queued runs are begun here by themselves.
+    pub fn works(&self) -> bool {
+        self.enabled || self.worker
+    }
+}
+
 /// What a repository's own agent configuration may decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

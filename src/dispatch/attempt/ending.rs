@@ -1,5 +1,6 @@
 //! How an attempt ends: what was begun is undone, newest first, and the run goes where it must.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -9,7 +10,7 @@ use tracing::{debug, error, info, warn};
 use super::super::container::ContainerId;
 use super::super::git::Sha;
 use super::super::live::StopReason;
-use super::{Attempt, Setback, chain};
+use super::{Attempt, Left, Setback, chain};
 use crate::domain::{LogKind, Phase, PhaseMark, RunEnding, RunStatus, RunStep, Timestamp};
 
 /// Longest time for one step back: a runtime that does not answer must not keep a run for ever. What is left is
@@ -23,8 +24,10 @@ pub(super) enum Ending {
     Done,
     /// What it began is undone, and then this holds.
     Undone(RunEnding),
-    /// Nothing is touched: another process goes on, or this one later.
-    Left(String),
+    /// Another process goes on with it.
+    Superseded,
+    /// Nothing is touched: this server goes on with it, now or at its next start.
+    Left(Left, String),
 }
 
 impl Attempt {
@@ -38,7 +41,7 @@ impl Attempt {
         let over = |why: String| Ending::Undone(RunEnding::Over { why, gives_back: true });
         let config = &self.config.dispatch;
         match setback {
-            Setback::Stopped(StopReason::Shutdown) => Ending::Left("the server stops".into()),
+            Setback::Stopped(StopReason::Shutdown) => Ending::Left(Left::ToOthers, "the server stops".into()),
             Setback::Stopped(StopReason::Cancelled(by)) => over(format!("cancelled by {by}")),
             Setback::Stopped(StopReason::Preempted(by)) => {
                 again(format!("made way for the critical run {by}"), Duration::ZERO, false)
@@ -71,23 +74,22 @@ impl Attempt {
             Setback::Hopeless(why) => over(why),
             Setback::Lost(why) => Ending::Undone(RunEnding::Over { why, gives_back: false }),
             Setback::Decided(ending) => Ending::Undone(ending),
-            Setback::Superseded => Ending::Left("another process goes on with it".into()),
-            Setback::Store(error) => Ending::Left(format!("the store failed: {}", chain(&error))),
+            Setback::Superseded => Ending::Superseded,
+            Setback::Store(error) => Ending::Left(Left::ByStore, format!("the store failed: {}", chain(&error))),
         }
     }
 
     /// Brings the attempt to its end.
-    pub(super) async fn end(mut self, ending: Ending) {
+    pub(super) async fn end(mut self, ending: Ending) -> Left {
         let ended = match ending {
             Ending::Done => self.complete().await,
-            // Of two servers with a slot free one is faster.
-            Ending::Left(why) if self.live.run().status() == RunStatus::Queued => {
-                debug!(run.id = %self.run.run_id, "run {} did not begin here: {why}", self.run.run_id.short());
-                return;
+            Ending::Superseded => {
+                self.make_room().await;
+                return Left::ToOthers;
             }
-            Ending::Left(why) => {
+            Ending::Left(left, why) => {
                 warn!(run.id = %self.run.run_id, "left run {} as it is: {why}", self.run.run_id.short());
-                return;
+                return left;
             }
             Ending::Undone(ending) => {
                 let ending = match ending {
@@ -112,6 +114,24 @@ impl Attempt {
         }
         self.live.end(&self.run);
         self.tell().await;
+        Left::Ended
+    }
+
+    /// Another process goes on with the run. If that is on another server, for this one was silent for too long, what
+    /// was begun here works for nobody.
+    async fn make_room(&mut self) {
+        let (run_id, hub) = (self.run.run_id, Arc::clone(&self.hub));
+        if self.live.run().status() == RunStatus::Queued {
+            // Of two servers with a slot free one is faster.
+            return debug!(run.id = %run_id, "run {} was begun by another server", run_id.short());
+        }
+        warn!(run.id = %run_id, "left run {} as it is: another process goes on with it", run_id.short());
+        let now = hub.store().run_get(run_id).await;
+        if matches!(now, Ok(Some(now)) if !hub.is_own(&now))
+            && let Err(setback) = self.remove_container().await
+        {
+            warn!(run.id = %run_id, "its container stays for now: {}", setback.words());
+        }
     }
 
     async fn complete(&mut self) -> Result<(), Setback> {
@@ -164,6 +184,11 @@ impl Attempt {
 
     async fn take_back(&mut self, phase: Phase) -> Result<(), Setback> {
         match phase {
+            // It is on the machine of the server that is gone, which removes it when it is back.
+            Phase::Container if self.is_moved => {
+                self.run.container_id = None;
+                Ok(())
+            }
             Phase::Container => self.remove_container().await,
             Phase::Push => self.delete_branch().await,
             Phase::BringOut => self.forget_commits().await,

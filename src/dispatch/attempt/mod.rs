@@ -147,6 +147,19 @@ pub(super) struct Attempt {
     session: Option<SyncWrapper<Box<dyn AgentSession>>>,
     /// What the agent must not be quoted with.
     secrets: Vec<Secret>,
+    /// Whether another server, which is gone, began it: its container and its commits are there.
+    is_moved: bool,
+}
+
+/// Who goes on with an attempt that was left as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    /// Nobody needs to: it was brought to its end.
+    Ended,
+    /// Another process, or this one when it is back.
+    ToOthers,
+    /// This one, once the store takes anything again.
+    ByStore,
 }
 
 impl Attempt {
@@ -154,7 +167,7 @@ impl Attempt {
     ///
     /// # Errors
     /// When the settings name an agent that there is none of, or nothing can be done on GitHub.
-    pub(super) fn new(hub: Arc<Dispatcher>, live: Arc<Live>, run: Run) -> Result<Self, String> {
+    pub(super) fn new(hub: Arc<Dispatcher>, live: Arc<Live>, run: Run, is_moved: bool) -> Result<Self, String> {
         let config = hub.config();
         let forge = hub.forge().ok_or("issues come from a file here: there is no GitHub to open pull requests on")?;
         let name = run.agent.clone().unwrap_or_else(|| config.dispatch.agent.clone());
@@ -176,11 +189,12 @@ impl Attempt {
             remote,
             session,
             secrets,
+            is_moved,
         })
     }
 
     /// Goes on to the end of the attempt, whatever that is.
-    pub(super) async fn go(mut self) {
+    pub(super) async fn go(mut self) -> Left {
         let ending = match self.go_on().await {
             Ok(()) => Ending::Done,
             Err(setback) => {
@@ -188,7 +202,7 @@ impl Attempt {
                 self.ending_of(setback)
             }
         };
-        self.end(ending).await;
+        self.end(ending).await
     }
 
     async fn go_on(&mut self) -> Result<(), Setback> {

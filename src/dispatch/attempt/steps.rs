@@ -33,6 +33,7 @@ impl Attempt {
             Phase::Push => self.push().await,
             Phase::Pull => self.open_pull().await,
             Phase::Report => self.report().await,
+            Phase::Cleanup if self.is_moved => Ok(()),
             Phase::Cleanup => self.remove_container().await,
         }
     }
@@ -48,6 +49,8 @@ impl Attempt {
             return Err(Setback::Hopeless("it was interrupted again and again".into()));
         }
         match self.run.next_phase() {
+            // What it worked on is on another machine, its commits too until they are pushed.
+            Some(phase) if self.is_moved && phase <= Phase::Push => Err(interrupted()),
             None | Some(Phase::Push | Phase::Pull | Phase::Report | Phase::Cleanup) => Ok(()),
             Some(Phase::Work | Phase::BringOut) => match self.container() {
                 Ok(container) if self.containers.state(&container).await? == ContainerState::Running => Ok(()),

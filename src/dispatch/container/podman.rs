@@ -41,6 +41,9 @@ const RUN_MEGABYTES_MAX: u32 = 256;
 const KILLED: i32 = 137;
 /// The code of a program whose end nobody saw.
 const UNSEEN: i32 = -1;
+/// How often, and how many times, it is looked how a container ended whose process is gone.
+const END_LOOK_EVERY: Duration = Duration::from_millis(100);
+const END_LOOK_COUNT: u32 = 20;
 /// How often a removal is tried: the first one fails when what watched over the container died.
 const REMOVE_COUNT_MAX: u32 = 5;
 /// The wait between two tries, in milliseconds.
@@ -244,14 +247,22 @@ impl ContainerRuntime for Podman {
     }
 
     async fn state(&self, container: &ContainerId) -> Result<ContainerState, ContainerError> {
-        let found = self.inspect(&[&container.0]).await?;
-        let Some(it) = found.first() else { return Ok(ContainerState::Absent) };
-        if self.runs(it).await? {
-            return Ok(ContainerState::Running);
+        let mut looks_left = END_LOOK_COUNT;
+        loop {
+            let found = self.inspect(&[&container.0]).await?;
+            let Some(it) = found.first() else { return Ok(ContainerState::Absent) };
+            if self.runs(it).await? {
+                return Ok(ContainerState::Running);
+            }
+            if !it.state.running || looks_left == 0 {
+                let code = if it.state.running { UNSEEN } else { it.state.exit_code };
+                // We never kill without removing, and podman does not always know of the kernel's reasons.
+                return Ok(ContainerState::Exited { code, out_of_memory: it.state.oom_killed || code == KILLED });
+            }
+            // Who watches over it takes a moment to write down how it ended; one who is gone, too, never will.
+            looks_left -= 1;
+            tokio::time::sleep(END_LOOK_EVERY).await;
         }
-        let code = if it.state.running { UNSEEN } else { it.state.exit_code };
-        // We never kill without removing, and podman does not always know of the kernel's reasons.
-        Ok(ContainerState::Exited { code, out_of_memory: it.state.oom_killed || code == KILLED })
     }
 
     async fn address(&self, container: &ContainerId, port: u16) -> Result<SocketAddr, ContainerError> {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::RunPriority;
-use crate::domain::{AgentId, ClaimId, IssueNumber, IssueRef, Timestamp};
+use crate::domain::{AgentId, ClaimId, IssueNumber, IssueRef, RunId, Timestamp};
 
 /// Who drives a run: its container is on that machine, and only there can it be gone on with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -131,8 +131,12 @@ pub enum RunWord {
     },
     /// Stop it for now: a critical run needs its slot.
     MakeWay {
-        /// The short id of that run.
-        critical: String,
+        /// That run.
+        critical: RunId,
+        /// The attempt that is meant: a later one is not.
+        attempt: u32,
+        /// When.
+        told_at: Timestamp,
     },
     /// The answer to the question that it asked at that time.
     Answer {
@@ -150,7 +154,7 @@ impl RunWord {
     pub fn told(&self) -> serde_json::Value {
         match self {
             Self::Cancel { by } => serde_json::json!({ "word": "cancel", "by": by }),
-            Self::MakeWay { critical } => serde_json::json!({ "word": "make_way", "for": critical }),
+            Self::MakeWay { critical, .. } => serde_json::json!({ "word": "make_way", "for": critical.short() }),
             Self::Answer { by, .. } => serde_json::json!({ "word": "answer", "by": by }),
         }
     }

@@ -63,6 +63,14 @@ impl Engine {
         }
     }
 
+    /// Keeps what the last write of a transaction did, and begins the next. With PostgreSQL in one question.
+    pub(super) fn keep_write(&self, connection: &Connection) -> Result<()> {
+        match self {
+            Self::Sqlite(_) => connection.run("RELEASE one_write").and_then(|()| connection.run("SAVEPOINT one_write")),
+            Self::Postgres(_) => connection.run("RELEASE one_write; SAVEPOINT one_write"),
+        }
+    }
+
     /// Commits, and tells other servers what changed; answers the commit's number, 0 where they have none.
     pub(super) fn commit(&mut self, connection: &Connection, changes: &[Change]) -> Result<u64> {
         match self {

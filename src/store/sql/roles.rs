@@ -20,10 +20,12 @@ const GIVE_UP: &str = "DELETE FROM roles WHERE server = ?1 AND role = ?2";
 const TAKE: &str = "INSERT INTO roles (role, server, until_ms) VALUES (?1, ?2, ?3) \
      ON CONFLICT (role) DO UPDATE SET server = excluded.server, until_ms = excluded.until_ms \
      WHERE roles.server = excluded.server OR roles.until_ms < ?4";
-const LEAVE: [&str; 2] = ["DELETE FROM roles WHERE server = ?1", "DELETE FROM servers WHERE server = ?1"];
+/// It stays known for a while: what it was working on waits for its next start.
+const LEAVE: [&str; 2] =
+    ["DELETE FROM roles WHERE server = ?1", "UPDATE servers SET dispatches = 0, slots_free = NULL WHERE server = ?1"];
 const LIST: &str =
     "SELECT server, url, seen_at_ms, slots_free FROM servers WHERE seen_at_ms >= ?1 ORDER BY begun_at_ms, server";
-const ROLES: &str = "SELECT role FROM roles WHERE server = ?1 AND until_ms >= ?2 ORDER BY role";
+const ROLES: &str = "SELECT server, role FROM roles WHERE until_ms >= ?1 ORDER BY role";
 const FORGET: &str = "DELETE FROM servers WHERE seen_at_ms < ?1";
 /// A server that was silent for so long is forgotten.
 const FORGOTTEN_AFTER_MS: i64 = 24 * 3_600_000;
@@ -88,12 +90,15 @@ fn list(connection: &Connection, within: TimeDelta) -> Result<Vec<ServerSeen>> {
         Ok(ServerSeen { server: row.get(0)?, url: row.get(1)?, roles: Vec::new(), slots_free, silent_ms })
     })?;
     let mut servers = seen.collect::<Result<Vec<_>>>()?;
-    for server in &mut servers {
-        let mut statement = connection.prepare_cached(ROLES)?;
-        let names = statement.query_map(params![server.server, now_ms], |row| row.get::<String>(0))?;
-        let names = names.collect::<Result<Vec<_>>>()?;
-        server.roles = Role::ALL.into_iter().filter(|role| names.iter().any(|name| name == role.as_str())).collect();
+    let mut statement = connection.prepare_cached(ROLES)?;
+    let held = statement.query_map([now_ms], |row| Ok((row.get::<String>(0)?, row.get::<String>(1)?)))?;
+    for (holder, name) in held.collect::<Result<Vec<_>>>()? {
+        let role = Role::ALL.into_iter().find(|role| role.as_str() == name);
+        if let Some(server) = servers.iter_mut().find(|server| server.server == holder) {
+            server.roles.extend(role);
+        }
     }
+    servers.iter_mut().for_each(|server| server.roles.sort());
     Ok(servers)
 }
 

@@ -1,5 +1,7 @@
 //! The logs of runs.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 
 use super::SqlStore;
@@ -13,8 +15,7 @@ use crate::store::{RunLogStore, StoreError};
 
 pub(super) const NEWEST: &str = "SELECT seq, end_bytes FROM run_log WHERE run_id = ?1 ORDER BY seq DESC LIMIT 1";
 pub(super) const APPEND: &str = "INSERT INTO run_log (run_id, seq, end_bytes, record) VALUES (?1, ?2, ?3, ?4)";
-pub(super) const OLDEST: &str = "SELECT seq, end_bytes FROM run_log WHERE run_id = ?1 ORDER BY seq LIMIT 1";
-pub(super) const DROP_OLDEST: &str = "DELETE FROM run_log WHERE run_id = ?1 AND seq = ?2";
+pub(super) const DROP_OLDEST: &str = "DELETE FROM run_log WHERE run_id = ?1 AND end_bytes <= ?2";
 pub(super) const TRIM: &str = "DELETE FROM run_log WHERE run_id <= \
      (SELECT run_id FROM runs WHERE active = 0 ORDER BY run_id DESC LIMIT 1 OFFSET ?1) \
      AND run_id NOT IN (SELECT run_id FROM runs WHERE active = 1)";
@@ -30,7 +31,9 @@ impl RunLogStore for SqlStore {
     ) -> std::result::Result<(), StoreError> {
         let bytes_max = i64::try_from(bytes_max).unwrap_or(i64::MAX);
         let append = move |txn: &mut WriteTxn<'_>| {
-            lines.into_iter().try_for_each(|(run_id, line)| append(txn.connection, run_id, line, bytes_max))
+            let mut by_run: BTreeMap<RunId, Vec<LogLine>> = BTreeMap::new();
+            lines.into_iter().for_each(|(run_id, line)| by_run.entry(run_id).or_default().push(line));
+            by_run.into_iter().try_for_each(|(run_id, lines)| append(txn.connection, run_id, lines, bytes_max))
         };
         self.writer.write("write what a run does", append).await
     }
@@ -62,24 +65,18 @@ impl RunLogStore for SqlStore {
     }
 }
 
-fn append(connection: &Connection, run_id: RunId, mut line: LogLine, bytes_max: i64) -> Result<()> {
+fn append(connection: &Connection, run_id: RunId, lines: Vec<LogLine>, bytes_max: i64) -> Result<()> {
     let run = run_id.to_string();
-    let place = |sql| {
-        let place =
-            connection.prepare_cached(sql)?.query_row([&run], |row| Ok((row.get::<i64>(0)?, row.get::<i64>(1)?)));
-        place.optional()
-    };
-    let (seq, end) = place(NEWEST)?.unwrap_or((0, 0));
-    line.seq = u64::try_from(seq + 1).unwrap_or(0);
-    let record = to_json(&line)?;
-    let end = end.saturating_add(i64::try_from(record.len()).unwrap_or(0));
-    connection.prepare_cached(APPEND)?.execute(params![run, seq + 1, end, record])?;
-    // One by one: a line seldom costs more than one other its place.
-    while let Some((oldest, its_end)) = place(OLDEST)?.filter(|(_, its_end)| *its_end <= end - bytes_max) {
-        debug_assert!(its_end < end, "the newest line stays");
-        connection.prepare_cached(DROP_OLDEST)?.execute(params![run, oldest])?;
+    let newest = connection.prepare_cached(NEWEST)?.query_row([&run], |row| Ok((row.get(0)?, row.get(1)?)));
+    let (mut seq, mut end): (i64, i64) = newest.optional()?.unwrap_or((0, 0));
+    for mut line in lines {
+        seq += 1;
+        line.seq = seq.unsigned_abs();
+        let record = to_json(&line)?;
+        end = end.saturating_add(i64::try_from(record.len()).unwrap_or(0));
+        connection.prepare_cached(APPEND)?.execute(params![run, seq, end, record])?;
     }
-    Ok(())
+    connection.prepare_cached(DROP_OLDEST)?.execute(params![run, end - bytes_max]).map(drop)
 }
 
 /// Keeps the logs of runs that have not ended, and of the newest `keep_max` that have.

@@ -247,19 +247,24 @@ impl WriterThread {
     fn run_batch(&mut self, batch: &mut [Box<dyn Write>]) -> Result<Vec<Change>> {
         let connection = &self.connection;
         let mut changes = Vec::new();
-        for write in batch {
+        // One that is alone fails with the transaction: a point to go back to would only be asked of the database.
+        let is_alone = batch.len() == 1;
+        for (nth, write) in batch.iter_mut().enumerate() {
             let kept = changes.len();
-            connection.run("SAVEPOINT one_write")?;
+            match nth {
+                _ if is_alone => {}
+                0 => connection.run("SAVEPOINT one_write")?,
+                _ => self.engine.keep_write(connection)?,
+            }
             let (trim, versions) = (&mut self.trim, &mut self.versions);
             if !write.run(&mut WriteTxn { connection, changes: &mut changes, trim, versions }) {
                 self.versions.forget();
-                if !connection.is_in_transaction() {
+                if is_alone || !connection.is_in_transaction() {
                     return Err(rolled_back());
                 }
                 changes.truncate(kept);
                 connection.run("ROLLBACK TO one_write")?;
             }
-            connection.run("RELEASE one_write")?;
         }
         Ok(changes)
     }

@@ -373,6 +373,7 @@ CREATE TABLE run_log (
     record    TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (run_id, seq)
 );
+CREATE INDEX run_log_by_bytes ON run_log (run_id, end_bytes);
 
 -- Why the dispatcher begins nothing; empty when it does.
 CREATE TABLE dispatch_pause (

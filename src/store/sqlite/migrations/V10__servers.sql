@@ -30,3 +30,4 @@ CREATE TABLE run_log (
     record    TEXT NOT NULL,
     PRIMARY KEY (run_id, seq)
 ) STRICT;
+CREATE INDEX run_log_by_bytes ON run_log (run_id, end_bytes);
