@@ -108,7 +108,7 @@ impl Document {
         let shown = redacted(text);
         let rest = shown.chars().count().saturating_sub(column - 1);
         let width = self.text.get(span).map_or(1, |text| text.chars().count()).min(rest);
-        let excerpt = shown.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let excerpt = crate::domain::in_one_line(&shown);
         Problem {
             file: self.label.clone(),
             line: Some(line),

@@ -14,7 +14,6 @@ mod control;
 mod dispatcher;
 pub mod environment;
 mod faults;
-mod foreign;
 pub mod git;
 mod health;
 mod holding;

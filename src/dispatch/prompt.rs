@@ -3,8 +3,8 @@
 
 use std::fmt::Write;
 
-use super::foreign::{clean, clean_line};
 use crate::domain::RepoName;
+use crate::domain::{clean, clean_line};
 
 /// Longest title, in bytes: GitHub's has at most 256 characters.
 const TITLE_BYTES_MAX: usize = 1 << 10;

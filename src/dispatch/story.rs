@@ -4,8 +4,8 @@
 use std::fmt::Write;
 
 use super::agent::Question;
-use super::foreign::{clean, clean_line};
 use crate::domain::{IssueNumber, IssueRef, Timestamp};
+use crate::domain::{clean, clean_line};
 use crate::github::{CommentId, Forge, Label, OWN_COMMENT_HEAD, SourceError};
 
 /// Longest text of an agent in a comment, in bytes: GitHub's comments have at most 65,536 characters.

@@ -12,6 +12,7 @@ mod disagreement;
 mod elsewhere;
 mod event;
 mod followup;
+mod foreign;
 mod issue;
 mod names;
 mod pull;
@@ -43,6 +44,7 @@ pub use followup::{
     FollowUp, FollowUpEntry, FollowUpRecord, FollowUpRecordError, FollowUpRefusal, FollowUpStatus, FollowUpStep, Mover,
     Reservation,
 };
+pub use foreign::{clean, clean_line, in_one_line, is_visible};
 pub use issue::{Approval, Comment, FactsVersion, Issue, IssueFacts, IssueState, label_key};
 pub use names::{
     AgentId, ClaimId, DecisionId, IssueNumber, IssueRef, NameError, RepoName, RequestId, RunId, TokenId, WorkItemId,

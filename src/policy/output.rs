@@ -1,6 +1,7 @@
 //! Checks of what policies answer: rows that exist, numbers that can be compared, texts that end.
 
 use super::bindings::ranker::issuecommand::policy::types::Exclusion;
+use crate::domain::in_one_line;
 
 /// Longest text that a policy may attach to a row, in bytes; the rest is cut.
 pub(super) const TEXT_BYTES_MAX: usize = 300;
@@ -10,7 +11,7 @@ pub(super) const TEXT_BYTES_MAX: usize = 300;
 pub(super) fn line(text: &str, bytes_max: usize) -> String {
     let cut = text.len() > bytes_max;
     let end = if cut { text.floor_char_boundary(bytes_max) } else { text.len() };
-    let mut line: String = text[..end].chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut line = in_one_line(&text[..end]);
     line.truncate(line.trim_end().len());
     if cut {
         line.push('…');

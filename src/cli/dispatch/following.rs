@@ -5,7 +5,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Effects, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use issuecommand::api::Call;
-use issuecommand::domain::{LogKind, LogLine, Run, RunId, RunStatus};
+use issuecommand::domain::{LogKind, LogLine, Run, RunId, RunStatus, is_visible};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -115,7 +115,7 @@ fn shown(line: &LogLine) -> String {
         LogKind::Question => ("?", AnsiColor::Cyan.on_default().bold()),
         LogKind::Trouble => ("!", AnsiColor::Yellow.on_default().bold()),
     };
-    let text = line.text.replace(|c: char| c.is_control() && c != '\n', " ");
+    let text = line.text.replace(|c: char| !is_visible(c) || c == '\t', " ");
     let text = text.trim_end().replace('\n', "\n           ");
     format!("{} {style}{mark} {text}{style:#}", line.at.format("%H:%M:%S"))
 }

@@ -76,7 +76,7 @@ pub fn run(args: &QueueArgs) -> anyhow::Result<ExitCode> {
             };
             let place = row.place.to_string();
             let cells = [place, row.run, row.issue, row.priority.to_string(), row.requested_by, waits, row.title];
-            table.row(cells.map(|cell| cell.replace(char::is_control, " ")));
+            table.row(cells);
         }
         anstream::print!("{table}");
         if let Some(why) = &paused {

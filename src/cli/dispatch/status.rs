@@ -120,7 +120,7 @@ fn table(rows: &[(&Run, Option<u64>)]) -> Table {
             run.updated_at.format("%H:%M:%S").to_string(),
             question.unwrap_or_else(|| told.to_owned()),
         ];
-        table.row(cells.map(|cell| cell.replace(char::is_control, " ")));
+        table.row(cells);
     }
     table
 }

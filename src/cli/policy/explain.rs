@@ -8,7 +8,7 @@ use anyhow::bail;
 use clap::Args;
 use issuecommand::api::Call;
 use issuecommand::claims::{DecisionSummary, Explanation, IssueStanding, nth, points};
-use issuecommand::domain::{AgentId, Decision, IssueRef, PolicyStamp, Reason, Timestamp};
+use issuecommand::domain::{AgentId, Decision, IssueRef, PolicyStamp, Reason, Timestamp, in_one_line};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -87,21 +87,21 @@ async fn last(door: &Door, agent: Option<&AgentId>) -> anyhow::Result<Value> {
 fn issue_told(explanation: &Explanation) -> String {
     let mut told = String::new();
     let issue = IssueRef::new(explanation.repo.clone(), explanation.number);
-    let title = explanation.title.as_deref().map(|title| format!(" {}", plain(title))).unwrap_or_default();
+    let title = explanation.title.as_deref().map(|title| format!(" {}", in_one_line(title))).unwrap_or_default();
     let style = match explanation.standing {
         IssueStanding::OnOffer => GOOD,
         IssueStanding::Held | IssueStanding::Unscored | IssueStanding::NotReadYet => MARK,
         _ => BAD,
     };
     _ = writeln!(told, "{BOLD}{issue}{BOLD:#}{title}");
-    _ = writeln!(told, "{style}{}{style:#}", plain(&explanation.why));
+    _ = writeln!(told, "{style}{}{style:#}", in_one_line(&explanation.why));
     _ = writeln!(told, "{SOFT}{}{SOFT:#}", stamp_told(&explanation.ranker));
     if let Some(why) = &explanation.rejected {
         _ = writeln!(
             told,
             "{MARK}the configured policy was refused, and {}: {}{MARK:#}",
             explanation.instead(),
-            plain(why.lines().next().unwrap_or_default())
+            in_one_line(why.lines().next().unwrap_or_default())
         );
     }
     if let Some(score) = explanation.score {
@@ -111,7 +111,7 @@ fn issue_told(explanation: &Explanation) -> String {
     if explanation.skip_reasons.len() > 1 {
         _ = writeln!(told, "\n{SOFT}every reason for which it is skipped{SOFT:#}");
         for reason in &explanation.skip_reasons {
-            _ = writeln!(told, "  {}", plain(reason));
+            _ = writeln!(told, "  {}", in_one_line(reason));
         }
     }
     if !explanation.first.is_empty() {
@@ -119,7 +119,7 @@ fn issue_told(explanation: &Explanation) -> String {
         let rows = explanation.first.iter().enumerate().map(|(index, rival)| {
             let own = rival.repo == issue.repo && rival.number == issue.number;
             let name = format!("{}#{}", rival.repo, rival.number);
-            ([format!("{}.", index + 1), name, points(rival.score), plain(&rival.title)], own)
+            ([format!("{}.", index + 1), name, points(rival.score), in_one_line(&rival.title)], own)
         });
         told.push_str(&aligned(&rows.collect::<Vec<_>>(), [Side::Right, Side::Left, Side::Right, Side::Left]));
     }
@@ -131,7 +131,7 @@ fn issue_told(explanation: &Explanation) -> String {
         _ = writeln!(told, "\n{SOFT}considered, and not given out{SOFT:#}");
         let rows = explanation.not_chosen.iter().map(|not| {
             let why = match (&not.passed_over, not.place) {
-                (Some(reason), _) => plain(reason),
+                (Some(reason), _) => in_one_line(reason),
                 (None, Some(place)) => format!("{} in the policy's order", nth(place)),
                 (None, None) => String::new(),
             };
@@ -151,7 +151,7 @@ fn decision_told(decision: &Decision) -> String {
     let chosen = decision.chosen.as_deref();
     let style = if chosen.is_some() { GOOD } else { MARK };
     _ = writeln!(told, "{BOLD}{} got {}{BOLD:#}", decision.agent_id, chosen.unwrap_or("nothing"));
-    _ = writeln!(told, "{style}{}{style:#}", plain(&summary.why));
+    _ = writeln!(told, "{style}{}{style:#}", in_one_line(&summary.why));
     _ = writeln!(told, "{SOFT}{}, {}{SOFT:#}", minute(decision.decided_at), stamp_told(&decision.ranker));
     if decision.considered.is_empty() {
         return told;
@@ -159,9 +159,9 @@ fn decision_told(decision: &Decision) -> String {
     _ = writeln!(told, "\n{SOFT}{} considered{SOFT:#}", summary.considered_count);
     let rows = decision.considered.iter().enumerate().take(CANDIDATE_COUNT).map(|(index, row)| {
         let (place, why) = match &row.passed_over {
-            Some(reason) => ("-".to_owned(), format!("passed over: {}", plain(reason))),
+            Some(reason) => ("-".to_owned(), format!("passed over: {}", in_one_line(reason))),
             None if row.reasons.is_empty() => (format!("{}.", index + 1), String::new()),
-            None => (format!("{}.", index + 1), plain(&row.why())),
+            None => (format!("{}.", index + 1), in_one_line(&row.why())),
         };
         let issue = row.issue().to_string();
         let own = chosen == Some(issue.as_str());
@@ -182,7 +182,7 @@ fn terms_told(reasons: &[Reason], score: f64) -> String {
         let share = if widest > 0.0 { reason.amount.abs() / widest } else { 0.0 };
         // At most BAR_WIDTH, so the cast loses nothing but the fraction.
         let bar = "█".repeat((share * BAR_WIDTH as f64).round() as usize);
-        lines.push([plain(&reason.rule), signed(reason.amount), plain(&reason.text), bar]);
+        lines.push([in_one_line(&reason.rule), signed(reason.amount), in_one_line(&reason.text), bar]);
     }
     let mut rows: Vec<_> = lines.into_iter().map(|line| (line, false)).collect();
     rows.push((["score".into(), points(score), String::new(), String::new()], true));
@@ -191,7 +191,7 @@ fn terms_told(reasons: &[Reason], score: f64) -> String {
 
 fn summary_told(decision: &DecisionSummary) -> String {
     let got = decision.chosen.as_deref().unwrap_or("nothing");
-    format!("  {}  {} got {got}: {}\n", minute(decision.decided_at), decision.agent_id, plain(&decision.why))
+    format!("  {}  {} got {got}: {}\n", minute(decision.decided_at), decision.agent_id, in_one_line(&decision.why))
 }
 
 /// At which side of its column a text stands.
@@ -224,7 +224,7 @@ fn aligned(rows: &[([String; 4], bool)], sides: [Side; 4]) -> String {
 
 fn stamp_told(stamp: &PolicyStamp) -> String {
     let short = |digest: &str| digest.get(..DIGEST_DIGIT_COUNT).unwrap_or(digest).to_owned();
-    format!("under {} {}, settings {}", plain(&stamp.source), short(&stamp.digest), short(&stamp.settings_digest))
+    format!("under {} {}, settings {}", in_one_line(&stamp.source), short(&stamp.digest), short(&stamp.settings_digest))
 }
 
 fn signed(amount: f64) -> String {
@@ -234,11 +234,6 @@ fn signed(amount: f64) -> String {
 
 fn minute(at: Timestamp) -> String {
     at.format("%Y-%m-%d %H:%M UTC").to_string()
-}
-
-/// A text of others as one line that cannot steer a terminal.
-fn plain(text: &str) -> String {
-    text.chars().map(|sign| if sign.is_control() { ' ' } else { sign }).collect()
 }
 
 #[cfg(test)]
@@ -257,10 +252,5 @@ mod tests {
             "  score   7.5".to_owned(),
         ];
         assert_eq!(told, lines.map(|line| line + "\n").concat());
-    }
-
-    #[test]
-    fn a_title_cannot_steer_the_terminal() {
-        assert_eq!(plain("a\u{1b}[2Jb\nc"), "a [2Jb c");
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use issuecommand::domain::in_one_line;
+
 /// Rows of cells below a head.
 pub struct Table {
     rows: Vec<Vec<String>>,
@@ -19,9 +21,9 @@ impl Table {
         Self { numbers: true, ..Self::of_texts(head) }
     }
 
-    /// One row more.
+    /// One row more. Texts of others are among the cells: none steers the terminal.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        self.rows.push(cells.into_iter().map(|cell| in_one_line(&cell)).collect());
     }
 }
 

@@ -111,7 +111,7 @@ fn no_hot_statement_scans_a_table() {
         (run_log::NEWEST, "sqlite_autoindex_run_log_1"),
         (run_log::APPEND, ""),
         (run_log::DROP_OLDEST, "run_log_by_bytes"),
-        (run_log::TRIM, "sqlite_autoindex_run_log_1"),
+        (run_log::TRIM, "run_log_by_bytes"),
         (run_log::AFTER, "sqlite_autoindex_run_log_1"),
         (run_log::TAIL, "sqlite_autoindex_run_log_1"),
         (runs::USAGE_ADD, ""),

@@ -5,7 +5,7 @@ const CUT: &str = " [cut here]";
 
 /// A text without what cannot be seen, at most `bytes_max` long: control characters, marks that turn the direction of
 /// writing, and characters that hide words from a person who reads the same text.
-pub(super) fn clean(text: &str, bytes_max: usize) -> String {
+pub fn clean(text: &str, bytes_max: usize) -> String {
     let mut clean: String = text.replace("\r\n", "\n").chars().filter(|c| is_visible(*c)).collect();
     if clean.len() > bytes_max {
         clean.truncate(clean.floor_char_boundary(bytes_max.saturating_sub(CUT.len())));
@@ -15,11 +15,18 @@ pub(super) fn clean(text: &str, bytes_max: usize) -> String {
 }
 
 /// The same in one line.
-pub(super) fn clean_line(text: &str, bytes_max: usize) -> String {
+pub fn clean_line(text: &str, bytes_max: usize) -> String {
     clean(&text.split_whitespace().collect::<Vec<_>>().join(" "), bytes_max)
 }
 
-fn is_visible(c: char) -> bool {
+/// A text as one line that steers no terminal: what cannot be seen is a space.
+pub fn in_one_line(text: &str) -> String {
+    let shown = |c: char| if is_visible(c) && !matches!(c, '\n' | '\t') { c } else { ' ' };
+    text.chars().map(shown).collect()
+}
+
+/// Whether a reader sees a character, or where a line or a column ends.
+pub fn is_visible(c: char) -> bool {
     match c {
         '\n' | '\t' => true,
         // Zero-width spaces and marks of direction; joiners stay, scripts and emoji need them.
@@ -39,6 +46,7 @@ mod tests {
         assert_eq!(clean("a\u{1b}[31m\r\nb\tc\u{202e}d\u{e0041}e\u{200b}f", 100), "a[31m\nb\tcdef");
         assert_eq!(clean("äöü 日本 👩\u{200d}👧", 100), "äöü 日本 👩\u{200d}👧");
         assert_eq!(clean_line(" a\n\n b\tc ", 100), "a b c");
+        assert_eq!(in_one_line("a\u{1b}[2Jb\nc\u{202e}d\te"), "a [2Jb c d e");
     }
 
     #[test]
