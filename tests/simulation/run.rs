@@ -1,0 +1,416 @@
+//! One seed: a server's lives, what everybody does in them, and the oracle's word after each step.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::Hasher;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use fastrand::Rng;
+use issuecommand::domain::{AgentId, ClaimId, IssueRef, from_unix_ms};
+use issuecommand::policy::PolicyHost;
+use rustc_hash::FxHasher;
+
+use crate::calls::{Answer, Call, Called};
+use crate::clock::Moment;
+use crate::github::Github;
+use crate::ground::Ground;
+use crate::ledger::{Book, Ledger, Place};
+use crate::life::{FILE, Life};
+use crate::oracle::{Beings, Evidence, Oracle};
+use crate::panics;
+use crate::planted::Fault;
+use crate::policies::Policies;
+use crate::told::{Being, Word};
+use crate::turns::{Under, all_at_once};
+
+/// Steps of one seed.
+pub const STEP_COUNT: usize = 40;
+/// Last lines that a failure shows.
+const LINE_COUNT_MAX: usize = 60;
+/// Sunday, 2026-11-01, 00:00 UTC.
+const BEGIN_MS: u64 = 1_793_491_200_000;
+
+/// What is wrong with the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disk {
+    /// Nothing.
+    Well,
+    /// Somebody else holds the file's lock.
+    Locked,
+    /// There is no room for another event: each such write ends its whole transaction.
+    Full,
+}
+
+/// One seed under way.
+pub struct Run {
+    pub seed: u64,
+    pub rng: Rng,
+    pub fault: Option<Fault>,
+    pub github: Arc<Github>,
+    pub policies: Policies,
+    pub disk: Disk,
+    pub oracle: Oracle,
+    /// Who was ever told that a claim is its own, and under which epoch.
+    pub tokens: Vec<(AgentId, ClaimId, u64)>,
+    pub step: usize,
+    life: Option<Life>,
+    folder: PathBuf,
+    lives: usize,
+    host: PolicyHost,
+    ground: Arc<Ground>,
+    called: Vec<Called>,
+    lines: Vec<String>,
+    digest: FxHasher,
+    names: BTreeMap<String, String>,
+    /// Where a planted fault of the disk has it from.
+    earlier: Option<PathBuf>,
+}
+
+/// What the oracle did not let pass.
+#[derive(Debug)]
+pub struct Failure {
+    pub seed: u64,
+    pub step: usize,
+    pub why: String,
+    lines: Vec<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.lines {
+            writeln!(f, "  {line}")?;
+        }
+        writeln!(f, "seed {}, step {}: {}", self.seed, self.step, self.why)?;
+        write!(f, "once more: SIMULATION_SEED={} cargo test --test simulation one_seed -- --nocapture", self.seed)
+    }
+}
+
+impl Run {
+    /// Begins a seed: a GitHub with some issues, and a server that starts.
+    pub fn begin(seed: u64, fault: Option<Fault>, ground: &Arc<Ground>) -> Self {
+        let folder = ground.folder_of(seed, fault);
+        let github = Github::new(seed, BEGIN_MS, fault);
+        for (repo, count) in [("acme/one", 5), ("acme/two", 3), ("other/out", 2)] {
+            (1..=count).for_each(|number| _ = github.open(repo, number));
+        }
+        let mut run = Self {
+            seed,
+            rng: Rng::with_seed(seed),
+            fault,
+            github,
+            policies: Policies::Both,
+            disk: Disk::Well,
+            oracle: Oracle::default(),
+            tokens: Vec::new(),
+            step: 0,
+            life: None,
+            lives: 0,
+            host: ground.host(),
+            ground: Arc::clone(ground),
+            called: Vec::new(),
+            lines: Vec::new(),
+            digest: FxHasher::default(),
+            names: BTreeMap::new(),
+            earlier: None,
+            folder,
+        };
+        let first = run.next_folder();
+        run.ground.lay(&first);
+        run.start(first, Moment { wall_ms: BEGIN_MS, steady_ms: 0 });
+        run
+    }
+
+    /// The whole seed; its digest, by which two runs of it can be told apart.
+    pub fn go(mut self) -> Result<u64, Failure> {
+        let gone = panics::told(|| self.run_through());
+        let lines = self.lines.split_off(self.lines.len().saturating_sub(LINE_COUNT_MAX));
+        gone.map(|()| self.digest.finish()).map_err(|why| Failure { seed: self.seed, step: self.step, why, lines })
+    }
+
+    fn run_through(&mut self) -> Result<(), String> {
+        self.life().pass(Duration::from_secs(5));
+        self.judge()?;
+        for step in 1..=STEP_COUNT {
+            self.step = step;
+            self.take_step();
+            self.judge()?;
+        }
+        self.step += 1;
+        self.come_to_rest()
+    }
+
+    pub fn life(&self) -> &Life {
+        self.life.as_ref().expect("a server runs between any two steps")
+    }
+
+    /// Notes what is done, by the names that claims have here and not by ids that no two runs share.
+    pub fn line(&mut self, text: impl fmt::Display) {
+        let clock = from_unix_ms(self.life().moment().wall_ms).format("%d %H:%M:%S");
+        let mut line = format!("{:>2} {clock} {text}", self.step);
+        for (id, name) in &self.names {
+            line = line.replace(id, name);
+        }
+        self.digest.write(line.as_bytes());
+        self.lines.push(line);
+    }
+
+    /// Makes calls, all at once.
+    pub fn make(&mut self, calls: Vec<(Call, Option<u32>)>) {
+        let life = self.life.as_ref().expect("a server runs between any two steps");
+        let asked: Vec<Call> = calls.iter().map(|(call, _)| call.clone()).collect();
+        let under_way = calls.into_iter().map(|(call, patience)| Under::way(call.make(&life.manager), patience));
+        let answers = life.run(all_at_once(&life.seam, &mut self.rng, under_way.collect()));
+        let at = life.moment();
+        let called = asked.into_iter().zip(answers).map(|(call, answer)| {
+            // Heard of is who held something when it called, and was there to the end.
+            let is_heard = call.agent().is_some_and(|agent| self.oracle.is_holder(agent.as_str()));
+            let heard = Some(at).filter(|_| is_heard && answer.is_some());
+            Called { call, answer, heard }
+        });
+        self.called.extend(called);
+        self.tell_calls();
+    }
+
+    fn tell_calls(&mut self) {
+        let ledger = self.life().book.read(self.oracle.last_event);
+        self.name_claims(&ledger);
+        let lines: Vec<_> = self.called.iter().map(ToString::to_string).collect();
+        lines.into_iter().for_each(|line| self.line(line));
+    }
+
+    /// What the last call of this step was answered.
+    pub fn last_answer(&self) -> Option<&Answer> {
+        self.called.last()?.answer.as_ref()
+    }
+
+    /// Kills the server, and starts another on what is left on the disk.
+    pub fn crash(&mut self, down: Duration) {
+        let folder = self.next_folder();
+        let life = self.life.take().expect("a server runs between any two steps");
+        life.copy_files(&folder);
+        let before = life.moment();
+        let announced = life.watch.take();
+        drop(life);
+        if let Some(earlier) = self.earlier.take().filter(|_| self.fault == Some(Fault::WriteNotDurable)) {
+            std::fs::remove_dir_all(&folder).unwrap();
+            std::fs::rename(earlier, &folder).unwrap();
+        }
+        self.prepare(&folder);
+        let down_ms = u64::try_from(down.as_millis()).unwrap();
+        let at = Moment { wall_ms: before.wall_ms + down_ms, steady_ms: before.steady_ms + down_ms };
+        self.oracle.note_crash(before);
+        self.called.iter_mut().for_each(|called| called.heard = None);
+        self.start(folder, at);
+        self.life().watch.put_before(announced);
+    }
+
+    /// What of the disk does not outlive the process, and what a planted fault does to a file that is opened anew.
+    fn prepare(&mut self, folder: &Path) {
+        if self.disk == Disk::Full {
+            Book::open(&folder.join(FILE)).run("DROP TRIGGER IF EXISTS disk_is_full");
+        }
+        self.disk = Disk::Well;
+        if self.fault == Some(Fault::ClaimForgottenAtReopen) {
+            let forget = "DELETE FROM claims WHERE claim_id = (SELECT claim_id FROM claims WHERE active = 1 LIMIT 1)";
+            Book::open(&folder.join(FILE)).run(forget);
+        }
+    }
+
+    fn start(&mut self, folder: PathBuf, at: Moment) {
+        let config = self.policies.config();
+        let host = self.host.clone();
+        self.oracle.note_trouble(at);
+        self.life = Some(Life::begin(&folder, at, &config, &self.github, host, self.fault));
+        if self.lives == 1
+            && let Some(sql) = self.fault.and_then(Fault::in_the_file)
+        {
+            self.life().book.run(sql);
+        }
+    }
+
+    fn next_folder(&mut self) -> PathBuf {
+        self.lives += 1;
+        let folder = self.folder.join(self.lives.to_string());
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    /// Sets what is wrong with the disk.
+    pub fn set_disk(&mut self, disk: Disk) {
+        let book = &self.life().book;
+        match self.disk {
+            Disk::Well => {}
+            Disk::Locked => book.run("ROLLBACK"),
+            Disk::Full => book.run("DROP TRIGGER disk_is_full"),
+        }
+        match disk {
+            Disk::Well => {}
+            Disk::Locked => book.run("BEGIN IMMEDIATE"),
+            Disk::Full => book.run(self.fault.map_or(Fault::DISK_IS_FULL, Fault::when_full)),
+        }
+        self.disk = disk;
+        self.github.told(|told| told.is_shaky = disk != Disk::Well);
+    }
+
+    /// Sets the clock on the wall.
+    pub fn jump(&mut self, by: TimeDelta) {
+        self.life().clock.jump(by);
+        let now = self.life().moment();
+        self.oracle.note_trouble(now);
+    }
+
+    /// Waits until all that a step began has been done, and asks the oracle.
+    pub fn judge(&mut self) -> Result<(), String> {
+        self.life().pass(Duration::ZERO);
+        let called = std::mem::take(&mut self.called);
+        for call in &called {
+            self.note_words(call);
+        }
+        self.oracle.note_failure_at(self.life().seam.beat_failed_ms());
+        let now = self.life().moment();
+        if called.iter().any(|it| matches!(it.answer, Some(Answer::Failed { by_store: true, .. }))) {
+            self.oracle.note_trouble(now);
+        }
+        let after = self.life().book.read(self.oracle.last_event);
+        self.name_claims(&after);
+        let announced = self.life().watch.take();
+        let mut told: Vec<_> = announced
+            .iter()
+            .map(|it| format!("   {} {}", it.kind, it.claim.as_deref().unwrap_or("-")))
+            .map(|line| self.names.iter().fold(line, |line, (id, name)| line.replace(id, name)))
+            .collect();
+        // Claims that a sweep finds together have no order among themselves.
+        told.sort();
+        told.into_iter().for_each(|line| self.line(line));
+        let held_back = self.policies.holds_back();
+        let kept_back = self.oracle.ledger.on_hold.intersection(&after.on_hold).filter(|_| held_back).cloned().collect();
+        let evidence = Evidence {
+            beings: self.beings(&called),
+            admitted: self.policies.admitted(),
+            called,
+            announced,
+            after,
+            kept_back,
+        };
+        let heard: Vec<_> = evidence.called.iter().filter_map(|it| Some((it.call.agent()?.clone(), it.heard?))).collect();
+        self.note_tokens(&evidence.called);
+        self.oracle.judge(evidence)?;
+        heard.iter().for_each(|(agent, at)| self.oracle.note_call(agent.as_str(), *at));
+        self.index_is_the_store()?;
+        panics::none()
+    }
+
+    /// Words that came by a delivery.
+    fn note_words(&self, called: &Called) {
+        let (issue, word) = match &called.call {
+            Call::Deliver { issue } => (issue.issue_ref(), Word::of(issue)),
+            Call::Forget { issue } => (issue.clone(), Word::gone()),
+            _ => return,
+        };
+        match called.answer {
+            Some(Answer::Noted) => self.github.told(|told| told.word(&issue, word)),
+            None => self.github.told(|told| told.perhaps(&issue, word)),
+            _ => {}
+        }
+    }
+
+    /// All that the server may have gone by since the last step.
+    fn beings(&mut self, called: &[Called]) -> Beings {
+        let now = self.github.told(|told| told.beings());
+        let mut all = std::mem::replace(&mut self.oracle.beings, now.clone());
+        for (issue, beings) in now {
+            all.entry(issue).or_default().extend(beings);
+        }
+        for call in called {
+            match &call.call {
+                Call::Deliver { issue } => _ = all.entry(issue.issue_ref()).or_default().insert(Word::of(issue).being),
+                Call::Forget { issue } => _ = all.entry(issue.clone()).or_default().insert(Being::Gone),
+                _ => {}
+            }
+        }
+        all
+    }
+
+    fn note_tokens(&mut self, called: &[Called]) {
+        for call in called {
+            if let (Some(Answer::Granted { claim, .. } | Answer::Moved(claim)), Some(agent)) =
+                (&call.answer, call.call.agent())
+            {
+                let token = (agent.clone(), claim.claim_id, claim.lease.epoch);
+                if !self.tokens.contains(&token) {
+                    self.tokens.push(token);
+                }
+            }
+        }
+    }
+
+    fn name_claims(&mut self, ledger: &Ledger) {
+        let mut new: Vec<_> = ledger.claims.iter().filter(|(id, _)| !self.names.contains_key(*id)).collect();
+        new.sort_by_key(|(_, row)| (row.place.clone(), row.epoch));
+        for (id, _) in new {
+            let name = format!("claim-{}", self.names.len() + 1);
+            self.names.insert(id.clone(), name);
+        }
+    }
+
+    /// The index in memory says what the database says.
+    fn index_is_the_store(&self) -> Result<(), String> {
+        let (manager, ledger) = (&self.life().manager, &self.oracle.ledger);
+        let issue_at = |place: &Place| -> IssueRef { format!("{}#{}", place.0, place.1).parse().unwrap() };
+        for (id, row) in &ledger.claims {
+            let hold = manager.hold_on(&issue_at(&row.place), &row.agent.parse().unwrap());
+            let held = hold.filter(|hold| hold.claim_id.to_string() == *id).map(|hold| hold.epoch);
+            if held != row.active.then_some(row.epoch) {
+                return Err(format!("the index holds {held:?} of {id}, and kept is {row:?}"));
+            }
+        }
+        for (place, open) in &ledger.issues {
+            let is_known = manager.labels_of(&issue_at(place)).is_some();
+            if is_known != *open {
+                return Err(format!("{place:?}: open to the index {is_known}, to the store {open}"));
+            }
+        }
+        let (health, active) = (manager.health(), ledger.claims.values().filter(|row| row.active));
+        let stale = active.clone().filter(|row| row.status == "stale").count();
+        let counted = (health.active_claims, health.stale_claims, health.open_issues);
+        let kept = (active.count(), stale, ledger.issues.values().filter(|open| **open).count());
+        if counted == kept { Ok(()) } else { Err(format!("the index counts {counted:?}, the store {kept:?}")) }
+    }
+
+    /// Where a planted fault of the disk is to have it from: the file as it is now.
+    pub fn keep_for_later(&mut self) {
+        if self.fault == Some(Fault::WriteNotDurable) {
+            let folder = self.folder.join("earlier");
+            self.life().copy_files(&folder);
+            self.earlier = Some(folder);
+        }
+    }
+
+    /// Puts policies in force by the door that the server uses for an edit.
+    pub fn swap(&mut self, wanted: Policies) {
+        let life = self.life.as_ref().expect("a server runs between any two steps");
+        let (config, taken) = match self.fault {
+            Some(Fault::SwapNotTaken) => (self.policies.config(), wanted.is_good()),
+            Some(Fault::RefusedTaken) if !wanted.is_good() => (Policies::everything(), false),
+            _ => (wanted.config(), true),
+        };
+        let applied = life.run(life.manager.apply_config(config, &life.folder));
+        let is_in_force = applied.is_ok() && taken;
+        self.line(format!("{wanted:?} come in force: {is_in_force}"));
+        assert!(is_in_force == wanted.is_good(), "{wanted:?} ended as {applied:?}");
+        if is_in_force {
+            self.policies = wanted;
+        }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        // The server first: it has files open there.
+        self.life = None;
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
