@@ -164,8 +164,9 @@ impl Answer {
 pub struct Called {
     pub call: Call,
     pub answer: Option<Answer>,
-    /// When its agent was heard of by it, which renews the leases of a holder.
-    pub heard: Option<Moment>,
+    pub at: Moment,
+    /// Whether its agent was heard of by it, which renews the leases of a holder.
+    pub is_heard: bool,
 }
 
 impl Called {

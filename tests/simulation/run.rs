@@ -167,8 +167,8 @@ impl Run {
         let called = asked.into_iter().zip(answers).map(|(call, answer)| {
             // Heard of is who held something when it called, and was there to the end.
             let is_heard = call.agent().is_some_and(|agent| self.oracle.is_holder(agent.as_str()));
-            let heard = Some(at).filter(|_| is_heard && answer.is_some());
-            Called { call, answer, heard }
+            let is_heard = is_heard && answer.is_some();
+            Called { call, answer, at, is_heard }
         });
         self.called.extend(called);
         self.tell_calls();
@@ -202,7 +202,7 @@ impl Run {
         let down_ms = u64::try_from(down.as_millis()).unwrap();
         let at = Moment { wall_ms: before.wall_ms + down_ms, steady_ms: before.steady_ms + down_ms };
         self.oracle.note_crash(before);
-        self.called.iter_mut().for_each(|called| called.heard = None);
+        self.called.iter_mut().for_each(|called| called.is_heard = false);
         self.start(folder, at);
         self.life().watch.put_before(announced);
     }
@@ -270,9 +270,8 @@ impl Run {
             self.note_words(call);
         }
         self.oracle.note_failure_at(self.life().seam.beat_failed_ms());
-        let now = self.life().moment();
-        if called.iter().any(|it| matches!(it.answer, Some(Answer::Failed { by_store: true, .. }))) {
-            self.oracle.note_trouble(now);
+        for failed in called.iter().filter(|it| matches!(it.answer, Some(Answer::Failed { by_store: true, .. }))) {
+            self.oracle.note_trouble(failed.at);
         }
         let after = self.life().book.read(self.oracle.last_event);
         self.name_claims(&after);
@@ -295,7 +294,8 @@ impl Run {
             after,
             kept_back,
         };
-        let heard: Vec<_> = evidence.called.iter().filter_map(|it| Some((it.call.agent()?.clone(), it.heard?))).collect();
+        let heard = evidence.called.iter().filter(|it| it.is_heard);
+        let heard: Vec<_> = heard.filter_map(|it| Some((it.call.agent()?.clone(), it.at))).collect();
         self.note_tokens(&evidence.called);
         self.oracle.judge(evidence)?;
         heard.iter().for_each(|(agent, at)| self.oracle.note_call(agent.as_str(), *at));
