@@ -315,23 +315,24 @@ impl Oracle {
                 self.requests.retain(|_, got| *got != claim.to_string());
             }
         }
+        let mut got_now: BTreeMap<(String, String), String> = BTreeMap::new();
         for called in &step.called {
-            let (Call::Next { agent, request_id: Some(request), .. } | Call::Claim { agent, request_id: Some(request), .. }) =
-                &called.call
+            let (Call::Next { agent, request_id: Some(request), .. }
+            | Call::Claim { agent, request_id: Some(request), .. }) = &called.call
             else {
                 continue;
             };
             let Some(Answer::Granted { claim, idempotent }) = &called.answer else { continue };
-            let key = (agent.to_string(), request.as_str().to_owned());
-            let id = claim.claim_id.to_string();
+            let (key, id) = ((agent.to_string(), request.as_str().to_owned()), claim.claim_id.to_string());
             if let Some(got) = self.requests.get(&key).filter(|got| **got != id) {
                 return Err(format!("{called}, but the same request got {got} before"));
             }
-            // One that it holds already is answered for any request, and kept for the one that got it.
-            if !idempotent {
-                self.requests.insert(key, id);
+            // What an agent holds already is answered for any request, and is not kept for it.
+            if !idempotent && let Some(got) = got_now.insert(key, id) {
+                return Err(format!("{called}, but the same request got {got} in the same step"));
             }
         }
+        self.requests.extend(got_now);
         Ok(())
     }
 

@@ -49,6 +49,25 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Every one of them, by what it is planted in.
+    pub const ALL: [(&'static str, &'static [Self]); 6] = [
+        (
+            "agents and claims",
+            &[
+                Self::LockDoesNotHold,
+                Self::EpochReset,
+                Self::FormerOwnerWrites,
+                Self::EventLost,
+                Self::ChangeLostToIndex,
+            ],
+        ),
+        ("crashes", &[Self::WriteNotDurable, Self::ClaimForgottenAtReopen]),
+        ("GitHub", &[Self::CutListToldAsWhole, Self::OldPageToldAsNew, Self::FailureToldAsAbsence]),
+        ("policies", &[Self::SwapNotTaken, Self::RefusedTaken]),
+        ("time", &[Self::JumpUnnoticed, Self::StartWithoutGrace]),
+        ("the store", &[Self::FailureToldAsDone, Self::EventLeftOutWhenFull]),
+    ];
+
     /// A disk that is full, as writers meet it.
     pub const DISK_IS_FULL: &'static str = "CREATE TRIGGER disk_is_full BEFORE INSERT ON events \
          BEGIN SELECT RAISE(ROLLBACK, 'database or disk is full'); END";

@@ -9,6 +9,8 @@ use crate::ground::Ground;
 use crate::planted::Fault;
 use crate::run::{Failure, Run};
 
+/// Within how many seeds a planted bug must be found.
+const PLANTED_SEED_COUNT_MAX: u64 = 300;
 /// How many seeds fit into some ten seconds.
 const SEED_COUNT: u64 = 200;
 
@@ -20,7 +22,8 @@ fn variable(name: &str) -> Option<u64> {
 fn run_seeds(ground: &Arc<Ground>, first: u64, count: u64, fault: Option<Fault>) -> Option<Failure> {
     let next = AtomicU64::new(first);
     let end = first + count;
-    let threads = thread::available_parallelism().map_or(2, usize::from);
+    // A seed waits for its own store half of the time.
+    let threads = 2 * thread::available_parallelism().map_or(2, usize::from);
     let failures = thread::scope(|scope| {
         let work = || {
             loop {
@@ -67,4 +70,19 @@ fn the_same_seed_gives_the_same_run() {
         let digest = || Run::begin(seed, None, &ground).go().unwrap_or_else(|failure| panic!("\n{failure}"));
         assert_eq!(digest(), digest(), "seed {seed} ran in two ways");
     }
+}
+
+#[test]
+fn every_planted_bug_is_found() {
+    let ground = Ground::new();
+    let mut missed = Vec::new();
+    for (place, faults) in Fault::ALL {
+        for fault in faults {
+            match run_seeds(&ground, 1, PLANTED_SEED_COUNT_MAX, Some(*fault)) {
+                Some(it) => eprintln!("{place}: {fault:?} found after {} seeds, step {}: {}", it.seed, it.step, it.why),
+                None => missed.push(fault),
+            }
+        }
+    }
+    assert!(missed.is_empty(), "planted, and not found within {PLANTED_SEED_COUNT_MAX} seeds: {missed:?}");
 }

@@ -242,9 +242,8 @@ impl Run {
         // Every repository is due to be read as a whole.
         for _ in 0..2 {
             self.jump(TimeDelta::hours(30));
-            self.life().pass(Duration::from_secs(130));
             self.life().manager.wish_sync();
-            self.life().pass(Duration::from_secs(30));
+            self.life().pass(Duration::from_secs(10));
             self.judge()?;
         }
         let known: Vec<_> = self.oracle.ledger.issues.iter().filter(|(_, open)| **open).map(|(at, _)| at.clone()).collect();
