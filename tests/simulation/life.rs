@@ -11,7 +11,6 @@ use issuecommand::config::{Config, ConfigSource, LiveConfig, StoreConfig, load};
 use issuecommand::domain::Clock;
 use issuecommand::policy::PolicyHost;
 use issuecommand::store::SqlStore;
-use parking_lot::Mutex;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -52,10 +51,9 @@ impl Life {
         let opened = runtime.block_on(async {
             let clock = Arc::new(SeedClock::from(at, fault));
             let index = Index::empty();
-            let moment = Arc::new(Mutex::new(at));
-            let watch = Arc::new(Watch::new(Arc::clone(&index), Arc::clone(&moment), fault));
+            let watch = Arc::new(Watch::new(Arc::clone(&index), at, fault));
             let store = SqlStore::open(&store_config(folder), Arc::clone(&watch) as _).unwrap();
-            let seam = Arc::new(Seam::new(store, Arc::clone(&clock), moment, fault));
+            let seam = Arc::new(Seam::new(store, Arc::clone(&clock), &watch, fault));
             let parts = Parts {
                 store: Arc::clone(&seam) as _,
                 source: Arc::clone(github) as _,

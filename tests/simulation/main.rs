@@ -10,6 +10,7 @@
 
 mod calls;
 mod clock;
+mod gate;
 mod github;
 mod ground;
 mod ledger;

@@ -157,13 +157,18 @@ impl Run {
         self.lines.push(line);
     }
 
-    /// Makes calls, all at once.
-    pub fn make(&mut self, calls: Vec<(Call, Option<u32>)>) {
+    /// Makes calls, all at once; `together`: what they write is committed in one transaction.
+    pub fn make(&mut self, calls: Vec<(Call, Option<u32>)>, together: bool) {
         let life = self.life.as_ref().expect("a server runs between any two steps");
+        // Nothing gets past a lock that is held by somebody else, nor to the gate.
+        if together && self.disk != Disk::Locked {
+            life.seam.gather();
+        }
+        // Some wait for GitHub: heard of is an agent when it begins to call.
+        let at = life.moment();
         let asked: Vec<Call> = calls.iter().map(|(call, _)| call.clone()).collect();
         let under_way = calls.into_iter().map(|(call, patience)| Under::way(call.make(&life.manager), patience));
         let answers = life.run(all_at_once(&life.seam, &mut self.rng, under_way.collect()));
-        let at = life.moment();
         let called = asked.into_iter().zip(answers).map(|(call, answer)| {
             // Heard of is who held something when it called, and was there to the end.
             let is_heard = call.agent().is_some_and(|agent| self.oracle.is_holder(agent.as_str()));

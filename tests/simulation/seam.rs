@@ -16,7 +16,13 @@ use issuecommand::store::*;
 use parking_lot::Mutex;
 
 use crate::clock::{Moment, SeedClock};
+use crate::gate::Gate;
 use crate::planted::{Fault, tamper};
+use crate::watch::Watch;
+
+/// Calls that only read.
+const READS: [&str; 6] =
+    ["claim_get", "claim_list", "claim_signal_list", "issue_get", "pull_get", "agent_last_calls"];
 
 /// The seam between the claim manager and its store.
 #[derive(Debug)]
@@ -30,14 +36,18 @@ pub struct Seam {
     /// When the server last failed to say that it is there, by the steady clock, in milliseconds; 0 for never.
     beat_failed_ms: AtomicU64,
     fault: Option<Fault>,
+    gate: Arc<Gate>,
+    /// How often writes were gathered.
+    gathered: AtomicU64,
     /// The step that was last asked for.
     last_change: Mutex<Option<ClaimChange>>,
 }
 
 impl Seam {
-    pub fn new(inner: SqlStore, clock: Arc<SeedClock>, moment: Arc<Mutex<Moment>>, fault: Option<Fault>) -> Self {
-        let (gave_way, beat_failed_ms, last_change) = Default::default();
-        Self { inner, clock, gave_way, moment, beat_failed_ms, fault, last_change }
+    pub fn new(inner: SqlStore, clock: Arc<SeedClock>, watch: &Watch, fault: Option<Fault>) -> Self {
+        let (gave_way, beat_failed_ms, gathered, last_change) = Default::default();
+        let (moment, gate) = (Arc::clone(&watch.moment), Arc::clone(&watch.gate));
+        Self { inner, clock, gave_way, moment, beat_failed_ms, fault, gate, gathered, last_change }
     }
 
     /// Whether somebody gave way since this was last asked.
@@ -57,7 +67,7 @@ impl Seam {
     ) -> Result<T, StoreError> {
         self.turn().await;
         *self.moment.lock() = self.clock.moment();
-        let answer = self.told(finished(work));
+        let answer = self.told(self.done(call, work).await);
         if answer.is_err() && call == "server_beat" {
             self.beat_failed_ms.store(self.clock.moment().steady_ms, Ordering::Relaxed);
         }
@@ -86,6 +96,48 @@ impl Seam {
         });
         let moved: Option<Box<dyn Any>> = moved.map(|moved| Box::new(moved) as _);
         moved.and_then(|moved| moved.downcast::<T>().ok()).map_or(answer, |moved| Ok(*moved))
+    }
+
+    /// Does the work of a call: at once, or with all that is gathered.
+    async fn done<T>(&self, call: &'static str, work: impl Future<Output = T>) -> T {
+        // The writer stands still while writes are gathered, and what reads need not wait for it.
+        if !self.is_gathering() || READS.contains(&call) {
+            return finished(work);
+        }
+        let mut work = pin!(tokio::task::coop::unconstrained(work));
+        let queued = work.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        if let Poll::Ready(answer) = queued {
+            return answer;
+        }
+        poll_fn(|_| if self.is_gathering() { Poll::Pending } else { Poll::Ready(()) }).await;
+        finished(work)
+    }
+
+    /// From here on writes are queued, and none is done until [`Seam::let_go`]: the writer commits them together, as it
+    /// does when a crowd is faster than the disk.
+    pub fn gather(&self) {
+        let count = self.gathered.fetch_add(1, Ordering::Relaxed);
+        self.gate.close();
+        // A write of ours goes first, and holds the writer up where it tells the observer.
+        let news = format!("{} {count}", self.clock.moment().steady_ms);
+        let other = Repo { description: Some(news), ..Repo::named("other/out".parse().expect("a name")) };
+        let mut first = pin!(tokio::task::coop::unconstrained(self.inner.repo_apply(vec![other])));
+        let queued = first.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(queued.is_pending(), "the writer is another thread, and waits at the gate");
+        self.gate.wait_until_reached();
+    }
+
+    /// Whether writes are gathered just now.
+    pub fn is_gathering(&self) -> bool {
+        self.gate.is_closed()
+    }
+
+    /// Lets the writer go on, and waits until it has done all that was gathered.
+    pub fn let_go(&self) {
+        self.gate.open();
+        let barrier = finished(self.inner.agent_heard(Vec::new()));
+        // Whether the disk took it or not: it was the last of the queue.
+        drop(barrier);
     }
 
     /// Gives way once.

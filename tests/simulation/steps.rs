@@ -50,7 +50,8 @@ impl Run {
             (self.call(), patience)
         });
         let calls = calls.collect();
-        self.make(calls);
+        let together = self.rng.u8(..3) == 0;
+        self.make(calls, together);
     }
 
     fn call(&mut self) -> Call {
@@ -227,7 +228,8 @@ impl Run {
     fn be_killed(&mut self) {
         let calls = (0..self.rng.usize(..4)).map(|_| (self.call(), Some(self.rng.u32(..6))));
         let calls = calls.collect();
-        self.make(calls);
+        let together = self.rng.bool();
+        self.make(calls, together);
         let down = Duration::from_secs(self.rng.u64(1..600));
         self.line(format!("the process is killed, and started anew after {} s", down.as_secs()));
         self.crash(down);
@@ -257,7 +259,7 @@ impl Run {
     fn all_that_is_free_is_given_out(&mut self) -> Result<(), String> {
         loop {
             let agent = self.agent();
-            self.make(vec![(Call::Next { agent, repo: None, request_id: None }, None)]);
+            self.make(vec![(Call::Next { agent, repo: None, request_id: None }, None)], false);
             let was_granted = matches!(self.last_answer(), Some(Answer::Granted { .. }));
             self.judge()?;
             if !was_granted {

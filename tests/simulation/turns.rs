@@ -32,6 +32,12 @@ pub async fn all_at_once<T>(seam: &Seam, rng: &mut Rng, mut calls: Vec<Under<'_,
         loop {
             let open = || calls.iter().enumerate().filter(|(_, call)| call.outcome.is_none());
             let ready: Vec<usize> = open().filter(|(_, call)| !call.is_waiting).map(|(at, _)| at).collect();
+            if ready.is_empty() && seam.is_gathering() {
+                // All have queued what they write: now it is done, in one transaction.
+                seam.let_go();
+                calls.iter_mut().for_each(|call| call.is_waiting = false);
+                continue;
+            }
             if ready.is_empty() {
                 return if open().next().is_none() { Poll::Ready(()) } else { Poll::Pending };
             }

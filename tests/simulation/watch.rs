@@ -8,6 +8,7 @@ use issuecommand::store::{Change, CommitObserver, KeptToken, Snapshot};
 use parking_lot::Mutex;
 
 use crate::clock::Moment;
+use crate::gate::Gate;
 use crate::planted::Fault;
 
 /// An event as it was announced.
@@ -23,15 +24,18 @@ pub struct Announced {
 #[derive(Debug)]
 pub struct Watch {
     index: Arc<Index>,
-    moment: Arc<Mutex<Moment>>,
+    /// When the call under way was made: this runs on the writer's thread, which has no clock.
+    pub moment: Arc<Mutex<Moment>>,
+    pub gate: Arc<Gate>,
     announced: Mutex<Vec<Announced>>,
     fault: Option<Fault>,
     ends: AtomicU64,
 }
 
 impl Watch {
-    pub fn new(index: Arc<Index>, moment: Arc<Mutex<Moment>>, fault: Option<Fault>) -> Self {
-        Self { index, moment, announced: Mutex::default(), fault, ends: AtomicU64::new(0) }
+    pub fn new(index: Arc<Index>, begun_at: Moment, fault: Option<Fault>) -> Self {
+        let moment = Arc::new(Mutex::new(begun_at));
+        Self { index, moment, gate: Arc::default(), announced: Mutex::default(), fault, ends: AtomicU64::new(0) }
     }
 
     /// What was announced since this was last asked.
@@ -68,6 +72,7 @@ impl CommitObserver for Watch {
     }
 
     fn committed_as(&self, seq: u64, mut changes: Vec<Change>) {
+        self.gate.pass();
         self.note(&changes);
         changes.retain(|change| !self.is_lost(change));
         self.index.committed_as(seq, changes);
