@@ -58,6 +58,8 @@ pub struct Oracle {
     /// When something last was wrong with the server, its clock or its store, by the steady clock.
     trouble_ms: u64,
     pub last_event: u64,
+    /// From when to when the disk was last ill, by the steady clock.
+    ill: Option<(u64, u64)>,
     /// What GitHub had told at the end of the last step.
     pub beings: Beings,
 }
@@ -73,14 +75,35 @@ impl Oracle {
         self.trouble_ms = self.trouble_ms.max(steady_ms.unwrap_or(0));
     }
 
+    /// Notes that the disk takes nothing from here on, or takes all again.
+    pub fn note_disk(&mut self, is_well: bool, at: Moment) {
+        match (is_well, self.ill) {
+            (false, None) => self.ill = Some((at.steady_ms, u64::MAX)),
+            (true, Some((since, u64::MAX))) => self.ill = Some((since, at.steady_ms)),
+            (false, Some((since, to))) if at.steady_ms < to.saturating_add(CALLS_WRITTEN_MS) => self.ill = Some((since, u64::MAX)),
+            (false, Some((_, to))) if to < u64::MAX => self.ill = Some((at.steady_ms, u64::MAX)),
+            _ => {}
+        }
+    }
+
     /// Calls that were only in memory are forgotten.
     pub fn note_crash(&mut self, at: Moment) {
-        self.heard.retain(|_, heard| heard.steady_ms + CALLS_WRITTEN_MS < at.steady_ms);
+        let ill = self.ill.take().filter(|(_, to)| at.steady_ms < to.saturating_add(CALLS_WRITTEN_MS));
+        let written_to = ill.map_or(at.steady_ms, |(since, _)| since);
+        self.heard.retain(|_, heard| heard.steady_ms + CALLS_WRITTEN_MS < written_to);
     }
 
     /// Whether an agent holds anything.
     pub fn is_holder(&self, agent: &str) -> bool {
         self.ledger.claims.values().any(|claim| claim.active && claim.agent == agent)
+    }
+
+    /// Whether an agent held something all the time from the last step to the end of this one.
+    pub fn held_through(&self, agent: &str, after: &Ledger) -> bool {
+        let held = |ledger: &Ledger, id: &String| {
+            ledger.claims.get(id).is_some_and(|claim| claim.active && claim.agent == agent)
+        };
+        self.ledger.claims.keys().any(|id| held(&self.ledger, id) && held(after, id))
     }
 
     /// Notes that a holder called.
@@ -342,9 +365,10 @@ impl Oracle {
             *epoch = row.epoch.max(*epoch);
         }
         self.last_event = step.after.events.last().map_or(self.last_event, |event| event.seq);
+        let mut heard = std::mem::take(&mut self.heard);
+        heard.retain(|agent, _| self.held_through(agent, &step.after));
+        self.heard = heard;
         self.ledger = step.after;
-        let holds = |agent: &String| self.ledger.claims.values().any(|row| row.active && row.agent == *agent);
-        self.heard.retain(|agent, _| holds(agent));
     }
 }
 

@@ -29,7 +29,7 @@ use crate::turns::{Under, all_at_once};
 /// Steps of one seed.
 pub const STEP_COUNT: usize = 40;
 /// Last lines that a failure shows.
-const LINE_COUNT_MAX: usize = 60;
+const LINE_COUNT_MAX: usize = 40;
 /// Sunday, 2026-11-01, 00:00 UTC.
 const BEGIN_MS: u64 = 1_793_491_200_000;
 
@@ -80,7 +80,9 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for line in &self.lines {
+        // Whoever runs one seed wants to see it all.
+        let first = if f.alternate() { 0 } else { self.lines.len().saturating_sub(LINE_COUNT_MAX) };
+        for line in &self.lines[first..] {
             writeln!(f, "  {line}")?;
         }
         writeln!(f, "seed {}, step {}: {}", self.seed, self.step, self.why)?;
@@ -126,7 +128,7 @@ impl Run {
     /// The whole seed; its digest, by which two runs of it can be told apart.
     pub fn go(mut self) -> Result<u64, Failure> {
         let gone = panics::told(|| self.run_through());
-        let lines = self.lines.split_off(self.lines.len().saturating_sub(LINE_COUNT_MAX));
+        let lines = std::mem::take(&mut self.lines);
         gone.map(|()| self.digest.finish()).map_err(|why| Failure { seed: self.seed, step: self.step, why, lines })
     }
 
@@ -218,6 +220,7 @@ impl Run {
             Book::open(&folder.join(FILE)).run("DROP TRIGGER IF EXISTS disk_is_full");
         }
         self.disk = Disk::Well;
+        self.github.told(|told| told.is_shaky = false);
         if self.fault == Some(Fault::ClaimForgottenAtReopen) {
             let forget = "DELETE FROM claims WHERE claim_id = (SELECT claim_id FROM claims WHERE active = 1 LIMIT 1)";
             Book::open(&folder.join(FILE)).run(forget);
@@ -257,6 +260,8 @@ impl Run {
             Disk::Full => book.run(self.fault.map_or(Fault::DISK_IS_FULL, Fault::when_full)),
         }
         self.disk = disk;
+        let now = self.life().moment();
+        self.oracle.note_disk(disk == Disk::Well, now);
         self.github.told(|told| told.is_shaky = disk != Disk::Well);
     }
 
@@ -300,7 +305,9 @@ impl Run {
             kept_back,
         };
         let heard = evidence.called.iter().filter(|it| it.is_heard);
-        let heard: Vec<_> = heard.filter_map(|it| Some((it.call.agent()?.clone(), it.at))).collect();
+        let mut heard: Vec<_> = heard.filter_map(|it| Some((it.call.agent()?.clone(), it.at))).collect();
+        // Who lost its last claim in between may have been heard of as nobody.
+        heard.retain(|(agent, _)| self.oracle.held_through(agent.as_str(), &evidence.after));
         self.note_tokens(&evidence.called);
         self.oracle.judge(evidence)?;
         heard.iter().for_each(|(agent, at)| self.oracle.note_call(agent.as_str(), *at));

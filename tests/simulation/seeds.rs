@@ -59,7 +59,7 @@ fn one_seed() {
     let seed = variable("SIMULATION_SEED").unwrap_or(1);
     match Run::begin(seed, None, &Ground::new()).go() {
         Ok(digest) => eprintln!("seed {seed} holds, with the digest {digest:016x}"),
-        Err(failure) => panic!("\n{failure}"),
+        Err(failure) => panic!("\n{failure:#}"),
     }
 }
 

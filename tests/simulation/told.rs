@@ -55,12 +55,12 @@ impl Told {
         }
         if !self.is_shaky {
             believed.beings.clear();
+            // What is gone is remembered by nobody: any word brings it back.
+            believed.newest = word.of;
+        } else if word.of.is_none() {
+            believed.newest = None;
         }
         believed.beings.insert(word.being);
-        // What is gone is remembered by nobody: any word brings it back.
-        if !self.is_shaky || word.of.is_some() {
-            believed.newest = word.of;
-        }
     }
 
     /// As [`Told::word`], by a way on which nobody knows whether it arrived.
