@@ -51,7 +51,11 @@ impl PolicyHost {
             Engine::new(&engine_config()).map_err(|error| PolicyError::Engine { why: format!("{error:#}") })?;
         let ticker = Ticker::start(engine.clone())
             .map_err(|error| PolicyError::Engine { why: format!("no thread: {error}") })?;
-        Ok(Self { machine: Arc::new(Machine { engine, ticker }), cache: Arc::new(Cache::open(cache_dir)), bodies: None })
+        Ok(Self {
+            machine: Arc::new(Machine { engine, ticker }),
+            cache: Arc::new(Cache::open(cache_dir)),
+            bodies: None,
+        })
     }
 
     /// Where policies loaded from now on read the texts of issues; without it they find them empty.

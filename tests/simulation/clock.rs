@@ -41,7 +41,10 @@ impl SeedClock {
         let passed = self.passed_ms();
         let wall = i64::try_from(self.begun_at.wall_ms + passed).expect("a seed ends before that");
         let wall = wall + self.set_by_ms.load(Ordering::Relaxed);
-        Moment { wall_ms: u64::try_from(wall).expect("a seed ends after 1970"), steady_ms: self.begun_at.steady_ms + passed }
+        Moment {
+            wall_ms: u64::try_from(wall).expect("a seed ends after 1970"),
+            steady_ms: self.begun_at.steady_ms + passed,
+        }
     }
 
     /// Sets the clock on the wall, while no time passes.

@@ -11,7 +11,9 @@ use issuecommand::domain::{
     Blocker, Comment, Feedback, Issue, IssueNumber, IssueRef, IssueState, PullRequest, Repo, RepoName, Timestamp,
     from_unix_ms,
 };
-use issuecommand::github::{IssuePage, IssueSource, LabelEvent, PageToken, PullPage, RepoList, SourceError, TaggedList};
+use issuecommand::github::{
+    IssuePage, IssueSource, LabelEvent, PageToken, PullPage, RepoList, SourceError, TaggedList,
+};
 use issuecommand::store::SyncCursor;
 use parking_lot::Mutex;
 
@@ -268,7 +270,7 @@ impl IssueSource for Github {
             _ => {}
         }
         // As GitHub's adapter does it: an empty repository says nothing about where to begin.
-        let cursor = (from == 0).then(|| SyncCursor { etag: None, updated_at: reached });
+        let cursor = (from == 0).then_some(SyncCursor { etag: None, updated_at: reached });
         Ok(IssuePage { issues, next, cursor })
     }
 

@@ -93,7 +93,10 @@ impl Book {
     /// Open issues that nobody holds and whose work is not done.
     pub fn free(&self) -> Vec<Place> {
         let mut free = Vec::new();
-        self.each(FREE, [], |row| Ok(free.push((row.get(0)?, natural(row, 1)?))));
+        self.each(FREE, [], |row| {
+            free.push((row.get(0)?, natural(row, 1)?));
+            Ok(())
+        });
         free
     }
 
@@ -102,12 +105,7 @@ impl Book {
         self.0.execute_batch(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
-    fn each(
-        &self,
-        sql: &str,
-        params: impl rusqlite::Params,
-        mut read: impl FnMut(&Sql<'_>) -> rusqlite::Result<()>,
-    ) {
+    fn each(&self, sql: &str, params: impl rusqlite::Params, mut read: impl FnMut(&Sql<'_>) -> rusqlite::Result<()>) {
         let mut statement = self.0.prepare_cached(sql).unwrap();
         let mut rows = statement.query(params).unwrap();
         while let Some(row) = rows.next().unwrap() {

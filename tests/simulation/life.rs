@@ -106,6 +106,13 @@ impl Life {
     }
 }
 
+impl Drop for Life {
+    fn drop(&mut self) {
+        // A store that closes waits for its writer.
+        self.watch.gate.open();
+    }
+}
+
 /// Waits for no lock: whoever holds one here does so until told otherwise.
 pub fn store_config(folder: &Path) -> StoreConfig {
     StoreConfig { path: folder.join(FILE), busy_timeout_ms: 1, ..StoreConfig::default() }

@@ -80,7 +80,9 @@ impl Oracle {
         match (is_well, self.ill) {
             (false, None) => self.ill = Some((at.steady_ms, u64::MAX)),
             (true, Some((since, u64::MAX))) => self.ill = Some((since, at.steady_ms)),
-            (false, Some((since, to))) if at.steady_ms < to.saturating_add(CALLS_WRITTEN_MS) => self.ill = Some((since, u64::MAX)),
+            (false, Some((since, to))) if at.steady_ms < to.saturating_add(CALLS_WRITTEN_MS) => {
+                self.ill = Some((since, u64::MAX))
+            }
             (false, Some((_, to))) if to < u64::MAX => self.ill = Some((at.steady_ms, u64::MAX)),
             _ => {}
         }
@@ -259,9 +261,8 @@ impl Oracle {
             return wrong("is active by one word and not by the other");
         }
         let done = step.called.iter().filter(|called| called.may_be_done());
-        let owners = |to: &ClaimStatus, agent: &str| {
-            to.as_str() == row.status && (agent == before.agent || agent == row.agent)
-        };
+        let owners =
+            |to: &ClaimStatus, agent: &str| to.as_str() == row.status && (agent == before.agent || agent == row.agent);
         let is_asked_for = done.clone().any(|called| match &called.call {
             Call::Update { agent, claim, to } => claim.to_string() == id && owners(to, agent.as_str()),
             _ => false,
@@ -275,7 +276,11 @@ impl Oracle {
             })
         };
         if before.agent != row.agent || before.epoch != row.epoch {
-            return if overruled(Some(&row.agent)) { Ok(()) } else { wrong("changed its owner, and no operator wished it") };
+            return if overruled(Some(&row.agent)) {
+                Ok(())
+            } else {
+                wrong("changed its owner, and no operator wished it")
+            };
         }
         let swept = |kind: &str| step.announced.iter().any(|it| it.kind == kind && it.claim.as_deref() == Some(id));
         let is_explained = is_asked_for

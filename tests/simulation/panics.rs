@@ -29,6 +29,6 @@ pub fn none() -> Result<(), String> {
 }
 
 /// Does something; a panic is its failure.
-pub fn told(work: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+pub fn told<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| none().and(Err("something panicked".into())))
 }

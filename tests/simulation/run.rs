@@ -91,8 +91,14 @@ impl fmt::Display for Failure {
 }
 
 impl Run {
+    /// Runs a seed; its digest, by which two runs of it can be told apart.
+    pub fn of_seed(seed: u64, fault: Option<Fault>, ground: &Arc<Ground>) -> Result<u64, Failure> {
+        let begun = panics::told(|| Ok(Self::begin(seed, fault, ground)));
+        begun.map_err(|why| Failure { seed, step: 0, why, lines: Vec::new() })?.go()
+    }
+
     /// Begins a seed: a GitHub with some issues, and a server that starts.
-    pub fn begin(seed: u64, fault: Option<Fault>, ground: &Arc<Ground>) -> Self {
+    fn begin(seed: u64, fault: Option<Fault>, ground: &Arc<Ground>) -> Self {
         let folder = ground.folder_of(seed, fault);
         let github = Github::new(seed, BEGIN_MS, fault);
         for (repo, count) in [("acme/one", 5), ("acme/two", 3), ("other/out", 2)] {
@@ -125,8 +131,7 @@ impl Run {
         run
     }
 
-    /// The whole seed; its digest, by which two runs of it can be told apart.
-    pub fn go(mut self) -> Result<u64, Failure> {
+    fn go(mut self) -> Result<u64, Failure> {
         let gone = panics::told(|| self.run_through());
         let lines = std::mem::take(&mut self.lines);
         gone.map(|()| self.digest.finish()).map_err(|why| Failure { seed: self.seed, step: self.step, why, lines })
@@ -295,7 +300,8 @@ impl Run {
         told.sort();
         told.into_iter().for_each(|line| self.line(line));
         let held_back = self.policies.holds_back();
-        let kept_back = self.oracle.ledger.on_hold.intersection(&after.on_hold).filter(|_| held_back).cloned().collect();
+        let kept_back =
+            self.oracle.ledger.on_hold.intersection(&after.on_hold).filter(|_| held_back).cloned().collect();
         let evidence = Evidence {
             beings: self.beings(&called),
             admitted: self.policies.admitted(),

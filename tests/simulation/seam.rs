@@ -21,8 +21,7 @@ use crate::planted::{Fault, tamper};
 use crate::watch::Watch;
 
 /// Calls that only read.
-const READS: [&str; 6] =
-    ["claim_get", "claim_list", "claim_signal_list", "issue_get", "pull_get", "agent_last_calls"];
+const READS: [&str; 6] = ["claim_get", "claim_list", "claim_signal_list", "issue_get", "pull_get", "agent_last_calls"];
 
 /// The seam between the claim manager and its store.
 #[derive(Debug)]
@@ -298,5 +297,4 @@ impl RoleStore for Seam {
     async fn server_list(&self, within: TimeDelta) -> Result<Vec<ServerSeen>, StoreError> {
         self.through("server_list", self.inner.server_list(within)).await
     }
-
 }

@@ -31,7 +31,7 @@ fn run_seeds(ground: &Arc<Ground>, first: u64, count: u64, fault: Option<Fault>)
                 if seed >= end {
                     return None;
                 }
-                if let Err(failure) = Run::begin(seed, fault, ground).go() {
+                if let Err(failure) = Run::of_seed(seed, fault, ground) {
                     next.store(end, Ordering::Relaxed);
                     return Some(failure);
                 }
@@ -45,7 +45,8 @@ fn run_seeds(ground: &Arc<Ground>, first: u64, count: u64, fault: Option<Fault>)
 
 #[test]
 fn seeds_hold() {
-    let (count, first) = (variable("SIMULATION_SEEDS").unwrap_or(SEED_COUNT), variable("SIMULATION_FIRST").unwrap_or(1));
+    let (count, first) =
+        (variable("SIMULATION_SEEDS").unwrap_or(SEED_COUNT), variable("SIMULATION_FIRST").unwrap_or(1));
     let (ground, begun) = (Ground::new(), Instant::now());
     if let Some(failure) = run_seeds(&ground, first, count, None) {
         panic!("\n{failure}");
@@ -57,7 +58,7 @@ fn seeds_hold() {
 #[test]
 fn one_seed() {
     let seed = variable("SIMULATION_SEED").unwrap_or(1);
-    match Run::begin(seed, None, &Ground::new()).go() {
+    match Run::of_seed(seed, None, &Ground::new()) {
         Ok(digest) => eprintln!("seed {seed} holds, with the digest {digest:016x}"),
         Err(failure) => panic!("\n{failure:#}"),
     }
@@ -67,7 +68,7 @@ fn one_seed() {
 fn the_same_seed_gives_the_same_run() {
     let ground = Ground::new();
     for seed in 1..=8 {
-        let digest = || Run::begin(seed, None, &ground).go().unwrap_or_else(|failure| panic!("\n{failure}"));
+        let digest = || Run::of_seed(seed, None, &ground).unwrap_or_else(|failure| panic!("\n{failure}"));
         assert_eq!(digest(), digest(), "seed {seed} ran in two ways");
     }
 }

@@ -176,9 +176,10 @@ impl Run {
                     format!("reopens {issue}")
                 }
                 70..85 => {
-                    self.github.change(&issue, |issue| match issue.labels.pop() {
-                        None => issue.labels.push(HOLD.into()),
-                        Some(_) => {}
+                    self.github.change(&issue, |issue| {
+                        if issue.labels.pop().is_none() {
+                            issue.labels.push(HOLD.into());
+                        }
                     });
                     format!("labels {issue}")
                 }
@@ -192,7 +193,14 @@ impl Run {
     }
 
     fn change_weather(&mut self) {
-        let all = [Weather::Fair, Weather::Slow, Weather::Failing(3), Weather::Failing(10), Weather::Pausing, Weather::Partial];
+        let all = [
+            Weather::Fair,
+            Weather::Slow,
+            Weather::Failing(3),
+            Weather::Failing(10),
+            Weather::Pausing,
+            Weather::Partial,
+        ];
         let weather = all[self.rng.usize(..all.len())];
         self.line(format!("GitHub is {weather:?}"));
         self.github.set_weather(weather);
@@ -250,7 +258,8 @@ impl Run {
             self.life().pass(Duration::from_secs(10));
             self.judge()?;
         }
-        let known: Vec<_> = self.oracle.ledger.issues.iter().filter(|(_, open)| **open).map(|(at, _)| at.clone()).collect();
+        let known: Vec<_> =
+            self.oracle.ledger.issues.iter().filter(|(_, open)| **open).map(|(at, _)| at.clone()).collect();
         let there = self.github.open_in(&["acme/one", "acme/two"]);
         if known != there {
             return Err(format!("after a while without trouble known are {known:?}, and there are {there:?}"));
