@@ -1,6 +1,8 @@
 //! The oracle: a model of what was acknowledged, and of what may have happened besides. It knows nothing of how the
 //! server works; it holds what the database says before and after a step against what was asked and answered in it.
 
+mod memory;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use issuecommand::domain::{ClaimStatus, IssueRef};
@@ -11,8 +13,6 @@ use crate::ledger::{Ledger, Place, Row};
 use crate::told::Being;
 use crate::watch::Announced;
 
-/// For how long nothing is marked or taken back after a start, a jump or a failure: the design's promise.
-const GRACE_MS: u64 = 120_000;
 /// After how long the calls of owners are written down for sure, where the disk is well.
 const CALLS_WRITTEN_MS: u64 = 15_000;
 /// The leases of the simulation.
@@ -225,21 +225,27 @@ impl Oracle {
     }
 
     fn grant_has_a_cause(&self, step: &Evidence, id: &str, row: &Row) -> Result<(), String> {
-        let asked = |called: &&Called| match (&called.answer, &called.call) {
-            (Some(Answer::Granted { claim, idempotent: false }), _) => claim.claim_id.to_string() == id,
+        let was_told = |called: &&Called| match &called.answer {
+            Some(Answer::Granted { claim, idempotent: false }) => claim.claim_id.to_string() == id,
+            _ => false,
+        };
+        let may_be = |called: &&Called| match (&called.answer, &called.call) {
             (None, Call::Next { agent, .. } | Call::Claim { agent, .. }) => agent.as_str() == row.agent,
             _ => false,
         };
-        let Some(asked) = step.called.iter().find(asked) else {
+        let told: Vec<&Called> = step.called.iter().filter(was_told).collect();
+        let asked = if told.is_empty() { step.called.iter().filter(may_be).collect() } else { told };
+        if asked.is_empty() {
             return Err(format!("{id} was granted and nobody asked: {row:?}"));
-        };
+        }
         if !step.admitted.contains(&row.place.0) {
             return Err(format!("{id} is on {}, which the policies in force do not admit", row.place.0));
         }
         if !step.said(&row.place, Being::Open) {
             return Err(format!("{:?} was given out, and GitHub did not say that it is open", row.place));
         }
-        if matches!(asked.call, Call::Next { .. }) && step.kept_back.contains(&row.place) {
+        // Who names an issue gets it; only what is next is the ranker's to say.
+        if asked.iter().all(|called| matches!(called.call, Call::Next { .. })) && step.kept_back.contains(&row.place) {
             return Err(format!("{:?} was given out, and the ranker in force keeps it back", row.place));
         }
         let (known, kept) = (self.epochs.get(&row.place), self.ledger.epochs.get(&row.place));
@@ -291,77 +297,6 @@ impl Oracle {
                 _ => false,
             };
         if is_explained { Ok(()) } else { wrong("changed without a cause") }
-    }
-
-    fn sweeps_kept_the_grace(&mut self, step: &Evidence) -> Result<(), String> {
-        for it in step.announced.iter().filter(|it| matches!(it.kind, "claim.stale" | "claim.auto_released")) {
-            let id = it.claim.clone().unwrap_or_default();
-            // An owner may say of itself that it lapsed.
-            let is_owners = |called: &Called| match &called.call {
-                Call::Update { claim, to: ClaimStatus::Stale, .. } => called.may_be_done() && claim.to_string() == id,
-                _ => false,
-            };
-            if it.kind == "claim.stale" && step.called.iter().any(is_owners) {
-                self.stale_at.insert(id, it.at.wall_ms);
-                continue;
-            }
-            if it.at.steady_ms < self.trouble_ms + GRACE_MS {
-                let since = it.at.steady_ms.saturating_sub(self.trouble_ms) / 1_000;
-                return Err(format!("{} of {id} only {since} s after a start, a jump or a failure", it.kind));
-            }
-            let Some(row) = self.ledger.claims.get(&id) else { continue };
-            if it.kind == "claim.stale" {
-                self.stale_at.insert(id.clone(), it.at.wall_ms);
-                let heard = self.heard.get(&row.agent).map_or(0, |heard| heard.wall_ms);
-                if it.at.wall_ms < heard + LEASE_MINUTES * 60_000 {
-                    let at = (it.at.wall_ms / 1_000, heard / 1_000);
-                    return Err(format!("{id} went stale at {} s, and its owner called at {} s", at.0, at.1));
-                }
-            } else if let Some(stale_at) = self.stale_at.get(&id)
-                && it.at.wall_ms < stale_at + AUTO_RELEASE_MINUTES * 60_000
-            {
-                return Err(format!("{id} was taken back too soon after it went stale"));
-            }
-        }
-        Ok(())
-    }
-
-    fn epochs_only_grow(&self, step: &Evidence) -> Result<(), String> {
-        for (place, before) in &self.ledger.epochs {
-            let now = step.after.epochs.get(place).copied().unwrap_or(0);
-            if now < *before {
-                return Err(format!("the epoch of {place:?} went from {before} back to {now}"));
-            }
-        }
-        Ok(())
-    }
-
-    fn requests_are_remembered(&mut self, step: &Evidence) -> Result<(), String> {
-        // A request's id does not go to another agent with its claim.
-        for called in &step.called {
-            if let Call::Overrule { claim, to: Some(_) } = &called.call {
-                self.requests.retain(|_, got| *got != claim.to_string());
-            }
-        }
-        let mut got_now: BTreeMap<(String, String), String> = BTreeMap::new();
-        for called in &step.called {
-            let (Call::Next { agent, request_id: Some(request), .. }
-            | Call::Claim { agent, request_id: Some(request), .. }) = &called.call
-            else {
-                continue;
-            };
-            let Some(Answer::Granted { claim, idempotent }) = &called.answer else { continue };
-            let (key, id) = ((agent.to_string(), request.as_str().to_owned()), claim.claim_id.to_string());
-            if let Some(got) = self.requests.get(&key).filter(|got| **got != id) {
-                return Err(format!("{called}, but the same request got {got} before"));
-            }
-            // What an agent holds already is answered for any request, and is not kept for it.
-            if !idempotent && let Some(got) = got_now.insert(key, id) {
-                return Err(format!("{called}, but the same request got {got} in the same step"));
-            }
-        }
-        self.requests.extend(got_now);
-        Ok(())
     }
 
     fn go_on(&mut self, step: Evidence) {
