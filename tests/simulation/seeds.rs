@@ -12,7 +12,7 @@ use crate::run::{Failure, Run};
 /// Within how many seeds a planted bug must be found.
 const PLANTED_SEED_COUNT_MAX: u64 = 300;
 /// How many seeds fit into some ten seconds.
-const SEED_COUNT: u64 = 200;
+const SEED_COUNT: u64 = 120;
 
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
