@@ -47,7 +47,10 @@ impl Run {
         let count = self.rng.usize(1..=CALL_COUNT_MAX);
         let calls = (0..count).map(|_| {
             let patience = (self.rng.u8(..8) == 0).then(|| self.rng.u32(..6));
-            (self.call(), patience)
+            let call = self.call();
+            // A sweep has no client that could vanish.
+            let patience = patience.filter(|_| !matches!(call, Call::Sweep));
+            (call, patience)
         });
         let calls = calls.collect();
         let together = self.rng.u8(..3) == 0;
