@@ -26,10 +26,11 @@ use crate::domain::PolicyStamp;
 /// Stack of a guest, in bytes: well below the 2 MiB of the threads that call it.
 const STACK_BYTES_MAX: usize = 512 << 10;
 
-/// Loads policies. One for the life of the server; sets that it loaded may outlive it.
+/// Loads policies. One for the life of the server; sets that it loaded may outlive it. Its clones are the same host.
+#[derive(Clone)]
 pub struct PolicyHost {
     machine: Arc<Machine>,
-    cache: Cache,
+    cache: Arc<Cache>,
     bodies: Option<Arc<dyn BodySource>>,
 }
 
@@ -50,7 +51,11 @@ impl PolicyHost {
             Engine::new(&engine_config()).map_err(|error| PolicyError::Engine { why: format!("{error:#}") })?;
         let ticker = Ticker::start(engine.clone())
             .map_err(|error| PolicyError::Engine { why: format!("no thread: {error}") })?;
-        Ok(Self { machine: Arc::new(Machine { engine, ticker }), cache: Cache::open(cache_dir), bodies: None })
+        Ok(Self {
+            machine: Arc::new(Machine { engine, ticker }),
+            cache: Arc::new(Cache::open(cache_dir)),
+            bodies: None,
+        })
     }
 
     /// Where policies loaded from now on read the texts of issues; without it they find them empty.
