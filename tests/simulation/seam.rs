@@ -274,6 +274,18 @@ handed_on! { RunStore {
     claim_reissue(claim_id: ClaimId, owner: AgentId, why: String, lease: TimeDelta, now: Timestamp) -> Option<Claim>;
 } }
 
+handed_on! { RunLogStore {
+    run_log_append(lines: Vec<(RunId, LogLine)>, bytes_max: u64) -> ();
+    run_log_after(run_id: RunId, seq: u64, limit: usize) -> Vec<LogLine>;
+    run_log_tail(run_id: RunId, limit: usize) -> Vec<LogLine>;
+} }
+
+handed_on! { RunWordStore {
+    run_word_insert(run: Run, word: RunWord, now: Timestamp) -> ();
+    run_word_list() -> Vec<RunTold>;
+    run_word_remove(word_id: i64) -> ();
+} }
+
 handed_on! { SignalStore {
     claim_signal_note(claim_id: ClaimId, news: SignalNews) -> ();
     claim_signal_list() -> Vec<(ClaimId, KeptSignals)>;
