@@ -37,8 +37,13 @@ impl Others {
         Beside { has_room, runs: under_way.filter(gives).cloned().collect() }
     }
 
+    /// Where the one is reached that drives a run.
+    pub(super) fn url_of(&self, run: &Run) -> Option<String> {
+        self.0.iter().find(|server| is_at(run, server)).map(|server| server.url.clone())
+    }
+
     /// Slots that they have, with those that `active` takes there.
-    fn slots(&self, active: &[Run]) -> usize {
+    pub(super) fn slots(&self, active: &[Run]) -> usize {
         let taken = |server: &ServerSeen| active.iter().filter(|run| holds_slot(run) && is_at(run, server)).count();
         self.0.iter().filter_map(|server| Some(server.slots_free? as usize + taken(server))).sum()
     }
@@ -74,13 +79,6 @@ impl Dispatcher {
         let is_usable = works && self.containers(&config).probe().await.is_ok();
         let taken = queue::busy(&self.live_runs());
         self.manager().note_slots(is_usable.then(|| config.containers.max_concurrent.saturating_sub(taken)));
-    }
-
-    /// Slots that `active` takes, and those that there are, over all servers.
-    pub(super) async fn slots(&self, active: &[Run]) -> Result<(usize, usize), StoreError> {
-        let elsewhere = self.others().await?.slots(active);
-        let used = active.iter().filter(|run| holds_slot(run)).count();
-        Ok((used, elsewhere + self.config().containers.max_concurrent as usize))
     }
 
     /// Looks at once when a run is queued or something is said of one: another server of the database may have been

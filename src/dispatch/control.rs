@@ -45,6 +45,9 @@ pub enum RunWordOutcome {
 pub struct DispatchStatus {
     /// Whether labelled issues are taken up unasked.
     pub enabled: bool,
+    /// Whether this server works only on what others queue.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub worker: bool,
     /// Why nothing begins, where it is paused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<String>,
@@ -73,6 +76,9 @@ pub struct ActiveRun {
     /// The run.
     #[serde(flatten)]
     pub run: Run,
+    /// The server that works on it, where that is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
     /// Memory of its container, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
@@ -204,7 +210,7 @@ impl Dispatcher {
         let config = self.config();
         let queued = self.queue().await?.len();
         let containers = self.containers(&config);
-        let facts = containers.probe().await;
+        let (facts, others) = (containers.probe().await, self.others().await?);
         let mut active = Vec::new();
         let mut under_way = self.live_runs();
         let is_driven = |run: &Run, driven: &[Run]| driven.iter().any(|live| live.run_id == run.run_id);
@@ -219,13 +225,16 @@ impl Dispatcher {
                 None => None,
             };
             let (memory_bytes, cpu_ms) = (usage.map(|usage| usage.memory_bytes), usage.map(|usage| usage.cpu_ms));
-            active.push(ActiveRun { run, memory_bytes, cpu_ms });
+            let server = others.url_of(&run);
+            active.push(ActiveRun { run, server, memory_bytes, cpu_ms });
         }
         active.sort_by_key(|active| active.run.run_id);
         let runs: Vec<Run> = active.iter().map(|active| active.run.clone()).collect();
-        let (slots_used, slots) = self.slots(&runs).await?;
+        let slots_used = runs.iter().filter(|run| holds_slot(run)).count();
+        let slots = config.containers.max_concurrent as usize + others.slots(&runs);
         Ok(DispatchStatus {
             enabled: config.dispatch.enabled,
+            worker: config.dispatch.worker,
             paused: self.paused().await?,
             queued,
             slots_used,

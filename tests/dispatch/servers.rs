@@ -148,6 +148,8 @@ async fn a_run_of_a_worker_is_answered_stopped_and_displaced_from_elsewhere_and_
 
     let asks = crew.fleet.open_issue("ask", &["agent"]).await;
     crew.foreman.until_run_is(asks, &["waiting_human"]).await;
+    let shown = crew.foreman.call("GET", "/api/dispatch", Value::Null).await;
+    assert_eq!(shown["status"]["active"][0]["server"], worker.url(), "where it is worked on: {shown}");
     let answered = crew.say(asks, "POST", "/answer", json!({ "answer": crate::fleet::ANSWER })).await;
     assert_eq!(answered["ok"], true, "{answered}");
     crew.foreman.until_run_is(asks, &["completed"]).await;

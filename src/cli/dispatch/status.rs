@@ -32,6 +32,8 @@ pub struct StatusArgs {
 struct Status {
     enabled: bool,
     #[serde(default)]
+    worker: bool,
+    #[serde(default)]
     paused: Option<String>,
     queued: usize,
     slots_used: usize,
@@ -48,6 +50,8 @@ struct Status {
 struct Active {
     #[serde(flatten)]
     run: Run,
+    #[serde(default)]
+    server: Option<String>,
     #[serde(default)]
     memory_bytes: Option<u64>,
 }
@@ -74,8 +78,8 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
         }
         let status: Status = serde_json::from_value(answer["status"].take()).context(UNKNOWN_FORM)?;
         head(&status);
-        let active = status.active.iter().map(|active| (&active.run, active.memory_bytes));
-        let past = ended.runs.iter().filter(|run| run.status().is_terminal()).map(|run| (run, None));
+        let active = status.active.iter().map(|active| (&active.run, active.memory_bytes, active.server.as_deref()));
+        let past = ended.runs.iter().filter(|run| run.status().is_terminal()).map(|run| (run, None, None));
         let rows: Vec<_> = active.chain(past).collect();
         if !rows.is_empty() {
             anstream::print!("\n{}", table(&rows));
@@ -85,7 +89,11 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn head(status: &Status) {
-    let taking = if status.enabled { "takes labelled issues up" } else { "works on what it is told to" };
+    let taking = match status {
+        Status { worker: true, .. } => "works on what other servers queue",
+        Status { enabled: true, .. } => "takes labelled issues up",
+        Status { .. } => "works on what it is told to",
+    };
     let (used_slots, slots, queued) = (status.slots_used, status.slots, status.queued);
     anstream::println!("dispatch {taking}; {used_slots} of {slots} slots taken, {queued} queued");
     match status.waiting_human {
@@ -102,13 +110,14 @@ fn head(status: &Status) {
     anstream::println!("used today: {} tokens, {:.2} USD", used.tokens(), used.cost_usd);
 }
 
-fn table(rows: &[(&Run, Option<u64>)]) -> Table {
+fn table(rows: &[(&Run, Option<u64>, Option<&str>)]) -> Table {
     let mut table =
         Table::of_texts(&["run", "issue", "status", "priority", "attempt", "step", "memory", "since", "what"]);
-    for (run, memory) in rows {
+    for (run, memory, server) in rows {
         let step = run.journal.last().map_or("", |entry| entry.phase.doing());
         let told = run.pr_url.as_deref().or(run.reason.as_deref()).unwrap_or(&run.title);
         let question = run.question.as_ref().map(|question| format!("asks: {}", question.text));
+        let there = server.map_or_else(String::new, |server| format!("at {server}: "));
         let cells = [
             run.run_id.short(),
             run.issue_ref().to_string(),
@@ -118,7 +127,7 @@ fn table(rows: &[(&Run, Option<u64>)]) -> Table {
             if run.status().is_terminal() { String::new() } else { step.to_owned() },
             memory.map_or_else(String::new, |bytes| format!("{} MB", bytes / 1_000_000)),
             run.updated_at.format("%H:%M:%S").to_string(),
-            question.unwrap_or_else(|| told.to_owned()),
+            there + question.as_deref().unwrap_or(told),
         ];
         table.row(cells);
     }
