@@ -256,6 +256,7 @@ impl Run {
         self.swap(Policies::Both);
         // What was asked while GitHub was slow is answered first: a sync that goes on saw what was there before.
         self.life().pass(Duration::from_secs(30));
+        self.judge()?;
         // Every repository is due to be read as a whole.
         for _ in 0..2 {
             self.jump(TimeDelta::hours(30));
