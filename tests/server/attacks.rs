@@ -54,6 +54,8 @@ async fn what_strangers_write_moves_no_terminal_forges_no_log_and_is_no_markup()
     while health().await["health"]["open_issues"] != 2 {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
+    // What waits is shown with its title.
+    told(&home, &["pause"], &[]);
     let queued = told(&home, &["run", "acme/small#1", "--detach"], &[]);
     let taken = call("POST", "/api/next", json!({ "agent_id": "a" })).await;
     assert_eq!(taken.status(), 200, "{}", taken.text().await.unwrap());
@@ -72,15 +74,16 @@ async fn what_strangers_write_moves_no_terminal_forges_no_log_and_is_no_markup()
         &["policy", "candidate"],
         &["release", "acme/small#1", "--note", "take\u{1b}[2Jback"],
     ];
-    let mut shown = 0;
+    let (mut shown, mut all) = (0, String::new());
     for command in commands {
         let output = run(&home, command, &[]);
         for text in [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()) {
             is_harmless(&command.join(" "), &text);
             shown += usize::from(text.contains("pwned"));
+            all.push_str(&text);
         }
     }
-    assert!(shown >= 3, "the title is shown by {shown} commands: nothing was tried");
+    assert!(shown >= 2, "the title is shown by {shown} commands: {all}");
 
     let decision = call("GET", "/api/decisions", Value::Null).await.json::<Value>().await.unwrap();
     let decision = decision["decisions"][0]["decision_id"].as_str().unwrap().to_owned();
