@@ -252,11 +252,11 @@ impl Ranker {
             ranker.score_block(&issues.into_iter().collect(), now, &mut Vec::new())?;
         }
         for rows in [&[], &shortlist[..]] {
-            ranker.choose(&request, rows, now)?;
-            ranker.explain(rows, now)?;
+            sample::patiently(|| ranker.choose(&request, rows, now).map(drop))?;
+            sample::patiently(|| ranker.explain(rows, now).map(drop))?;
         }
         for rows in [Vec::new(), sample::follow_ups()] {
-            ranker.choose_work(&request, &rows, now)?;
+            sample::patiently(|| ranker.choose_work(&request, &rows, now).map(drop))?;
         }
         Ok(ranker)
     }
