@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Effects, Style};
+use anyhow::ensure;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use issuecommand::api::Call;
 use issuecommand::domain::{LogKind, LogLine, Run, RunId, RunStatus, is_visible};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::super::door::Door;
+use super::super::door::{Door, DoorArgs};
 use super::RunAnswer;
 
 /// Seconds that one question for news waits.
@@ -36,9 +37,20 @@ pub(super) enum Onto {
     StdoutAsJson,
 }
 
+/// What one look at a run showed.
+enum Look {
+    GoesOn,
+    /// It has ended, and there may be more lines.
+    LastLines,
+    Ended(Box<Run>),
+}
+
 /// A run that somebody watches.
 pub(super) struct Following<'d> {
+    args: &'d DoorArgs,
     door: &'d Door,
+    /// The way to the run once the server behind `door` is gone.
+    reopened: Option<Door>,
     run_id: RunId,
     onto: Onto,
     bar: ProgressBar,
@@ -46,46 +58,64 @@ pub(super) struct Following<'d> {
 
 impl<'d> Following<'d> {
     /// Begins; what moves is on standard error, and only where that is a terminal.
-    pub(super) fn of(door: &'d Door, run_id: RunId, onto: Onto) -> Self {
+    pub(super) fn of(args: &'d DoorArgs, door: &'d Door, run_id: RunId, onto: Onto) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         let style = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}").expect("the template is valid");
         bar.set_style(style);
         bar.enable_steady_tick(Duration::from_millis(120));
-        Self { door, run_id, onto, bar }
+        Self { args, door, reopened: None, run_id, onto, bar }
     }
 
     /// Shows what the log has after the line `after` until the run has ended.
-    pub(super) async fn to_the_end(&self, mut after: u64) -> anyhow::Result<Run> {
+    pub(super) async fn to_the_end(&mut self, mut after: u64) -> anyhow::Result<Run> {
         let (mut missed, mut wait) = (0, WAIT_SECONDS);
         loop {
-            let wish = json!({ "run": self.run_id, "after": after, "limit": 500, "wait_seconds": wait });
-            let page = match self.door.ask_for::<LogPage>(Call::DispatchLogs, wish).await {
-                Ok(page) => page,
-                // A server that restarts goes on with the run.
-                Err(_) if missed < MISS_COUNT_MAX => {
-                    missed += 1;
-                    tokio::time::sleep(MISS_PAUSE).await;
-                    continue;
+            match self.look(&mut after, wait).await {
+                Ok(Look::Ended(run)) => {
+                    self.bar.finish_and_clear();
+                    return Ok(*run);
                 }
-                Err(error) => return Err(error),
-            };
-            missed = 0;
-            for line in &page.lines {
-                self.show(line)?;
-                after = line.seq;
+                // An ended run's log grows no more, and what is left of it is there at once.
+                Ok(Look::LastLines) => wait = 0,
+                Ok(Look::GoesOn) => missed = 0,
+                Err(error) if missed >= MISS_COUNT_MAX => return Err(error),
+                // A server that restarts goes on with the run; one that served this run alone ended with it, and left
+                // the end in its database.
+                Err(_) => {
+                    missed += 1;
+                    self.reopened = None;
+                    tokio::time::sleep(MISS_PAUSE).await;
+                    self.reopened = self.args.open().await.ok();
+                }
             }
-            if page.run_status.is_terminal() && page.lines.is_empty() {
-                let RunAnswer { run, .. } = self.door.ask_for(Call::DispatchRun, json!({ "run": self.run_id })).await?;
-                self.bar.finish_and_clear();
-                return Ok(run);
-            }
-            // An ended run's log grows no more, and what is left of it is there at once.
-            if page.run_status.is_terminal() {
-                wait = 0;
-                continue;
-            }
-            self.bar.set_message(format!("run {} is {}", self.run_id.short(), page.run_status));
         }
+    }
+
+    async fn look(&self, after: &mut u64, wait: u64) -> anyhow::Result<Look> {
+        let door = self.reopened.as_ref().unwrap_or(self.door);
+        let wait = if door.is_at_rest() { 0 } else { wait };
+        let wish = json!({ "run": self.run_id, "after": *after, "limit": 500, "wait_seconds": wait });
+        let page = door.ask_for::<LogPage>(Call::DispatchLogs, wish).await?;
+        for line in &page.lines {
+            self.show(line)?;
+            *after = line.seq;
+        }
+        if !page.run_status.is_terminal() {
+            self.bar.set_message(format!("run {} is {}", self.run_id.short(), page.run_status));
+            // Whoever only looks keeps the database from the server that would go on with it.
+            ensure!(
+                !door.is_at_rest(),
+                "run {} is {}, and no server works on it",
+                self.run_id.short(),
+                page.run_status
+            );
+            return Ok(Look::GoesOn);
+        }
+        if !page.lines.is_empty() {
+            return Ok(Look::LastLines);
+        }
+        let RunAnswer { run, .. } = door.ask_for(Call::DispatchRun, json!({ "run": self.run_id })).await?;
+        Ok(Look::Ended(run.into()))
     }
 
     fn show(&self, line: &LogLine) -> anyhow::Result<()> {

@@ -57,7 +57,7 @@ pub fn run(args: &LogsArgs) -> anyhow::Result<ExitCode> {
                 run.status()
             );
         }
-        let following = Following::of(&door, run.run_id, onto);
+        let mut following = Following::of(&args.door, &door, run.run_id, onto);
         let ended = tokio::select! {
             ended = following.to_the_end(page.lines.last().map_or(0, |line| line.seq)) => ended?,
             () = end_requests.next() => return Ok(ExitCode::SUCCESS),

@@ -14,7 +14,7 @@ use serde_json::json;
 use tracing::warn;
 
 use super::super::door::{Door, DoorArgs};
-use super::super::{EndRequests, runtime};
+use super::super::{EndRequests, is_database_taken, runtime};
 use super::following::{Following, Onto};
 use super::{RunAnswer, whoami};
 
@@ -46,36 +46,48 @@ pub struct RunArgs {
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(async {
         let mut end_requests = EndRequests::listen()?;
-        match args.door.open().await? {
-            Door::Server(client) => dispatch(args, &Door::Server(client), &mut end_requests).await,
-            Door::Store(store, ..) => {
-                if args.detach {
-                    bail!("no server runs that could work on it: start one with `issuecommand serve --background`");
+        let mut is_logging = false;
+        loop {
+            match args.door.open().await? {
+                Door::Server(client) => return dispatch(args, &Door::Server(client), &mut end_requests).await,
+                Door::Store(store, ..) => {
+                    if args.detach {
+                        bail!("no server runs that could work on it: start one with `issuecommand serve --background`");
+                    }
+                    tokio::task::spawn_blocking(move || store.close()).await?;
                 }
-                tokio::task::spawn_blocking(move || store.close()).await?;
-                serve_and_dispatch(args, &mut end_requests).await
+            }
+            match serve(args, &mut is_logging).await {
+                // Another command was faster: it serves this one too.
+                Err(error) if is_database_taken(&error) => {}
+                Err(error) => return Err(error),
+                Ok((server, client)) => {
+                    let done = dispatch(args, &Door::Server(client), &mut end_requests).await;
+                    server.stop().await;
+                    return done;
+                }
             }
         }
     })
 }
 
-/// Serves for as long as the run takes.
-async fn serve_and_dispatch(args: &RunArgs, end_requests: &mut EndRequests) -> anyhow::Result<ExitCode> {
+/// A server for as long as the run takes.
+async fn serve(args: &RunArgs, is_logging: &mut bool) -> anyhow::Result<(Server, OperatorClient)> {
     let source = ConfigSource::from_process(args.door.file());
     let mut loaded = load(&source).or_else(|report| {
         report.print();
         bail!("mend the configuration first")
     })?;
     only_this_run(&mut loaded, &args.issue);
-    issuecommand::logging::init(&loaded.log())?;
-    loaded.notes.iter().for_each(|note| warn!("{note}"));
+    if !std::mem::replace(is_logging, true) {
+        issuecommand::logging::init(&loaded.log())?;
+        loaded.notes.iter().for_each(|note| warn!("{note}"));
+    }
     let server =
         Server::start(Start { loaded: loaded.clone(), source: None, local: None, only: Some(args.issue.clone()) })
             .await?;
     let client = OperatorClient::new(&format!("http://{}", server.address()), loaded.config.server.api_key)?;
-    let done = dispatch(args, &Door::Server(client), end_requests).await;
-    server.stop().await;
-    done
+    Ok((server, client))
 }
 
 /// A server for one run takes any port of this machine alone, says little, and takes up nothing else.
@@ -132,7 +144,7 @@ async fn dispatch(args: &RunArgs, door: &Door, end_requests: &mut EndRequests) -
     if let Some(why) = status.status.paused {
         anstream::eprintln!("dispatch is paused: {why} (`issuecommand resume` goes on)");
     }
-    let following = Following::of(door, run.run_id, Onto::Stderr);
+    let mut following = Following::of(&args.door, door, run.run_id, Onto::Stderr);
     let ended = tokio::select! {
         ended = following.to_the_end(0) => ended?,
         () = end_requests.next() => {

@@ -43,6 +43,7 @@ mod writer;
 
 use std::fs::{File, TryLockError};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use self::connection::Connection;
 use self::engine::{Engine, News, Source};
@@ -68,16 +69,32 @@ pub struct SqlStore {
 /// The name of the one server that a SQLite file has: one that was killed leaves its roles to the next at once.
 const ONLY_SERVER: &str = "only";
 
+/// How long a server waits for a command that has the SQLite file.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(3);
+const COMMAND_PAUSE: Duration = Duration::from_millis(20);
+
 impl SqlStore {
     /// Opens the database, or makes it (a SQLite file is readable by its owner only), and brings its schema up to
-    /// date. `observer` learns of every commit. Blocks: call it where blocking is allowed.
+    /// date. `observer` learns of every commit. A command that has the SQLite file for a moment is waited for.
+    /// Blocks: call it where blocking is allowed.
     ///
     /// # Errors
     /// [`StoreError::InUse`] when another server has the SQLite file; [`StoreError::Failed`] when it cannot be opened,
     /// belongs to a newer version or another program, or does not take the settings that durability needs.
     pub fn open(config: &StoreConfig, observer: Arc<dyn CommitObserver>) -> Result<Self, StoreError> {
         if config.url.is_empty() {
-            return Self::on_sqlite(config, observer);
+            let begun = Instant::now();
+            loop {
+                match Self::on_sqlite(config, Arc::clone(&observer)) {
+                    // Only a server notes where it is reached.
+                    Err(StoreError::InUse { .. })
+                        if Self::noted_address(config).is_none() && begun.elapsed() < COMMAND_PATIENCE =>
+                    {
+                        std::thread::sleep(COMMAND_PAUSE);
+                    }
+                    opened => return opened,
+                }
+            }
         }
         postgres::Address::new(config.url.clone(), config.ca_file.clone()).migrate()?;
         Self::on_postgres(config, observer)

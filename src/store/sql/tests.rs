@@ -94,10 +94,25 @@ fn wish(number: u64) -> ClaimWish {
 }
 
 #[test]
+fn a_server_waits_for_a_command_that_has_the_database_for_a_moment() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = config(directory.path());
+    let command = SqlStore::open_for_command(&config, Arc::new(Recorder::default())).unwrap();
+    let begins = std::thread::spawn({
+        let config = config.clone();
+        move || open(&config)
+    });
+    assert!(SqlStore::open_for_command(&config, Arc::new(Recorder::default())).is_err(), "it has the database still");
+    command.close();
+    drop(begins.join().unwrap().unwrap());
+}
+
+#[test]
 fn a_second_server_is_refused_by_whatever_name_it_calls_the_database() {
     let directory = tempfile::tempdir().unwrap();
     let config = config(directory.path());
     let first = open(&config).unwrap();
+    first.note_address(&config, "http://127.0.0.1:3100").unwrap();
     assert!(matches!(open(&config), Err(StoreError::InUse { .. })));
     let link = directory.path().join("other.db");
     std::os::unix::fs::symlink(&config.path, &link).unwrap();
