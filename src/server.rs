@@ -13,17 +13,22 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::api::Api;
-use crate::claims::{Background, ClaimManager, Index, OpenError, Operations, Parts, Reload, StoredBodies};
-use crate::config::{ConfigReport, ConfigSource, ConfigWatch, GithubConfig, LiveConfig, Loaded, ServerConfig, follow};
+use crate::claims::{Background, ClaimManager, Index, OpenError, Parts, Reload};
+use crate::config::{ConfigReport, ConfigSource, ConfigWatch, LiveConfig, Loaded, ServerConfig, follow};
 use crate::dispatch::{Dispatcher, DispatcherParts};
-use crate::domain::{Clock, IssueRef, SharedClock, SystemClock};
-use crate::github::{Credentials, FileSource, Forge, GithubSource, IssueSource};
+use crate::domain::{IssueRef, SystemClock};
+use crate::github::{FileSource, IssueSource};
 use crate::http::{HttpState, ServeLimits};
 use crate::local::{Hosting, Idle, LocalDoor, Place};
 use crate::logging::LogHandle;
 use crate::policy::PolicyHost;
-use crate::state::{Mirror, MirrorStart};
+use crate::state::Mirror;
 use crate::store::{SqlStore, Store};
+
+mod ground;
+
+use ground::Ground;
+pub use ground::policy_cache_folder;
 
 /// What a server is started with.
 #[derive(Debug)]
@@ -233,50 +238,6 @@ impl Server {
     }
 }
 
-/// What a server stands on: made first, and all of it at once, since each part takes a while.
-struct Ground {
-    store: Arc<SqlStore>,
-    source: Arc<dyn IssueSource>,
-    forge: Option<Arc<dyn Forge>>,
-    index: Arc<Index>,
-    host: PolicyHost,
-    clock: Arc<dyn Clock>,
-    config: LiveConfig,
-}
-
-impl Ground {
-    async fn lay(loaded: &Loaded, source: Option<Arc<dyn IssueSource>>, config: &LiveConfig) -> anyhow::Result<Self> {
-        // Reading the system's certificates takes as long as all the rest: it goes on beside it.
-        let (github, folder) = (config.current().github.clone(), loaded.folder.clone());
-        let source =
-            spawn_blocking(move || source.map_or_else(|| source_of(&github, &folder), |source| Ok((source, None))));
-        let index = Index::empty();
-        let (kept, observer) = (loaded.store(), Arc::clone(&index));
-        let store = spawn_blocking(move || SqlStore::open(&kept, observer));
-        let host = spawn_blocking(move || PolicyHost::new(policy_cache_folder()));
-        let (source, store, host) = tokio::try_join!(source, store, host)?;
-        let ((source, forge), store, host) = (source?, Arc::new(store?), host?);
-        let host = host.reading_bodies_from(Arc::new(StoredBodies::of(Arc::clone(&store))));
-        let clock: Arc<dyn Clock> =
-            if loaded.store().url.is_empty() { Arc::new(SystemClock) } else { Arc::new(SharedClock::default()) };
-        Ok(Self { store, source, forge, index, host, clock, config: config.clone() })
-    }
-
-    /// The mirror that the configuration asks for. An empty store takes in what the file holds, before
-    /// anything else happens to it.
-    async fn mirror(&self, loaded: &Loaded) -> Option<MirrorStart> {
-        let file = loaded.store().state_file?;
-        let store = Arc::clone(&self.store) as Arc<dyn Store>;
-        let operations = Operations::new(store, Arc::clone(&self.clock), self.config.clone());
-        Some(Mirror::open(&file, &operations).await)
-    }
-
-    fn parts(self, loaded: &Loaded) -> Parts {
-        let Self { store, source, forge: _, index, host, clock, config } = self;
-        Parts { store, source, index, host, clock, config, base_dir: loaded.folder.clone() }
-    }
-}
-
 /// The calls of a server that does not run, on a store that nobody serves: what one would say of the issues there
 /// if it started now, and what it keeps of runs. Nothing is synced, and nothing is begun.
 ///
@@ -383,35 +344,9 @@ fn local_door(local: Local) -> anyhow::Result<Option<LocalDoor>> {
     }
 }
 
-/// Where issues come from, and what opens pull requests there; from a file nothing does.
-type Sources = (Arc<dyn IssueSource>, Option<Arc<dyn Forge>>);
-
 /// What the dispatcher keeps beside the database: mirrors, logs, its key.
 fn dispatch_folder(database: &Path) -> PathBuf {
     let mut path = database.as_os_str().to_owned();
     path.push(".dispatch");
     path.into()
-}
-
-/// The source of issues that the configuration names.
-fn source_of(github: &GithubConfig, folder: &Path) -> anyhow::Result<Sources> {
-    if let Some(file) = &github.issues_file {
-        return Ok((Arc::new(FileSource::new(folder.join(file))), None));
-    }
-    let credentials = Credentials::of(github, folder)?;
-    if matches!(credentials, Credentials::None) && github.repositories.is_empty() {
-        warn!(
-            "nothing to sync: set GITHUB_TOKEN, github.app, github.repositories or github.issues_file (`issuecommand demo` needs none)"
-        );
-    }
-    let source = Arc::new(GithubSource::new(github, credentials)?);
-    info!("issues come from {}", source.description());
-    Ok((Arc::clone(&source) as Arc<dyn IssueSource>, Some(source)))
-}
-
-/// Where compiled policies are kept between runs: the user's cache folder.
-pub fn policy_cache_folder() -> Option<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))?;
-    Some(cache.join("issuecommand").join("policies"))
 }
