@@ -231,7 +231,8 @@ impl ContainerRuntime for Podman {
     /// The program within lives on when the command is killed, but sees the end of its input.
     fn command(&self, container: &ContainerId, exec: &Exec) -> Command {
         let mut command = self.program();
-        command.arg("exec");
+        // Where the program within runs out of memory, who watches over it leaves an empty file `oom` in this folder.
+        command.current_dir(std::env::temp_dir()).arg("exec");
         if exec.takes_input {
             command.arg("--interactive");
         }
