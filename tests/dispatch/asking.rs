@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::git::git;
+use crate::patience::until;
 use crate::standin::STRANGERS_TOKEN;
-use crate::world::{UnderWay, World, until};
+use crate::world::{UnderWay, World};
 
 /// How often comments are looked for until a stranger's has certainly been seen: one look may be under way.
 const LOOK_COUNT: u64 = 3;

@@ -6,8 +6,9 @@ use std::os::unix::process::ExitStatusExt;
 use issuecommand::domain::{Phase, PhaseMark, RunStatus};
 use serde_json::{Value, json};
 
-use crate::fleet::{Fleet, REPO, Server, until};
+use crate::fleet::{Fleet, REPO, Server};
 use crate::kit::Gate;
+use crate::patience::until;
 
 /// The variable that tells a server where to die; builds for tests know it.
 const DIE_AT: &str = "ISSUECOMMAND_DIE_AT";

@@ -22,7 +22,7 @@ use crate::standin::{Standin, TOKEN};
 
 mod server;
 
-pub use server::{Server, until};
+pub use server::Server;
 
 /// The repository, which has the topic that lets the dispatcher in.
 pub const REPO: &str = "alice/widget";

@@ -15,6 +15,7 @@ mod image;
 mod kit;
 mod many;
 mod page;
+mod patience;
 mod peek;
 #[path = "../postgres/mod.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]

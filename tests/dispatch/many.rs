@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use issuecommand::domain::{Event, EventKind, Run, RunId, RunPriority, RunStatus};
 use serde_json::{Value, json};
 
-use crate::fleet::{ANSWER, Fleet, Kept, REPO, Server, until};
+use crate::fleet::{ANSWER, Fleet, Kept, REPO, Server};
+use crate::patience::until;
 
 /// How many runs at once.
 const SLOT_COUNT: usize = 3;

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
-use crate::fleet::{Fleet, Server, until};
+use crate::fleet::{Fleet, Server};
+use crate::patience::until;
 use crate::postgres::Postgres;
 
 /// Runs a statement on the database, as its administrator might.
@@ -12,6 +13,22 @@ async fn administer(url: &str, sql: String) {
     let run = move || postgres::Client::connect(&url, postgres::NoTls).unwrap().batch_execute(&sql).unwrap();
     spawn_blocking(run).await.unwrap();
 }
+
+/// The one number that a query comes to.
+async fn count(url: &str, query: &'static str) -> i64 {
+    let url = url.to_owned();
+    let ask = move || {
+        let mut client = postgres::Client::connect(&url, postgres::NoTls).unwrap();
+        client.query_one(query, &[]).unwrap().get::<_, i64>(0)
+    };
+    spawn_blocking(ask).await.unwrap()
+}
+
+/// Words that runs were told to make way, ever.
+const MADE_WAY: &str = "SELECT count(*) FROM events WHERE record::jsonb @> \
+    '{\"type\": \"run.told\", \"details\": {\"word\": \"make_way\"}}'";
+/// Words that nobody has obeyed yet.
+const UNHEARD: &str = "SELECT count(*) FROM run_words";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_stays_with_the_server_that_began_it_when_the_role_moves() {
@@ -166,9 +183,10 @@ async fn a_run_of_a_worker_is_answered_stopped_and_displaced_from_elsewhere_and_
     assert_eq!(cancelled["run"]["status"], "failed", "{cancelled}");
     assert!(cancelled["run"]["reason"].as_str().unwrap().contains("cancelled by"), "{cancelled}");
 
-    // A worker that ends properly goes on with its run at its next start.
+    // A worker that ends properly goes on with its run at its next start, once the agent is at work.
     let patient = crew.fleet.open_issue("slow", &["agent"]).await;
     crew.foreman.until_run_is(patient, &["running"]).await;
+    until("its first line", async || crew.log_of(patient).await.contains("I read the issue.").then_some(())).await;
     worker.stop().await;
     let worker = crew.worker("one").await;
     let run = crew.foreman.until_run_is(patient, &["completed", "failed"]).await;
@@ -214,8 +232,9 @@ async fn a_critical_run_displaces_one_run_of_all_servers_and_none_where_a_slot_i
     for number in &long {
         crew.foreman.until_run_is(*number, &["running"]).await;
     }
-    // Once its slot is free again, and a while after: nobody else makes way for what is done.
-    tokio::time::sleep(std::time::Duration::from_secs(6)).await;
+    // The one word goes once it was obeyed, and with nobody waiting there is no cause for another.
+    until("no word left", async || (count(&crew.database, UNHEARD).await == 0).then_some(())).await;
+    assert_eq!(count(&crew.database, MADE_WAY).await, 1, "one was told");
     let mut attempts = Vec::new();
     for number in &long {
         attempts.push(crew.foreman.run_on(*number).await.unwrap()["attempts"].as_u64().unwrap());
@@ -237,7 +256,7 @@ async fn a_critical_run_displaces_one_run_of_all_servers_and_none_where_a_slot_i
         after.push(crew.foreman.run_on(*number).await.unwrap()["attempts"].as_u64().unwrap());
     }
     after.sort_unstable();
-    assert_eq!(after, attempts, "nobody made way");
+    assert_eq!((after, count(&crew.database, MADE_WAY).await), (attempts, 1), "nobody made way");
     for server in [one, two, three, crew.foreman] {
         server.kill();
     }

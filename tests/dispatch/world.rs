@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -18,6 +18,7 @@ use crate::git::git;
 use crate::image::{AGENT_IMAGE, podman_with_agents};
 use crate::kit::{FakeModel, GitServer};
 use crate::page::Page;
+use crate::patience::until;
 use crate::peek;
 use crate::standin::Standin;
 
@@ -30,10 +31,6 @@ pub const MODEL_KEY: &str = "sk-0nly-in-this-w0rld";
 
 /// Longest time for one command; agents take half a minute to start while others do.
 const COMMAND_SECONDS_MAX: u64 = 300;
-/// Longest time for something to come about.
-const COMES_SECONDS_MAX: u64 = 150;
-/// The wait between two looks, in milliseconds.
-const LOOK_MS: u64 = 100;
 
 /// pi has no variable for its models, only a file.
 const PI_WITH_MODELS: &str =
@@ -255,18 +252,6 @@ impl Drop for World {
 /// The words by which the model knows what to do, in the work tree.
 pub fn script(scenario: &str) -> String {
     format!("[[scenario:{scenario}]] [[dir:/workspace]] Please.")
-}
-
-/// Looks until there is something to see.
-pub async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(COMES_SECONDS_MAX);
-    loop {
-        if let Some(found) = look().await {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "it never came: {what}");
-        tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;
-    }
 }
 
 /// Starts a command, whose output is kept.

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::commands::{run, told};
-use super::harness::{Home, issue};
+use super::harness::{Home, PATIENCE, issue};
 
 /// Sets a terminal's title, clears it, turns the direction of text, begins a line of its own, and is markup.
 const EVIL: &str = "Fix\u{1b}]0;pwned\u{7}\u{1b}[2J\u{9b}31m\u{202e}txt.exe\u{202c}\r\n2026-01-01T00:00:00Z  INFO forged: all is well\
@@ -51,7 +51,9 @@ async fn what_strangers_write_moves_no_terminal_forges_no_log_and_is_no_markup()
         request.send().await.unwrap()
     };
     let health = async || call("GET", "/api/health", Value::Null).await.json::<Value>().await.unwrap();
+    let begun = std::time::Instant::now();
     while health().await["health"]["open_issues"] != 2 {
+        assert!(begun.elapsed() < PATIENCE, "the backlog was not synced");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     // What waits is shown with its title.

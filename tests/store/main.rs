@@ -26,6 +26,7 @@ mod postgres;
 mod pulls;
 mod races;
 mod repos;
+mod run_logs;
 mod runs;
 mod servers;
 mod signals;
@@ -120,9 +121,9 @@ macro_rules! conformance {
             runs::a_run_that_is_queued_again_is_active_until_it_ends,
             runs::a_run_does_not_begin_while_another_works_on_one_of_its_issues,
             runs::a_word_to_a_run_is_there_until_it_is_forgotten_and_an_event_tells_of_it,
-            runs::a_log_goes_on_where_it_was_left_and_is_read_in_parts,
-            runs::a_log_is_bounded_and_its_newest_lines_stay,
-            runs::logs_go_with_the_runs_that_are_no_longer_kept,
+            run_logs::a_log_goes_on_where_it_was_left_and_is_read_in_parts,
+            run_logs::a_log_is_bounded_and_its_newest_lines_stay,
+            run_logs::logs_go_with_the_runs_that_are_no_longer_kept,
             events::events_are_numbered_in_the_order_of_changes,
             events::the_observer_sees_exactly_what_was_committed,
             events::a_write_is_observed_before_it_is_answered,

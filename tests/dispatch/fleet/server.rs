@@ -3,18 +3,14 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
 use super::{HOOK_SECRET, REPO};
-
-/// Longest time for something to come about.
-const COMES_SECONDS_MAX: u64 = 120;
-/// The wait between two looks, in milliseconds.
-const LOOK_MS: u64 = 50;
+use crate::patience::{LOOK_EVERY, PATIENCE, until};
 
 /// A server that runs.
 #[derive(Debug)]
@@ -28,12 +24,12 @@ impl Server {
     /// Starts a command that serves, and waits until it listens or is dead. Its log has `before` bytes already.
     pub(super) async fn started(mut command: Command, log: PathBuf, before: u64) -> Self {
         let mut server = Self { child: command.spawn().unwrap(), url: String::new(), log };
-        let deadline = Instant::now() + Duration::from_secs(COMES_SECONDS_MAX);
+        let deadline = Instant::now() + PATIENCE;
         while server.url.is_empty() && server.child.try_wait().unwrap().is_none() {
             assert!(Instant::now() < deadline, "the server does not say where it listens");
             server.url = server.address(before).unwrap_or_default();
             // A log file rings for nobody.
-            tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;
+            tokio::time::sleep(LOOK_EVERY).await;
         }
         server
     }
@@ -102,14 +98,14 @@ impl Server {
 
     /// Waits until it died by itself, as one does that a test told to.
     pub async fn until_dead(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + Duration::from_secs(COMES_SECONDS_MAX);
+        let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
             assert!(Instant::now() < deadline, "it did not die");
             // A deadline that a wait for a child has not.
-            tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
@@ -130,18 +126,5 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// Looks until there is something to see.
-pub async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(COMES_SECONDS_MAX);
-    loop {
-        if let Some(found) = look().await {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "it never came: {what}");
-        // What is looked at, on GitHub or over HTTP, rings for nobody.
-        tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;
     }
 }
