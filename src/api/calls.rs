@@ -142,6 +142,11 @@ impl Call {
         )
     }
 
+    /// Whether it is for servers that work on runs, and reaches them through the database too.
+    pub fn is_word_to_runs(self) -> bool {
+        matches!(self, Self::DispatchIssue | Self::DispatchCancel | Self::DispatchAnswer)
+    }
+
     /// Whether only a server that works on runs can answer it.
     pub(super) fn is_of_work(self) -> bool {
         matches!(

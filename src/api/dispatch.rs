@@ -1,5 +1,7 @@
 //! Dispatch: what is worked on here, in which order, and what people say of it.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::dispatch_requests::{
@@ -79,6 +81,10 @@ async fn issue(hub: &Dispatcher, holder: &str, fields: Fields) -> Result<Answer,
             let message = format!("{pr_url} is open for it: ask for changes in a review, or close it first");
             Answer::rejected(409, "pull_request_open", message)
         }
+        DispatchOutcome::OnlyFor(only) => {
+            let message = format!("the server that has the database works on {only} alone, and ends with it");
+            Answer::rejected(409, "works_on_another", message)
+        }
         DispatchOutcome::NotOpen(issue) => {
             let message = format!("{issue} is no open issue here (unknown, closed, or a pull request)");
             Answer::rejected(404, "issue_not_found", message)
@@ -125,8 +131,12 @@ fn row(place: usize, run: &Run) -> Value {
 async fn logs(hub: &Dispatcher, count: Option<usize>, fields: Fields) -> Result<Answer, Failure> {
     let RunLogWish { run, after, limit, wait } = read::<RunLogFields>(fields)?.parse(count)?;
     let run = named(hub, &run).await?;
-    let lines = hub.log_lines(run.run_id, after, limit, wait).await.map_err(ManagerError::from)?;
+    let mut lines = hub.log_lines(run.run_id, after, limit, wait).await.map_err(ManagerError::from)?;
     let run = named(hub, &run.run_id.to_string()).await?;
+    if lines.is_empty() && run.status().is_terminal() {
+        // It ended between the two looks, and what it said last came between them too.
+        lines = hub.log_lines(run.run_id, after, limit, Duration::ZERO).await.map_err(ManagerError::from)?;
+    }
     Ok(Answer::found(json!({ "lines": lines, "run_status": run.status() })))
 }
 
@@ -163,6 +173,7 @@ async fn named(hub: &Dispatcher, name: &str) -> Result<Run, Failure> {
 fn told(outcome: RunWordOutcome) -> Answer {
     match outcome {
         RunWordOutcome::Done(run) => Answer::found(json!({ "ok": true, "run": run })),
+        RunWordOutcome::Left(run) => Answer::found(json!({ "ok": true, "left": true, "run": run })),
         RunWordOutcome::NotFound => Answer::rejected(404, "run_not_found", "there is no such run".into()),
         RunWordOutcome::Refused(run, why) => {
             let message = format!("run {} is {}: {why}", run.run_id.short(), run.status());

@@ -78,7 +78,7 @@ impl RunListFields {
     pub(super) fn parse(self) -> Result<(crate::store::RunFilter, usize), FieldError> {
         let limit = count("limit", self.limit, RUN_COUNT_DEFAULT, RUN_COUNT_MAX)?;
         let with_ended = self.ended.is_some_and(|Flag(flag)| flag);
-        Ok((crate::store::RunFilter { with_ended, repo: self.repo }, limit))
+        Ok((crate::store::RunFilter { with_ended, repo: self.repo, ..Default::default() }, limit))
     }
 }
 

@@ -116,9 +116,12 @@ impl ClaimManager {
         let slots_free = *self.roles.slots_free.lock();
         let beat = ServerBeat { url, dispatches, is_worker, slots_free, lease: LEASE };
         let answer = self.store.server_beat(beat).await.inspect_err(|_| *self.roles.well_since.lock() = None)?;
-        self.roles.well_since.lock().get_or_insert(asked_at);
         // It was the present about halfway between question and answer.
-        let took = self.clock.steady() - asked_at;
+        let (answered_at, before) = (self.clock.steady(), *self.roles.well_since.lock());
+        let took = answered_at - asked_at;
+        // A database that hung for one server did so for the others.
+        let well_since = before.filter(|_| took <= MARGIN).unwrap_or(answered_at);
+        *self.roles.well_since.lock() = Some(well_since);
         // One that waited in a queue says little about when that was.
         if took < ALIGNING_BEAT_MAX {
             self.clock.align(answer.now + TimeDelta::from_std(took / 2).unwrap_or_default());

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use chrono::TimeDelta;
 use clap::Args;
-use issuecommand::api::{Call, Caller, Fields, Identity, operate};
+use issuecommand::api::{Api, Call, Caller, Fields, Identity, operate};
 use issuecommand::claims::Operations;
 use issuecommand::config::{
     CONFIG_FILE_NAME, ConfigReport, ConfigSource, InPart, LiveConfig, Loaded, Secret, StoreConfig, load, load_in_part,
@@ -15,10 +16,11 @@ use issuecommand::config::{
 use issuecommand::domain::{Claim, ClaimId, IssueRef, Skills, SystemClock};
 use issuecommand::http::OperatorClient;
 use issuecommand::server::at_rest;
-use issuecommand::store::{Change, ClaimFilter, CommitObserver, SqlStore, Store, StoreError};
+use issuecommand::store::{Change, ClaimFilter, CommitObserver, RoleStore, SqlStore, Store, StoreError};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use super::ConfigFile;
 
@@ -31,6 +33,9 @@ const BY: &str = "command line";
 /// How long a server that has just taken the store gets to say where it listens.
 const ADDRESS_PATIENCE: Duration = Duration::from_secs(10);
 const ADDRESS_PAUSE: Duration = Duration::from_millis(50);
+
+/// A server that was heard of within this time runs.
+const SERVED_WITHIN: TimeDelta = TimeDelta::minutes(1);
 
 /// What to say of an answer that cannot be read.
 pub const UNKNOWN_FORM: &str = "the server answered in a form that this build does not know";
@@ -52,8 +57,35 @@ pub struct DoorArgs {
 pub enum Door {
     /// Through a running server.
     Server(OperatorClient),
-    /// Nobody has the store open: it is ours for as long as this lives.
-    Store(Arc<SqlStore>, Operations, Box<Loaded>),
+    /// Past servers: the store is ours for as long as this lives, or, where it is PostgreSQL, ours too.
+    Store(Box<Kept>),
+}
+
+/// A store that a command opened itself.
+#[derive(Debug)]
+pub struct Kept {
+    pub store: Arc<SqlStore>,
+    operations: Operations,
+    pub loaded: Loaded,
+    /// Whether servers of the same PostgreSQL database run somewhere.
+    is_served: bool,
+    /// What answers as a server would that has just started; made when it is first asked.
+    api: OnceCell<Api>,
+}
+
+impl Kept {
+    async fn api(&self) -> anyhow::Result<&Api> {
+        self.api.get_or_try_init(|| at_rest(Arc::clone(&self.store) as Arc<dyn Store>, &self.loaded)).await
+    }
+}
+
+/// An answer that says no.
+#[derive(Debug, thiserror::Error)]
+#[error("{told}")]
+pub struct Refused {
+    /// In one word, for programs.
+    pub reason: String,
+    told: String,
 }
 
 impl DoorArgs {
@@ -110,6 +142,11 @@ impl DoorArgs {
         }
     }
 
+    /// Whether nobody named the server.
+    pub fn finds_by_itself(&self) -> bool {
+        self.url().is_none()
+    }
+
     fn source(&self) -> ConfigSource {
         ConfigSource::from_process(self.file.config.clone())
     }
@@ -131,7 +168,7 @@ async fn open_store(loaded: Loaded) -> anyhow::Result<Door> {
     loop {
         let (config, observer) = (loaded.store(), Arc::new(Nobody));
         match tokio::task::spawn_blocking(move || SqlStore::open_for_command(&config, observer)).await? {
-            Ok(store) => return Ok(Door::of_store(store, loaded)),
+            Ok(store) => return Door::of_store(store, loaded).await,
             Err(in_use @ StoreError::InUse { .. }) => {
                 if let Some(url) = SqlStore::noted_address(&loaded.store()) {
                     return Ok(Door::Server(OperatorClient::new(&url, key(&loaded))?));
@@ -173,16 +210,19 @@ fn variable(name: &str) -> Option<String> {
 }
 
 impl Door {
-    fn of_store(store: SqlStore, loaded: Loaded) -> Self {
+    async fn of_store(store: SqlStore, loaded: Loaded) -> anyhow::Result<Self> {
         let store = Arc::new(store);
         let operations =
             Operations::new(Arc::clone(&store) as Arc<dyn Store>, Arc::new(SystemClock), LiveConfig::new(&loaded));
-        Self::Store(store, operations, loaded.into())
+        // One that ended properly has no address any more.
+        let is_served = !loaded.store().url.is_empty()
+            && store.server_list(SERVED_WITHIN).await?.iter().any(|server| !server.url.is_empty());
+        Ok(Self::Store(Box::new(Kept { store, operations, loaded, is_served, api: OnceCell::new() })))
     }
 
     /// Whether no server runs, so that only what is kept can be looked at.
     pub fn is_at_rest(&self) -> bool {
-        matches!(self, Self::Store(..))
+        matches!(self, Self::Store(kept) if !kept.is_served)
     }
 
     /// Says on standard error that nobody works, where that is so: what follows is what was kept.
@@ -203,19 +243,20 @@ impl Door {
         };
         let (status, body) = match self {
             Self::Server(client) => client.ask(call, fields).await?,
-            Self::Store(store, _, loaded) if call.is_of_reasons() || call.is_of_kept_runs() => {
-                let api = at_rest(Arc::clone(store) as Arc<dyn Store>, loaded).await?;
+            Self::Store(kept)
+                if call.is_of_reasons() || call.is_of_kept_runs() || kept.is_served && call.is_word_to_runs() =>
+            {
                 let caller = Caller {
                     identity: Identity::local(),
                     agent: None,
                     skills: Skills::default(),
                     list_count_default: None,
                 };
-                let answer = api.answer(call, &caller, fields).await;
+                let answer = kept.api().await?.answer(call, &caller, fields).await;
                 (answer.status, answer.body)
             }
-            Self::Store(_, operations, _) => {
-                let answer = operate(operations, call, BY, fields).await;
+            Self::Store(kept) => {
+                let answer = operate(&kept.operations, call, BY, fields).await;
                 (answer.status, answer.body)
             }
         };
@@ -230,7 +271,10 @@ impl Door {
             (404, Some(told)) if body["error"] == "not_found" && names_a_run(call) => {
                 bail!("{told}: `issuecommand status --ended` lists the runs there are")
             }
-            (_, Some(told)) => bail!("{told}"),
+            (_, Some(told)) => {
+                let reason = ["reason", "error"].iter().find_map(|field| body[field].as_str()).unwrap_or_default();
+                Err(Refused { reason: reason.to_owned(), told: told.to_owned() }.into())
+            }
             (_, None) => bail!("the server answered {status}: {body}"),
         }
     }
@@ -255,9 +299,9 @@ impl Door {
         let issue: IssueRef = text.parse().context("expected a claim id, or owner/repo#number")?;
         let claims = match self {
             Self::Server(_) => self.ask_for::<Claims>(Call::Claims, json!({ "repo": issue.repo })).await?.claims,
-            Self::Store(store, ..) => {
+            Self::Store(kept) => {
                 let filter = ClaimFilter { repo: Some(issue.repo.clone()), ..ClaimFilter::default() };
-                store.claim_list(filter).await?
+                kept.store.claim_list(filter).await?
             }
         };
         let held = claims.into_iter().find(|claim| claim.issue_ref() == issue);

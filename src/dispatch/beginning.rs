@@ -7,7 +7,7 @@ use tracing::{error, info, warn};
 
 use super::dispatcher::Dispatcher;
 use super::queue::{self, BY_LABEL, BY_REVIEW, Next};
-use crate::config::Config;
+use crate::config::{Config, ContainersConfig};
 use crate::domain::{Run, RunId, RunStep};
 use crate::store::StoreError;
 
@@ -19,6 +19,10 @@ impl Dispatcher {
     pub(super) async fn begin_next(self: &Arc<Self>) -> Result<bool, StoreError> {
         let _slots = self.slots.lock().await;
         let config = self.config();
+        // Nothing to begin here, and nothing to say of what others have.
+        if !self.is_in_charge() && queue::busy(&self.live_runs()) >= config.containers.max_concurrent {
+            return Ok(false);
+        }
         let (runs, others) = (self.active_runs().await?, self.others().await?);
         let mut queue = self.queue_of(&runs);
         // Without containers every run would fail, for no fault of its issue.
@@ -28,15 +32,25 @@ impl Dispatcher {
         // What another run works on has its claim, which is this dispatcher's too.
         let taken = queue::taken(&runs);
         let is_taken = |run: &Run| run.issues().iter().any(|it| taken.get(it).is_some_and(|by| *by != run.run_id));
-        queue.retain(|run| {
-            let knows_agent = run.agent.as_ref().is_none_or(|name| self.agent(name, &config).is_ok());
-            let can = is_usable && knows_agent;
-            self.may_take_up(run) && is_wanted(run, &config, can, self.is_in_charge(), tells_why) && !is_taken(run)
-        });
+        queue.retain(|run| self.may_take_up(run) && !is_taken(run));
         // Who is stopped for whom is for one to say.
         let preempts = config.dispatch.preempt && self.is_in_charge();
-        let active = self.live_runs();
-        match queue::next(&queue, &active, &others.beside(&runs), &config.containers, preempts, self.now()) {
+        let elsewhere = (preempts && others.work()).then(|| queue.clone());
+        queue.retain(|run| {
+            let knows_agent = run.agent.as_ref().is_none_or(|name| self.agent(name, &config).is_ok());
+            is_wanted(run, &config, is_usable && knows_agent, self.is_in_charge(), tells_why)
+        });
+        let (active, beside) = (self.live_runs(), others.beside(&runs));
+        let next = match (queue::next(&queue, &active, &beside, &config.containers, preempts, self.now()), elsewhere) {
+            // What cannot begin here may need a slot there.
+            (Next::Wait, Some(elsewhere)) => {
+                queue = elsewhere;
+                let none = ContainersConfig { max_concurrent: 0, ..config.containers.clone() };
+                queue::next(&queue, &[], &beside, &none, true, self.now())
+            }
+            (next, _) => next,
+        };
+        match next {
             Next::Begin(run_id) => {
                 let place = queue.iter().position(|run| run.run_id == run_id).expect("it is one of the queue");
                 match self.over_budget(&queue[place], &config).await? {
@@ -70,13 +84,17 @@ impl Dispatcher {
         let since = queue.iter().find(|run| run.run_id == run_id).map_or(self.now(), |run| run.updated_at);
         let left = TOLD_WITHIN.saturating_sub((self.now() - since).to_std().unwrap_or_default());
         if !left.is_zero() {
-            let hub = Arc::clone(self);
-            self.spawn(async move {
-                tokio::time::sleep(left).await;
-                hub.wake();
-            });
+            self.look_again_in(left);
         }
         left.is_zero()
+    }
+
+    pub(super) fn look_again_in(self: &Arc<Self>, wait: Duration) {
+        let hub = Arc::clone(self);
+        self.spawn(async move {
+            tokio::time::sleep(wait).await;
+            hub.wake();
+        });
     }
 
     /// Ends a run that cannot even be begun.

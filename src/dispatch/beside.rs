@@ -13,6 +13,10 @@ use crate::store::{Role, ServerSeen, StoreError};
 /// A server that was not heard of for so long is gone, and so are the agents that it saw to.
 const SILENCE_MAX: TimeDelta = TimeDelta::minutes(1);
 
+/// A server that works in the same folder, or did before this one was started, is gone after so long: a server says
+/// every few seconds that it is there.
+pub(super) const TWIN_SILENCE_MAX: TimeDelta = TimeDelta::seconds(15);
+
 /// The other servers of the database.
 #[derive(Debug, Default)]
 pub(super) struct Others(Vec<ServerSeen>);
@@ -21,6 +25,14 @@ impl Others {
     /// Whether one of them drives a run: going on with it here would mean to begin it anew.
     pub(super) fn drive(&self, run: &Run) -> bool {
         self.0.iter().any(|server| is_at(run, server))
+    }
+
+    /// For how long the one that drives a run, unless it ended properly, may still be there: another process in the
+    /// same folder, or the one before this one.
+    pub(super) fn twin_of(&self, run: &Run) -> Option<TimeDelta> {
+        let twin = self.0.iter().find(|server| is_at(run, server) && !server.url.is_empty())?;
+        let silent = TimeDelta::milliseconds(i64::try_from(twin.silent_ms).unwrap_or(i64::MAX));
+        Some(TWIN_SILENCE_MAX - silent).filter(|left| *left > TimeDelta::zero())
     }
 
     /// Whether one of them works on issues.
@@ -39,7 +51,8 @@ impl Others {
 
     /// Where the one is reached that drives a run.
     pub(super) fn url_of(&self, run: &Run) -> Option<String> {
-        self.0.iter().find(|server| is_at(run, server)).map(|server| server.url.clone())
+        let its_own = self.0.iter().find(|server| is_at(run, server));
+        its_own.map(|server| server.url.clone()).filter(|url| !url.is_empty())
     }
 
     /// Slots that they have, with those that `active` takes there.
@@ -72,13 +85,14 @@ impl Dispatcher {
         Ok(Others(servers))
     }
 
-    /// Tells other servers how many more runs could begin here.
+    /// Tells other servers how many more runs could begin here, of the most urgent ones: whether one elsewhere makes way
+    /// hangs on that.
     pub(super) async fn note_slots(&self) {
         let config = self.config();
         let works = config.dispatch.works() && self.only().is_none();
         let is_usable = works && self.containers(&config).probe().await.is_ok();
-        let taken = queue::busy(&self.live_runs());
-        self.manager().note_slots(is_usable.then(|| config.containers.max_concurrent.saturating_sub(taken)));
+        let free = queue::free_for_critical(&self.live_runs(), &config.containers);
+        self.manager().note_slots(is_usable.then_some(free));
     }
 
     /// Looks at once when a run is queued or something is said of one: another server of the database may have been

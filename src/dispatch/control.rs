@@ -27,6 +27,8 @@ pub enum DispatchOutcome {
     HasPull(String),
     /// There is no such open issue here.
     NotOpen(IssueRef),
+    /// This server works on another issue alone, and ends with it.
+    OnlyFor(IssueRef),
 }
 
 /// What became of a word about one run.
@@ -34,6 +36,8 @@ pub enum DispatchOutcome {
 pub enum RunWordOutcome {
     /// Done; the run as it stands now.
     Done(Box<Run>),
+    /// The server that works on it has not heard it yet: the word waits for it.
+    Left(Box<Run>),
     /// There is no such run.
     NotFound,
     /// It stands where that means nothing.
@@ -93,6 +97,9 @@ impl Dispatcher {
     /// # Errors
     /// When its repository takes no part, the store fails, or GitHub does not say whether there is such an issue.
     pub async fn dispatch(&self, issue: IssueRef, by: String) -> Result<DispatchOutcome, ManagerError> {
+        if let Some(only) = self.only().filter(|only| **only != issue) {
+            return Ok(DispatchOutcome::OnlyFor(only.clone()));
+        }
         let offer = self.manager().in_order(&self.agent_id(), [issue.clone()]).pop().map(|(_, offer)| offer);
         match offer {
             Some(Offer::HeldBy(agent)) if agent != self.agent_id() => return Ok(DispatchOutcome::HeldBy(agent)),

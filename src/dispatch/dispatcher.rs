@@ -190,6 +190,8 @@ impl Dispatcher {
                 Ok(attempt) => {
                     if attempt.go().await == Left::ByStore {
                         tokio::time::sleep(STORE_PAUSE).await;
+                        // It may be another's by now, and what is here nobody's.
+                        hub.leftovers.look_soon();
                     }
                 }
                 Err(why) => hub.refuse(run, why).await,
@@ -231,6 +233,11 @@ impl Dispatcher {
     /// Every run that has not ended.
     pub(super) async fn active_runs(&self) -> Result<Vec<Run>, StoreError> {
         self.parts.store.run_list(RunFilter::default(), 0).await
+    }
+
+    /// Every run that was begun and has not ended: few, however many wait.
+    pub(super) async fn runs_under_way(&self) -> Result<Vec<Run>, StoreError> {
+        self.parts.store.run_list(RunFilter { without_queued: true, ..RunFilter::default() }, 0).await
     }
 
     pub(super) fn live_handles(&self) -> Vec<Arc<Live>> {

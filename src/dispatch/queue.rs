@@ -69,6 +69,14 @@ pub fn busy(active: &[Run]) -> u32 {
     u32::try_from(active.iter().filter(|run| holds_slot(run)).count()).unwrap_or(u32::MAX)
 }
 
+/// How many more critical runs could begin beside these.
+pub fn free_for_critical(active: &[Run], config: &ContainersConfig) -> u32 {
+    let alike = active.iter().filter(|run| holds_slot(run) && run.priority == RunPriority::Critical).count();
+    let critical = slots_of(config, RunPriority::Critical);
+    let left = if critical >= config.max_concurrent { u32::MAX } else { critical.saturating_sub(alike as u32) };
+    config.max_concurrent.saturating_sub(busy(active)).min(left)
+}
+
 /// Says what to do, with `queue` in its order and `active` those under way here. Runs that wait for people hold no slot.
 pub fn next(
     queue: &[Run],

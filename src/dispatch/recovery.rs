@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tracing::{debug, info, warn};
 
 use super::dispatcher::Dispatcher;
-use crate::domain::{Run, RunStatus};
+use crate::domain::Run;
 use crate::store::StoreError;
 
 /// How often leftovers are looked for while the server runs.
@@ -21,6 +21,11 @@ pub(super) struct Leftovers {
 }
 
 impl Leftovers {
+    /// Has them looked for with the next look.
+    pub(super) fn look_soon(&self) {
+        *self.looked_at.lock() = None;
+    }
+
     fn are_due(&self) -> bool {
         let mut looked_at = self.looked_at.lock();
         let due = looked_at.is_none_or(|at| at.elapsed() >= LOOK_EVERY);
@@ -35,7 +40,7 @@ impl Dispatcher {
     /// Goes on with every run that is under way and that nobody drives: the last server ended, or the store failed for
     /// a while. Each finds out for itself whether its agent still works.
     pub(super) async fn adopt(self: &Arc<Self>) -> Result<(), StoreError> {
-        let under_way = self.active_runs().await?.into_iter().filter(|run| run.status() != RunStatus::Queued);
+        let under_way = self.runs_under_way().await?.into_iter();
         let idle: Vec<_> =
             under_way.filter(|run| self.live_run(run.run_id).is_none() && self.may_take_up(run)).collect();
         if idle.is_empty() {
@@ -45,6 +50,11 @@ impl Dispatcher {
         let (others, judges) = (self.others().await?, self.is_in_charge() && self.manager().is_steady());
         for run in idle {
             if !self.is_own(&run) && (!judges || others.drive(&run)) {
+                continue;
+            }
+            // Two processes may share a folder, and what it says of whose a run is.
+            if let Some(left) = others.twin_of(&run) {
+                self.look_again_in(left.to_std().unwrap_or_default());
                 continue;
             }
             info!(run.id = %run.run_id, "going on with run {} on {}", run.run_id.short(), run.issue_ref());
@@ -70,8 +80,7 @@ impl Dispatcher {
         };
         // One that was begun anew elsewhere, while this server was away, no longer needs what it had here.
         let is_here = |run: &Run| run.driver.is_none() || self.is_own(run);
-        let under_way =
-            self.active_runs().await?.into_iter().filter(|run| run.status() != RunStatus::Queued && is_here(run));
+        let under_way = self.runs_under_way().await?.into_iter().filter(is_here);
         let kept: HashSet<String> = under_way.chain(self.live_runs()).map(|run| run.run_id.to_string()).collect();
         for row in rows.into_iter().filter(|row| !kept.contains(&row.run)) {
             match containers.remove(&row.id).await {

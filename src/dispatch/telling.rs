@@ -79,17 +79,24 @@ impl Dispatcher {
 
     /// Tells how runs ended of which that was not told: GitHub was away, or this server was.
     async fn tell_last_words(&self) -> Result<(), StoreError> {
-        let filter = RunFilter { with_ended: true, repo: None };
-        let runs = self.store().run_list(filter, LAST_WORD_COUNT_MAX).await?;
-        let (since, servers) = (self.now() - LAST_WORDS_OF, self.others().await?);
-        for run in &runs {
+        let filter = RunFilter { with_ended: true, without_queued: true, repo: None };
+        let mut runs = self.store().run_list(filter, LAST_WORD_COUNT_MAX).await?;
+        let since = self.now() - LAST_WORDS_OF;
+        let is_untold =
+            |run: &Run| run.ended_at.is_some_and(|at| at >= since) && !self.told.ended.lock().contains(&run.run_id);
+        let untold: Vec<Run> = runs.iter().filter(|run| is_untold(run)).cloned().collect();
+        if untold.is_empty() {
+            return Ok(());
+        }
+        runs.extend(self.active_runs().await?);
+        let servers = self.others().await?;
+        for run in &untold {
             // A later run tells there, or one that took the issue over along with its own.
             let tells_there = |other: &Run| other.run_id > run.run_id || other.issue_ref() != run.issue_ref();
             let others = runs.iter().filter(|other| other.run_id != run.run_id && tells_there(other));
             let is_last = others.into_iter().all(|other| !other.issues().contains(&run.issue_ref()));
-            let is_untold = run.ended_at.is_some_and(|at| at >= since) && !self.told.ended.lock().contains(&run.run_id);
             // A server that is there tells of its own.
-            if is_last && is_untold && (self.is_own(run) || self.is_in_charge() && !servers.drive(run)) {
+            if is_last && (self.is_own(run) || self.is_in_charge() && !servers.drive(run)) {
                 self.tell(run).await;
             }
         }

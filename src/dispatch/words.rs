@@ -40,9 +40,7 @@ impl Dispatcher {
         match self.store().run_get(run_id).await?.filter(|run| !run.status().is_terminal()) {
             // Also where another server was faster to begin it: then nothing was stopped here.
             Some(run) if run.status() != RunStatus::Queued => {
-                self.tell_driver(run, RunWord::Cancel { by }, CANCEL_PATIENCE, |run| run.status().is_terminal())
-                    .await?;
-                self.answered(run_id).await
+                self.tell_driver(run, RunWord::Cancel { by }, CANCEL_PATIENCE, |run| run.status().is_terminal()).await
             }
             Some(_) => self.cancel_queued(run_id, by).await,
             None if live.is_some() => self.answered(run_id).await,
@@ -66,8 +64,7 @@ impl Dispatcher {
         let asked_at = question.asked_at;
         let Some(live) = live else {
             let is_heard = |run: &Run| run.question.as_ref().is_none_or(|question| question.asked_at != asked_at);
-            self.tell_driver(run, RunWord::Answer { asked_at, text, by }, ANSWER_PATIENCE, is_heard).await?;
-            return self.answered(run_id).await;
+            return self.tell_driver(run, RunWord::Answer { asked_at, text, by }, ANSWER_PATIENCE, is_heard).await;
         };
         if live.inbox.send(Message::Answer { asked_at, text, by }).await.is_err() {
             return self.refused(run_id, "it is just ending").await;
@@ -82,17 +79,19 @@ impl Dispatcher {
         word: RunWord,
         patience: Duration,
         is_done: impl Fn(&Run) -> bool,
-    ) -> Result<(), StoreError> {
+    ) -> Result<RunWordOutcome, StoreError> {
         let run_id = run.run_id;
         self.store().run_word_insert(run, word, self.now()).await?;
         self.wake();
-        let done = async {
-            while self.store().run_get(run_id).await?.is_some_and(|run| !is_done(&run)) {
-                tokio::time::sleep(LOOK_EVERY).await;
+        let begun = tokio::time::Instant::now();
+        loop {
+            match self.store().run_get(run_id).await? {
+                None => return Ok(RunWordOutcome::NotFound),
+                Some(run) if is_done(&run) => return Ok(RunWordOutcome::Done(Box::new(run))),
+                Some(run) if begun.elapsed() >= patience => return Ok(RunWordOutcome::Left(Box::new(run))),
+                Some(_) => tokio::time::sleep(LOOK_EVERY).await,
             }
-            Ok(())
-        };
-        tokio::time::timeout(patience, done).await.unwrap_or(Ok(()))
+        }
     }
 
     /// Stops a run, wherever it is worked on, so that a critical one gets its slot.
@@ -133,7 +132,7 @@ impl Dispatcher {
                     }
                     self.is_in_charge() && (!waits || self.now() - told_at >= MAKE_WAY_MAX)
                 }
-                (word, Some(live)) => hear(&live, word),
+                (word, Some(live)) => self.hear(&live, word).await?,
                 (word, None) => self.see_to_word(told.run_id, word, &others).await?,
             };
             if is_over {
@@ -141,6 +140,24 @@ impl Dispatcher {
             }
         }
         Ok(())
+    }
+
+    /// Passes a word on to a run that is worked on here; whether it is over. It stays until the run, as it is kept,
+    /// shows what it did: this server may end before.
+    async fn hear(&self, live: &Arc<Live>, word: RunWord) -> Result<bool, StoreError> {
+        match word {
+            RunWord::Cancel { by } => live.stop(StopReason::Cancelled(by)),
+            RunWord::Answer { asked_at, text, by } => {
+                let question = self.store().run_get(live.run().run_id).await?.and_then(|run| run.question);
+                if question.is_none_or(|question| question.asked_at != asked_at) {
+                    return Ok(true);
+                }
+                // Said twice it is heard once; a full inbox is tried again.
+                let _ = live.inbox.try_send(Message::Answer { asked_at, text, by });
+            }
+            RunWord::MakeWay { .. } => {}
+        }
+        Ok(false)
     }
 
     /// A word to a run that is not worked on here; whether it is over.
@@ -166,21 +183,4 @@ impl Dispatcher {
         })
         .await
     }
-}
-
-/// Passes a word on to a run that is worked on here; whether it is over. It stays until the run shows what it did: this
-/// server may end before.
-fn hear(live: &Arc<Live>, word: RunWord) -> bool {
-    match word {
-        RunWord::Cancel { by } => live.stop(StopReason::Cancelled(by)),
-        RunWord::Answer { asked_at, text, by } => {
-            if live.run().question.is_none_or(|question| question.asked_at != asked_at) {
-                return true;
-            }
-            // Said twice it is heard once; a full inbox is tried again.
-            let _ = live.inbox.try_send(Message::Answer { asked_at, text, by });
-        }
-        RunWord::MakeWay { .. } => {}
-    }
-    false
 }

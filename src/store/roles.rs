@@ -67,7 +67,7 @@ pub struct BeatAnswer {
 pub struct ServerSeen {
     /// Its name: another one at each start.
     pub server: String,
-    /// Where it is reached.
+    /// Where it is reached; empty once it ended properly, and before it listens.
     pub url: String,
     /// The roles that it has.
     pub roles: Vec<Role>,

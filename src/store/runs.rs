@@ -65,6 +65,8 @@ pub enum RunSaved {
 pub struct RunFilter {
     /// Those that ended too.
     pub with_ended: bool,
+    /// None of those that wait for their turn.
+    pub without_queued: bool,
     /// Only of this repository.
     pub repo: Option<RepoName>,
 }

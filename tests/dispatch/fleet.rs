@@ -207,7 +207,7 @@ impl Fleet {
         let config = StoreConfig { path: self.home().join("claims.db"), ..StoreConfig::default() };
         let opening = tokio::task::spawn_blocking(move || SqlStore::open(&config, Arc::new(Unwatched)));
         let store: Arc<dyn Store> = Arc::new(opening.await.unwrap().unwrap());
-        let filter = RunFilter { with_ended: true, repo: None };
+        let filter = RunFilter { with_ended: true, ..RunFilter::default() };
         Kept {
             runs: store.run_list(filter, 1000).await.unwrap(),
             events: store.event_list_after(EventSeq(0), 1_000_000).await.unwrap(),
@@ -311,7 +311,7 @@ impl CommitObserver for Unwatched {
 }
 
 /// The processes whose environment names a folder below `folder` as the one they were started in.
-fn processes_of(folder: &Path) -> Vec<String> {
+pub fn processes_of(folder: &Path) -> Vec<String> {
     let mark = format!("ISSUECOMMAND_HOST_FOLDER={}", folder.display());
     let is_marked = |process: &PathBuf| {
         let environment = fs::read(process.join("environ")).unwrap_or_default();

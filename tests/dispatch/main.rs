@@ -28,5 +28,6 @@ mod servers;
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod standin;
 mod times;
+mod workers;
 mod workspace;
 mod world;

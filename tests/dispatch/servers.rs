@@ -8,7 +8,7 @@ use crate::patience::until;
 use crate::postgres::Postgres;
 
 /// Runs a statement on the database, as its administrator might.
-async fn administer(url: &str, sql: String) {
+pub async fn administer(url: &str, sql: String) {
     let url = url.to_owned();
     let run = move || postgres::Client::connect(&url, postgres::NoTls).unwrap().batch_execute(&sql).unwrap();
     spawn_blocking(run).await.unwrap();
@@ -69,55 +69,61 @@ async fn a_run_stays_with_the_server_that_began_it_when_the_role_moves() {
 }
 
 /// A server that queues and has no slots of its own, and workers with some.
-struct Crew {
-    fleet: Fleet,
-    database: String,
-    foreman: Server,
+pub struct Crew {
+    pub fleet: Fleet,
+    pub database: String,
+    pub foreman: Server,
 }
 
 impl Crew {
     /// The foreman; workers are asked for by name. `None` where something is missing.
-    async fn assembled(slots: u32) -> Option<Self> {
+    pub async fn assembled(slots: u32) -> Option<Self> {
+        Self::under(slots, |text| text).await
+    }
+
+    /// One whose foreman has other settings than its workers.
+    pub async fn under(slots: u32, foremans: fn(String) -> String) -> Option<Self> {
         let database = spawn_blocking(|| Postgres::of_this_process().map(|server| server.database())).await.unwrap()?;
         let fleet = Fleet::on_host("containers = { max_concurrent = 0 }").await?;
+        let place = fleet.home().join("issuecommand.toml");
+        let text = std::fs::read_to_string(&place).unwrap();
+        let workers = text.replace("max_concurrent = 0", &format!("max_concurrent = {slots}"));
+        assert_ne!(workers, text, "the foreman's file has its slots");
+        std::fs::write(fleet.home().join("worker.toml"), workers).unwrap();
+        std::fs::write(&place, foremans(text)).unwrap();
         let foreman = fleet.serve(&["watch"], &[("DATABASE_URL", &database)]).await;
         let in_charge = async || {
             let health = foreman.call("GET", "/api/health", Value::Null).await;
             (health["health"]["roles"].as_array()?.len() == 3).then_some(())
         };
         until("the roles", in_charge).await;
-        let crew = Self { fleet, database, foreman };
-        crew.give_slots(slots);
-        Some(crew)
+        Some(Self { fleet, database, foreman })
     }
 
-    /// For workers that start from now on.
-    fn give_slots(&self, slots: u32) {
-        let place = self.fleet.home().join("issuecommand.toml");
-        let text = std::fs::read_to_string(&place).unwrap();
-        let worker = text.replace("max_concurrent = 0", &format!("max_concurrent = {slots}"));
-        assert_ne!(worker, text, "the foreman's file has its slots");
-        std::fs::write(self.fleet.home().join("worker.toml"), worker).unwrap();
-    }
-
-    async fn worker(&self, name: &str) -> Server {
+    pub async fn worker(&self, name: &str) -> Server {
         self.fleet.serve_elsewhere("worker", name, "worker.toml", &self.database).await
     }
 
+    /// A minute of silence of a server that says nothing any more, in no time.
+    pub async fn fall_silent(&self, url: &str) {
+        let silence = format!("UPDATE servers SET seen_at_ms = seen_at_ms - 120000 WHERE url = '{url}'");
+        administer(&self.database, silence).await;
+    }
+
     /// What the log of the run on an issue says, asked of the foreman.
-    async fn log_of(&self, number: u64) -> String {
+    pub async fn log_of(&self, number: u64) -> String {
         let run = self.foreman.run_on(number).await.unwrap();
         let path = format!("/api/dispatch/runs/{}/logs?limit=1000", run["id"].as_str().unwrap());
         self.foreman.call("GET", &path, Value::Null).await["lines"].to_string()
     }
 
-    async fn say(&self, number: u64, method: &str, what: &str, body: Value) -> Value {
+    pub async fn say(&self, number: u64, method: &str, what: &str, body: Value) -> Value {
         let run = self.foreman.run_on(number).await.unwrap();
         self.foreman.call(method, &format!("/api/dispatch/runs/{}{what}", run["id"].as_str().unwrap()), body).await
     }
 }
 
-fn driver(run: &Value) -> String {
+pub fn driver(run: &Value) -> String {
     run["driver"]["dispatcher"].as_str().unwrap_or_else(|| panic!("{run}")).to_owned()
 }
 
@@ -199,9 +205,7 @@ async fn a_run_of_a_worker_is_answered_stopped_and_displaced_from_elsewhere_and_
     let url = worker.url().to_owned();
     worker.kill();
     let other = crew.worker("two").await;
-    // A minute of silence, in no time.
-    let silence = format!("UPDATE servers SET seen_at_ms = seen_at_ms - 120000 WHERE url = '{url}'");
-    administer(&crew.database, silence).await;
+    crew.fall_silent(&url).await;
     let run = crew.foreman.until_run_is(slow, &["completed", "failed"]).await;
     assert_eq!((&run["status"], &run["attempts"]), (&"completed".into(), &2.into()), "{run}");
     assert_ne!(driver(&run), first);

@@ -14,6 +14,9 @@ mod described;
 mod dispatch;
 mod events;
 mod follow_ups;
+mod fuzz_seeds;
+#[path = "../fuzz/src/lib.rs"]
+mod fuzzed;
 mod gate;
 mod identity;
 mod leases;

@@ -84,7 +84,7 @@ fn pull(number: u64) -> String {
 }
 
 fn all() -> RunFilter {
-    RunFilter { with_ended: true, repo: None }
+    RunFilter { with_ended: true, ..RunFilter::default() }
 }
 
 fn used(input_tokens: u64, output_tokens: u64, cost_usd: f64) -> RunUsage {
@@ -181,6 +181,11 @@ pub async fn runs_are_listed_oldest_first_and_those_that_ended_only_if_asked_for
     bed.taken(there, [fail()]).await;
     bed.ended(7).await;
     assert_eq!(bed.listed(elsewhere, 1).await, [6], "the limit is of those in that repository");
+    let begun = RunFilter { without_queued: true, ..RunFilter::default() };
+    assert_eq!(bed.listed(begun.clone(), 0).await, Vec::<u64>::new());
+    let waits = bed.queued(8).await;
+    bed.taken(waits, [RunStep::Begin]).await;
+    assert_eq!(bed.listed(begun, 0).await, [8]);
 }
 
 pub async fn a_run_is_found_by_its_pull_request_and_by_the_end_of_its_id(bed: Bed) {

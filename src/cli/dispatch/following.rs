@@ -37,6 +37,20 @@ pub(super) enum Onto {
     StdoutAsJson,
 }
 
+/// A run that was left as it is: its server ended.
+#[derive(Debug, thiserror::Error)]
+#[error("run {run} is {status}, and no server works on it: start one with `issuecommand serve`")]
+pub(super) struct NobodyWorks {
+    run: String,
+    status: RunStatus,
+}
+
+impl NobodyWorks {
+    pub(super) fn on(run: &Run) -> Self {
+        Self { run: run.run_id.short(), status: run.status() }
+    }
+}
+
 /// What one look at a run showed.
 enum Look {
     GoesOn,
@@ -103,12 +117,7 @@ impl<'d> Following<'d> {
         if !page.run_status.is_terminal() {
             self.bar.set_message(format!("run {} is {}", self.run_id.short(), page.run_status));
             // Whoever only looks keeps the database from the server that would go on with it.
-            ensure!(
-                !door.is_at_rest(),
-                "run {} is {}, and no server works on it",
-                self.run_id.short(),
-                page.run_status
-            );
+            ensure!(!door.is_at_rest(), NobodyWorks { run: self.run_id.short(), status: page.run_status });
             return Ok(Look::GoesOn);
         }
         if !page.lines.is_empty() {

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::super::door::DoorArgs;
 use super::super::{EndRequests, runtime};
 use super::RunAnswer;
-use super::following::{Following, LogPage, Onto, print};
+use super::following::{Following, LogPage, NobodyWorks, Onto, print};
 
 #[derive(Debug, Args)]
 #[command(after_help = "RUN is the id of the run, or 4 to 12 of its last digits, as `status` and `queue` show them.
@@ -51,11 +51,7 @@ pub fn run(args: &LogsArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         if door.is_at_rest() && !run.status().is_terminal() {
-            bail!(
-                "run {} is {}, and no server works on it: start one with `issuecommand serve`",
-                run.run_id.short(),
-                run.status()
-            );
+            bail!(NobodyWorks::on(&run));
         }
         let mut following = Following::of(&args.door, &door, run.run_id, onto);
         let ended = tokio::select! {

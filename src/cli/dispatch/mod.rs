@@ -33,6 +33,9 @@ struct RunAnswer {
     /// Whether the issue had it before.
     #[serde(default)]
     idempotent: bool,
+    /// Whether its server has not heard the word yet.
+    #[serde(default)]
+    left: bool,
 }
 
 /// Who asks, for the record: the name of the account on this machine, where it says one.

@@ -8,16 +8,19 @@ use clap::Args;
 use issuecommand::api::Call;
 use issuecommand::config::{ConfigSource, Loaded, load};
 use issuecommand::domain::{IssueRef, RunStatus};
-use issuecommand::http::OperatorClient;
+use issuecommand::http::{ClientError, OperatorClient};
 use issuecommand::server::{Server, Start};
 use serde_json::json;
 use tracing::warn;
 
-use super::super::door::{Door, DoorArgs};
+use super::super::door::{Door, DoorArgs, Refused};
 use super::super::{EndRequests, is_database_taken, runtime};
-use super::following::{Following, Onto};
+use super::following::{Following, NobodyWorks, Onto};
 use super::{RunAnswer, whoami};
 
+/// How often it is tried again where other commands or ending servers come between, and after which wait.
+const MEETING_COUNT_MAX: u32 = 10;
+const MEETING_PAUSE: Duration = Duration::from_millis(500);
 /// How often an issue is asked for while the first sync goes on.
 const SYNC_PAUSE: Duration = Duration::from_millis(500);
 
@@ -46,29 +49,70 @@ pub struct RunArgs {
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(async {
         let mut end_requests = EndRequests::listen()?;
-        let mut is_logging = false;
+        let mut meetings = Meetings::default();
         loop {
-            match args.door.open().await? {
-                Door::Server(client) => return dispatch(args, &Door::Server(client), &mut end_requests).await,
-                Door::Store(store, ..) => {
-                    if args.detach {
-                        bail!("no server runs that could work on it: start one with `issuecommand serve --background`");
-                    }
-                    tokio::task::spawn_blocking(move || store.close()).await?;
-                }
-            }
-            match serve(args, &mut is_logging).await {
-                // Another command was faster: it serves this one too.
-                Err(error) if is_database_taken(&error) => {}
-                Err(error) => return Err(error),
-                Ok((server, client)) => {
-                    let done = dispatch(args, &Door::Server(client), &mut end_requests).await;
-                    server.stop().await;
-                    return done;
-                }
+            match by_whom_there_is(args, &mut meetings, &mut end_requests).await {
+                Err(error) if meetings.may_pass(args, &error) => tokio::select! {
+                    () = tokio::time::sleep(MEETING_PAUSE) => {}
+                    () = end_requests.next() => bail!("interrupted before anything was begun"),
+                },
+                done => return done,
             }
         }
     })
+}
+
+/// Asks the server that has the database, or serves where none has.
+async fn by_whom_there_is(
+    args: &RunArgs,
+    meetings: &mut Meetings,
+    end_requests: &mut EndRequests,
+) -> anyhow::Result<ExitCode> {
+    let kept = match args.door.open().await? {
+        Door::Store(kept) => kept,
+        door @ Door::Server(_) => return dispatch(args, &door, end_requests).await,
+    };
+    let door = Door::Store(kept);
+    if args.detach && door.is_at_rest() {
+        bail!("no server runs that could work on it: start one with `issuecommand serve --background`");
+    }
+    if args.detach {
+        return dispatch(args, &door, end_requests).await;
+    }
+    if let Door::Store(kept) = door {
+        tokio::task::spawn_blocking(move || kept.store.close()).await?;
+    }
+    let (server, client) = serve(args, &mut meetings.is_logging).await?;
+    let done = dispatch(args, &Door::Server(client), end_requests).await;
+    server.stop().await;
+    done
+}
+
+/// What came between this command and others like it, or a server that just ends.
+#[derive(Debug, Default)]
+struct Meetings {
+    is_logging: bool,
+    count: u32,
+    has_told: bool,
+}
+
+impl Meetings {
+    /// Whether it is worth another try: another command was faster to serve, and serves this one too or ends soon.
+    fn may_pass(&mut self, args: &RunArgs, error: &anyhow::Error) -> bool {
+        let waits_for_another =
+            error.downcast_ref().is_some_and(|refused: &Refused| refused.reason == "works_on_another");
+        if waits_for_another {
+            if !std::mem::replace(&mut self.has_told, true) {
+                anstream::eprintln!("waiting: {error}");
+            }
+            return true;
+        }
+        self.count += 1;
+        let was_left = error.is::<NobodyWorks>();
+        let is_gone =
+            args.door.finds_by_itself() && matches!(error.downcast_ref(), Some(ClientError::Unreachable { .. }));
+        self.count < MEETING_COUNT_MAX && (was_left || is_gone || is_database_taken(error))
+    }
 }
 
 /// A server for as long as the run takes.
@@ -129,7 +173,7 @@ async fn dispatch(args: &RunArgs, door: &Door, end_requests: &mut EndRequests) -
             }
         }
     };
-    let RunAnswer { run, idempotent } = tokio::select! {
+    let RunAnswer { run, idempotent, .. } = tokio::select! {
         asked = asked => asked?,
         () = end_requests.next() => bail!("interrupted before anything was begun"),
     };

@@ -69,15 +69,24 @@ pub fn resume(args: &ResumeArgs) -> anyhow::Result<ExitCode> {
 pub fn cancel(args: &CancelArgs) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(async {
         let door = args.door.open_existing().await?;
-        let RunAnswer { run, .. } = door.ask_for(Call::DispatchCancel, json!({ "run": args.run })).await?;
-        anstream::println!("run {} on {} is {}", run.run_id.short(), run.issue_ref(), run.status());
+        let RunAnswer { run, left, .. } = door.ask_for(Call::DispatchCancel, json!({ "run": args.run })).await?;
+        let waits = if left { "; its server ends it when it hears of this" } else { "" };
+        anstream::println!("run {} on {} is {}{waits}", run.run_id.short(), run.issue_ref(), run.status());
         Ok(ExitCode::SUCCESS)
     })
 }
 
 pub fn answer(args: &AnswerArgs) -> anyhow::Result<ExitCode> {
     let fields = json!({ "run": args.run, "answer": args.answer, "by": whoami() });
-    tell(&args.door, Call::DispatchAnswer, fields, "its agent is told")
+    runtime()?.block_on(async {
+        let door = args.door.open_existing().await?;
+        let RunAnswer { left, .. } = door.ask_for(Call::DispatchAnswer, fields).await?;
+        anstream::println!(
+            "{}",
+            if left { "its server tells its agent when it hears of this" } else { "its agent is told" }
+        );
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
 fn tell(door: &DoorArgs, call: Call, fields: Value, done: &str) -> anyhow::Result<ExitCode> {

@@ -42,7 +42,8 @@ async fn ask(args: &ShowArgs) -> anyhow::Result<Value> {
     let fields = json!({ "repo": args.repo, "agent_id": args.agent });
     match args.door.open().await? {
         door @ Door::Server(_) => door.ask(Call::PolicyEffective, fields).await,
-        Door::Store(_, _, loaded) => {
+        Door::Store(kept) => {
+            let loaded = kept.loaded;
             anstream::eprintln!("No server runs: this is what the configuration would put in force.");
             let policies = loaded.config.effective_policies();
             let set = PolicyHost::new(None)?.load(&policies, &loaded.folder)?;

@@ -108,6 +108,11 @@ impl Attempt {
                 }
             }
         };
+        if let Err(Setback::Superseded) = ended {
+            // Who goes on with it tells of it.
+            self.make_room().await;
+            return Left::ToOthers;
+        }
         if let Err(setback) = ended {
             // What is written down is enough for the next start, or the next look at leftovers.
             error!(run.id = %self.run.run_id, "run {} could not be brought to its end: {}", self.run.run_id.short(), setback.words());

@@ -162,6 +162,9 @@ pub(super) enum Left {
     ByStore,
 }
 
+/// An agent that every server knows.
+const STAND_IN: &str = "opencode";
+
 impl Attempt {
     /// Prepares to go on with `run`. Sends nothing yet.
     ///
@@ -171,7 +174,12 @@ impl Attempt {
         let config = hub.config();
         let forge = hub.forge().ok_or("issues come from a file here: there is no GitHub to open pull requests on")?;
         let name = run.agent.clone().unwrap_or_else(|| config.dispatch.agent.clone());
-        let agent = hub.agent(&name, &config).map_err(|error| chain(&error))?;
+        let agent = match hub.agent(&name, &config) {
+            // What another server began is begun anew, by a server that knows its agent; here it is only undone.
+            Err(_) if is_moved => hub.agent(STAND_IN, &config),
+            known => known,
+        };
+        let agent = agent.map_err(|error| chain(&error))?;
         let limits = RunLimits::of(&config.containers, run.priority);
         let (mirror, containers) = (hub.mirror(&run.repo), hub.containers(&config));
         let (remote, session, agent_name, secrets) = (None, None, name, Vec::new());

@@ -21,8 +21,10 @@ const TAKE: &str = "INSERT INTO roles (role, server, until_ms) VALUES (?1, ?2, ?
      ON CONFLICT (role) DO UPDATE SET server = excluded.server, until_ms = excluded.until_ms \
      WHERE roles.server = excluded.server OR roles.until_ms < ?4";
 /// It stays known for a while: what it was working on waits for its next start.
-const LEAVE: [&str; 2] =
-    ["DELETE FROM roles WHERE server = ?1", "UPDATE servers SET dispatches = 0, slots_free = NULL WHERE server = ?1"];
+const LEAVE: [&str; 2] = [
+    "DELETE FROM roles WHERE server = ?1",
+    "UPDATE servers SET dispatches = 0, slots_free = NULL, url = '' WHERE server = ?1",
+];
 const LIST: &str =
     "SELECT server, url, seen_at_ms, slots_free FROM servers WHERE seen_at_ms >= ?1 ORDER BY begun_at_ms, server";
 const ROLES: &str = "SELECT server, role FROM roles WHERE until_ms >= ?1 ORDER BY role";

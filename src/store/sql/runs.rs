@@ -24,6 +24,7 @@ pub(super) const ACTIVE_OF_ISSUE: &str = "SELECT record FROM runs WHERE repo = ?
 pub(super) const GET: &str = "SELECT record FROM runs WHERE run_id = ?1";
 pub(super) const SAVE: &str = "UPDATE runs SET active = ?3, status = ?4, pr_url = ?5, version = ?2 + 1, record = ?6 WHERE run_id = ?1 AND version = ?2";
 pub(super) const LIST_ACTIVE: &str = "SELECT record FROM runs WHERE active = 1 ORDER BY run_id";
+pub(super) const LIST_BEGUN: &str = "SELECT record FROM runs WHERE active = 1 AND status <> 'queued' ORDER BY run_id";
 pub(super) const LIST_ENDED: &str =
     "SELECT record FROM runs WHERE active = 0 AND repo = coalesce(?2, repo) ORDER BY run_id DESC LIMIT ?1";
 pub(super) const LATEST: &str = "SELECT record FROM runs WHERE repo = ?1 AND number = ?2 ORDER BY run_id DESC LIMIT 1";
@@ -71,7 +72,7 @@ impl RunStore for SqlStore {
     async fn run_list(&self, filter: RunFilter, limit: usize) -> std::result::Result<Vec<Run>, StoreError> {
         let list = move |connection: &Connection| {
             let mut runs = if filter.with_ended { ended(connection, filter.repo.as_ref(), limit)? } else { Vec::new() };
-            runs.extend(active(connection)?);
+            runs.extend(if filter.without_queued { all(connection, LIST_BEGUN)? } else { active(connection)? });
             runs.sort_by_key(|run| run.run_id);
             runs.retain(|run| filter.repo.as_ref().is_none_or(|repo| *repo == run.repo));
             Ok(runs)
@@ -225,7 +226,11 @@ fn one(connection: &Connection, sql: &str, params: impl Params) -> Result<Option
 }
 
 fn active(connection: &Connection) -> Result<Vec<Run>> {
-    connection.prepare_cached(LIST_ACTIVE)?.query_map((), |row| from_json(row, 0))?.collect()
+    all(connection, LIST_ACTIVE)
+}
+
+fn all(connection: &Connection, sql: &'static str) -> Result<Vec<Run>> {
+    connection.prepare_cached(sql)?.query_map((), |row| from_json(row, 0))?.collect()
 }
 
 fn ended(connection: &Connection, repo: Option<&RepoName>, count_max: usize) -> Result<Vec<Run>> {

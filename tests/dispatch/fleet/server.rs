@@ -109,6 +109,12 @@ impl Server {
         }
     }
 
+    /// Suspends it, or lets it go on: `STOP` or `CONT`.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
     /// Ends it as `kill -9` does.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
@@ -117,7 +123,7 @@ impl Server {
 
     /// Asks it to end, and waits until it has.
     pub async fn stop(mut self) {
-        assert!(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success());
+        self.signal("TERM");
         assert!(self.until_dead().await.success());
     }
 }

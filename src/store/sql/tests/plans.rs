@@ -105,6 +105,7 @@ fn no_hot_statement_scans_a_table() {
         (runs::LATEST, "runs_of_issue"),
         (runs::OF_PULL, "runs_of_pull"),
         (runs::LIST_ACTIVE, "runs_ended"),
+        (runs::LIST_BEGUN, "runs_ended"),
         (runs::LIST_ENDED, "runs_ended"),
         (runs::TRIM, "runs_ended"),
         (runs::LIST_UNDER_WAY, "runs_ended"),
