@@ -12,12 +12,13 @@
 mod postgres;
 
 use std::io::Write as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use hdrhistogram::Histogram;
 use issuecommand::config::{Secret, StoreConfig};
 use issuecommand::domain::{Issue, IssueNumber, IssueRef, IssueState, RepoName, from_unix_ms};
 use issuecommand::store::{Change, ClaimWish, CommitObserver, InsertOutcome, IssueBatch, SqlStore, Store, Wanted};
@@ -28,6 +29,8 @@ const CLAIMER_COUNTS: [u64; 3] = [1, 32, 256];
 const SHORT_LIST_COUNT: u64 = 20;
 /// The size of a large public repository's backlog.
 const SNAPSHOT_ISSUE_COUNT: u64 = 31_100;
+
+static WAITS: LazyLock<Waits> = LazyLock::new(Waits::new);
 
 #[derive(Debug)]
 struct Unwatched;
@@ -82,9 +85,42 @@ async fn sync(store: &SqlStore, numbers: std::ops::RangeInclusive<u64>) {
     store.issue_apply(batch).await.unwrap();
 }
 
+/// How long single answers took, in microseconds, over all that was measured of one kind.
+struct Waits(Mutex<Histogram<u64>>);
+
+impl Waits {
+    fn new() -> Self {
+        Self(Mutex::new(Histogram::new(3).unwrap()))
+    }
+
+    /// Notes the answers of one agent.
+    fn add(&self, waits: &Histogram<u64>) {
+        self.0.lock().unwrap().add(waits).unwrap();
+    }
+
+    /// Prints them, and forgets them. What criterion tells is the time of all divided by their number.
+    fn tell(&self, name: &str) {
+        let waits = &mut *self.0.lock().unwrap();
+        let at = |quantile| waits.value_at_quantile(quantile) as f64 / 1_000.0;
+        if !waits.is_empty() {
+            let (half, most, nearly_all, longest) = (at(0.5), at(0.9), at(0.99), at(1.0));
+            println!(
+                "{name}: an answer took p50 {half:.2} ms, p90 {most:.2}, p99 {nearly_all:.2}, at most {longest:.2}"
+            );
+        }
+        waits.reset();
+    }
+}
+
 /// Grants `count` claims to `claimers` agents at once, who share out the servers; the time from the first wish to the
 /// last answer.
-async fn grant(servers: &[Arc<SqlStore>], claimers: u64, count: u64, wanted: fn(u64) -> Wanted) -> Duration {
+async fn grant(
+    servers: &[Arc<SqlStore>],
+    claimers: u64,
+    count: u64,
+    wanted: fn(u64) -> Wanted,
+    waits: &'static Waits,
+) -> Duration {
     let next = Arc::new(AtomicU64::new(1));
     let begun = Instant::now();
     let agents: Vec<_> = (0..claimers)
@@ -92,12 +128,16 @@ async fn grant(servers: &[Arc<SqlStore>], claimers: u64, count: u64, wanted: fn(
             let (store, next) = (Arc::clone(&servers[n as usize % servers.len()]), Arc::clone(&next));
             tokio::spawn(async move {
                 let agent: issuecommand::domain::AgentId = format!("agent-{n}").parse().unwrap();
+                let mut took = Histogram::new(3).unwrap();
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     if number > count {
+                        waits.add(&took);
                         return;
                     }
+                    let asked = Instant::now();
                     let outcome = store.claim_insert(wish_for(agent.as_str(), wanted(number), number)).await.unwrap();
+                    took.record(asked.elapsed().as_micros() as u64).unwrap();
                     assert!(matches!(outcome, InsertOutcome::Granted(_)));
                 }
             })
@@ -141,9 +181,10 @@ fn claims(criterion: &mut Criterion) {
                     let directory = directory();
                     let store = open(&directory);
                     runtime.block_on(sync(&store, 1..=count + SHORT_LIST_COUNT));
-                    runtime.block_on(grant(&[store], claimers, count, wanted))
+                    runtime.block_on(grant(&[store], claimers, count, wanted, &WAITS))
                 });
             });
+            WAITS.tell(&format!("SQLite, {name}, {claimers} claimers"));
         }
     }
     group.finish();
@@ -162,9 +203,10 @@ fn claims_on_postgres(criterion: &mut Criterion) {
                     let url = machine.database();
                     let servers: Vec<_> = (0..server_count).map(|_| server_of(&url, Arc::new(Unwatched))).collect();
                     runtime.block_on(sync(&servers[0], 1..=count));
-                    runtime.block_on(grant(&servers, claimers, count, exactly))
+                    runtime.block_on(grant(&servers, claimers, count, exactly, &WAITS))
                 });
             });
+            WAITS.tell(&format!("PostgreSQL, {name}, {claimers} claimers"));
         }
     }
     for claimers in CLAIMER_COUNTS {

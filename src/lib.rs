@@ -12,7 +12,7 @@
 //! - [`domain`] is pure: nouns and the rules between them;
 //! - [`dispatch`] does the work itself: an agent in a container for each issue;
 //! - [`authoring`] is the way of a policy from an opinion to its component, for who writes one;
-//! - [`config`] and [`logging`] serve all, and [`server`] puts everything together.
+//! - [`config`], [`logging`] and [`metrics`] serve all, and [`server`] puts everything together.
 
 pub mod api;
 pub mod areas;
@@ -26,6 +26,7 @@ pub mod http;
 pub mod local;
 pub mod logging;
 pub mod mcp;
+pub mod metrics;
 pub mod policy;
 pub mod replay;
 pub mod server;

@@ -1,6 +1,7 @@
 //! The calls there are, and the one way through them.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use serde_json::Value;
@@ -10,8 +11,9 @@ use super::{
 };
 use crate::claims::{ClaimManager, HealthState, ManagerError};
 use crate::config::Config;
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{Dispatcher, RunCounts};
 use crate::domain::{AccessScope, AgentId, ClaimId, Skills};
+use crate::metrics::metrics;
 
 /// What can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -204,6 +206,11 @@ impl Api {
         self.manager.health().state
     }
 
+    /// How many runs there are, and slots; `None` without a dispatcher, or while the store fails.
+    pub async fn run_counts(&self) -> Option<RunCounts> {
+        self.dispatcher.as_ref()?.counts().await.ok()
+    }
+
     /// The same, with what works on issues.
     #[must_use]
     pub fn with_dispatcher(self, dispatcher: Arc<Dispatcher>) -> Self {
@@ -235,7 +242,14 @@ impl Api {
     }
 
     /// Answers one call. Failures of the server are logged here, once.
-    pub async fn answer(&self, call: Call, caller: &Caller, mut fields: Fields) -> Answer {
+    pub async fn answer(&self, call: Call, caller: &Caller, fields: Fields) -> Answer {
+        let begun = Instant::now();
+        let answer = self.answer_untimed(call, caller, fields).await;
+        metrics().call_answered(call, answer.status, begun.elapsed());
+        answer
+    }
+
+    async fn answer_untimed(&self, call: Call, caller: &Caller, mut fields: Fields) -> Answer {
         if let Err(no_such_claim) = self.write_out_claim_id(caller, &mut fields).await {
             return no_such_claim;
         }

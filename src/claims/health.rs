@@ -11,6 +11,9 @@ use crate::store::Role;
 /// The part whose trouble means that nothing can be done.
 pub(super) const STORE: &str = "store";
 
+/// The part that is in trouble where the store answers, slowly.
+pub(super) const SLOW_STORE: &str = "store.slow";
+
 /// What background work found out about the world around.
 #[derive(Debug)]
 pub(super) struct Status {

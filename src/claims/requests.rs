@@ -205,6 +205,17 @@ pub enum HealthState {
     Degraded,
 }
 
+impl HealthState {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Ready => "ready",
+            Self::Degraded => "degraded",
+        }
+    }
+}
+
 /// The policies in force, and why the newest edit is not.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct PolicyHealth {

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::ClaimManager;
-use super::health::STORE;
+use super::health::{SLOW_STORE, STORE};
 use super::service::chain;
 use crate::store::{Role, ServerBeat, StoreError};
 
@@ -22,6 +22,9 @@ const MARGIN: Duration = Duration::from_secs(3);
 
 /// The longest beat that the clock is set by.
 const ALIGNING_BEAT_MAX: Duration = Duration::from_millis(500);
+
+/// A write that takes so long is told on the health page.
+const SLOW_WRITE: Duration = Duration::from_secs(1);
 
 /// Which roles this server has.
 #[derive(Debug)]
@@ -122,6 +125,13 @@ impl ClaimManager {
         // A database that hung for one server did so for the others.
         let well_since = before.filter(|_| took <= MARGIN).unwrap_or(answered_at);
         *self.roles.well_since.lock() = Some(well_since);
+        let slow = (took >= SLOW_WRITE).then(|| {
+            format!(
+                "a write took {:.1} s: the disk or the database is slow, and every claim waits for it",
+                took.as_secs_f64()
+            )
+        });
+        self.status.report(SLOW_STORE, slow);
         // One that waited in a queue says little about when that was.
         if took < ALIGNING_BEAT_MAX {
             self.clock.align(answer.now + TimeDelta::from_std(took / 2).unwrap_or_default());

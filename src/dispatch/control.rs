@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::container::ContainerUsage;
 use super::dispatcher::Dispatcher;
 use super::limits::slots_of;
-use super::queue::holds_slot;
+use super::queue::{busy, holds_slot};
 use crate::claims::{ManagerError, Offer};
 use crate::config::Config;
 use crate::domain::{AgentId, IssueRef, LogLine, Run, RunId, RunPriority, RunStatus, RunStep, RunUsage};
@@ -74,6 +74,19 @@ pub struct DispatchStatus {
     pub used_today: RunUsage,
 }
 
+/// How much there is to do, and to do it with.
+#[derive(Debug, Clone)]
+pub struct RunCounts {
+    /// Runs that have not ended, of all servers of the database.
+    pub by_status: Vec<(RunStatus, u64)>,
+    /// Runs that may be under way here at once.
+    pub slots: u64,
+    /// Of these, taken.
+    pub slots_used: u64,
+    /// Whether dispatch is paused.
+    pub is_paused: bool,
+}
+
 /// A run under way, and what it uses.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ActiveRun {
@@ -92,6 +105,22 @@ pub struct ActiveRun {
 }
 
 impl Dispatcher {
+    /// Counts what there is, without a look at any container.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn counts(&self) -> Result<RunCounts, StoreError> {
+        let (active, config) = (self.active_runs().await?, self.config());
+        let statuses = [RunStatus::Queued, RunStatus::Dispatched, RunStatus::Running, RunStatus::WaitingHuman];
+        let count = |status| active.iter().filter(|run| run.status() == status).count() as u64;
+        Ok(RunCounts {
+            by_status: statuses.map(|status| (status, count(status))).into(),
+            slots: config.containers.max_concurrent.into(),
+            slots_used: busy(&self.live_runs()).into(),
+            is_paused: self.paused().await?.is_some(),
+        })
+    }
+
     /// Puts an issue in the queue because somebody says so; before what only a label asks for.
     ///
     /// # Errors

@@ -35,7 +35,7 @@ mod telling;
 mod words;
 pub mod workspace;
 
-pub use control::{ActiveRun, DispatchOutcome, DispatchStatus, RunWordOutcome};
+pub use control::{ActiveRun, DispatchOutcome, DispatchStatus, RunCounts, RunWordOutcome};
 pub use dispatcher::{Dispatcher, DispatcherParts};
 pub use faults::DIE_AT;
 pub use limits::RunLimits;

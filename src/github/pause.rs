@@ -71,6 +71,12 @@ pub(super) fn budget(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Bu
     }
 }
 
+/// What is left of the hour's requests, and of which kind, if the answer says so.
+pub(super) fn requests_left(headers: &HeaderMap) -> Option<(&str, i64)> {
+    let resource = headers.get("x-ratelimit-resource").and_then(|value| value.to_str().ok()).unwrap_or("core");
+    Some((resource, i64::try_from(number(headers, "x-ratelimit-remaining")?).ok()?))
+}
+
 fn bounded(seconds: u64) -> Duration {
     Duration::from_secs(seconds.clamp(1, PAUSE_SECONDS_MAX))
 }

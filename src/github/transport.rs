@@ -18,10 +18,11 @@ use tracing::debug;
 
 use super::access::Access;
 use super::pace::Pace;
-use super::pause::{Budget, Pause, budget};
+use super::pause::{Budget, Pause, budget, requests_left};
 use super::{Credentials, SourceError, paging};
 use crate::config::{GithubConfig, Secret};
 use crate::domain::Timestamp;
+use crate::metrics::metrics;
 
 /// How often a request that is safe to repeat is sent at most.
 const ATTEMPT_COUNT_MAX: u32 = 3;
@@ -283,6 +284,7 @@ impl Transport {
             Err(_) => return Err(Miss::Passing(format!("no answer within {} s", self.head_wait.as_secs()))),
         };
         let (head, body) = response.into_parts();
+        metrics().github_answered(head.status.as_u16(), requests_left(&head.headers));
         let told = head.status.is_success() || head.status == StatusCode::FORBIDDEN;
         let body = if told { self.read(ask, body).await } else { Ok(Vec::new()) };
         match budget(head.status, &head.headers, body.as_deref().unwrap_or_default()) {

@@ -17,7 +17,7 @@ use crate::api::{Answer, Failure, Identity};
 use crate::domain::{AccessScope, looks_like_token};
 
 /// Paths that only a caller with the key may know more of. All others are 404 to everybody.
-const GUARDED: [&str; 3] = ["/api", "/sse", "/mcp"];
+const GUARDED: [&str; 4] = ["/api", "/sse", "/mcp", "/metrics"];
 
 /// Where a call came from that is not judged here, as far as it can be known.
 #[derive(Debug, Clone, Copy)]

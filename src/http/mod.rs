@@ -6,6 +6,7 @@
 mod answer;
 mod explained;
 mod gate;
+mod metrics;
 mod openapi;
 mod operator_client;
 mod origin;

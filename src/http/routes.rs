@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::answer::body_failure;
 use super::state::HttpState;
 use super::table::{ROUTES, Route};
-use super::{explained, gate, openapi, probes, sse, webhook};
+use super::{explained, gate, metrics, openapi, probes, sse, webhook};
 use crate::api::{Answer, Caller, Failure, FieldError, Fields, Identity, fields_from_json};
 use crate::domain::{AgentId, Skills};
 use crate::mcp::{self, McpDoor};
@@ -22,7 +22,7 @@ use crate::mcp::{self, McpDoor};
 pub fn router(state: &HttpState) -> Router {
     let mcp = McpDoor::new(state.api.clone(), &state.server, state.profile, state.shutdown.clone());
     let mcp = move |request: Request| async move { mcp.answer(request).await };
-    let mut routes = Router::new().route("/sse", get(sse::stream));
+    let mut routes = Router::new().route("/sse", get(sse::stream)).route("/metrics", get(metrics::told));
     for route in ROUTES {
         routes = routes.route(route.path, carry(route));
     }

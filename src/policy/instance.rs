@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Engine, Store, Trap, WasmBacktrace};
@@ -14,6 +15,7 @@ use super::output::line;
 use super::state::{CallState, Stop};
 use super::ticker::Ticker;
 use crate::domain::PolicyStamp;
+use crate::metrics::metrics;
 
 /// Instances kept ready for the next call. More calls at once than this are served by fresh ones.
 const READY_INSTANCE_COUNT_MAX: usize = 8;
@@ -243,7 +245,9 @@ impl<K: Kind> Policy<K> {
         store.set_hostcall_fuel(bounds.output_bytes);
         let running = self.machine.ticker.run();
         store.set_epoch_deadline(Ticker::ticks(bounds.ms));
+        let begun = Instant::now();
         let answer = run(store);
+        metrics().policy_called(K::INTERFACE, bounds.call, begun, answer.is_err());
         drop(running);
         let last_error = store.data_mut().end();
         match answer {

@@ -27,6 +27,7 @@ mod fleet;
 mod harness;
 mod history;
 mod kill;
+mod metrics;
 mod policies;
 mod profile;
 mod promoting;

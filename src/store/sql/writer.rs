@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, warn};
@@ -14,6 +15,7 @@ use super::engine::{Engine, News};
 use super::history::Trim;
 use super::value::{Error, Result};
 use super::{snapshot, tokens};
+use crate::metrics::metrics;
 
 /// Most writes that wait for the writer; more callers wait to be queued.
 const QUEUE_COUNT_MAX: usize = 1024;
@@ -171,14 +173,19 @@ impl WriterThread {
                 self.look();
                 continue;
             }
+            let begun = Instant::now();
             let committed = match self.commit(&mut batch) {
                 Ok((seq, changes)) => {
+                    metrics().committed(batch.len(), begun.elapsed());
                     if !changes.is_empty() {
                         self.observer.committed_as(seq, changes);
                     }
                     Ok(())
                 }
-                Err(error) => Err(Arc::new(error)),
+                Err(error) => {
+                    metrics().commit_failed();
+                    Err(Arc::new(error))
+                }
             };
             batch.drain(..).for_each(|write| write.answer(&committed));
         }

@@ -1,0 +1,201 @@
+//! What is counted and timed, for Prometheus: noted where it happens, told at `/metrics`. One set for the process.
+
+use std::fmt::{self, Write};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+use crate::api::Call;
+
+/// What every name begins with.
+pub const PREFIX: &str = "issuecommand";
+
+static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
+
+/// The numbers of this process.
+pub fn metrics() -> &'static Metrics {
+    &METRICS
+}
+
+/// What was noted so far.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    calls: Family<OfCall, Counter>,
+    call_seconds: Family<CallName, Histogram>,
+    store_writes: Counter,
+    store_commit_seconds: Histogram,
+    store_failures: Counter,
+    policy_seconds: Family<OfPolicy, Histogram>,
+    policy_faults: Family<OfPolicy, Counter>,
+    github_requests: Family<OfGithub, Counter>,
+    github_requests_left: Family<Resource, Gauge>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfCall {
+    call: Call,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallName {
+    call: Call,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfPolicy {
+    policy: &'static str,
+    function: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfGithub {
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Resource {
+    resource: String,
+}
+
+/// As in the names of its tools: `next_work` for `NextWork`.
+impl EncodeLabelValue for Call {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        for (nth, letter) in format!("{self:?}").chars().enumerate() {
+            if nth > 0 && letter.is_ascii_uppercase() {
+                encoder.write_char('_')?;
+            }
+            encoder.write_char(letter.to_ascii_lowercase())?;
+        }
+        Ok(())
+    }
+}
+
+/// From a quarter of a millisecond to eight seconds: a claim is at the lower end, a disk in trouble at the upper.
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_25, 2.0, 16))
+}
+
+/// From ten microseconds, what a policy takes for a short list, to five seconds.
+fn short_seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_01, 2.5, 15))
+}
+
+impl Metrics {
+    fn new() -> Self {
+        let mut registry = Registry::with_prefix(PREFIX);
+        let calls = Family::default();
+        registry.register("calls", "Calls answered, over MCP and HTTP", calls.clone());
+        let call_seconds = Family::new_with_constructor(seconds as fn() -> Histogram);
+        registry.register("call_seconds", "Time from a call to its answer", call_seconds.clone());
+        let store_writes = Counter::default();
+        registry.register("store_writes", "Writes that were committed; several share a commit", store_writes.clone());
+        let store_commit_seconds = seconds();
+        let about = "Time of a commit, with all writes in it and the sync of the disk";
+        registry.register("store_commit_seconds", about, store_commit_seconds.clone());
+        let store_failures = Counter::default();
+        registry.register(
+            "store_failures",
+            "Commits that failed; none of their writes happened",
+            store_failures.clone(),
+        );
+        let policy_seconds = Family::new_with_constructor(short_seconds as fn() -> Histogram);
+        registry.register("policy_call_seconds", "Time of a call into a policy", policy_seconds.clone());
+        let policy_faults = Family::default();
+        registry.register("policy_faults", "Calls into a policy that failed, refusals apart", policy_faults.clone());
+        let github_requests = Family::default();
+        let about = "Requests that GitHub answered, by status; 304 costs nothing";
+        registry.register("github_requests", about, github_requests.clone());
+        let github_requests_left = Family::default();
+        let about = "Requests left in GitHub's hour, by its last answer";
+        registry.register("github_requests_left", about, github_requests_left.clone());
+        Self {
+            registry,
+            calls,
+            call_seconds,
+            store_writes,
+            store_commit_seconds,
+            store_failures,
+            policy_seconds,
+            policy_faults,
+            github_requests,
+            github_requests_left,
+        }
+    }
+
+    /// All that was noted, in the text form of OpenMetrics, without its end.
+    ///
+    /// # Errors
+    /// Never: text takes everything.
+    pub fn encode(&self, text: &mut String) -> fmt::Result {
+        prometheus_client::encoding::text::encode_registry(text, &self.registry)
+    }
+
+    /// Notes a call that was answered.
+    pub fn call_answered(&self, call: Call, status: u16, took: Duration) {
+        self.calls.get_or_create(&OfCall { call, status }).inc();
+        self.call_seconds.get_or_create(&CallName { call }).observe(took.as_secs_f64());
+    }
+
+    /// Notes a commit of so many writes.
+    pub fn committed(&self, write_count: usize, took: Duration) {
+        self.store_writes.inc_by(write_count as u64);
+        self.store_commit_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Notes a commit that failed.
+    pub fn commit_failed(&self) {
+        self.store_failures.inc();
+    }
+
+    /// Notes a call into a policy, begun at `begun`.
+    pub fn policy_called(&self, policy: &'static str, function: &'static str, begun: Instant, failed: bool) {
+        let of = OfPolicy { policy, function };
+        self.policy_seconds.get_or_create(&of).observe(begun.elapsed().as_secs_f64());
+        if failed {
+            self.policy_faults.get_or_create(&of).inc();
+        }
+    }
+
+    /// Notes an answer of GitHub, and what it says of the budget of one of its resources (`core`, `search`).
+    pub fn github_answered(&self, status: u16, left: Option<(&str, i64)>) {
+        self.github_requests.get_or_create(&OfGithub { status }).inc();
+        if let Some((resource, left)) = left {
+            self.github_requests_left.get_or_create(&Resource { resource: resource.to_owned() }).set(left);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_noted_is_told_in_prometheus_words() {
+        let metrics = Metrics::new();
+        metrics.call_answered(Call::NextWork, 200, Duration::from_micros(800));
+        metrics.committed(3, Duration::from_millis(2));
+        metrics.policy_called("ranker", "choose", Instant::now(), true);
+        metrics.github_answered(304, Some(("core", 4_999)));
+        let mut text = String::new();
+        metrics.encode(&mut text).unwrap();
+        for line in [
+            "issuecommand_calls_total{call=\"next_work\",status=\"200\"} 1",
+            "issuecommand_call_seconds_bucket{le=\"0.001\",call=\"next_work\"} 1",
+            "issuecommand_store_writes_total 3",
+            "issuecommand_store_commit_seconds_count 1",
+            "issuecommand_policy_faults_total{policy=\"ranker\",function=\"choose\"} 1",
+            "issuecommand_github_requests_left{resource=\"core\"} 4999",
+        ] {
+            assert!(text.lines().any(|told| told == line), "{line} is not in\n{text}");
+        }
+    }
+}
