@@ -25,7 +25,7 @@ use uuid::Uuid;
 use super::state::HttpState;
 use crate::api::{Answer, Call, Caller, Fields, Identity};
 use crate::claims::{DecisionSummary, Explanation};
-use crate::domain::{Decision, Skills};
+use crate::domain::{Decision, Skills, is_visible};
 
 /// The first parts of the pages' paths: the gate guards them as it guards the API.
 pub(super) const PATHS: [&str; 3] = ["/explain", "/decisions", "/policies"];
@@ -154,7 +154,9 @@ fn response(status: u16, body: &Markup) -> Response {
         "default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = (status, Html(page::document(&nonce, body).into_string())).into_response();
+    // Marks that hide words or turn their direction are no markup, and no template would notice them.
+    let page = page::document(&nonce, body).into_string().replace(|c| !is_visible(c), "");
+    let mut response = (status, Html(page)).into_response();
     if let Ok(policy) = HeaderValue::from_str(&policy) {
         response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
     }
