@@ -81,7 +81,7 @@ impl<'d> Following<'d> {
     }
 
     /// Shows what the log has after the line `after` until the run has ended.
-    pub(super) async fn to_the_end(&mut self, mut after: u64) -> anyhow::Result<Run> {
+    pub(super) async fn until_the_end(&mut self, mut after: u64) -> anyhow::Result<Run> {
         let (mut missed, mut wait) = (0, WAIT_SECONDS);
         loop {
             match self.look(&mut after, wait).await {

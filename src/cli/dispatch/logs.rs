@@ -55,7 +55,7 @@ pub fn run(args: &LogsArgs) -> anyhow::Result<ExitCode> {
         }
         let mut following = Following::of(&args.door, &door, run.run_id, onto);
         let ended = tokio::select! {
-            ended = following.to_the_end(page.lines.last().map_or(0, |line| line.seq)) => ended?,
+            ended = following.until_the_end(page.lines.last().map_or(0, |line| line.seq)) => ended?,
             () = end_requests.next() => return Ok(ExitCode::SUCCESS),
         };
         match ended.status() {

@@ -190,7 +190,7 @@ async fn dispatch(args: &RunArgs, door: &Door, end_requests: &mut EndRequests) -
     }
     let mut following = Following::of(&args.door, door, run.run_id, Onto::Stderr);
     let ended = tokio::select! {
-        ended = following.to_the_end(0) => ended?,
+        ended = following.until_the_end(0) => ended?,
         () = end_requests.next() => {
             if idempotent {
                 bail!("interrupted: run {} was there before, and goes on; `cancel` ends it", run.run_id.short());
