@@ -5,7 +5,7 @@
 //! `cargo bench --bench store`; databases are made in the working directory's `target`, because
 //! the system's temporary directory may be memory. PostgreSQL is the machine's own; without it its rows are left out.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 #[path = "../tests/postgres/mod.rs"]
 #[allow(dead_code, reason = "tests use the rest of it")]
