@@ -1,9 +1,11 @@
 //! What is counted and timed, for Prometheus: noted where it happens, told at `/metrics`. One set for the process.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -36,6 +38,8 @@ pub struct Metrics {
     policy_faults: Family<OfPolicy, Counter>,
     github_requests: Family<OfGithub, Counter>,
     github_requests_left: Family<Resource, Gauge>,
+    /// The same, for pages: a family tells its members to nobody but Prometheus.
+    budgets: Mutex<BTreeMap<String, i64>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -127,6 +131,7 @@ impl Metrics {
             policy_faults,
             github_requests,
             github_requests_left,
+            budgets: Mutex::default(),
         }
     }
 
@@ -169,7 +174,13 @@ impl Metrics {
         self.github_requests.get_or_create(&OfGithub { status }).inc();
         if let Some((resource, left)) = left {
             self.github_requests_left.get_or_create(&Resource { resource: resource.to_owned() }).set(left);
+            self.budgets.lock().insert(resource.to_owned(), left);
         }
+    }
+
+    /// Requests left in GitHub's hour by its last answer, by resource.
+    pub fn github_requests_left(&self) -> BTreeMap<String, i64> {
+        self.budgets.lock().clone()
     }
 }
 

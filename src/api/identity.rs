@@ -2,7 +2,7 @@
 
 use super::{Call, Failure, Fields, Principal};
 use crate::claims::ClaimManager;
-use crate::domain::{AccessScope, AgentId, looks_like_token};
+use crate::domain::{AccessScope, AccessToken, AgentId, Timestamp, looks_like_token};
 
 /// Whose credential a request carries, and what that lets it do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +37,15 @@ impl Identity {
         if !looks_like_token(sent) {
             return Ok(None);
         }
-        let Some(token) = manager.token(sent) else { return Ok(None) };
-        if let Some(end) = token.end_at(manager.now()) {
+        manager.token(sent).map(|token| Self::with(token, manager.now())).transpose()
+    }
+
+    /// The holder of `token`, at `now`.
+    ///
+    /// # Errors
+    /// [`Failure::TokenEnded`] when it was revoked or has expired.
+    pub(crate) fn with(token: AccessToken, now: Timestamp) -> Result<Self, Failure> {
+        if let Some(end) = token.end_at(now) {
             return Err(Failure::TokenEnded(end));
         }
         let name = match &token.label {
@@ -46,7 +53,7 @@ impl Identity {
             None => format!("token {}", token.token_id),
         };
         let principal = Principal::Token(token.token_id);
-        Ok(Some(Self { principal, scope: token.scope, agent: token.agent_id, name }))
+        Ok(Self { principal, scope: token.scope, agent: token.agent_id, name })
     }
 
     /// Whether its credential still opens anything: for what goes on long after it was shown, as a

@@ -149,6 +149,8 @@ pub(super) struct Desk {
     /// Held while repositories are shown to a filter, until its verdicts are noted: verdicts of a set
     /// that is no longer in force never come in behind those of the newer one.
     judging: Mutex<()>,
+    /// Held while settings are tried that are not in force.
+    trying: Mutex<()>,
     index: Arc<Index>,
     clock: Arc<dyn Clock>,
     announcements: mpsc::Sender<EventDraft>,
@@ -190,6 +192,7 @@ impl Desk {
             rejected: Mutex::new(rejected),
             reloading: tokio::sync::Mutex::default(),
             judging: Mutex::default(),
+            trying: Mutex::default(),
             index,
             clock,
             announcements,

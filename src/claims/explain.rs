@@ -121,13 +121,7 @@ impl ClaimManager {
         if is_scored {
             explanation.reasons = reasons.next().unwrap_or_default();
         }
-        let rival = |row: &Shortlisted| Rival {
-            repo: row.facts.issue.repo.clone(),
-            number: row.facts.issue.number,
-            title: row.facts.title.to_string(),
-            score: row.score,
-            reasons: reasons.next().unwrap_or_default(),
-        };
+        let rival = |row: &Shortlisted| Rival::of(row, reasons.next().unwrap_or_default());
         explanation.first = rows[usize::from(is_scored)..].iter().map(rival).collect();
     }
 

@@ -7,6 +7,7 @@ use crate::domain::{
     AgentId, AskedFor, ClaimId, ClaimStatus, Decision, DecisionId, Empty, IssueNumber, IssueRef, PolicyStamp, Reason,
     RepoName, Timestamp,
 };
+use crate::policy::Shortlisted;
 
 /// Reasons for skipping that the one line names.
 const SKIP_REASON_COUNT_TOLD: usize = 3;
@@ -132,6 +133,15 @@ pub struct Rival {
     /// The terms of the score, where the policy explains them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Reason>,
+}
+
+impl Rival {
+    /// The issue in a row of a short list, with the terms of its score.
+    pub(super) fn of(row: &Shortlisted, reasons: Vec<Reason>) -> Self {
+        let issue = &row.facts.issue;
+        let (repo, number) = (issue.repo.clone(), issue.number);
+        Self { repo, number, title: row.facts.title.to_string(), score: row.score, reasons }
+    }
 }
 
 /// A decision that an issue stood in and was not given out by.

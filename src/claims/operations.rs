@@ -241,6 +241,11 @@ impl ClaimManager {
         self.index.tokens.read().find(sent).cloned()
     }
 
+    /// A token by its identity, live or ended, with what is kept of its text.
+    pub fn kept_token(&self, token_id: TokenId) -> Option<KeptToken> {
+        self.index.tokens.read().kept(token_id).cloned()
+    }
+
     /// Whether the token still opens anything.
     pub fn is_live(&self, token_id: TokenId) -> bool {
         self.index.tokens.read().get(token_id).is_some_and(|token| token.end_at(self.clock.now()).is_none())

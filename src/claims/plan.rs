@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::board::{Board, Place, View};
-use super::order::{Order, Slot, Standing};
+use super::order::{Order, Question, Slot, Standing};
 use crate::domain::{Repo, RepoName};
-use crate::policy::{IssueRows, Scored, ViewName};
+use crate::policy::{IssueRows, Scored, Shortlisted, ViewName};
 
 /// Everything a new set of policies must be applied to, as it was when it was taken.
 #[derive(Debug)]
@@ -59,6 +59,24 @@ impl Backlog {
         view.order =
             Order::build(self.slots.iter().zip(self.facts.iter()).map(|(slot, facts)| (&**facts, standing(slot))));
         view
+    }
+}
+
+impl Plan {
+    /// The issues on offer in the default view, best first.
+    pub(super) fn on_offer(&self) -> Vec<Slot> {
+        self.views[0].order.walk(&Question::default(), None).map(|place| place.slot()).collect()
+    }
+
+    /// Where an issue stands in the default view.
+    pub(super) fn standing(&self, slot: Slot) -> Option<&Standing> {
+        self.views[0].at(slot).map(|place| &place.standing)
+    }
+
+    /// An issue with its score in the default view, for who is told nothing of the work around it.
+    pub(super) fn row(&self, slot: Slot) -> Option<Shortlisted> {
+        let facts = self.slots.binary_search(&slot).ok().and_then(|place| self.facts.get(place))?;
+        Some(Shortlisted::alone(Arc::clone(facts), self.views[0].score_at(slot)))
     }
 }
 
@@ -138,7 +156,6 @@ mod tests {
     use proptest::test_runner::TestCaseResult;
 
     use super::*;
-    use crate::claims::order::Question;
     use crate::domain::{AgentId, Claim, Empty, Issue, IssueNumber, IssueState, Lease, from_unix_ms};
     use crate::policy::BLOCK_ROW_COUNT_MAX;
     use crate::store::{Change, Snapshot};

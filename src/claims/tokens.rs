@@ -8,7 +8,7 @@ use crate::store::KeptToken;
 /// Every token that is kept.
 #[derive(Debug, Default)]
 pub(super) struct Tokens {
-    by_id: HashMap<TokenId, AccessToken>,
+    by_id: HashMap<TokenId, KeptToken>,
     by_hash: HashMap<TokenHash, TokenId>,
 }
 
@@ -21,8 +21,8 @@ impl Tokens {
 
     /// Takes note of a token that was made or revoked.
     pub(super) fn set(&mut self, kept: KeptToken) {
-        self.by_hash.insert(kept.hash, kept.token.token_id);
-        self.by_id.insert(kept.token.token_id, kept.token);
+        self.by_hash.insert(kept.hash.clone(), kept.token.token_id);
+        self.by_id.insert(kept.token.token_id, kept);
     }
 
     /// The token that a client sent.
@@ -32,6 +32,11 @@ impl Tokens {
 
     /// The token of this identity.
     pub(super) fn get(&self, token_id: TokenId) -> Option<&AccessToken> {
+        self.by_id.get(&token_id).map(|kept| &kept.token)
+    }
+
+    /// The token of this identity, and what is kept of its text.
+    pub(super) fn kept(&self, token_id: TokenId) -> Option<&KeptToken> {
         self.by_id.get(&token_id)
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::container::ContainerUsage;
 use super::dispatcher::Dispatcher;
@@ -45,12 +45,12 @@ pub enum RunWordOutcome {
 }
 
 /// How dispatch stands.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct DispatchStatus {
     /// Whether labelled issues are taken up unasked.
     pub enabled: bool,
     /// Whether this server works only on what others queue.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub worker: bool,
     /// Why nothing begins, where it is paused.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,7 +88,7 @@ pub struct RunCounts {
 }
 
 /// A run under way, and what it uses.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ActiveRun {
     /// The run.
     #[serde(flatten)]

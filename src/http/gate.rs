@@ -3,28 +3,28 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
-use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{Extensions, HeaderMap};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use super::explained;
-use super::origin::stranger;
+use super::origin::{not_our_own, stranger};
 use super::state::HttpState;
+use super::{pages, session};
 use crate::api::{Answer, Failure, Identity};
 use crate::domain::{AccessScope, looks_like_token};
 
 /// Paths that only a caller with the key may know more of. All others are 404 to everybody.
 const GUARDED: [&str; 4] = ["/api", "/sse", "/mcp", "/metrics"];
 
+/// The stream of events, which pages read too.
+const STREAM: &str = "/sse";
+
 /// Where a call came from that is not judged here, as far as it can be known.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ClientAddress(pub(super) IpAddr);
-
-/// Has a browser ask for the key, or a token, as the password of any name.
-const ASK_FOR_KEY: &str = "Basic realm=\"IssueCommand: the key or a token as password\"";
 
 /// Lets a request through to its route, or answers it.
 pub(super) async fn gate(State(state): State<HttpState>, mut request: Request, next: Next) -> Response {
@@ -35,13 +35,10 @@ pub(super) async fn gate(State(state): State<HttpState>, mut request: Request, n
         match admit(&state, address, &request) {
             // Every door behind asks it how much the caller may.
             Ok(identity) => _ = request.extensions_mut().insert(identity),
-            Err(failure) => {
-                let mut answer = Answer::from(failure).into_response();
-                if answer.status() == StatusCode::UNAUTHORIZED && is_page(request.uri().path()) {
-                    answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(ASK_FOR_KEY));
-                }
-                return answer;
+            Err(failure) if pages::is_page(request.uri().path()) => {
+                return pages::refused(failure, request.uri().path());
             }
+            Err(failure) => return Answer::from(failure).into_response(),
         }
     }
     next.run(request).await
@@ -61,15 +58,11 @@ pub(super) fn has_key(state: &HttpState, headers: &HeaderMap) -> bool {
 }
 
 fn is_guarded(path: &str) -> bool {
-    is_below(&GUARDED, path) || is_page(path)
+    is_below(&GUARDED, path) || pages::is_page(path)
 }
 
-/// Whether a person looks at it in a browser, which can be asked for the key.
-fn is_page(path: &str) -> bool {
-    is_below(&explained::PATHS, path)
-}
-
-fn is_below(paths: &[&str], path: &str) -> bool {
+/// Whether `path` is one of `paths`, or below one.
+pub(super) fn is_below(paths: &[&str], path: &str) -> bool {
     paths.iter().any(|guarded| path.strip_prefix(guarded).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
@@ -90,22 +83,39 @@ fn admit(state: &HttpState, address: IpAddr, request: &Request) -> Result<Identi
 }
 
 fn identify(state: &HttpState, request: &Request) -> Result<Identity, Failure> {
-    // Browsers know no other way to show a key; where programs ask, only theirs counts.
-    let typed = is_page(request.uri().path()).then(|| password(request.headers())).flatten();
-    let (key, sent) = (&state.server.api_key, typed.as_deref().or_else(|| bearer(request.headers())));
-    let of_token = |sent: &str| Identity::of_token(state.api.manager(), sent)?.ok_or(Failure::Unauthorized);
-    if key.is_empty() {
-        if let Some(who) = stranger(request.uri(), request.headers(), &state.server) {
+    let (path, headers) = (request.uri().path(), request.headers());
+    let (is_page, bearer) = (pages::is_page(path), bearer(headers));
+    if is_page
+        && !request.method().is_safe()
+        && bearer.is_none()
+        && let Some(who) = not_our_own(headers, &state.server)
+    {
+        return Err(Failure::NotFromHere(who));
+    }
+    // What a browser sends by itself opens what a person looks at; where programs ask, only a bearer counts.
+    let typed = is_page.then(|| password(headers)).flatten();
+    let sent = typed.as_deref().or(bearer);
+    if state.server.api_key.is_empty() {
+        if let Some(who) = stranger(request.uri(), headers, &state.server) {
             return Err(Failure::NotFromHere(who));
         }
         // Who shows a token wants its bounds, and a revoked one must not open more than none.
-        return sent.filter(|sent| looks_like_token(sent)).map_or(Ok(Identity::local()), of_token);
+        let sent = sent.filter(|sent| looks_like_token(sent));
+        return sent.map_or(Ok(Identity::local()), |sent| of_credential(state, sent));
     }
     match sent {
-        Some(sent) if key.matches(sent) => Ok(Identity::of_key()),
-        Some(sent) => of_token(sent),
+        Some(sent) => of_credential(state, sent),
+        None if is_page || path == STREAM => session::identity(state, headers).ok_or(Failure::Unauthorized),
         None => Err(Failure::Unauthorized),
     }
+}
+
+/// Who shows this key or token.
+pub(super) fn of_credential(state: &HttpState, sent: &str) -> Result<Identity, Failure> {
+    if state.server.api_key.matches(sent) {
+        return Ok(Identity::of_key());
+    }
+    Identity::of_token(state.api.manager(), sent)?.ok_or(Failure::Unauthorized)
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -125,7 +135,7 @@ fn password(headers: &HeaderMap) -> Option<String> {
 
 /// Behind a proxy that is trusted, the last entry of `X-Forwarded-For`: the one that proxy wrote.
 /// Whatever stands before it is what the client claimed.
-fn client_address(headers: &HeaderMap, extensions: &Extensions, trust_proxy: bool) -> IpAddr {
+pub(super) fn client_address(headers: &HeaderMap, extensions: &Extensions, trust_proxy: bool) -> IpAddr {
     let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let forwarded = || {
         let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;

@@ -4,17 +4,18 @@
 //! limit), then its route; [`serve()`] bounds what a connection may cost.
 
 mod answer;
-mod explained;
 mod gate;
 mod metrics;
 mod openapi;
 mod operator_client;
 mod origin;
+mod pages;
 mod presence;
 mod probes;
 mod query;
 mod routes;
 mod serve;
+mod session;
 mod sse;
 mod state;
 mod table;

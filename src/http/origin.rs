@@ -26,6 +26,17 @@ pub(super) fn stranger(uri: &Uri, headers: &HeaderMap, server: &ServerConfig) ->
     (!same_site && !named(&server.allowed_origins, &origin)).then(|| format!("origin {origin}"))
 }
 
+/// Who sends a form, if that is not a page of this server itself, nor of an origin that the configuration names: a browser
+/// says where a form is from, and what it sends along by itself is nobody's word.
+pub(super) fn not_our_own(headers: &HeaderMap, server: &ServerConfig) -> Option<String> {
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?").to_ascii_lowercase());
+    let Some(origin) = text(ORIGIN) else { return Some("a form without an origin".into()) };
+    let bare = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    let is_own = bare.is_some() && bare == text(HOST).as_deref();
+    let is_named = server.allowed_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(&origin));
+    (!is_own && !is_named).then(|| format!("origin {origin}"))
+}
+
 fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
@@ -58,6 +69,27 @@ mod tests {
             assert_eq!(judged(host, None, &server), None, "{host}");
         }
         assert_eq!(judged("localhost:3100", Some("http://localhost:3100"), &server), None);
+    }
+
+    #[test]
+    fn a_form_is_taken_from_a_page_of_this_server_only() {
+        let mut server = ServerConfig::default();
+        let judged = |origin: Option<&str>, server: &ServerConfig| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, "box.example:3100".parse().unwrap());
+            if let Some(origin) = origin {
+                headers.insert(ORIGIN, origin.parse().unwrap());
+            }
+            not_our_own(&headers, server)
+        };
+        assert_eq!(judged(Some("https://box.example:3100"), &server), None);
+        assert_eq!(judged(Some("http://Box.example:3100"), &server), None);
+        for other in ["http://box.example", "http://evil.example:3100", "null", "box.example:3100"] {
+            assert_eq!(judged(Some(other), &server).unwrap(), format!("origin {other}"));
+        }
+        assert!(judged(None, &server).is_some(), "no browser");
+        server.allowed_origins = vec!["https://issues.example".into()];
+        assert_eq!(judged(Some("https://issues.example"), &server), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::answer::body_failure;
 use super::state::HttpState;
 use super::table::{ROUTES, Route};
-use super::{explained, gate, metrics, openapi, probes, sse, webhook};
+use super::{gate, metrics, openapi, pages, probes, sse, webhook};
 use crate::api::{Answer, Caller, Failure, FieldError, Fields, Identity, fields_from_json};
 use crate::domain::{AgentId, Skills};
 use crate::mcp::{self, McpDoor};
@@ -30,7 +30,7 @@ pub fn router(state: &HttpState) -> Router {
         routes = routes.route(&state.webhooks.path, webhook::route(state.webhooks.body_bytes_max));
     }
     routes
-        .merge(explained::pages())
+        .merge(pages::pages())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_path)
         .with_state(state.clone())

@@ -73,6 +73,13 @@ pub struct Shortlisted {
     pub reviewer_load: u32,
 }
 
+impl Shortlisted {
+    /// An issue by itself, as if nothing were under way.
+    pub(crate) fn alone(facts: Arc<IssueFacts>, score: f64) -> Self {
+        Self { facts, score, repo_claim_count: 0, repo_review_count: 0, reviewer_load: 0 }
+    }
+}
+
 /// Who asks.
 #[derive(Debug, Clone)]
 pub struct ChooseRequest {

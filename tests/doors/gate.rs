@@ -40,7 +40,7 @@ async fn an_unknown_path_or_method_is_not_found() {
         (Method::POST, "/api/claims/"),
         (Method::GET, "/api/issues/a/b/1/2"),
         (Method::GET, "/api/issues/%FF/b/1"),
-        (Method::GET, "/"),
+        (Method::POST, "/"),
     ];
     for (method, path) in unknown {
         let (status, body) = sent(server.request(method.clone(), path)).await;

@@ -22,6 +22,7 @@ mod identity;
 mod leases;
 mod notices;
 mod operator;
+mod pages;
 mod policies;
 mod reasons;
 mod recorded;

@@ -60,7 +60,9 @@ async fn what_strangers_write_moves_no_terminal_forges_no_log_and_is_no_markup()
     told(&home, &["pause"], &[]);
     let queued = told(&home, &["run", "acme/small#1", "--detach"], &[]);
     let taken = call("POST", "/api/next", json!({ "agent_id": "a" })).await;
-    assert_eq!(taken.status(), 200, "{}", taken.text().await.unwrap());
+    let status = taken.status();
+    let taken_claim = taken.json::<Value>().await.unwrap();
+    assert_eq!(status, 200, "{taken_claim}");
     let evil_agent = call("POST", "/api/next", json!({ "agent_id": EVIL })).await;
     assert_eq!(evil_agent.status(), 400, "no name of an agent");
     is_harmless("an error", &evil_agent.text().await.unwrap());
@@ -89,17 +91,33 @@ async fn what_strangers_write_moves_no_terminal_forges_no_log_and_is_no_markup()
 
     let decision = call("GET", "/api/decisions", Value::Null).await.json::<Value>().await.unwrap();
     let decision = decision["decisions"][0]["decision_id"].as_str().unwrap().to_owned();
-    for page in
-        ["/explain/acme/small/1", "/explain/acme/small/2", "/decisions", &format!("/decisions/{decision}"), "/policies"]
-    {
+    let claim = format!("/claims/{}", taken_claim["claim"]["claim_id"].as_str().unwrap());
+    let run = format!("/runs/{}", queued.trim());
+    let decision = format!("/decisions/{decision}");
+    for page in [
+        "/",
+        "/queue",
+        "/agents",
+        "/claims",
+        "/claims?ended=1",
+        &claim,
+        "/runs",
+        &run,
+        "/explain/acme/small/1",
+        "/explain/acme/small/2",
+        "/decisions",
+        &decision,
+        "/policies",
+        "/health",
+    ] {
         let password = format!("Basic {}", base64(&format!("x:{KEY}")));
         let page_text =
             client.get(format!("{}{page}", server.url)).header("authorization", password).send().await.unwrap();
         assert_eq!(page_text.status(), 200, "{page}");
         let policy = page_text.headers()["content-security-policy"].to_str().unwrap().to_owned();
-        assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe-inline' "), "{page}: {policy}");
+        assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{page}: {policy}");
         let text = page_text.text().await.unwrap();
-        assert!(!text.contains("<script") && !text.contains("<img"), "{page}: {text}");
+        assert!(text.matches("<script").count() == 1 && !text.contains("<img"), "its own only, {page}: {text}");
         // A page's line ends are spaces: they begin no line that a reader would see.
         is_harmless(page, &text.replace('\n', " "));
     }

@@ -18,7 +18,10 @@ mod standin;
 mod workshop;
 
 mod attacks;
+mod browser;
 mod commands;
+mod crowd;
+mod dashboard;
 mod dispatch;
 mod drain;
 mod ending;

@@ -4,12 +4,14 @@
 use std::sync::Arc;
 
 use parking_lot::RwLockWriteGuard;
+use serde_json::{Map, Value};
 use tracing::{error, warn};
 
-use super::super::plan::Backlog;
+use super::super::plan::{Backlog, Plan};
 use super::{Desk, FAILURE_COUNT_MAX, InForce, TakenInForce, Unfit, part_of, tell_in_force};
-use crate::domain::Timestamp;
-use crate::policy::{IssueRows, PolicyError, Ranking, Scored, ViewName};
+use crate::config::PoliciesConfig;
+use crate::domain::{Repo, Timestamp};
+use crate::policy::{IssueRows, PolicyError, PolicySet, Ranking, Scored, ViewName};
 
 /// Issues scored by one call of a ranker off the request path.
 const SCORE_BATCH_COUNT: usize = 256;
@@ -72,6 +74,31 @@ impl Desk {
                 Err(unfit)
             }
         }
+    }
+
+    /// Orders the whole backlog by a ranker that is told `settings`, with everything else as it is in force, and changes
+    /// nothing.
+    pub(in crate::claims) fn try_out(&self, settings: Map<String, Value>) -> Result<(PolicySet, Plan), String> {
+        let Some(_one_at_a_time) = self.trying.try_lock() else {
+            return Err("somebody else's settings are being tried; try again in a moment".into());
+        };
+        let present = self.current();
+        let mut config = PoliciesConfig { candidate: None, ..present.config.clone() };
+        config.ranker.base.settings = settings;
+        let set = self.host.load(&config, &present.folder).map_err(|refused| refused.to_string())?;
+        let backlog = {
+            let _one_at_a_time = self.judging.lock();
+            let backlog = self.take_backlog();
+            self.index.board.write().drop_backlog();
+            backlog
+        };
+        let scores = set.ranker.score(&backlog.facts, self.clock.now()).map_err(|fault| fault.to_string())?;
+        let exclusions = {
+            let board = self.index.board.read();
+            let exclusion = |repo: &Repo| board.exclusion(&repo.full_name).map(|why| why.to_string());
+            backlog.repos.iter().map(exclusion).collect()
+        };
+        Ok((set, backlog.plan(vec![(ViewName::main(), scores)], exclusions)))
     }
 
     /// Copies the backlog, part after part. In between the board is everybody else's.

@@ -1,20 +1,51 @@
 //! The page of policies: what decides now, how the candidate's trial goes, and what was in force before.
 
+use axum::extract::Query;
+use axum::response::Response;
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::hours;
-use super::page::{minute, short, signed, stamp};
+use super::visit::Visit;
+use super::words::{explained_at, minute, short, signed, stamp};
+use crate::api::{Answer, Call, Fields};
 use crate::claims::{TrialReport, points};
 use crate::config::CandidateMode;
 use crate::domain::{Disagreement, PolicyStamp, Preference};
 use crate::policy::{Effective, Part};
 use crate::store::PolicySetKept;
 
+/// For whom policies are shown: for all that have nothing of their own, unless said.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ForWhom {
+    repo: Option<String>,
+    agent_id: Option<String>,
+}
+
+/// The policies in force, the candidate's trial, and what was in force before.
+pub(super) async fn show(visit: Visit, Query(ForWhom { repo, agent_id }): Query<ForWhom>) -> Response {
+    let fields = [("repo", repo), ("agent_id", agent_id)];
+    let asked: Fields = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect();
+    let mut told = asked.clone();
+    let questions =
+        [(Call::PolicyEffective, asked), (Call::PolicyCandidate, Fields::new()), (Call::PolicyHistory, Fields::new())];
+    for (call, fields) in questions {
+        match visit.ask(call, Value::Object(fields)).await {
+            Answer { status: 200, body: Value::Object(found), .. } => told.extend(found),
+            failed => return visit.trouble(&failed),
+        }
+    }
+    match serde_json::from_value(Value::Object(told)) {
+        Ok(policies) => visit.page("Policies", &page(&policies)),
+        Err(error) => visit.refused(500, &format!("the policies have no form that can be shown: {error}")),
+    }
+}
+
 /// What the page tells of.
 #[derive(Debug, Deserialize)]
-pub(super) struct Policies {
+struct Policies {
     policy: Effective,
     rejected: Option<String>,
     trial: Option<TrialReport>,
@@ -24,10 +55,11 @@ pub(super) struct Policies {
     agent_id: Option<String>,
 }
 
-pub(super) fn page(policies: &Policies) -> Markup {
+fn page(policies: &Policies) -> Markup {
     let Policies { policy, rejected, trial, sets, repo, agent_id } = policies;
     html! {
         h1 { "Policies" }
+        p { a href="/playground" { "Try other settings" } " on the live backlog, without effect." }
         p .soft {
             "For " @match repo { Some(repo) => (repo), None => "every repository without a ranker of its own" }
             ", " @match agent_id { Some(agent) => { "agent " (agent) }, None => "every agent without a view of its own" }
@@ -138,7 +170,7 @@ fn disagreement(it: &Disagreement) -> Markup {
 fn preference(preference: Option<&Preference>) -> Markup {
     let Some(Preference { repo, number, score, reasons }) = preference else { return html! { "nothing" } };
     html! {
-        a href=(format!("/explain/{repo}/{number}")) { (repo) "#" (number) }
+        a href=(explained_at(repo, *number)) { (repo) "#" (number) }
         " " (points(*score))
         @if !reasons.is_empty() {
             div .soft {

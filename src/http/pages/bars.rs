@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::claims::points;
+use crate::claims::{Rival, points};
 use crate::domain::Reason;
 
 /// Widths in units of the drawing; it grows with the page.
@@ -26,14 +26,18 @@ pub(super) struct Bar<'a> {
     pub(super) is_marked: bool,
 }
 
+impl<'a> Bar<'a> {
+    /// The bar of an issue on offer.
+    pub(super) fn of(rival: &'a Rival) -> Self {
+        let name = format!("{}#{}", rival.repo, rival.number);
+        Self { name, score: rival.score, reasons: &rival.reasons, is_marked: false }
+    }
+}
+
 /// A drawing of `bars`, with a legend of the rules; nothing where there is nothing to draw.
 pub(super) fn chart(bars: &[Bar<'_>]) -> Markup {
     let rules = rules(bars);
-    let (low, high) = bars.iter().map(reach).fold((0.0_f64, 0.0_f64), |(low, high), (l, h)| (low.min(l), high.max(h)));
-    if high - low <= 0.0 {
-        return html! {};
-    }
-    let scale = Scale { low, per_unit: BARS_WIDTH / (high - low) };
+    let Some(scale) = Scale::over(bars, NAME_WIDTH) else { return html! {} };
     let (width, height) = (NAME_WIDTH + BARS_WIDTH + SCORE_WIDTH, ROW_HEIGHT * bars.len() as f64 + 8.0);
     html! {
         figure {
@@ -43,11 +47,47 @@ pub(super) fn chart(bars: &[Bar<'_>]) -> Markup {
                 }
                 line .zero x1=(at(scale.x(0.0))) x2=(at(scale.x(0.0))) y1="0" y2=(at(height)) {}
             }
-            figcaption {
-                @for (index, rule) in rules.iter().enumerate() {
-                    span .key { svg viewBox="0 0 10 10" { rect class=(colour(index)) width="10" height="10" rx="2" {} } (rule) }
-                }
+            figcaption { (keys(&rules)) }
+        }
+    }
+}
+
+/// Bars that stand each in a row of a table, all on one scale.
+pub(super) struct Rows<'a> {
+    rules: Vec<&'a str>,
+    /// None where there is nothing to draw.
+    scale: Option<Scale>,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn of(bars: &[Bar<'a>]) -> Self {
+        Self { rules: rules(bars), scale: Scale::over(bars, 0.0) }
+    }
+
+    /// What the colours stand for.
+    pub(super) fn legend(&self) -> Markup {
+        html! { @if self.scale.is_some() { p .legend { (keys(&self.rules)) } } }
+    }
+
+    /// One bar; its terms in words for who does not see it.
+    pub(super) fn drawn(&self, bar: &Bar<'_>) -> Markup {
+        let Some(scale) = &self.scale else { return html! {} };
+        let told: Vec<_> = bar.reasons.iter().map(|it| format!("{} {}", it.rule, points(it.amount))).collect();
+        let zero = at(scale.x(0.0));
+        html! {
+            svg viewBox=(format!("0 0 {BARS_WIDTH} {BAR_HEIGHT}")) role="img" aria-label=(told.join(", ")) preserveAspectRatio="none" {
+                (pieces(bar, "0", scale, &self.rules))
+                line .zero x1=(zero) x2=(zero) y1="0" y2=(at(BAR_HEIGHT)) {}
             }
+        }
+    }
+}
+
+/// The rules and their colours.
+fn keys(rules: &[&str]) -> Markup {
+    html! {
+        @for (index, rule) in rules.iter().enumerate() {
+            span .key { svg viewBox="0 0 10 10" aria-hidden="true" { rect class=(colour(index)) width="10" height="10" rx="2" {} } (rule) }
         }
     }
 }
@@ -75,11 +115,20 @@ fn reach(bar: &Bar<'_>) -> (f64, f64) {
 struct Scale {
     low: f64,
     per_unit: f64,
+    /// Where the lowest value stands.
+    left: f64,
 }
 
 impl Scale {
+    /// A scale on which all bars fit; none where each is nothing.
+    fn over(bars: &[Bar<'_>], left: f64) -> Option<Self> {
+        let reaches = bars.iter().map(reach);
+        let (low, high) = reaches.fold((0.0_f64, 0.0_f64), |(low, high), (l, h)| (low.min(l), high.max(h)));
+        (high - low > 0.0).then(|| Self { low, per_unit: BARS_WIDTH / (high - low), left })
+    }
+
     fn x(&self, value: f64) -> f64 {
-        NAME_WIDTH + (value - self.low) * self.per_unit
+        self.left + (value - self.low) * self.per_unit
     }
 }
 
@@ -88,16 +137,23 @@ fn drawn(bar: &Bar<'_>, y: f64, scale: &Scale, rules: &[&str]) -> Markup {
     html! {
         g .marked[bar.is_marked] {
             text x=(at(NAME_WIDTH - 10.0)) y=(text_y) text-anchor="end" { (shortened(&bar.name)) }
-            @if bar.reasons.is_empty() {
-                (piece(0.0, bar.score, &bar_y, scale, "plain", &format!("score {}", points(bar.score))))
-            }
-            @for (from, reason) in starts(bar.reasons).into_iter().zip(bar.reasons) {
-                @let index = rules.iter().position(|rule| *rule == reason.rule).unwrap_or_default();
-                @let sign = if reason.amount < 0.0 { "" } else { "+" };
-                @let title = format!("{} {sign}{} {}", reason.rule, points(reason.amount), reason.text);
-                (piece(from, from + reason.amount, &bar_y, scale, &colour(index), &title))
-            }
+            (pieces(bar, &bar_y, scale, rules))
             text .score x=(at(NAME_WIDTH + BARS_WIDTH + 10.0)) y=(text_y) { (points(bar.score)) }
+        }
+    }
+}
+
+/// The pieces of a bar, one a term; a score without terms is one piece.
+fn pieces(bar: &Bar<'_>, y: &str, scale: &Scale, rules: &[&str]) -> Markup {
+    html! {
+        @if bar.reasons.is_empty() {
+            (piece(0.0, bar.score, y, scale, "plain", &format!("score {}", points(bar.score))))
+        }
+        @for (from, reason) in starts(bar.reasons).into_iter().zip(bar.reasons) {
+            @let index = rules.iter().position(|rule| *rule == reason.rule).unwrap_or_default();
+            @let sign = if reason.amount < 0.0 { "" } else { "+" };
+            @let title = format!("{} {sign}{} {}", reason.rule, points(reason.amount), reason.text);
+            (piece(from, from + reason.amount, y, scale, &colour(index), &title))
         }
     }
 }

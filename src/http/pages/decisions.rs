@@ -1,9 +1,15 @@
 //! The page of the last decisions: who got what, when, and why.
 
-use maud::{Markup, html};
+use std::collections::BTreeMap;
 
-use super::page::{minute, stamp};
-use crate::api::{DECISION_COUNT_DEFAULT, DECISION_COUNT_MAX, Fields};
+use axum::extract::Query;
+use axum::response::Response;
+use maud::{Markup, html};
+use serde_json::Value;
+
+use super::visit::Visit;
+use super::words::{issue_link, minute, stamp};
+use crate::api::{Call, DECISION_COUNT_DEFAULT, DECISION_COUNT_MAX, Fields};
 use crate::claims::DecisionSummary;
 use crate::domain::IssueRef;
 use crate::http::query::query;
@@ -11,8 +17,19 @@ use crate::http::query::query;
 /// How many times as many the link at the end shows.
 const MORE_TIMES: usize = 5;
 
+/// The last decisions, narrowed by the fields that the API narrows them by.
+pub(super) async fn list(visit: Visit, Query(asked): Query<BTreeMap<String, String>>) -> Response {
+    let asked: Fields = asked.into_iter().map(|(name, value)| (name, value.into())).collect();
+    let mut answer = visit.ask(Call::Decisions, Value::Object(asked.clone())).await;
+    let is_recording = answer.body["is_recording"] != false;
+    match serde_json::from_value::<Vec<DecisionSummary>>(answer.body["decisions"].take()) {
+        Ok(found) if answer.status == 200 => visit.page("Decisions", &page(&asked, &found, is_recording)),
+        _ => visit.trouble(&answer),
+    }
+}
+
 /// The decisions that were found by `asked`, newest first; `is_recording`: whether there will be more.
-pub(super) fn page(asked: &Fields, decisions: &[DecisionSummary], is_recording: bool) -> Markup {
+fn page(asked: &Fields, decisions: &[DecisionSummary], is_recording: bool) -> Markup {
     let narrowed: Vec<_> = asked.iter().filter(|(name, _)| *name != "limit").collect();
     html! {
         h1 { "Decisions" }
@@ -85,7 +102,7 @@ fn row(asked: &Fields, it: &DecisionSummary) -> Markup {
 fn got(chosen: Option<&str>) -> Markup {
     let Some(chosen) = chosen else { return html! { "nothing" } };
     let Ok(issue) = chosen.parse::<IssueRef>() else { return html! { (chosen) } };
-    html! { a href=(format!("/explain/{}/{}", issue.repo, issue.number)) { (issue) } }
+    issue_link(&issue)
 }
 
 /// The same page with one field more, or another.

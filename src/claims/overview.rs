@@ -1,0 +1,121 @@
+//! What is under way and what comes next, for people who look: from memory, whatever the store and the policies do.
+
+use std::collections::BTreeMap;
+
+use super::ClaimManager;
+use super::explanation::Rival;
+use super::order::Question;
+use super::service::blocking;
+use crate::domain::{AgentId, Claim, ClaimStatus, RepoName, Timestamp};
+use crate::policy::ViewName;
+use crate::store::ClaimFilter;
+
+/// Statuses that a claim under way can have, in the order of its life; what lapsed comes last.
+const UNDER_WAY: [ClaimStatus; 5] = [
+    ClaimStatus::Claimed,
+    ClaimStatus::InProgress,
+    ClaimStatus::PrSubmitted,
+    ClaimStatus::PrMerged,
+    ClaimStatus::Stale,
+];
+
+/// The claims of one status.
+#[derive(Debug, Clone)]
+pub struct ClaimColumn {
+    /// The status.
+    pub status: ClaimStatus,
+    /// How many there are.
+    pub count: usize,
+    /// Those that stand there longest, that one first; no more than were asked for.
+    pub claims: Vec<Claim>,
+}
+
+/// An agent at work.
+#[derive(Debug, Clone)]
+pub struct BusyAgent {
+    /// Who.
+    pub agent_id: AgentId,
+    /// When it last called; `None` before its first call since the server knows it.
+    pub last_call: Option<Timestamp>,
+    /// What it holds, oldest first.
+    pub claims: Vec<Claim>,
+}
+
+/// The head of the order of all work.
+#[derive(Debug, Clone)]
+pub struct Ahead {
+    /// The first issues on offer, each with the terms of its score.
+    pub first: Vec<Rival>,
+    /// How many are on offer.
+    pub ready_count: usize,
+    /// In which view: what some agents are offered in another order.
+    pub view: ViewName,
+}
+
+impl ClaimManager {
+    /// Claims under way by status, of each at most `count_max`; a status that the filter names stands alone.
+    pub fn columns(&self, filter: &ClaimFilter, count_max: usize) -> Vec<ClaimColumn> {
+        let claims = self.under_way(filter);
+        let statuses = UNDER_WAY.into_iter().filter(|status| filter.status.is_none_or(|wanted| wanted == *status));
+        let column = |status| {
+            let mut claims: Vec<_> = claims.iter().filter(|claim| claim.status() == status).collect();
+            let count = claims.len();
+            claims.sort_by_key(|claim| (claim.status_since(), claim.claim_id));
+            ClaimColumn { status, count, claims: claims.into_iter().take(count_max).cloned().collect() }
+        };
+        statuses.map(column).collect()
+    }
+
+    /// Claims under way whose lease ends before `until`, unless their owner is heard of; the next to end first.
+    pub fn ending_before(&self, until: Timestamp) -> Vec<Claim> {
+        let mut claims = self.under_way(&ClaimFilter::default());
+        claims.retain(|claim| claim.status() != ClaimStatus::Stale && claim.lease.expires_at < until);
+        claims.sort_by_key(|claim| (claim.lease.expires_at, claim.claim_id));
+        claims
+    }
+
+    /// Agents that hold claims, by name.
+    pub fn busy_agents(&self) -> Vec<BusyAgent> {
+        let mut agents: BTreeMap<AgentId, Vec<Claim>> = BTreeMap::new();
+        for claim in self.under_way(&ClaimFilter::default()) {
+            agents.entry(claim.agent_id.clone()).or_default().push(claim);
+        }
+        let busy = |(agent_id, mut claims): (AgentId, Vec<Claim>)| {
+            claims.sort_by_key(|claim| (claim.claimed_at, claim.claim_id));
+            BusyAgent { last_call: self.presence.last_call(&agent_id), agent_id, claims }
+        };
+        agents.into_iter().map(busy).collect()
+    }
+
+    /// The first `count_max` issues on offer, in the order of the policies in force: for `agent`, where one is named,
+    /// and of `repo`. Asks the policy for its terms, which may take its time.
+    pub fn ahead(&self, agent: Option<&AgentId>, repo: Option<&RepoName>, count_max: usize) -> Ahead {
+        let (policies, now) = (self.desk.current(), self.clock.now());
+        let view = agent.map_or_else(ViewName::main, |agent| policies.view_of(agent));
+        let question = Question { repo: repo.map(RepoName::as_str), ..Question::default() };
+        let (rows, ready_count) = {
+            let board = self.index.board.read();
+            let first = board.shortlist(&view, &question, None, count_max, |_| false);
+            (first.rows, board.view(&view).order.ready_count(&question))
+        };
+        let mut reasons = blocking(|| self.desk.explain(&policies, &view, &rows, now)).into_iter();
+        let rival = |row| Rival::of(row, reasons.next().unwrap_or_default());
+        Ahead { first: rows.iter().map(rival).collect(), ready_count, view }
+    }
+
+    /// Live claims that pass the filter, each lease as it stands with the owner's latest call.
+    fn under_way(&self, filter: &ClaimFilter) -> Vec<Claim> {
+        let passes = |claim: &Claim| {
+            filter.agent.as_ref().is_none_or(|agent| *agent == claim.agent_id)
+                && filter.repo.as_ref().is_none_or(|repo| *repo == claim.repo)
+                && filter.status.is_none_or(|status| status == claim.status())
+        };
+        let mut claims: Vec<Claim> = {
+            let board = self.index.board.read();
+            board.claims().filter(|claim| passes(claim)).map(|claim| Claim::clone(claim)).collect()
+        };
+        let lease = self.lease();
+        claims.iter_mut().for_each(|claim| self.renew_by_calls(claim, lease));
+        claims
+    }
+}

@@ -1,0 +1,119 @@
+// Keeps a page as it is at the server: when the stream of events tells of something, the page is fetched again, and only
+// what changed is put in its place, so that focus, selection and scrolling stay where they are. Without it every page
+// works the same, as of when it was loaded.
+
+const PAUSE_MS = 1000; // between two looks, however much happens
+const AGE_MS = 30_000; // ages are told in words, and grow by themselves
+
+const main = document.querySelector("main");
+const sign = document.querySelector("#live");
+let stream = null;
+let timer = null;
+let looked = 0;
+let looking = false;
+let missed = false;
+
+function show(state, words) {
+  sign.className = state;
+  sign.textContent = words;
+}
+
+// The same node: of one kind, and of one thing where that has a name.
+function isSame(old, fresh) {
+  return old.nodeType === fresh.nodeType && old.nodeName === fresh.nodeName
+    && old.dataset?.key === fresh.dataset?.key;
+}
+
+function isBeingEdited(node) {
+  return node.nodeType === 1 && node.matches("form") && (node.contains(document.activeElement)
+    || [...node.querySelectorAll("input:not([type=hidden]), textarea")].some((field) => field.value !== field.defaultValue));
+}
+
+function patch(old, fresh) {
+  if (old.nodeType !== 1) {
+    if (old.data !== fresh.data) old.data = fresh.data;
+    return;
+  }
+  if (old.isEqualNode(fresh) || isBeingEdited(old)) return;
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  patchChildren(old, fresh);
+}
+
+function patchChildren(old, fresh) {
+  const named = new Map([...old.children].filter((node) => node.dataset.key).map((node) => [node.dataset.key, node]));
+  let place = old.firstChild;
+  for (const next of [...fresh.childNodes]) {
+    const known = next.nodeType === 1 && next.dataset.key ? named.get(next.dataset.key) : null;
+    if (known) {
+      if (known === place) place = place.nextSibling;
+      else old.insertBefore(known, place);
+      named.delete(next.dataset.key);
+      patch(known, next);
+    } else if (place && !place.dataset?.key && isSame(place, next)) {
+      const here = place;
+      place = place.nextSibling;
+      patch(here, next);
+    } else {
+      old.insertBefore(next, place);
+    }
+  }
+  while (place) {
+    const gone = place;
+    place = place.nextSibling;
+    gone.remove();
+  }
+}
+
+async function look() {
+  timer = null;
+  if (looking) return;
+  looking = true;
+  missed = false;
+  looked = performance.now();
+  try {
+    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    if (answer.status === 401) return location.reload();
+    if (!answer.ok && answer.status !== 404) throw new Error(answer.status);
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = page.querySelector("main");
+    if (fresh) patchChildren(main, document.adoptNode(fresh));
+  } catch {
+    show("off", "not up to date");
+  } finally {
+    looking = false;
+    if (missed) lookSoon();
+  }
+}
+
+// At once, if the last look is long enough ago; what happens meanwhile is seen by one look.
+function lookSoon() {
+  if (document.hidden) return;
+  if (looking) missed = true;
+  else if (!timer) timer = setTimeout(look, Math.max(0, looked + PAUSE_MS - performance.now()));
+}
+
+// A browser has few connections to one server: a page that nobody sees gives its own up.
+function follow() {
+  if (document.hidden) {
+    stream?.close();
+    stream = null;
+    return;
+  }
+  if (stream) return;
+  stream = new EventSource("/sse");
+  stream.onopen = () => show("on", "live");
+  stream.onerror = () => {
+    show("off", "reconnecting");
+    if (stream.readyState === EventSource.CLOSED) {
+      stream = null;
+      setTimeout(() => { look(); follow(); }, 5 * PAUSE_MS);
+    }
+  };
+  for (const kind of ["gap", ...document.body.dataset.kinds.split(" ")]) stream.addEventListener(kind, lookSoon);
+}
+
+document.addEventListener("visibilitychange", () => { follow(); lookSoon(); });
+looked = performance.now();
+setInterval(lookSoon, AGE_MS);
+follow();

@@ -1,0 +1,79 @@
+//! The page of one recorded decision: what was given out, every candidate, and why not the others.
+
+use axum::extract::Path;
+use axum::response::Response;
+use maud::{Markup, html};
+use serde_json::json;
+
+use super::bars::{Bar, chart};
+use super::visit::Visit;
+use super::words::{issue_link, minute, stamp};
+use crate::api::Call;
+use crate::claims::{DecisionSummary, points};
+use crate::domain::{Decision, DecisionRow};
+
+/// Candidates of a decision that have a bar.
+const BAR_COUNT: usize = 8;
+
+/// One recorded decision.
+pub(super) async fn show(visit: Visit, Path(decision_id): Path<String>) -> Response {
+    match visit.found::<Decision>(Call::Decision, json!({ "decision_id": decision_id }), "decision").await {
+        Ok(decision) => visit.page("Decision", &page(&decision)),
+        Err(trouble) => *trouble,
+    }
+}
+
+fn page(decision: &Decision) -> Markup {
+    let summary = DecisionSummary::of(decision);
+    let chosen = |row: &DecisionRow| decision.chosen == Some(row.issue().to_string());
+    let bars: Vec<_> = decision
+        .considered
+        .iter()
+        .filter(|row| row.passed_over.is_none())
+        .take(BAR_COUNT)
+        .map(|row| Bar {
+            name: row.issue().to_string(),
+            score: row.score,
+            reasons: &row.reasons,
+            is_marked: chosen(row),
+        })
+        .collect();
+    html! {
+        h1 { (decision.agent_id) " got " (decision.chosen.as_deref().unwrap_or("nothing")) }
+        p .soft { (minute(decision.decided_at)) " · " (stamp(&decision.ranker)) }
+        @let asked = &decision.asked_for;
+        @if !asked.is_empty() {
+            p .soft {
+                "Asked for"
+                @if let Some(repo) = &asked.repo { " repository " (repo) }
+                @if let Some(label) = &asked.label { " label " (label) }
+                @if let Some(milestone) = &asked.milestone { " milestone " (milestone) }
+            }
+        }
+        p .why { (summary.why) }
+        @if !bars.is_empty() { h2 { "The first candidates" } (chart(&bars)) }
+        @if !decision.considered.is_empty() { h2 { (summary.considered_count) " considered" } (candidates(decision, chosen)) }
+        @if decision.left_out_count > 0 { p .soft { (decision.left_out_count) " of them were too many to be recorded." } }
+    }
+}
+
+fn candidates(decision: &Decision, chosen: impl Fn(&DecisionRow) -> bool) -> Markup {
+    html! {
+        div .wide { table {
+            thead { tr { th .number { "Place" } th { "Issue" } th .number { "Score" } th { "Terms" } } }
+            tbody {
+                @for (place, row) in decision.considered.iter().enumerate() {
+                    tr .marked[chosen(row)] {
+                        td .number { @if row.passed_over.is_none() { (place + 1) } @else { "–" } }
+                        td { (issue_link(&row.issue())) }
+                        td .number { (points(row.score)) }
+                        td {
+                            @if let Some(reason) = &row.passed_over { "passed over: " (reason) }
+                            @else if !row.reasons.is_empty() { (row.why()) }
+                        }
+                    }
+                }
+            }
+        } }
+    }
+}

@@ -1,0 +1,155 @@
+//! The page of one issue: where it stands and why, the terms of its score, and what was decided.
+
+use axum::extract::{Path, Query};
+use axum::response::Response;
+use maud::{Markup, html};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::bars::{Bar, chart};
+use super::visit::Visit;
+use super::words::{minute, outside, signed, stamp};
+use crate::api::Call;
+use crate::claims::{DecisionSummary, Explanation, NotChosen, nth, points};
+use crate::domain::{IssueRef, Reason};
+use crate::http::query::query;
+
+/// Whom a page is about, besides the issue.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ForAgent {
+    agent_id: Option<String>,
+}
+
+/// One issue.
+pub(super) async fn show(
+    visit: Visit,
+    Path((owner, repo, number)): Path<(String, String, String)>,
+    Query(ForAgent { agent_id }): Query<ForAgent>,
+) -> Response {
+    let mut fields = json!({ "repo": format!("{owner}/{repo}"), "issue_number": number });
+    if let Some(agent) = agent_id {
+        fields["agent_id"] = agent.into();
+    }
+    match visit.found::<Explanation>(Call::Explain, fields, "explanation").await {
+        Ok(explanation) => {
+            let issue = IssueRef::new(explanation.repo.clone(), explanation.number);
+            let on_github = visit.on_github(&issue);
+            visit.page(&issue.to_string(), &page(&explanation, &issue, on_github.as_deref()))
+        }
+        Err(trouble) => *trouble,
+    }
+}
+
+/// One issue: where it stands, the terms of its score beside those of the first on offer, and what was decided.
+fn page(explanation: &Explanation, issue: &IssueRef, on_github: Option<&str>) -> Markup {
+    html! {
+        h1 { (issue) @if let Some(title) = &explanation.title { " · " (title) } }
+        p .soft {
+            @if let Some(agent) = &explanation.agent_id { "For " (agent) ", " } @else { "As of " }
+            (minute(explanation.explained_at)) " · " (stamp(&explanation.ranker))
+            @if let Some(page) = on_github { " · " (outside(page, "on GitHub")) }
+        }
+        p .why { (explanation.why) }
+        @if let Some(why) = &explanation.rejected {
+            p .why { "The configured policy was refused, and " (explanation.instead()) ": " (why) }
+        }
+        @if explanation.score.is_some() {
+            h2 { "Its score" @if let Some(rank) = explanation.rank { ", " (nth(rank)) " of " (explanation.ready_count) } }
+            (terms(&explanation.reasons, explanation.score))
+        }
+        @if explanation.skip_reasons.len() > 1 {
+            h2 { "Every reason for which it is skipped" }
+            ul { @for reason in &explanation.skip_reasons { li { (reason) } } }
+        }
+        @let bars = bars_of(explanation, issue);
+        @if !bars.is_empty() { h2 { "Beside the first on offer" } (chart(&bars)) }
+        @if let Some(holder) = &explanation.held_by {
+            p { a href=(format!("/claims/{}", holder.claim_id)) { "The claim of " (holder.agent_id) } }
+        }
+        @if let Some(decision) = &explanation.given_out {
+            h2 { "Last given out" }
+            p { (summary(decision)) }
+        }
+        @if !explanation.not_chosen.is_empty() { h2 { "Considered, and not given out" } (not_chosen(&explanation.not_chosen)) }
+        p .soft { a href=(all_about(issue)) { "All decisions that considered it" } }
+    }
+}
+
+fn all_about(issue: &IssueRef) -> String {
+    let fields = [("issue_number", Value::from(issue.number.get())), ("repo", issue.repo.as_str().into())];
+    format!("/decisions{}", query(fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()))
+}
+
+/// The first on offer, and the issue itself behind them where it is none of those.
+fn bars_of<'a>(explanation: &'a Explanation, issue: &IssueRef) -> Vec<Bar<'a>> {
+    let is_own = |repo, number| issue.repo == repo && issue.number == number;
+    let mut bars: Vec<_> = explanation
+        .first
+        .iter()
+        .map(|rival| Bar {
+            name: format!("{}#{}", rival.repo, rival.number),
+            score: rival.score,
+            reasons: &rival.reasons,
+            is_marked: is_own(rival.repo.clone(), rival.number),
+        })
+        .collect();
+    if let Some(score) = explanation.score
+        && !bars.iter().any(|bar| bar.is_marked)
+    {
+        bars.push(Bar { name: issue.to_string(), score, reasons: &explanation.reasons, is_marked: true });
+    }
+    bars
+}
+
+fn terms(reasons: &[Reason], score: Option<f64>) -> Markup {
+    html! {
+        div .wide { table {
+            thead { tr { th { "Rule" } th .number { "Points" } th { "What it saw" } } }
+            tbody {
+                @for reason in reasons {
+                    tr { td { (reason.rule) } td .number { (signed(reason.amount)) } td { (reason.text) } }
+                }
+                @if let Some(score) = score {
+                    tr .marked { td { "Score" } td .number { (points(score)) } td {} }
+                }
+            }
+        } }
+    }
+}
+
+fn not_chosen(decisions: &[NotChosen]) -> Markup {
+    html! {
+        div .wide { table {
+            thead { tr { th { "When" } th { "Agent" } th .number { "Score" } th { "Why not" } th { "Given out" } } }
+            tbody {
+                @for not in decisions {
+                    tr {
+                        td { (to_decision(&not.decision)) }
+                        td { (not.decision.agent_id) }
+                        td .number { (points(not.score)) }
+                        td {
+                            @match (&not.passed_over, not.place) {
+                                (Some(reason), _) => (reason),
+                                (None, Some(place)) => { (nth(place)) " in the policy's order" }
+                                (None, None) => {}
+                            }
+                        }
+                        td { (not.decision.chosen.as_deref().unwrap_or("nothing")) }
+                    }
+                }
+            }
+        } }
+    }
+}
+
+fn summary(decision: &DecisionSummary) -> Markup {
+    html! {
+        (to_decision(decision)) ": "
+        (decision.agent_id) " got " (decision.chosen.as_deref().unwrap_or("nothing")) " (" (decision.why) ")"
+    }
+}
+
+pub(super) fn to_decision(decision: &DecisionSummary) -> Markup {
+    html! { a href=(format!("/decisions/{}", decision.decision_id)) { (minute(decision.decided_at)) } }
+}

@@ -1,0 +1,89 @@
+//! Pages for people: who works on what and why, what comes next, what is stuck, and which policies decide. HTML from the
+//! server, kept up to date by one small script; whatever comes from GitHub, an agent or a policy is text, never markup.
+
+mod acts;
+mod agents;
+mod assets;
+mod bars;
+mod board;
+mod claims;
+mod decision;
+mod decisions;
+mod document;
+mod entry;
+mod health;
+mod hours;
+mod issues;
+mod playground;
+mod policies;
+mod queue;
+mod runs;
+mod visit;
+mod words;
+
+use axum::Router;
+use axum::http::header::{CACHE_CONTROL, REFERRER_POLICY};
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::map_response;
+use axum::response::Response;
+use axum::routing::{get, post};
+
+use super::state::HttpState;
+
+pub(super) use entry::refused;
+
+/// The first parts of the pages' paths: the gate guards them, and the board at `/`, as it guards the API.
+const PATHS: [&str; 10] = [
+    "/claims",
+    "/agents",
+    "/queue",
+    "/runs",
+    "/decisions",
+    "/explain",
+    "/policies",
+    "/playground",
+    "/health",
+    "/dispatch",
+];
+
+/// Whether a person looks at it in a browser, which can be asked for the key.
+pub(super) fn is_page(path: &str) -> bool {
+    path == "/" || super::gate::is_below(&PATHS, path)
+}
+
+/// The pages behind the gate, and the way in before it.
+pub(super) fn pages() -> Router<HttpState> {
+    Router::new()
+        .route("/", get(board::show))
+        .route("/claims", get(claims::list))
+        .route("/claims/{claim_id}", get(claims::show))
+        .route("/claims/{claim_id}/release", post(acts::release))
+        .route("/claims/{claim_id}/reassign", post(acts::reassign))
+        .route("/agents", get(agents::show))
+        .route("/queue", get(queue::show))
+        .route("/runs", get(runs::list))
+        .route("/runs/{run}", get(runs::show))
+        .route("/runs/{run}/cancel", post(acts::cancel))
+        .route("/runs/{run}/answer", post(acts::answer))
+        .route("/dispatch/pause", post(acts::pause))
+        .route("/dispatch/resume", post(acts::resume))
+        .route("/explain/{owner}/{repo}/{number}", get(issues::show))
+        .route("/decisions", get(decisions::list))
+        .route("/decisions/{decision_id}", get(decision::show))
+        .route("/policies", get(policies::show))
+        .route("/playground", get(playground::show).post(playground::try_out))
+        .route("/health", get(health::show))
+        .route("/login", get(entry::ask).post(entry::log_in))
+        .route("/logout", post(entry::log_out))
+        .layer(map_response(async |mut response: Response| {
+            // No other host learns who was looked at. Without any referrer a browser would keep its own origin from forms.
+            for (name, value) in [(CACHE_CONTROL, "no-store"), (REFERRER_POLICY, "same-origin")] {
+                response.headers_mut().insert(name, HeaderValue::from_static(value));
+            }
+            response
+                .headers_mut()
+                .insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+            response
+        }))
+        .route("/assets/{name}", get(assets::give))
+}

@@ -1,0 +1,121 @@
+//! One look at one page: who looks, and what they are told.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use maud::Markup;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::document::{self, Frame};
+use crate::api::{Answer, Call, Caller, Fields, Identity, Principal};
+use crate::domain::{AccessScope, IssueRef, Skills, is_visible};
+use crate::http::session;
+use crate::http::state::HttpState;
+
+/// Only what this server gives is loaded and run, forms go nowhere else, and nobody puts the page into a frame.
+const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// A look at a page that the gate let through.
+pub(super) struct Visit {
+    pub(super) state: HttpState,
+    identity: Identity,
+    path: String,
+    has_session: bool,
+}
+
+impl FromRequestParts<HttpState> for Visit {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, Infallible> {
+        let identity = parts.extensions.get::<Identity>().cloned();
+        let path = parts.uri.path().to_owned();
+        // The gate lets nobody in without one; a page that it did not guard would tell nothing.
+        let nobody = || Identity { scope: AccessScope::Read, ..Identity::local() };
+        let identity = identity.unwrap_or_else(nobody);
+        let has_session = identity.principal != Principal::Local && session::identity(state, &parts.headers).is_some();
+        Ok(Self { state: state.clone(), identity, path, has_session })
+    }
+}
+
+impl Visit {
+    /// Whether who looks may do what operators do.
+    pub(super) fn may_act(&self) -> bool {
+        self.identity.scope == AccessScope::Admin
+    }
+
+    /// An issue's own page on GitHub, where its repository has one.
+    pub(super) fn on_github(&self, issue: &IssueRef) -> Option<String> {
+        let repos = self.state.api.manager().repos();
+        let url = repos.into_iter().find(|entry| entry.repo.full_name == issue.repo)?.repo.url;
+        url.starts_with("http").then(|| format!("{}/issues/{}", url.trim_end_matches('/'), issue.number))
+    }
+
+    /// Asks a call of the API, as anybody else does.
+    pub(super) async fn ask(&self, call: Call, fields: Value) -> Answer {
+        let identity = self.identity.clone();
+        let caller = Caller { identity, agent: None, skills: Skills::default(), list_count_default: None };
+        let fields = if let Value::Object(fields) = fields { fields } else { Fields::new() };
+        self.state.api.answer(call, &caller, fields).await
+    }
+
+    /// Asks a call; what stands in `field` of its answer, or the page that says why nothing does.
+    pub(super) async fn found<T: DeserializeOwned>(
+        &self,
+        call: Call,
+        fields: Value,
+        field: &str,
+    ) -> Result<T, Box<Response>> {
+        let mut answer = self.ask(call, fields).await;
+        let found = answer.body[field].take();
+        match serde_json::from_value(found) {
+            Ok(found) if answer.status == 200 => Ok(found),
+            _ => Err(Box::new(self.trouble(&answer))),
+        }
+    }
+
+    /// A page.
+    pub(super) fn page(&self, title: &str, body: &Markup) -> Response {
+        self.page_with(200, title, body, false)
+    }
+
+    /// A page that answers something that was typed: it stays as it is.
+    pub(super) fn still_page(&self, title: &str, body: &Markup) -> Response {
+        self.page_with(200, title, body, true)
+    }
+
+    /// The page that says why there is nothing to show.
+    pub(super) fn trouble(&self, answer: &Answer) -> Response {
+        self.refused(answer.status, told(answer))
+    }
+
+    /// The same, in these words.
+    pub(super) fn refused(&self, status: u16, why: &str) -> Response {
+        self.page_with(status, "Not shown", &document::trouble(why), true)
+    }
+
+    fn page_with(&self, status: u16, title: &str, body: &Markup, is_still: bool) -> Response {
+        let (who, path, has_session) = (self.identity.name.as_str(), self.path.as_str(), self.has_session);
+        respond(status, &document::whole(&Frame { title, path, who, has_session, is_still }, body))
+    }
+}
+
+/// What an answer says of why it holds nothing.
+fn told(answer: &Answer) -> &str {
+    let told = ["message", "error"].iter().find_map(|field| answer.body[field].as_str());
+    told.unwrap_or("the server could not answer")
+}
+
+/// A whole page as a response.
+pub(super) fn respond(status: u16, page: &Markup) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    // Marks that hide words or turn their direction are no markup, and no template would notice them.
+    let text = page.0.replace(|c| !is_visible(c), "");
+    let headers = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, CONTENT_POLICY)];
+    (status, headers, text).into_response()
+}

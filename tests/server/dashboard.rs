@@ -1,0 +1,239 @@
+//! The dashboard as a person walks it, in a real browser: who works on what, live; a stuck claim taken back; in and out.
+//! Pictures of every page are kept for people to look at.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::browser::Browser;
+use super::harness::{Home, PATIENCE, Server, issue};
+
+const KEY: &str = "the-key-of-this-dashboard";
+/// The release of axe-core that judges how well everybody can use a page.
+const AXE: &str = "axe-core@4.14.1";
+/// Every page that needs no claim.
+const PAGES: [&str; 8] = ["/", "/queue", "/agents", "/claims", "/runs", "/decisions", "/policies", "/health"];
+/// A title that would do harm as markup, as a script, or as an address.
+const HOSTILE: &str = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>\" onclick=\"javascript:alert(1)";
+
+/// A server over a backlog of three repositories, with a rule that scores.
+fn home() -> Home {
+    let mut issues: Vec<Value> = (1..=9).map(|number| issue("acme/small", number, &["bug"])).collect();
+    issues
+        .extend((1..=5).map(|number| issue("acme/large", number, if number % 2 == 0 { &["bug", "p0"] } else { &[] })));
+    issues[0]["title"] = json!(HOSTILE);
+    let home = Home::new(&issues, "");
+    let rules = "[policies.ranker.settings]\nrules = [\n  { field = \"label\", op = \"is\", value = \"bug\", weight = 5 },\n  \
+                 { field = \"label\", op = \"is\", value = \"p0\", weight = 40 },\n]\n";
+    let text = format!(
+        "[server]\nport = 0\napi_key = \"{KEY}\"\n[containers]\nruntime = \"no-such-runtime\"\n[store]\npath = \"claims.db\"\n\
+         [github]\nissues_file = \"backlog.jsonl\"\n[rate_limits]\nenabled = false\n{rules}"
+    );
+    std::fs::write(home.path("issuecommand.toml"), text).unwrap();
+    home
+}
+
+/// Calls the API with the key.
+async fn call(server: &Server, method: &str, path: &str, body: Value) -> Value {
+    let request = server.client.request(method.parse().unwrap(), format!("{}{path}", server.url)).bearer_auth(KEY);
+    let request = if body.is_null() { request } else { request.json(&body) };
+    let response = request.send().await.unwrap();
+    let status = response.status();
+    let body: Value = response.json().await.unwrap();
+    assert!(status.is_success(), "{path}: {body}");
+    body
+}
+
+async fn next(server: &Server, agent: &str) -> Value {
+    call(server, "POST", "/api/next", json!({ "agent_id": agent })).await["claim"].clone()
+}
+
+async fn synced(server: &Server) {
+    let begun = Instant::now();
+    while call(server, "GET", "/api/health", Value::Null).await["health"]["open_issues"] != 14 {
+        assert!(begun.elapsed() < PATIENCE, "the backlog was not synced");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+async fn log_in(browser: &Browser, server: &Server) {
+    browser.go(&format!("{}/login", server.url)).await;
+    browser.fill("Key or token", KEY).await;
+    browser.click("Log in").await;
+    browser.wait_for("document.querySelector('nav')").await;
+}
+
+/// No request left for another host, and nothing went wrong on any page.
+async fn kept_to_itself(browser: &Browser, server: &Server) {
+    let own = format!("{}/", server.url);
+    let asked = browser.asked_for().await;
+    assert!(!asked.is_empty() && asked.iter().all(|url| url.starts_with(&own)), "{asked:#?}");
+    let complaints = browser.complaints().await;
+    let expected = |line: &String| line.contains("status of 401") || line.contains("/login");
+    assert!(complaints.iter().all(expected), "{complaints:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_walks_the_dashboard() {
+    let Some(browser) = Browser::open().await else { return };
+    let home = home();
+    let server = home.serve();
+    synced(&server).await;
+
+    browser.go(&server.url).await;
+    browser.wait_for("document.querySelector('input[type=password]')").await;
+    browser.picture("login").await;
+    browser.fill("Key or token", "wrong").await;
+    browser.click("Log in").await;
+    browser.wait_for_text("neither the key nor a token").await;
+    browser.fill("Key or token", KEY).await;
+    browser.click("Log in").await;
+    browser.wait_for("document.title == 'Board · IssueCommand'").await;
+    browser.wait_for("document.querySelector('#live').className == 'on'").await;
+
+    // Nobody reloads the page from here on, and a claim appears.
+    browser.run("window.isTheSamePage = true").await;
+    let claim = next(&server, "agent-a").await;
+    let granted = Instant::now();
+    browser.wait_for_text("agent-a").await;
+    eprintln!("a claim stood on the board {} ms after its answer", granted.elapsed().as_millis());
+    for agent in ["agent-b", "agent-c", "agent-d"] {
+        next(&server, agent).await;
+    }
+    browser.wait_for_text("4 claims under way by 4 agents").await;
+    assert_eq!(browser.run("return window.isTheSamePage").await, true);
+    browser.picture("board").await;
+
+    let issue = format!("{}#{}", claim["repo"].as_str().unwrap(), claim["issue_number"]);
+    browser.click(&issue).await;
+    browser.wait_for_text("Its life so far").await;
+    browser.run("window.isTheSamePage = true").await;
+    let at = format!("/api/claims/{}", claim["claim_id"].as_str().unwrap());
+    call(&server, "PATCH", &at, json!({ "agent_id": "agent-a", "status": "in_progress", "note": "reading the code" }))
+        .await;
+    browser.wait_for_text("reading the code").await;
+    // What somebody types is not taken from under their hands.
+    browser.fill("Why", "stuck since noon").await;
+    let pull = "https://github.com/acme/large/pull/70";
+    call(&server, "PATCH", &at, json!({ "agent_id": "agent-a", "status": "pr_submitted", "pr_url": pull })).await;
+    browser.wait_for_text(pull).await;
+    assert_eq!(browser.run("return document.querySelector('[name=note]').value").await, "stuck since noon");
+    assert_eq!(browser.run("return window.isTheSamePage").await, true);
+    browser.picture("claim").await;
+    browser.click("Take it back").await;
+    browser.wait_for_text("stuck since noon").await;
+    browser.wait_for("document.querySelector('.badge.released')").await;
+    let claims = call(&server, "GET", "/api/claims", Value::Null).await;
+    assert_eq!(claims["claims"].as_array().unwrap().len(), 3, "{claims}");
+
+    for page in PAGES {
+        browser.go(&format!("{}{page}", server.url)).await;
+        browser.wait_for("document.querySelector('#live').className == 'on'").await;
+        browser.picture(&format!("page{}", page.replace('/', "-"))).await;
+    }
+    browser.go(&format!("{}/queue", server.url)).await;
+    browser.fill("Repository", "acme/small").await;
+    browser.click("Show").await;
+    browser.wait_for("!document.querySelector('main').innerText.includes('acme/large#')").await;
+
+    browser.click("Log out").await;
+    browser.wait_for("document.querySelector('input[type=password]')").await;
+    browser.go(&server.url).await;
+    browser.wait_for("document.querySelector('input[type=password]')").await;
+    kept_to_itself(&browser, &server).await;
+    assert!(server.stop());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_strangers_write_stays_text_in_a_browser() {
+    let Some(browser) = Browser::open().await else { return };
+    let home = home();
+    let server = home.serve();
+    synced(&server).await;
+    log_in(&browser, &server).await;
+    let wish = json!({ "agent_id": "agent-a", "repo": "acme/small", "issue_number": 1 });
+    let claim = call(&server, "POST", "/api/claims", wish).await["claim"].clone();
+    let at = format!("/claims/{}", claim["claim_id"].as_str().unwrap());
+    for page in ["/", "/claims", "/agents", &at, "/explain/acme/small/1"] {
+        browser.go(&format!("{}{page}", server.url)).await;
+        browser.wait_for_text("<img src=x onerror=").await;
+        browser.wait_for("document.querySelector('#live').className == 'on'").await;
+        let title = browser.run("return document.title").await;
+        assert!(title.as_str().unwrap().ends_with("· IssueCommand"), "{page}: {title}");
+        assert_eq!(browser.run("return document.querySelectorAll('main script, main img, [onclick]').length").await, 0);
+    }
+    // By the script too, which puts what it fetched in its place.
+    browser.go(&server.url).await;
+    browser.wait_for("document.querySelector('#live').className == 'on'").await;
+    call(
+        &server,
+        "PATCH",
+        &format!("/api{at}"),
+        json!({ "agent_id": "agent-a", "status": "in_progress", "note": HOSTILE }),
+    )
+    .await;
+    browser.wait_for("document.querySelector('[data-key=in_progress] .cards li')").await;
+    assert_eq!(browser.run("return document.title").await, "Board · IssueCommand");
+    kept_to_itself(&browser, &server).await;
+}
+
+/// The source of axe-core, installed once below the target directory. `None`, after a line that says why.
+fn axe() -> Option<String> {
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("axe");
+    let source = home.join("node_modules/axe-core/axe.min.js");
+    if !source.is_file() {
+        std::fs::create_dir_all(&home).unwrap();
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--ignore-scripts", "--no-audit", "--no-fund", AXE]).current_dir(&home);
+        let installed = npm.output().map_err(|error| error.to_string()).and_then(|output| {
+            output.status.success().then_some(()).ok_or_else(|| "npm could not install it".to_owned())
+        });
+        if let Err(why) = installed {
+            eprintln!("skipped: there is no {AXE} here ({why}), so nobody judged how well everybody can use the pages");
+            return None;
+        }
+    }
+    Some(std::fs::read_to_string(source).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_can_use_every_page_dark_and_light_wide_and_narrow() {
+    let Some(browser) = Browser::open().await else { return };
+    let Some(axe) = axe() else { return };
+    let home = home();
+    let server = home.serve();
+    synced(&server).await;
+    let claim = next(&server, "agent-a").await;
+    next(&server, "agent-b").await;
+    log_in(&browser, &server).await;
+    let claim = format!("/claims/{}", claim["claim_id"].as_str().unwrap());
+    for scheme in ["light", "dark"] {
+        browser.prefer(scheme).await;
+        for page in PAGES.into_iter().chain([claim.as_str(), "/explain/acme/large/2", "/claims?ended=1"]) {
+            browser.go(&format!("{}{page}", server.url)).await;
+            browser.wait_for("document.querySelector('#live').className == 'on'").await;
+            browser.run(&axe).await;
+            let judged = browser.run_and_wait("axe.run().then(arguments[arguments.length - 1])").await;
+            let faults = judged["violations"].as_array().unwrap_or_else(|| panic!("{page}: {judged}"));
+            assert!(judged["passes"].as_array().unwrap().len() > 10, "{page}: it was judged");
+            let told: Vec<_> =
+                faults.iter().map(|it| format!("{}: {} {}", it["impact"], it["help"], it["nodes"])).collect();
+            assert!(told.is_empty(), "{page}, {scheme}: {told:#?}");
+        }
+    }
+    browser.picture("dark").await;
+    browser.resize(380, 800).await;
+    for page in PAGES.into_iter().chain([claim.as_str()]) {
+        browser.go(&format!("{}{page}", server.url)).await;
+        let too_wide = browser.run("return document.documentElement.scrollWidth - window.innerWidth").await;
+        assert!(too_wide.as_i64().unwrap() <= 0, "{page} is {too_wide} wider than the window");
+        browser
+            .picture(&format!(
+                "narrow{}",
+                page.split(['?']).next().unwrap().replace('/', "-").get(..12).unwrap_or("-x")
+            ))
+            .await;
+    }
+}
