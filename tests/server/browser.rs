@@ -4,13 +4,19 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
+use tokio::sync::{Mutex, MutexGuard};
 
-use super::harness::PATIENCE;
+use super::harness::PATIENCE as SERVER_PATIENCE;
+
+/// How long a page may take before a test gives up: browsers are large, and share the machine with all other tests.
+const PATIENCE: Duration = SERVER_PATIENCE.saturating_mul(3);
+/// One browser at a time.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 /// The key under which WebDriver names an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -21,11 +27,13 @@ pub struct Browser {
     client: reqwest::Client,
     session: String,
     _profile: tempfile::TempDir,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Browser {
     /// Opens one. `None`, after a line that says so, where there is no Chromium.
     pub async fn open() -> Option<Self> {
+        let turn = TURN.lock().await;
         let started = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let Ok(mut driver) = started else {
             eprintln!(
@@ -57,7 +65,11 @@ impl Browser {
         let base = format!("http://127.0.0.1:{port}/session");
         let answer: Value = client.post(&base).json(&wish).send().await.unwrap().json().await.unwrap();
         let id = answer["value"]["sessionId"].as_str().unwrap_or_else(|| panic!("no session: {answer}"));
-        Some(Self { driver, client, session: format!("{base}/{id}"), _profile: profile })
+        let browser = Self { driver, client, session: format!("{base}/{id}"), _profile: profile, _turn: turn };
+        // What its own first page loads is no page of ours.
+        browser.go("about:blank").await;
+        browser.asked_for().await;
+        Some(browser)
     }
 
     async fn tell(&self, path: &str, body: Value) -> Result<Value, String> {
@@ -90,7 +102,7 @@ impl Browser {
             if begun.elapsed() > PATIENCE {
                 panic!("{expression} never came to hold: {}", self.run("return document.body.innerText").await);
             }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
@@ -107,7 +119,7 @@ impl Browser {
                 Ok(element) => return element[ELEMENT].as_str().unwrap().to_owned(),
                 Err(why) => assert!(begun.elapsed() < PATIENCE, "{xpath}: {why}"),
             }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 

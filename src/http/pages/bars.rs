@@ -72,10 +72,11 @@ impl<'a> Rows<'a> {
     /// One bar; its terms in words for who does not see it.
     pub(super) fn drawn(&self, bar: &Bar<'_>) -> Markup {
         let Some(scale) = &self.scale else { return html! {} };
-        let told: Vec<_> = bar.reasons.iter().map(|it| format!("{} {}", it.rule, points(it.amount))).collect();
+        let terms: Vec<_> = bar.reasons.iter().map(|it| format!("{} {}", it.rule, points(it.amount))).collect();
+        let told = if terms.is_empty() { format!("score {}", points(bar.score)) } else { terms.join(", ") };
         let zero = at(scale.x(0.0));
         html! {
-            svg viewBox=(format!("0 0 {BARS_WIDTH} {BAR_HEIGHT}")) role="img" aria-label=(told.join(", ")) preserveAspectRatio="none" {
+            svg viewBox=(format!("0 0 {BARS_WIDTH} {BAR_HEIGHT}")) role="img" aria-label=(told) preserveAspectRatio="none" {
                 (pieces(bar, "0", scale, &self.rules))
                 line .zero x1=(zero) x2=(zero) y1="0" y2=(at(BAR_HEIGHT)) {}
             }

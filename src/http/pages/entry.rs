@@ -88,6 +88,8 @@ fn form(next: &str, why: Option<&str>) -> Markup {
         @if let Some(why) = why { p .why role="alert" { (why) } }
         form method="post" action="/login" {
             input type="hidden" name="next" value=(next);
+            // Keepers of passwords look for a name.
+            input type="text" name="user" value="issuecommand" autocomplete="username" hidden;
             label { "Key or token " input type="password" name="key" required autofocus autocomplete="current-password"; }
             button { "Log in" }
         }

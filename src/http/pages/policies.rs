@@ -59,7 +59,8 @@ fn page(policies: &Policies) -> Markup {
     let Policies { policy, rejected, trial, sets, repo, agent_id } = policies;
     html! {
         h1 { "Policies" }
-        p { a href="/playground" { "Try other settings" } " on the live backlog, without effect." }
+        p { a href="/playground" { "Try other settings" } " on the live backlog, without effect. "
+            code { "issuecommand policy promote" } " puts a candidate in force, " code { "policy rollback" } " what was before." }
         p .soft {
             "For " @match repo { Some(repo) => (repo), None => "every repository without a ranker of its own" }
             ", " @match agent_id { Some(agent) => { "agent " (agent) }, None => "every agent without a view of its own" }

@@ -9,7 +9,7 @@ const main = document.querySelector("main");
 const sign = document.querySelector("#live");
 let stream = null;
 let timer = null;
-let looked = 0;
+let looked = -PAUSE_MS;
 let looking = false;
 let missed = false;
 
@@ -114,6 +114,5 @@ function follow() {
 }
 
 document.addEventListener("visibilitychange", () => { follow(); lookSoon(); });
-looked = performance.now();
 setInterval(lookSoon, AGE_MS);
 follow();
