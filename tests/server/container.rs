@@ -100,6 +100,12 @@ fn lay_out(place: &Path) -> io::Result<()> {
     fs::create_dir_all(place.join("out/data"))?;
     fs::copy(env!("CARGO_BIN_EXE_issuecommand"), root.join("usr/local/bin/issuecommand"))?;
     fs::copy(folder().join("container/issuecommand.toml"), root.join("etc/issuecommand/issuecommand.toml"))?;
+    // Without certificates nothing could be asked of GitHub, and the server would say so and end.
+    let certificates = Path::new("/etc/ssl/certs/ca-certificates.crt");
+    if certificates.exists() {
+        fs::create_dir_all(root.join("etc/ssl/certs"))?;
+        fs::copy(certificates, root.join("etc/ssl/certs/ca-certificates.crt"))?;
+    }
     fs::create_dir(place.join("secrets"))?;
     fs::write(place.join("secrets/api_key"), "the-key\n")?;
     let backlog: String = (1..=3).map(|number| format!("{}\n", issue("acme/small", number, &[]))).collect();
