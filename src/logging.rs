@@ -1,9 +1,10 @@
 //! The log: to standard error, and to a file if one is named. Never to standard output, which belongs
 //! to MCP.
 
-use std::fs::{File, OpenOptions};
+mod file;
+
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use tracing::Subscriber;
@@ -16,6 +17,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
+use self::file::LogFile;
 use crate::config::{LogConfig, LogFormat};
 
 /// Changes the level while the server runs.
@@ -99,7 +101,9 @@ where
     let wrong_level = |error: ParseError| LogError::Level { level: level.clone(), why: error.to_string() };
     let filter = filter_of(level).map_err(wrong_level)?;
     let (filter, handle) = reload::Layer::new(filter);
-    let file = config.file.as_deref().map(open).transpose()?;
+    let open =
+        |path: &PathBuf| LogFile::open(path, config).map_err(|source| LogError::File { path: path.clone(), source });
+    let file = config.file.as_ref().map(open).transpose()?;
     // A failed write must not become a line on standard error, nor a panic if that is closed.
     let lines = match config.format {
         LogFormat::Text => fmt::layer().with_writer(writer).with_ansi(coloured).log_internal_errors(false).boxed(),
@@ -109,7 +113,7 @@ where
     Ok((tracing_subscriber::registry().with(filter).with(lines).with(file), LogHandle { filter: handle }))
 }
 
-fn file_layer<S>(format: LogFormat, file: File) -> Box<dyn Layer<S> + Send + Sync>
+fn file_layer<S>(format: LogFormat, file: LogFile) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'s> LookupSpan<'s>,
 {
@@ -128,15 +132,6 @@ impl<'w> FormatFields<'w> for FileFields {
     fn format_fields<R: RecordFields>(&self, writer: Writer<'w>, fields: R) -> std::fmt::Result {
         self.0.format_fields(writer, fields)
     }
-}
-
-/// Opens for appending, readable by its owner only: a log says who works on what.
-fn open(path: &Path) -> Result<File, LogError> {
-    let mut options = OpenOptions::new();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|source| LogError::File { path: path.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -214,16 +209,6 @@ mod tests {
         let file = std::fs::read_to_string(&path).unwrap();
         assert!(file.contains("first") && file.contains("second") && file.contains("acme/small"), "{file}");
         assert!(!file.contains('\u{1b}'), "{file:?}");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn the_file_is_its_owners_alone() {
-        use std::os::unix::fs::PermissionsExt;
-        let scratch = tempfile::tempdir().unwrap();
-        let path = scratch.path().join("issuecommand.log");
-        open(&path).unwrap();
-        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use crate::api::Call;
+use crate::domain::RunStatus;
 
 /// What every name begins with.
 pub const PREFIX: &str = "issuecommand";
@@ -40,6 +41,8 @@ pub struct Metrics {
     github_requests_left: Family<Resource, Gauge>,
     /// The same, for pages: a family tells its members to nobody but Prometheus.
     budgets: Mutex<BTreeMap<String, i64>>,
+    syncs: Family<OfSync, Counter>,
+    dispatch_attempts: Family<OfAttempt, Counter>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -67,6 +70,49 @@ struct OfGithub {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Resource {
     resource: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfSync {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfAttempt {
+    outcome: &'static str,
+}
+
+/// How far a sync came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncOutcome {
+    /// Nothing failed.
+    Whole,
+    /// Some repository failed.
+    InPart,
+    /// The list of repositories, or the store, failed.
+    Failed,
+}
+
+impl SyncOutcome {
+    const ALL: [Self; 3] = [Self::Whole, Self::InPart, Self::Failed];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Whole => "whole",
+            Self::InPart => "in_part",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// How an attempt at a run ended, by the status that the run has then; `None` while it goes on.
+fn outcome_of_attempt(status: RunStatus) -> Option<&'static str> {
+    match status {
+        RunStatus::Completed => Some("completed"),
+        RunStatus::Failed => Some("failed"),
+        RunStatus::Queued => Some("queued_again"),
+        RunStatus::Dispatched | RunStatus::Running | RunStatus::WaitingHuman => None,
+    }
 }
 
 /// As in the names of its tools: `next_work` for `NextWork`.
@@ -120,6 +166,21 @@ impl Metrics {
         let github_requests_left = Family::default();
         let about = "Requests left in GitHub's hour, by its last answer";
         registry.register("github_requests_left", about, github_requests_left.clone());
+        // Outcomes that are known beforehand are there at 0: a rate needs a series from before the first event.
+        let syncs = Family::<OfSync, Counter>::default();
+        registry.register("syncs", "Syncs that ended, by outcome", syncs.clone());
+        for outcome in SyncOutcome::ALL {
+            syncs.get_or_create(&OfSync { outcome: outcome.as_str() }).inc_by(0);
+        }
+        let dispatch_attempts = Family::<OfAttempt, Counter>::default();
+        registry.register(
+            "dispatch_attempts",
+            "Attempts at runs that ended here, by outcome",
+            dispatch_attempts.clone(),
+        );
+        for outcome in RunStatus::ALL.into_iter().filter_map(outcome_of_attempt) {
+            dispatch_attempts.get_or_create(&OfAttempt { outcome }).inc_by(0);
+        }
         Self {
             registry,
             calls,
@@ -132,6 +193,8 @@ impl Metrics {
             github_requests,
             github_requests_left,
             budgets: Mutex::default(),
+            syncs,
+            dispatch_attempts,
         }
     }
 
@@ -164,9 +227,8 @@ impl Metrics {
     pub fn policy_called(&self, policy: &'static str, function: &'static str, begun: Instant, failed: bool) {
         let of = OfPolicy { policy, function };
         self.policy_seconds.get_or_create(&of).observe(begun.elapsed().as_secs_f64());
-        if failed {
-            self.policy_faults.get_or_create(&of).inc();
-        }
+        // At 0 from the first call on: who counts faults over time would not see one that comes with its series.
+        self.policy_faults.get_or_create(&of).inc_by(u64::from(failed));
     }
 
     /// Notes an answer of GitHub, and what it says of the budget of one of its resources (`core`, `search`).
@@ -182,6 +244,18 @@ impl Metrics {
     pub fn github_requests_left(&self) -> BTreeMap<String, i64> {
         self.budgets.lock().clone()
     }
+
+    /// Notes a sync that ended.
+    pub fn synced(&self, outcome: SyncOutcome) {
+        self.syncs.get_or_create(&OfSync { outcome: outcome.as_str() }).inc();
+    }
+
+    /// Notes the status that a step of an attempt left its run in; counts those that end the attempt.
+    pub fn run_stepped(&self, status: RunStatus) {
+        if let Some(outcome) = outcome_of_attempt(status) {
+            self.dispatch_attempts.get_or_create(&OfAttempt { outcome }).inc();
+        }
+    }
 }
 
 #[cfg(test)]
@@ -195,7 +269,12 @@ mod tests {
         metrics.call_answered(Call::NextWork, 200, Duration::from_micros(800));
         metrics.committed(3, Duration::from_millis(2));
         metrics.policy_called("ranker", "choose", Instant::now(), true);
+        metrics.policy_called("ranker", "score", Instant::now(), false);
         metrics.github_answered(304, Some(("core", 4_999)));
+        metrics.synced(SyncOutcome::Whole);
+        for status in [RunStatus::Dispatched, RunStatus::Running, RunStatus::Queued, RunStatus::Completed] {
+            metrics.run_stepped(status);
+        }
         let mut text = String::new();
         metrics.encode(&mut text).unwrap();
         for line in [
@@ -204,7 +283,13 @@ mod tests {
             "issuecommand_store_writes_total 3",
             "issuecommand_store_commit_seconds_count 1",
             "issuecommand_policy_faults_total{policy=\"ranker\",function=\"choose\"} 1",
+            "issuecommand_policy_faults_total{policy=\"ranker\",function=\"score\"} 0",
             "issuecommand_github_requests_left{resource=\"core\"} 4999",
+            "issuecommand_syncs_total{outcome=\"whole\"} 1",
+            "issuecommand_syncs_total{outcome=\"failed\"} 0",
+            "issuecommand_dispatch_attempts_total{outcome=\"completed\"} 1",
+            "issuecommand_dispatch_attempts_total{outcome=\"queued_again\"} 1",
+            "issuecommand_dispatch_attempts_total{outcome=\"failed\"} 0",
         ] {
             assert!(text.lines().any(|told| told == line), "{line} is not in\n{text}");
         }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use super::{ClaimManager, Health, HealthState, PolicyHealth};
-use crate::domain::{PolicyStamp, Timestamp};
+use crate::domain::{ClaimStatus, PolicyStamp, Timestamp};
 use crate::store::Role;
 
 /// The part whose trouble means that nothing can be done.
@@ -71,6 +71,11 @@ impl ClaimManager {
     /// with it again.
     pub fn note_trouble(&self, part: &'static str, trouble: Option<String>) {
         self.status.report(part, trouble);
+    }
+
+    /// How many claims there are of each status that a live one can have.
+    pub fn claims_by_status(&self) -> Vec<(ClaimStatus, u64)> {
+        self.index.board.read().counts_by_status()
     }
 
     /// How the server is doing.

@@ -22,6 +22,7 @@ use super::{ClaimManager, Groups, Reload};
 use crate::config::{Config, LiveConfig, Replaced};
 use crate::domain::{Clock, EventDraft, RepoName};
 use crate::github::IssueSource;
+use crate::metrics::{SyncOutcome, metrics};
 use crate::policy::{PolicyHost, PolicyRejected};
 use crate::store::{Role, Store, StoreError};
 use crate::sync::{PullWatch, Sync, SyncError, SyncReport};
@@ -326,6 +327,11 @@ impl ClaimManager {
         let general = report.general_failure.iter().map(|error| chain(error));
         let single = report.failures.iter().map(|(repo, error)| format!("{repo}: {}", chain(error)));
         self.status.report("github", general.chain(single).next());
+        metrics().synced(match report.general_failure {
+            Some(_) => SyncOutcome::Failed,
+            None if report.went_through() => SyncOutcome::Whole,
+            None => SyncOutcome::InPart,
+        });
         if report.went_through() {
             self.status.synced(self.clock.now());
         } else if report.came_round() {

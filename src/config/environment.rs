@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use super::Config;
@@ -12,13 +14,18 @@ use super::variables::{VARIABLES, Variable};
 /// How a variable of the process is placed in reports.
 pub(super) const PROCESS: &str = "environment";
 
+/// Behind the name of a secret's variable: the name of one that names a file with the secret.
+const FILE_SUFFIX: &str = "_FILE";
+/// Largest file of a secret: the longest ones are private keys of a few kilobytes.
+const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
+
 /// Where a variable was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
     /// In the process's own environment.
     Process,
-    /// In a `.env` file, shown under this name, on this line.
-    DotEnv(String, Option<usize>),
+    /// In a file, shown under this name, on this line: a `.env` file, or one that holds nothing but the value.
+    File(String, Option<usize>),
 }
 
 /// Every variable that is set, with its place. Debug output holds names only.
@@ -34,8 +41,14 @@ impl fmt::Debug for Environment {
 }
 
 impl Environment {
-    /// The variables of the process, over those of the `.env` file, if there is one.
-    pub fn read(process: &BTreeMap<String, String>, dotenv: Option<&Path>, problems: &mut Vec<Problem>) -> Self {
+    /// The variables of the process, over those of the `.env` file, if there is one; and the secrets in files that
+    /// they name, where a relative path begins at `folder`.
+    pub fn read(
+        process: &BTreeMap<String, String>,
+        dotenv: Option<&Path>,
+        folder: &Path,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
         let mut environment = Self::default();
         if let Some(path) = dotenv {
             environment.read_dotenv(path, problems);
@@ -43,7 +56,33 @@ impl Environment {
         for (name, value) in process {
             environment.values.insert(name.clone(), (value.clone(), Place::Process));
         }
+        environment.read_secret_files(folder, problems);
         environment
+    }
+
+    /// Secrets in files: how service managers and containers hand them over, seen by nobody who lists processes.
+    fn read_secret_files(&mut self, folder: &Path, problems: &mut Vec<Problem>) {
+        for variable in VARIABLES.iter().filter(|variable| variable.secret) {
+            let name = format!("{}{FILE_SUFFIX}", variable.name);
+            // A setting of its own, as GITHUB_APP_PRIVATE_KEY_FILE, reads its file itself.
+            let Some(path) = self.value(&name).filter(|_| Variable::named(&name).is_none()) else { continue };
+            let (path, is_set) = (folder.join(path), self.value(variable.name).is_some());
+            let read = match read_secret(&path) {
+                _ if is_set => Err(format!("is set, and so is {name}; leave one of them out")),
+                Ok(secret) => Ok(secret),
+                Err(why) => Err(format!("{name} names {}, which {why}", path.display())),
+            };
+            match read {
+                Ok(secret) => {
+                    let place = Place::File(path.display().to_string(), None);
+                    self.values.insert(variable.name.to_owned(), (secret, place));
+                }
+                Err(message) => {
+                    let key = variable.name.to_owned();
+                    problems.push(Problem { key, ..self.problem_with(&name, message) });
+                }
+            }
+        }
     }
 
     fn read_dotenv(&mut self, path: &Path, problems: &mut Vec<Problem>) {
@@ -60,7 +99,7 @@ impl Environment {
             match entry {
                 // The first of several wins, as it would in a process.
                 Ok((name, value)) => {
-                    let place = Place::DotEnv(file.clone(), line_of(&text, &name));
+                    let place = Place::File(file.clone(), line_of(&text, &name));
                     self.values.entry(name).or_insert((value, place));
                 }
                 Err(error) => {
@@ -100,7 +139,7 @@ impl Environment {
     /// A problem with the value of a variable.
     pub fn problem_with(&self, name: &str, message: String) -> Problem {
         let (file, line) = match self.place(name) {
-            Some(Place::DotEnv(file, line)) => (file.clone(), *line),
+            Some(Place::File(file, line)) => (file.clone(), *line),
             _ => (PROCESS.to_owned(), None),
         };
         Problem { file, line, key: name.to_owned(), message, ..Problem::default() }
@@ -116,6 +155,23 @@ impl Environment {
                 (strsim::damerau_levenshtein(name, near) == 1).then_some((name, near))
             })
             .collect()
+    }
+}
+
+/// The secret in a file, without blanks around it. An empty file is no way to say that there is none: a server without
+/// a key would let everybody in.
+fn read_secret(path: &Path) -> Result<String, String> {
+    let mut text = String::new();
+    let read = |mut text: &mut String| -> io::Result<usize> {
+        File::open(path)?.take(SECRET_FILE_BYTES_MAX + 1).read_to_string(&mut text)
+    };
+    match read(&mut text) {
+        Err(error) => Err(format!("cannot be read: {error}")),
+        Ok(_) if text.len() as u64 > SECRET_FILE_BYTES_MAX => {
+            Err(format!("is larger than {SECRET_FILE_BYTES_MAX} bytes"))
+        }
+        Ok(_) if text.trim().is_empty() => Err("is empty".into()),
+        Ok(_) => Ok(text.trim().to_owned()),
     }
 }
 

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use super::{McpConfig, Secret, partial};
+use super::{Bytes, McpConfig, Secret, partial};
 
 pub use areas::AreasConfig;
 pub use composition::{CandidateConfig, CandidateMode, OverrideConfig, RankerConfig, StageConfig, StageRole};
@@ -253,13 +253,23 @@ pub struct LogConfig {
     pub level: String,
     /// Also write to this file. `LOG_FILE`.
     pub file: Option<PathBuf>,
+    /// Most bytes of it: then it is put aside and another begun; 0 is without bound.
+    pub file_bytes_max: Bytes,
+    /// How many files there are then at most, with those put aside.
+    pub file_count_max: u32,
     /// Lines for people, or JSON for machines.
     pub format: LogFormat,
 }
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { level: "info".into(), file: None, format: LogFormat::Text }
+        Self {
+            level: "info".into(),
+            file: None,
+            file_bytes_max: Bytes(32 << 20),
+            file_count_max: 4,
+            format: LogFormat::Text,
+        }
     }
 }
 

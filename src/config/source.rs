@@ -78,8 +78,8 @@ pub enum Origin {
     Variable {
         /// Its name.
         name: &'static str,
-        /// The `.env` file, with the line; `None` for the process's environment.
-        dotenv: Option<String>,
+        /// The `.env` file, with the line, or the file that holds the secret; `None` for the process's environment.
+        file: Option<String>,
     },
 }
 
@@ -88,8 +88,8 @@ impl fmt::Display for Origin {
         match self {
             Self::Default => f.write_str("default"),
             Self::File { file, line } => write!(f, "{file}:{line}"),
-            Self::Variable { name, dotenv: None } => write!(f, "env {name}"),
-            Self::Variable { name, dotenv: Some(place) } => write!(f, "{name} in {place}"),
+            Self::Variable { name, file: None } => write!(f, "env {name}"),
+            Self::Variable { name, file: Some(place) } => write!(f, "{name} in {place}"),
         }
     }
 }
@@ -176,7 +176,8 @@ pub fn load_in_part(source: &ConfigSource) -> InPart {
     let Reading { document, mut config, problems: wrong, is_toml } = reading;
     problems.extend(wrong);
     let store_of_file = config.store.path.clone();
-    let environment = Environment::read(&source.env, source.dotenv.as_deref(), &mut problems);
+    let environment =
+        Environment::read(&source.env, source.dotenv.as_deref(), &folder_of(source.file.as_deref()), &mut problems);
     let applied = environment.apply(&mut config, &mut problems);
     let sources = Sources { document: &document, environment: &environment, applied: &applied };
     if is_toml {
@@ -245,12 +246,12 @@ impl Sources<'_> {
 
     fn origin(&self, key: &str) -> Origin {
         if let Some(variable) = self.variable_of(key) {
-            let dotenv = match self.environment.place(variable.name) {
-                Some(Place::DotEnv(file, Some(line))) => Some(format!("{file}:{line}")),
-                Some(Place::DotEnv(file, None)) => Some(file.clone()),
+            let file = match self.environment.place(variable.name) {
+                Some(Place::File(file, Some(line))) => Some(format!("{file}:{line}")),
+                Some(Place::File(file, None)) => Some(file.clone()),
                 _ => None,
             };
-            return Origin::Variable { name: variable.name, dotenv };
+            return Origin::Variable { name: variable.name, file };
         }
         match self.document.line_of(key) {
             Some(line) => Origin::File { file: self.document.label().to_owned(), line },

@@ -240,6 +240,12 @@ impl Check {
         if config.log.file.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
             self.found("log.file", "the path is empty", Some("leave the key out to log to standard error only"));
         }
+        let bytes_max = config.log.file_bytes_max.0;
+        if (1..LOG_FILE_BYTES_MIN).contains(&bytes_max) {
+            let message = format!("{bytes_max} bytes are too few: from {LOG_FILE_BYTES_MIN} (64k), or 0 without bound");
+            self.found("log.file_bytes_max", message, None);
+        }
+        self.range("log.file_count_max", config.log.file_count_max, 1..=LOG_FILE_COUNT_MAX, "files");
     }
 
     fn areas(&mut self, config: &Config) {

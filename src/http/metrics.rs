@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry;
 use super::state::HttpState;
 use crate::claims::{Health, HealthState};
 use crate::dispatch::RunCounts;
-use crate::domain::Timestamp;
+use crate::domain::{ClaimStatus, Timestamp};
 use crate::metrics::{PREFIX, metrics};
 use crate::store::Role;
 
@@ -24,7 +24,8 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 pub(super) async fn told(State(state): State<HttpState>) -> Response {
     // A store that fails is told by the rest.
     let runs = state.api.run_counts().await;
-    let present = present(&state.api.manager().health(), runs.as_ref(), state.clock.now());
+    let manager = state.api.manager();
+    let present = present(&manager.health(), &manager.claims_by_status(), runs.as_ref(), state.clock.now());
     let mut text = String::new();
     let written = metrics().encode(&mut text).and_then(|()| encode_registry(&mut text, &present));
     written.and_then(|()| encode_eof(&mut text)).expect("text takes everything");
@@ -32,7 +33,7 @@ pub(super) async fn told(State(state): State<HttpState>) -> Response {
 }
 
 /// How everything stands, as one scrape sees it.
-fn present(health: &Health, runs: Option<&RunCounts>, now: Timestamp) -> Registry {
+fn present(health: &Health, claims: &[(ClaimStatus, u64)], runs: Option<&RunCounts>, now: Timestamp) -> Registry {
     let mut registry = Registry::with_prefix(PREFIX);
     let version = vec![("version", env!("CARGO_PKG_VERSION"))];
     registry.register("build", "Which version this is", Info::new(version));
@@ -47,7 +48,10 @@ fn present(health: &Health, runs: Option<&RunCounts>, now: Timestamp) -> Registr
         let age = u64::try_from((now - at).num_seconds()).unwrap_or(0);
         gauge("sync_age_seconds", "Seconds since the last sync in which nothing failed", age);
     }
+    let by_status = claims.iter().map(|(status, count)| (status.as_str(), *count));
+    family(&mut registry, "claims", "Claims that hold an issue, by status", "status", by_status);
     if let Some(runs) = runs {
+        let mut gauge = |name: &str, about: &str, value: u64| registry.register(name, about, ConstGauge::new(value));
         gauge("dispatch_slots", "Runs that may be under way here at once", runs.slots);
         gauge("dispatch_slots_used", "Of these, taken", runs.slots_used);
         gauge("dispatch_paused", "1 while dispatch is paused", u64::from(runs.is_paused));

@@ -7,6 +7,9 @@
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod cosign;
 
+#[path = "../dispatch/image.rs"]
+#[allow(dead_code, reason = "other tests use the rest of it")]
+mod image;
 #[path = "../postgres/mod.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod postgres;
@@ -20,8 +23,10 @@ mod workshop;
 mod attacks;
 mod browser;
 mod commands;
+mod container;
 mod crowd;
 mod dashboard;
+mod deploy;
 mod dispatch;
 mod drain;
 mod ending;
@@ -29,11 +34,13 @@ mod explain;
 mod fleet;
 mod harness;
 mod history;
+mod hosts;
 mod kill;
 mod metrics;
 mod policies;
 mod profile;
 mod promoting;
+mod promql;
 mod reload;
 mod settings;
 mod soak;

@@ -1,7 +1,9 @@
 //! What `/metrics` tells: of what was asked, and of a disk in trouble.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -59,6 +61,12 @@ async fn what_was_asked_is_counted() {
         ("issuecommand_claims_granted", 20.0),
         ("issuecommand_agents_active", 20.0),
         ("issuecommand_open_issues", 20.0),
+        ("issuecommand_claims{status=\"claimed\"}", 20.0),
+        ("issuecommand_claims{status=\"stale\"}", 0.0),
+        ("issuecommand_claims_stale", 0.0),
+        ("issuecommand_syncs_total{outcome=\"whole\"}", 1.0),
+        ("issuecommand_syncs_total{outcome=\"failed\"}", 0.0),
+        ("issuecommand_dispatch_attempts_total{outcome=\"completed\"}", 0.0),
         ("issuecommand_state{state=\"ready\"}", 1.0),
         ("issuecommand_state{state=\"degraded\"}", 0.0),
         ("issuecommand_role{role=\"sync\"}", 1.0),
@@ -69,9 +77,90 @@ async fn what_was_asked_is_counted() {
     }
     let chosen = value(&told, "issuecommand_policy_call_seconds_count{policy=\"ranker\",function=\"choose\"}");
     assert!(chosen.is_some_and(|count| count >= 20.0), "{told}");
+    assert!(value(&told, "issuecommand_sync_age_seconds").is_some(), "{told}");
     assert!(value(&told, "issuecommand_store_writes_total").is_some_and(|count| count >= 20.0), "{told}");
     assert!(value(&told, "issuecommand_store_commit_seconds_count").is_some_and(|count| count >= 20.0), "{told}");
     assert!(server.stop());
+}
+
+/// What one agent asked, and what it heard.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Calls by name and status.
+    calls: BTreeMap<(&'static str, u16), u64>,
+    granted: u64,
+    seconds: f64,
+}
+
+impl Tally {
+    async fn ask(&mut self, server: &Server, name: &'static str, method: &str, path: &str, body: Value) -> Value {
+        let asked = std::time::Instant::now();
+        let (status, body) = server.send(method, path, body).await;
+        self.seconds += asked.elapsed().as_secs_f64();
+        *self.calls.entry((name, status)).or_default() += 1;
+        body
+    }
+
+    fn add(&mut self, other: Self) {
+        other.calls.into_iter().for_each(|(call, count)| *self.calls.entry(call).or_default() += count);
+        (self.granted, self.seconds) = (self.granted + other.granted, self.seconds + other.seconds);
+    }
+}
+
+/// Asks `rounds` times for work and gives it back, as any agent.
+async fn work(server: Arc<Server>, agent: String, rounds: usize) -> Tally {
+    let mut tally = Tally::default();
+    for _ in 0..rounds {
+        let got = tally.ask(&server, "next", "POST", "/api/next", json!({ "agent_id": agent })).await;
+        let Some(claim) = got["claim"]["claim_id"].as_str() else { continue };
+        tally.granted += 1;
+        let path = format!("/api/claims/{claim}");
+        tally.ask(&server, "update", "PATCH", &path, json!({ "agent_id": agent, "status": "in_progress" })).await;
+        tally.ask(&server, "claims", "GET", "/api/claims", Value::Null).await;
+        tally.ask(&server, "release", "DELETE", &path, json!({ "agent_id": agent })).await;
+    }
+    tally
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_load_it_counts_what_its_clients_count() {
+    // Fewer issues than agents, so that some ask in vain.
+    let issues: Vec<Value> = (1..=24).map(|number| issue("acme/small", number, &["bug"])).collect();
+    let home = Home::new(&issues, "");
+    let server = Arc::new(home.serve());
+    server.wait_for_backlog(24).await;
+    let agents = (0..32).map(|nth| tokio::spawn(work(Arc::clone(&server), format!("agent-{nth}"), 20)));
+    let mut tally = Tally::default();
+    for agent in agents.collect::<Vec<_>>() {
+        tally.add(agent.await.unwrap());
+    }
+    let told = told(&server).await;
+    let asked: u64 = tally.calls.values().sum();
+    assert!(asked >= 1500 && tally.granted >= 100, "{tally:?}");
+    for ((call, status), count) in &tally.calls {
+        let series = format!("issuecommand_calls_total{{call=\"{call}\",status=\"{status}\"}}");
+        assert_eq!(value(&told, &series), Some(*count as f64), "{series}: {tally:?}\n{told}");
+    }
+    let statuses_of = |name: &str| {
+        let lines = told.lines().filter(|line| line.starts_with(&format!("issuecommand_calls_total{{call=\"{name}\"")));
+        lines.count()
+    };
+    for name in ["next", "update", "claims", "release"] {
+        let of_name = || tally.calls.iter().filter(|((call, _), _)| *call == name);
+        let count = value(&told, &format!("issuecommand_call_seconds_count{{call=\"{name}\"}}"));
+        assert_eq!(count, Some(of_name().map(|(_, count)| *count).sum::<u64>() as f64), "{name}: {told}");
+        assert_eq!(statuses_of(name), of_name().count(), "no answer but those that were heard: {told}");
+    }
+    // The server's part of what clients waited is less than the whole.
+    let sum = |name: &str| value(&told, &format!("issuecommand_call_seconds_sum{{call=\"{name}\"}}"));
+    let spent: f64 = ["next", "update", "claims", "release"].into_iter().filter_map(sum).sum();
+    assert!(spent > 0.0 && spent < tally.seconds, "{spent} of {}", tally.seconds);
+    assert_eq!(value(&told, "issuecommand_claims_granted"), Some(tally.granted as f64));
+    assert_eq!(value(&told, "issuecommand_claims{status=\"claimed\"}"), Some(0.0));
+    // A grant, an update and a release are one write each, at least.
+    let writes = value(&told, "issuecommand_store_writes_total");
+    assert!(writes.is_some_and(|writes| writes >= 3.0 * tally.granted as f64), "{writes:?}");
+    assert!(Arc::into_inner(server).unwrap().stop());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Board;
-use crate::domain::{AgentId, Claim, ClaimId, IssueRef, RepoName};
+use crate::domain::{AgentId, Claim, ClaimId, ClaimStatus, IssueRef, RepoName};
 
 impl Board {
     /// Every live claim.
@@ -37,6 +37,13 @@ impl Board {
     pub(in crate::claims) fn claim_repos(&self, agent: &AgentId) -> Vec<RepoName> {
         let ids = self.claims_by_agent.get(agent).into_iter().flatten();
         ids.filter_map(|id| self.claims.get(id)).map(|claim| claim.repo.clone()).collect()
+    }
+
+    /// How many claims there are of each status that a live one can have.
+    pub(in crate::claims) fn counts_by_status(&self) -> Vec<(ClaimStatus, u64)> {
+        let live = ClaimStatus::ALL.into_iter().filter(|status| !status.is_terminal());
+        let count = |status| self.claims.values().filter(|claim| claim.status() == status).count() as u64;
+        live.map(|status| (status, count(status))).collect()
     }
 
     pub(super) fn set_claim(&mut self, claim: Claim) {

@@ -73,7 +73,7 @@ fn every_variable_sets_its_key_and_nothing_else() {
             after.insert(key.into(), before[key].clone());
         }
         assert_eq!(after[*key], serde_json::from_str::<Value>(expected).unwrap(), "{name}");
-        assert_eq!(loaded.origin(key), &Origin::Variable { name, dotenv: None });
+        assert_eq!(loaded.origin(key), &Origin::Variable { name, file: None });
         if *name == "ALLOWED_REPOS" {
             assert_eq!(after["github.repositories"], json!(["acme/small"]));
             after.insert("github.repositories".into(), json!([]));
@@ -142,6 +142,43 @@ fn a_variable_wins_over_dotenv_and_dotenv_over_the_file() {
     assert_eq!(loaded.origin("leases.timeout_minutes").to_string(), format!("{}:6", folder.file().display()));
     assert_eq!(loaded.origin("store.path").to_string(), "default");
     assert!(std::env::var_os("SYNC_INTERVAL_MINUTES").is_none(), "the process's environment was changed");
+}
+
+#[test]
+fn secrets_may_be_in_files_that_variables_name() {
+    let folder = Folder::with("[server]\nhost = \"0.0.0.0\"\n");
+    std::fs::write(folder.path().join("key"), "k3y\n").unwrap();
+    std::fs::write(folder.path().join("url"), " postgres://me:pass@db/claims \n").unwrap();
+    let url = folder.path().join("url").display().to_string();
+    let loaded = folder.load(&[("API_KEY_FILE", "key"), ("DATABASE_URL_FILE", &url)]).unwrap();
+    assert_eq!(loaded.config.server.api_key.expose(), "k3y");
+    assert_eq!(loaded.config.store.url.expose(), "postgres://me:pass@db/claims");
+    assert_eq!(loaded.origin("store.url").to_string(), format!("DATABASE_URL in {url}"));
+}
+
+#[test]
+fn a_file_that_holds_no_secret_is_refused_and_what_it_holds_is_not_told() {
+    let folder = Folder::with("");
+    let told = |env: &[(&str, &str)]| folder.report(env);
+    let expected = "environment: API_KEY: API_KEY_FILE names key, which cannot be read: \
+                    No such file or directory (os error 2)\n";
+    assert_eq!(told(&[("API_KEY_FILE", "key")]), expected);
+    std::fs::write(folder.path().join("key"), "\n").unwrap();
+    assert_eq!(told(&[("API_KEY_FILE", "key")]), "environment: API_KEY: API_KEY_FILE names key, which is empty\n");
+    std::fs::write(folder.path().join("key"), "h\u{fc}nter").unwrap();
+    assert!(!told(&[("API_KEY_FILE", "key")]).contains("nter"));
+    let both = "environment: API_KEY: is set, and so is API_KEY_FILE; leave one of them out\n";
+    assert_eq!(told(&[("API_KEY_FILE", "key"), ("API_KEY", "k")]), both);
+}
+
+#[test]
+fn every_secret_has_a_variable_for_its_file() {
+    let folder = Folder::with("");
+    std::fs::write(folder.path().join("secret"), "postgres://me@db/claims").unwrap();
+    for variable in VARIABLES.iter().filter(|variable| variable.secret && variable.name != "GITHUB_APP_PRIVATE_KEY") {
+        let loaded = folder.load(&[(&format!("{}_FILE", variable.name), "secret")]).unwrap();
+        assert_eq!(values(&loaded.config)[variable.key], "(secret)", "{}", variable.name);
+    }
 }
 
 #[test]

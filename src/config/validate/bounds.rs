@@ -62,3 +62,7 @@ pub const CONTAINER_PIDS_MAX: u32 = 4_194_304;
 pub const RUN_LOG_BYTES_MIN: u64 = 4 << 10;
 /// Most log of a run.
 pub const RUN_LOG_BYTES_MAX: u64 = 1 << 30;
+/// Least log file: below it a burst of lines would push out what explains it.
+pub const LOG_FILE_BYTES_MIN: u64 = 64 << 10;
+/// Most files of the log: each is moved when one is full.
+pub const LOG_FILE_COUNT_MAX: u32 = 1_000;

@@ -24,6 +24,7 @@ use crate::claims::ManagerError;
 use crate::config::{Config, Secret};
 use crate::domain::{LogKind, Phase, PhaseMark, Run, RunEnding, RunStatus, RunStep};
 use crate::github::{Forge, Remote, SourceError};
+use crate::metrics::metrics;
 use crate::store::{RunSaved, StoreError};
 use sync_wrapper::SyncWrapper;
 
@@ -277,7 +278,9 @@ impl Attempt {
         let _ = self.hub.logs().flush().await;
         let taken = self.run.advance(step, self.hub.now());
         taken.map_err(|error| Setback::Hopeless(error.to_string()))?;
-        self.save().await
+        self.save().await?;
+        metrics().run_stepped(self.run.status());
+        Ok(())
     }
 
     async fn save(&mut self) -> Result<(), Setback> {
