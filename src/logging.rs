@@ -56,9 +56,20 @@ pub enum LogError {
 /// # Errors
 /// The level or the file is not usable, or the log was set up before.
 pub fn init(config: &LogConfig) -> Result<LogHandle, LogError> {
+    init_onto(config, io::stderr)
+}
+
+/// The same, where what leads to standard error makes room first, for what else is drawn there.
+///
+/// # Errors
+/// As [`init`].
+pub fn init_onto<W>(config: &LogConfig, stderr: W) -> Result<LogHandle, LogError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let coloured = io::stderr().is_terminal() && !no_color;
-    let (subscriber, handle) = build(config, io::stderr, coloured)?;
+    let (subscriber, handle) = build(config, stderr, coloured)?;
     subscriber.try_init().map_err(|_| LogError::Twice)?;
     Ok(handle)
 }

@@ -129,6 +129,11 @@ impl Call {
         matches!(self, Self::Explain | Self::Decisions | Self::Decision)
     }
 
+    /// Whether it only looks at claims, repositories and issues, which a store that nobody serves tells as well.
+    pub fn is_of_kept_claims(self) -> bool {
+        matches!(self, Self::Claims | Self::ClaimHistory | Self::FollowUps | Self::Repos | Self::OpenIssues)
+    }
+
     /// Whether it is about runs in a way that needs no server which works on them: a look at what is kept, or a word
     /// for the next one that starts.
     pub fn is_of_kept_runs(self) -> bool {

@@ -8,10 +8,14 @@ use issuecommand::domain::{AgentId, IssueRef};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::door::DoorArgs;
+use super::door::{DoorArgs, read};
 use super::runtime;
+use super::show::Format;
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  issuecommand approve acme/webshop#7 --by ann
+  issuecommand approve acme/webshop#7 --withdraw")]
 pub struct ApproveArgs {
     #[command(flatten)]
     door: DoorArgs,
@@ -24,6 +28,8 @@ pub struct ApproveArgs {
     /// Take the approval back, whoever gave it
     #[arg(long)]
     withdraw: bool,
+    #[command(flatten)]
+    format: Format,
 }
 
 /// What became of the word.
@@ -35,19 +41,16 @@ struct Approved {
 }
 
 pub fn run(args: &ApproveArgs) -> anyhow::Result<ExitCode> {
-    runtime()?.block_on(async {
-        let door = args.door.open().await?;
-        let issue = &args.issue;
-        let fields = json!({
-            "repo": issue.repo, "issue_number": issue.number, "by": args.by,
-            "withdraw": args.withdraw.then_some(true),
-        });
-        let Approved { idempotent, approved_by } = door.ask_for(Call::OperatorApprove, fields).await?;
-        match approved_by {
-            Some(by) => anstream::println!("{issue} is approved as it reads now, by {by}; an edit asks for a new word"),
-            None if idempotent => anstream::println!("{issue} was not approved"),
-            None => anstream::println!("{issue} is approved no more"),
-        }
-        Ok(ExitCode::SUCCESS)
-    })
+    let issue = &args.issue;
+    let fields = json!({
+        "repo": issue.repo, "issue_number": issue.number, "by": args.by, "withdraw": args.withdraw.then_some(true),
+    });
+    let answer = runtime()?.block_on(async { args.door.open().await?.ask(Call::OperatorApprove, fields).await })?;
+    let Approved { idempotent, approved_by } = read(&answer)?;
+    args.format.show(&answer, || match approved_by {
+        Some(by) => anstream::println!("{issue} is approved as it reads now, by {by}; an edit asks for a new word"),
+        None if idempotent => anstream::println!("{issue} was not approved"),
+        None => anstream::println!("{issue} is approved no more"),
+    });
+    Ok(ExitCode::SUCCESS)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use chrono::TimeDelta;
 use clap::Args;
 use issuecommand::api::{Api, Call, Caller, Fields, Identity, operate};
@@ -13,7 +13,7 @@ use issuecommand::claims::Operations;
 use issuecommand::config::{
     CONFIG_FILE_NAME, ConfigReport, ConfigSource, InPart, LiveConfig, Loaded, Secret, StoreConfig, load, load_in_part,
 };
-use issuecommand::domain::{Claim, ClaimId, IssueRef, Skills, SystemClock};
+use issuecommand::domain::{Claim, ClaimId, IssueRef, RepoName, Skills, SystemClock, clean};
 use issuecommand::http::OperatorClient;
 use issuecommand::server::at_rest;
 use issuecommand::store::{Change, ClaimFilter, CommitObserver, RoleStore, SqlStore, Store, StoreError};
@@ -133,12 +133,37 @@ impl DoorArgs {
     /// When neither the server nor the store can be reached, or the configuration is not valid and no server has
     /// its store open, or does not say which server is meant.
     pub async fn open(&self) -> anyhow::Result<Door> {
+        match self.way()? {
+            Way::Server(client) => Ok(Door::Server(client)),
+            Way::Store(loaded) => open_store(*loaded).await,
+        }
+    }
+
+    /// The way to a running server, for what nobody else can answer. Opens no store: whoever looks again and again for
+    /// a server that restarts keeps none from starting.
+    ///
+    /// # Errors
+    /// When none runs, and as [`DoorArgs::open`].
+    pub fn server(&self) -> anyhow::Result<Door> {
+        let client = match self.way()? {
+            Way::Server(client) => client,
+            Way::Store(loaded) => match SqlStore::address_in_use(&loaded.store()) {
+                Some(url) => OperatorClient::new(&url, key(&loaded))?,
+                None => bail!(
+                    "no server runs here: start one with `issuecommand serve`, or name one with --url or {URL_VARIABLE}"
+                ),
+            },
+        };
+        Ok(Door::Server(client))
+    }
+
+    fn way(&self) -> anyhow::Result<Way> {
         let InPart { loaded, report, unplaced } = load_in_part(&self.source());
         match (self.url(), unplaced, report) {
-            (Some(url), ..) => Ok(Door::Server(OperatorClient::new(&url, key(&loaded))?)),
+            (Some(url), ..) => Ok(Way::Server(OperatorClient::new(&url, key(&loaded))?)),
             (None, Some(open), _) => bail!("{open}: mend that, or name the server by --url or {URL_VARIABLE}"),
-            (None, None, Some(report)) => running_despite(&loaded, &report),
-            (None, None, None) => open_store(loaded).await,
+            (None, None, Some(report)) => Ok(Way::Server(running_despite(&loaded, &report)?)),
+            (None, None, None) => Ok(Way::Store(Box::new(loaded))),
         }
     }
 
@@ -154,6 +179,12 @@ impl DoorArgs {
     fn url(&self) -> Option<String> {
         self.url.clone().or_else(|| variable(URL_VARIABLE))
     }
+}
+
+/// What names the other end: a server, or the configuration of a store.
+enum Way {
+    Server(OperatorClient),
+    Store(Box<Loaded>),
 }
 
 /// The server that has the store open, or the store, if none has.
@@ -184,7 +215,7 @@ async fn open_store(loaded: Loaded) -> anyhow::Result<Door> {
 }
 
 /// The server that has the store open, as far as a wrong configuration says which: it goes on with the last good one.
-fn running_despite(loaded: &Loaded, report: &ConfigReport) -> anyhow::Result<Door> {
+fn running_despite(loaded: &Loaded, report: &ConfigReport) -> anyhow::Result<OperatorClient> {
     let (fault, store) = (report.first(), loaded.store());
     let port = loaded.config.server.port;
     let Some(url) = SqlStore::address_in_use(&store) else {
@@ -196,7 +227,7 @@ fn running_despite(loaded: &Loaded, report: &ConfigReport) -> anyhow::Result<Doo
         );
     };
     anstream::eprintln!("{fault}; asking the server at {url}, which has {} open", store.path.display());
-    Ok(Door::Server(OperatorClient::new(&url, key(loaded))?))
+    Ok(OperatorClient::new(&url, key(loaded))?)
 }
 
 /// Whoever shows a token wants its bounds, so it comes before the key of the configuration.
@@ -237,46 +268,38 @@ impl Door {
     /// # Errors
     /// The answer's own words when it is a refusal.
     pub async fn ask(&self, call: Call, fields: Value) -> anyhow::Result<Value> {
+        match self.answer(call, fields).await? {
+            (200, body) => Ok(body),
+            (status, body) => Err(refusal(call, status, &body)),
+        }
+    }
+
+    /// Asks one call; the answer with its status, whatever it is.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub async fn answer(&self, call: Call, fields: Value) -> anyhow::Result<(u16, Value)> {
         let fields: Fields = match fields {
             Value::Object(fields) => fields.into_iter().filter(|(_, value)| !value.is_null()).collect(),
             _ => Fields::new(),
         };
-        let (status, body) = match self {
-            Self::Server(client) => client.ask(call, fields).await?,
-            Self::Store(kept)
-                if call.is_of_reasons() || call.is_of_kept_runs() || kept.is_served && call.is_word_to_runs() =>
-            {
-                let caller = Caller {
-                    identity: Identity::local(),
-                    agent: None,
-                    skills: Skills::default(),
-                    list_count_default: None,
-                };
-                let answer = kept.api().await?.answer(call, &caller, fields).await;
-                (answer.status, answer.body)
-            }
-            Self::Store(kept) => {
-                let answer = operate(&kept.operations, call, BY, fields).await;
-                (answer.status, answer.body)
-            }
+        let kept = match self {
+            Self::Server(client) => return Ok(client.ask(call, fields).await?),
+            Self::Store(kept) => kept,
         };
-        if status == 200 {
-            return Ok(body);
-        }
-        let told = ["message", "reason", "error"].iter().find_map(|field| body[field].as_str());
-        match (status, told) {
-            (401, None | Some("unauthorized")) => {
-                bail!("the server does not know the key: set API_KEY, or {TOKEN_VARIABLE} to a token with scope admin")
-            }
-            (404, Some(told)) if body["error"] == "not_found" && names_a_run(call) => {
-                bail!("{told}: `issuecommand status --ended` lists the runs there are")
-            }
-            (_, Some(told)) => {
-                let reason = ["reason", "error"].iter().find_map(|field| body[field].as_str()).unwrap_or_default();
-                Err(Refused { reason: reason.to_owned(), told: told.to_owned() }.into())
-            }
-            (_, None) => bail!("the server answered {status}: {body}"),
-        }
+        let is_look = call.is_of_reasons() || call.is_of_kept_claims() || call.is_of_kept_runs();
+        let answer = if is_look || kept.is_served && call.is_word_to_runs() {
+            let caller = Caller {
+                identity: Identity::local(),
+                agent: None,
+                skills: Skills::default(),
+                list_count_default: None,
+            };
+            kept.api().await?.answer(call, &caller, fields).await
+        } else {
+            operate(&kept.operations, call, BY, fields).await
+        };
+        Ok((answer.status, answer.body))
     }
 
     /// Asks one call; the answer, as far as the command reads it.
@@ -284,28 +307,66 @@ impl Door {
     /// # Errors
     /// As [`Door::ask`], and when the answer is not what this build knows.
     pub async fn ask_for<T: DeserializeOwned>(&self, call: Call, fields: Value) -> anyhow::Result<T> {
-        let answer = self.ask(call, fields).await?;
-        serde_json::from_value(answer).context(UNKNOWN_FORM)
+        read(&self.ask(call, fields).await?)
     }
 
-    /// The active claim that is named by its id, or by the issue it holds.
+    /// The active claim that is named by its id, by the last digits of it, or by the issue it holds.
     ///
     /// # Errors
-    /// When nobody holds the issue, or the text names neither.
+    /// When nobody holds the issue, there is no such claim, or the text names neither.
     pub async fn claim_named(&self, text: &str) -> anyhow::Result<ClaimId> {
         if let Ok(claim_id) = text.parse() {
             return Ok(claim_id);
         }
+        if ClaimId::is_short(text) {
+            let claims = self.claims(None).await?;
+            let mut named = claims.iter().filter(|claim| claim.claim_id.short() == text);
+            return match (named.next(), named.next()) {
+                (Some(claim), None) => Ok(claim.claim_id),
+                (None, _) => bail!("there is no active claim {text}"),
+                (Some(_), Some(_)) => bail!("{text} names two claims: name the issue, as in owner/repo#7"),
+            };
+        }
         let issue: IssueRef = text.parse().context("expected a claim id, or owner/repo#number")?;
-        let claims = match self {
-            Self::Server(_) => self.ask_for::<Claims>(Call::Claims, json!({ "repo": issue.repo })).await?.claims,
-            Self::Store(kept) => {
-                let filter = ClaimFilter { repo: Some(issue.repo.clone()), ..ClaimFilter::default() };
-                kept.store.claim_list(filter).await?
-            }
-        };
-        let held = claims.into_iter().find(|claim| claim.issue_ref() == issue);
+        let held = self.claims(Some(&issue.repo)).await?.into_iter().find(|claim| claim.issue_ref() == issue);
         held.map(|claim| claim.claim_id).with_context(|| format!("nobody holds {issue}"))
+    }
+
+    /// Active claims, where no policy is needed to tell them.
+    async fn claims(&self, repo: Option<&RepoName>) -> anyhow::Result<Vec<Claim>> {
+        match self {
+            Self::Server(_) => Ok(self.ask_for::<Claims>(Call::Claims, json!({ "repo": repo })).await?.claims),
+            Self::Store(kept) => {
+                let filter = ClaimFilter { repo: repo.cloned(), ..ClaimFilter::default() };
+                Ok(kept.store.claim_list(filter).await?)
+            }
+        }
+    }
+}
+
+/// What a command reads of an answer.
+///
+/// # Errors
+/// When it is not what this build knows.
+pub fn read<T: DeserializeOwned>(answer: &Value) -> anyhow::Result<T> {
+    T::deserialize(answer).context(UNKNOWN_FORM)
+}
+
+/// What an answer that says no comes to.
+pub fn refusal(call: Call, status: u16, body: &Value) -> anyhow::Error {
+    let told = ["message", "reason", "error"].iter().find_map(|field| body[field].as_str());
+    match (status, told) {
+        (401, None | Some("unauthorized")) => {
+            anyhow!("the server does not know the key: set API_KEY, or {TOKEN_VARIABLE} to a token")
+        }
+        (404, Some(told)) if body["error"] == "not_found" && names_a_run(call) => {
+            anyhow!("{told}: `issuecommand status --ended` lists the runs there are")
+        }
+        (_, Some(told)) => {
+            let reason = ["reason", "error"].iter().find_map(|field| body[field].as_str()).unwrap_or_default();
+            Refused { reason: reason.to_owned(), told: clean(told, usize::MAX) }.into()
+        }
+        (_, None) => anyhow!("the server answered {status}: {body}"),
     }
 }
 

@@ -11,8 +11,12 @@ use serde_json::Value;
 
 use super::door::DoorArgs;
 use super::runtime;
+use super::show::print_json;
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  issuecommand export --output state.json
+  issuecommand export | jq '.claims | length'")]
 pub struct ExportArgs {
     #[command(flatten)]
     door: DoorArgs,
@@ -25,7 +29,7 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(async {
         let state = args.door.open().await?.ask(Call::Export, Value::Null).await?;
         match &args.output {
-            None => anstream::println!("{state:#}"),
+            None => print_json(&state),
             Some(file) => {
                 write_whole(file, &state).with_context(|| format!("failed to write {}", file.display()))?;
                 let count = |list: &str| state[list].as_array().map_or(0, Vec::len);

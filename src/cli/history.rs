@@ -1,17 +1,16 @@
 //! `issuecommand history`: records what happened in a repository, for replays.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use issuecommand::config::{ConfigSource, load};
 use issuecommand::domain::RepoName;
 use issuecommand::github::{Credentials, GithubSource};
 use issuecommand::replay::{Recorded, may_write, record};
 
+use super::progress::Step;
 use super::{ConfigFile, runtime};
 
 #[derive(Debug, Subcommand)]
@@ -49,9 +48,9 @@ pub fn run(command: HistoryCommand) -> anyhow::Result<ExitCode> {
     runtime()?
         .block_on(async {
             let github = GithubSource::new(&loaded.config.github, credentials)?;
-            let bar = progress_bar();
-            let recorded = record(&github, &args.repo, &args.out, args.files, &|so_far| tell(&bar, so_far)).await;
-            bar.finish_and_clear();
+            let step = Step::begin("recording");
+            let recorded = record(&github, &args.repo, &args.out, args.files, &|so_far| tell(&step, so_far)).await;
+            drop(step);
             let recorded = recorded?;
             let Recorded { issues, pulls, happenings, .. } = recorded;
             let file = args.out.display();
@@ -65,21 +64,10 @@ pub fn run(command: HistoryCommand) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("nothing was written to {}", args.out.display()))
 }
 
-/// On a terminal only; nothing of it is left behind.
-fn progress_bar() -> ProgressBar {
-    let target = match std::io::stderr().is_terminal() {
-        true => ProgressDrawTarget::stderr(),
-        false => ProgressDrawTarget::hidden(),
-    };
-    let style = ProgressStyle::with_template("  {spinner} {msg}").expect("the template is well-formed");
-    ProgressBar::with_draw_target(None, target).with_style(style)
-}
-
-fn tell(bar: &ProgressBar, so_far: Recorded) {
+fn tell(step: &Step, so_far: Recorded) {
     let Recorded { issues, pulls, happenings, pulls_with_files, pulls_wanted, .. } = so_far;
     let files =
         if pulls_wanted > 0 { format!(", files of {pulls_with_files} of {pulls_wanted}") } else { String::new() };
     let pause = so_far.pause_seconds.map_or_else(String::new, |seconds| format!("; GitHub asks to wait {seconds} s"));
-    bar.set_message(format!("{issues} issues, {pulls} pull requests, {happenings} events{files}{pause}"));
-    bar.tick();
+    step.say(&format!("{issues} issues, {pulls} pull requests, {happenings} events{files}{pause}"));
 }

@@ -1,25 +1,29 @@
 //! `issuecommand import`: claims and follow-ups from an export, or from the first edition.
 
 use std::collections::HashMap;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use issuecommand::api::Call;
-use issuecommand::domain::{Clock, SystemClock};
+use issuecommand::domain::{Clock, SystemClock, in_one_line};
 use issuecommand::state::{ImportReport, Reading};
 use serde_json::{Value, json};
 
 use super::door::{Door, DoorArgs};
+use super::progress::Bar;
 use super::runtime;
+use super::show::Format;
 
 /// Bytes of records in one request: a quarter of what a server takes by default.
 const PART_BYTES_MAX: usize = 64 * 1024;
-/// Records from which on a terminal is told how far it is.
-const PROGRESS_COUNT_MIN: usize = 500;
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  issuecommand import state.json --dry-run      what would be taken, skipped and refused, and why
+  issuecommand import old/issuecommand.db       the first edition's database, which stays as it is
+
+Exit codes: 0 everything was taken or was here already, 1 some of it was refused, or all failed.")]
 pub struct ImportArgs {
     #[command(flatten)]
     door: DoorArgs,
@@ -29,19 +33,14 @@ pub struct ImportArgs {
     /// Only say what would happen
     #[arg(long)]
     dry_run: bool,
-    /// Print the result as JSON, for scripts
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: Format,
 }
 
 pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let reading = Reading::of_file(&args.file, SystemClock.now())?;
     let report = runtime()?.block_on(async { take_in(args.door.open().await?, reading, args.dry_run).await })?;
-    if args.json {
-        anstream::println!("{:#}", json!({ "dry_run": args.dry_run, "report": report }));
-    } else {
-        tell(&report, args.dry_run);
-    }
+    args.format.show(&json!({ "dry_run": args.dry_run, "report": report }), || tell(&report, args.dry_run));
     Ok(if report.refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -63,12 +62,12 @@ async fn take_in(door: Door, reading: Reading, dry_run: bool) -> anyhow::Result<
     let followups = followups.into_iter();
     let followups = followups.map(|(place, followup)| Sent { place, list: "followups", record: json!(followup) });
     let records: Vec<Sent> = claims.chain(followups).collect();
-    let progress = Progress { total: records.len() };
-    let mut done = 0;
+    let bar = Bar::begin(if dry_run { "trying" } else { "importing" }, "records");
+    let (mut done, total) = (0, records.len() as u64);
     for part in parts(records) {
-        done += part.len();
+        done += part.len() as u64;
         report.add(send(&door, part, dry_run).await?);
-        progress.show(done);
+        bar.show(done, total);
     }
     Ok(report)
 }
@@ -110,26 +109,15 @@ fn parts(records: Vec<Sent>) -> Vec<Vec<Sent>> {
     parts
 }
 
-struct Progress {
-    total: usize,
-}
-
-impl Progress {
-    fn show(&self, done: usize) {
-        if self.total < PROGRESS_COUNT_MIN || !std::io::stderr().is_terminal() {
-            return;
-        }
-        let end = if done == self.total { "\n" } else { "" };
-        anstream::eprint!("\r{done} of {} records{end}", self.total);
-    }
-}
-
 fn tell(report: &ImportReport, dry_run: bool) {
     for skipped in &report.skipped {
-        anstream::eprintln!("skipped {} ({}): {}", skipped.place, skipped.record, skipped.why);
+        anstream::eprintln!(
+            "{}",
+            in_one_line(&format!("skipped {} ({}): {}", skipped.place, skipped.record, skipped.why))
+        );
     }
     for refused in &report.refused {
-        anstream::eprintln!("refused {}: {}", refused.place, refused.why);
+        anstream::eprintln!("{}", in_one_line(&format!("refused {}: {}", refused.place, refused.why)));
     }
     let verb = if dry_run { "would be taken" } else { "taken" };
     let (skipped, refused) = (report.skipped.len(), report.refused.len());

@@ -11,6 +11,8 @@ use serde_json::json;
 
 use super::ConfigFile;
 use super::mcp::Identity;
+use super::show::print_json;
+use super::table::{Table, text as column, whole};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -113,13 +115,12 @@ fn list(homes: &Homes, as_json: bool) {
             }
             row
         });
-        return anstream::println!("{}", json!(rows));
+        return print_json(&json!(rows));
     }
-    let width = rows.iter().map(|(client, ..)| client.name.len()).max().unwrap_or(0);
-    anstream::println!("{:width$}  found  set up  file", "client");
-    for (client, found, set_up, file) in rows {
-        let word = |flag| if flag { "yes" } else { "-" };
-        let set_up = set_up.map_or("broken", word);
-        anstream::println!("{:width$}  {:5}  {set_up:6}  {file}", client.name, word(found));
+    let mut table = Table::of([column("client"), column("found"), column("set up"), whole("file")]);
+    for (client, found, set_up, file) in &rows {
+        let word = |flag: &bool| if *flag { "yes" } else { "-" };
+        table.row([client.name, word(found), set_up.as_ref().map_or("broken", word), file]);
     }
+    table.print();
 }

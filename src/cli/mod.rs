@@ -9,22 +9,33 @@ use clap::{Args, Parser, Subcommand};
 use issuecommand::store::StoreError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+mod agents;
 mod approve;
+mod backlog;
 mod check;
+mod claims;
 mod demo;
 mod dispatch;
 mod door;
 mod export;
+mod first_sync;
+mod health;
 mod history;
 mod image;
 mod import;
 mod install;
 mod mcp;
+mod next;
 mod overrule;
 mod policy;
+mod progress;
 mod serve;
+mod shell;
+mod show;
 mod store;
+mod table;
 mod token;
+mod top;
 
 /// The server that says which coding agent works on which GitHub issue.
 ///
@@ -35,7 +46,17 @@ mod token;
     name = "issuecommand",
     version,
     max_term_width = 100,
-    after_help = "Start with `issuecommand demo`: no token, no network, no configuration."
+    after_help = "Start with `issuecommand demo`: no token, no network, no configuration.
+
+Exit codes:
+  0   done
+  1   failed; the reason is on standard error
+  2   the command line is wrong
+  3   next: there is nothing to do now
+  4   claim, release --agent: another agent holds it
+  5   health: something works only in part
+  6   health: nothing can be asked of the server
+  75  another server has the database"
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -50,6 +71,26 @@ enum Command {
     Mcp(mcp::McpArgs),
     /// Show it at work on a sample backlog: no token, no network, no configuration
     Demo(demo::DemoArgs),
+    /// Get an agent its next issue, by the team's policy
+    Next(next::NextArgs),
+    /// Claim one named issue for an agent
+    Claim(next::ClaimArgs),
+    /// Give a claim back, or take any claim back from its agent
+    Release(overrule::ReleaseArgs),
+    /// Show who holds what, and for how long
+    Claims(claims::ClaimsArgs),
+    /// Show open issues that nobody holds
+    Issues(backlog::IssuesArgs),
+    /// Show the repositories that take part
+    Repos(backlog::ReposArgs),
+    /// Show who works, and who asked and got nothing
+    Agents(agents::AgentsArgs),
+    /// Say why an issue was given out, or was not, and what it would take
+    Explain(policy::explain::ExplainArgs),
+    /// Show who works on what, live
+    Top(top::TopArgs),
+    /// Say how the server is doing; the exit code says it too
+    Health(health::HealthArgs),
     /// Make, list and revoke access tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -73,8 +114,6 @@ enum Command {
     Cancel(dispatch::CancelArgs),
     /// Answer the question of a run
     Answer(dispatch::AnswerArgs),
-    /// Take any claim back from its agent
-    Release(overrule::ReleaseArgs),
     /// Give any claim to another agent
     Reassign(overrule::ReassignArgs),
     /// Approve an issue as it reads now, for policies that hand out nothing else
@@ -102,6 +141,10 @@ enum Command {
     /// Look at the configuration without starting anything
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print what lets a shell complete commands and options
+    Completions(shell::CompletionsArgs),
+    /// Write the manual pages
+    Man(shell::ManArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -127,16 +170,33 @@ impl ConfigFile {
     }
 }
 
+/// Exit code where there is nothing to do now.
+const NOTHING_TO_DO: u8 = 3;
+/// Exit code where another agent holds what was asked for.
+const HELD_BY_ANOTHER: u8 = 4;
+/// Exit code for a server that serves, something of it only in part.
+const DEGRADED: u8 = 5;
+/// Exit code for a server of which nothing can be asked.
+const NOT_READY: u8 = 6;
 /// Exit code of a server that found its database taken: EX_TEMPFAIL of sysexits.h, "try again later".
 const DATABASE_TAKEN: u8 = 75;
 
-/// Runs the command. Exit codes: 0 all is well, 1 it failed, 2 the command line is wrong, 75 another server
-/// has the database.
+/// Runs the command. Its exit codes are in the help, for whoever writes scripts.
 pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Serve(args) => serve::run(args),
         Command::Mcp(args) => mcp::run(args),
         Command::Demo(args) => demo::run(&args),
+        Command::Next(args) => next::next(&args),
+        Command::Claim(args) => next::claim(&args),
+        Command::Release(args) => overrule::release(&args),
+        Command::Claims(args) => claims::run(&args),
+        Command::Issues(args) => backlog::issues(&args),
+        Command::Repos(args) => backlog::repos(&args),
+        Command::Agents(args) => agents::run(&args),
+        Command::Explain(args) => policy::explain::run(&args),
+        Command::Top(args) => top::run(&args),
+        Command::Health(args) => health::run(&args),
         Command::Token(command) => token::run(command),
         Command::Run(args) => dispatch::run_issue(&args),
         Command::Watch(args) => dispatch::watch_issues(args),
@@ -151,7 +211,6 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Backup(args) => store::write_backup(&args),
         Command::Restore(args) => store::take_backup(&args),
         Command::Store(command) => store::run(&command),
-        Command::Release(args) => overrule::release(&args),
         Command::Reassign(args) => overrule::reassign(&args),
         Command::Approve(args) => approve::run(&args),
         Command::Export(args) => export::run(&args),
@@ -160,6 +219,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::History(command) => history::run(command),
         Command::Image(command) => image::run(command),
         Command::Config(ConfigCommand::Check(args)) => check::run(&args),
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
     };
     match done {
         Ok(code) => code,

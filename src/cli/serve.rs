@@ -14,6 +14,7 @@ use issuecommand::server::{Local, Server, Start};
 use issuecommand::store::{SqlStore, StoreError};
 use tracing::warn;
 
+use super::first_sync::FirstSync;
 use super::{ConfigFile, DATABASE_TAKEN, EndRequests, is_database_taken, mcp, runtime};
 
 /// The variable that says whether labelled issues are worked on.
@@ -142,7 +143,8 @@ async fn serve(
     agent: Option<AgentId>,
     end_requests: &mut EndRequests,
 ) -> anyhow::Result<ExitCode> {
-    let log = issuecommand::logging::init(&loaded.log())?;
+    let first_sync = FirstSync::default();
+    let log = issuecommand::logging::init_onto(&loaded.log(), first_sync.clone())?;
     loaded.notes.iter().for_each(|note| warn!("{note}"));
     let name = agent.filter(|_| args.stdio).map(|agent| AgentName::given(&place, agent));
     let local = Local { place, comes_first: args.stdio || args.until_idle };
@@ -170,12 +172,14 @@ async fn serve(
     };
     let ended = tokio::select! {
         ended = client => ended.context("the MCP client on standard input could not be served"),
+        () = first_sync.follow(server.manager()) => Ok(()),
         () = end_requests.next() => Ok(()),
         () = idle => {
             tracing::info!("nobody needs this server any more (server.idle_minutes)");
             Ok(())
         }
     };
+    first_sync.end();
     tokio::select! {
         () = server.stop() => {}
         () = end_requests.next() => warn!("asked to end once more: leaving open requests behind"),

@@ -1,37 +1,44 @@
 //! `issuecommand backup`, `restore` and `store`: the database as a whole.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
 use issuecommand::config::{ConfigSource, StoreConfig, load};
+use issuecommand::domain::in_one_line;
 use issuecommand::store::{SqlStore, backup, migrate, restore};
+use serde_json::json;
 
 use super::door::Nobody;
+use super::progress::Bar;
+use super::show::Format;
 use super::{ConfigFile, runtime};
 
-/// Rows between two looks at the bar.
-const SHOWN_EVERY: u64 = 256;
-
 #[derive(Debug, Args)]
+#[command(after_help = "Example:
+  issuecommand backup /backups/issuecommand-$(date +%F).db")]
 pub struct BackupArgs {
     #[command(flatten)]
     config: ConfigFile,
     /// The SQLite file to write: a new one, readable by its owner only
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    #[command(flatten)]
+    format: Format,
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:
+  issuecommand restore /backups/issuecommand-2026-11-20.db")]
 pub struct RestoreArgs {
     #[command(flatten)]
     config: ConfigFile,
     /// The file that `issuecommand backup` wrote
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    #[command(flatten)]
+    format: Format,
 }
 
 #[derive(Debug, Subcommand)]
@@ -43,12 +50,16 @@ pub enum StoreCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:
+  DATABASE_URL=postgres://... issuecommand store migrate --to postgres")]
 pub struct MigrateArgs {
     #[command(flatten)]
     config: ConfigFile,
     /// Where to: `postgres` (store.url, from the file store.path) or `sqlite` (the other way). It must hold nothing
     #[arg(long, value_name = "STORE")]
     to: Kind,
+    #[command(flatten)]
+    format: Format,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -58,22 +69,32 @@ enum Kind {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:
+  issuecommand store check
+
+Exit codes: 0 everything holds together, 1 something does not.")]
 pub struct CheckArgs {
     #[command(flatten)]
     config: ConfigFile,
+    #[command(flatten)]
+    format: Format,
 }
 
 pub fn write_backup(args: &BackupArgs) -> anyhow::Result<ExitCode> {
     let store = store_of(&args.config)?;
     let rows = with_bar("backing up", |progress| backup(&store, &args.file, progress))?;
-    anstream::println!("{rows} rows are in {}", args.file.display());
+    args.format.show(&json!({ "ok": true, "rows": rows, "file": args.file }), || {
+        anstream::println!("{rows} rows are in {}", args.file.display());
+    });
     Ok(ExitCode::SUCCESS)
 }
 
 pub fn take_backup(args: &RestoreArgs) -> anyhow::Result<ExitCode> {
     let store = store_of(&args.config)?;
     let rows = with_bar("restoring", |progress| restore(&store, &args.file, progress))?;
-    anstream::println!("{rows} rows were restored; `issuecommand serve` goes on with them");
+    args.format.show(&json!({ "ok": true, "rows": rows }), || {
+        anstream::println!("{rows} rows were restored; `issuecommand serve` goes on with them");
+    });
     Ok(ExitCode::SUCCESS)
 }
 
@@ -93,7 +114,7 @@ fn move_store(args: &MigrateArgs) -> anyhow::Result<ExitCode> {
     } else {
         "servers without store.url (DATABASE_URL) go on with them"
     };
-    anstream::println!("{rows} rows were copied: {next}");
+    args.format.show(&json!({ "ok": true, "rows": rows }), || anstream::println!("{rows} rows were copied: {next}"));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -106,12 +127,13 @@ fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         let opening =
             tokio::task::spawn_blocking(move || SqlStore::open_for_command(&store, std::sync::Arc::new(Nobody)));
         let found = opening.await??.check().await?;
-        if found.is_empty() {
-            anstream::println!("everything holds together");
-            return Ok(ExitCode::SUCCESS);
-        }
-        found.iter().for_each(|fault| anstream::println!("{fault}"));
-        Ok(ExitCode::FAILURE)
+        args.format.show(&json!({ "ok": found.is_empty(), "faults": found }), || {
+            found.iter().for_each(|fault| anstream::println!("{}", in_one_line(fault)));
+            if found.is_empty() {
+                anstream::println!("everything holds together");
+            }
+        });
+        Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     })
 }
 
@@ -127,18 +149,9 @@ fn store_of(file: &ConfigFile) -> anyhow::Result<StoreConfig> {
 
 /// Runs what copies rows, with a bar on a terminal.
 fn with_bar<T, E: Into<anyhow::Error>>(
-    what: &'static str,
+    what: &str,
     work: impl FnOnce(&mut dyn FnMut(u64, u64)) -> Result<T, E>,
 ) -> anyhow::Result<T> {
-    let bar = if std::io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
-    bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {human_pos} of {human_len} rows")?);
-    bar.set_message(what);
-    let done = work(&mut |done, total| {
-        if done % SHOWN_EVERY == 0 || done == total {
-            bar.set_length(total);
-            bar.set_position(done);
-        }
-    });
-    bar.finish_and_clear();
-    done.map_err(Into::into)
+    let bar = Bar::begin(what, "rows");
+    work(&mut |done, total| bar.show(done, total)).map_err(Into::into)
 }

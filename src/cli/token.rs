@@ -3,15 +3,17 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anstyle::Style;
 use clap::{Args, Subcommand};
 use issuecommand::api::Call;
-use issuecommand::domain::{AccessScope, AgentId, TokenId};
+use issuecommand::domain::{AccessScope, AgentId, TokenId, in_one_line};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::door::{DoorArgs, UNKNOWN_FORM};
+use super::door::{DoorArgs, read};
 use super::runtime;
+use super::show::{Format, SOFT};
+use super::table::{Table, long, text, whole};
 
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
@@ -24,6 +26,8 @@ pub enum TokenCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:
+  issuecommand token create --agent claude-1 --scope claim --expires 90d")]
 pub struct CreateArgs {
     #[command(flatten)]
     door: DoorArgs,
@@ -39,15 +43,16 @@ pub struct CreateArgs {
     /// A word about it, for the list
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
+    #[command(flatten)]
+    format: Format,
 }
 
 #[derive(Debug, Args)]
 pub struct ListArgs {
     #[command(flatten)]
     door: DoorArgs,
-    /// Print JSON, for scripts
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -57,6 +62,8 @@ pub struct RevokeArgs {
     /// Which: its id in the list
     #[arg(value_name = "ID")]
     token_id: TokenId,
+    #[command(flatten)]
+    format: Format,
 }
 
 pub fn run(command: TokenCommand) -> anyhow::Result<ExitCode> {
@@ -78,32 +85,43 @@ async fn create(args: &CreateArgs) -> anyhow::Result<ExitCode> {
     let fields = json!({
         "agent_id": args.agent, "scope": args.scope, "expires_days": args.expires, "label": args.label,
     });
-    let Created { token, record } = args.door.open().await?.ask_for(Call::TokenCreate, fields).await?;
-    anstream::println!("{token}");
-    anstream::eprintln!("{record}");
+    let answer = args.door.open().await?.ask(Call::TokenCreate, fields).await?;
+    let Created { token, record } = read(&answer)?;
+    args.format.show(&answer, || {
+        anstream::println!("{token}");
+        anstream::eprintln!("{record}");
+    });
     anstream::eprintln!("Keep it now: it is shown this once.");
     Ok(ExitCode::SUCCESS)
 }
 
 async fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
-    let mut answer = args.door.open().await?.ask(Call::TokenList, Value::Null).await?;
-    if args.json {
-        anstream::println!("{:#}", answer["tokens"]);
-        return Ok(ExitCode::SUCCESS);
-    }
-    let tokens: Vec<Record> = serde_json::from_value(answer["tokens"].take()).context(UNKNOWN_FORM)?;
-    if tokens.is_empty() {
-        anstream::eprintln!("There are no tokens: make one with `issuecommand token create`.");
-    }
-    tokens.iter().for_each(|record| anstream::println!("{record}"));
+    let answer = args.door.open().await?.ask(Call::TokenList, Value::Null).await?;
+    let tokens: Vec<Record> = read(&answer["tokens"])?;
+    args.format.show(&answer["tokens"], || tell(&tokens));
     Ok(ExitCode::SUCCESS)
 }
 
 async fn revoke(args: &RevokeArgs) -> anyhow::Result<ExitCode> {
     let fields = json!({ "token_id": args.token_id });
-    let Revoked { record } = args.door.open().await?.ask_for(Call::TokenRevoke, fields).await?;
-    anstream::println!("{record}");
+    let answer = args.door.open().await?.ask(Call::TokenRevoke, fields).await?;
+    let Revoked { record } = read(&answer)?;
+    args.format.show(&answer, || anstream::println!("{record}"));
     Ok(ExitCode::SUCCESS)
+}
+
+fn tell(tokens: &[Record]) {
+    if tokens.is_empty() {
+        return anstream::eprintln!("There are no tokens: make one with `issuecommand token create`.");
+    }
+    let mut table = Table::of([whole("token"), text("scope"), text("agent"), text("holds"), long("label")]);
+    for record in tokens {
+        let style = if record.live { Style::new() } else { SOFT };
+        let label = record.label.as_deref().unwrap_or_default();
+        let (token_id, life) = (record.token_id.to_string(), record.life());
+        table.marked_row(style, [&token_id, record.scope.as_str(), record.agent(), &life, label]);
+    }
+    table.print();
 }
 
 /// A token as it is made.
@@ -119,7 +137,7 @@ struct Revoked {
     record: Record,
 }
 
-/// What is known of one token, written in one line. Times stand as the server wrote them.
+/// What is known of one token. Times stand as the server wrote them.
 #[derive(Debug, Deserialize)]
 struct Record {
     token_id: TokenId,
@@ -131,16 +149,26 @@ struct Record {
     live: bool,
 }
 
+impl Record {
+    fn agent(&self) -> &str {
+        self.agent_id.as_ref().map_or("any agent", AgentId::as_str)
+    }
+
+    /// Until when it holds, or since when no more.
+    fn life(&self) -> String {
+        match (&self.revoked_at, &self.expires_at) {
+            (Some(at), _) => format!("revoked {at}"),
+            (None, Some(at)) => format!("{} {at}", if self.live { "until" } else { "expired" }),
+            (None, None) => "for ever".to_owned(),
+        }
+    }
+}
+
+/// In one line.
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let agent = self.agent_id.as_ref().map_or("any agent", AgentId::as_str);
-        write!(f, "{}  {:5}  {agent}  ", self.token_id, self.scope.as_str())?;
-        match (&self.revoked_at, &self.expires_at) {
-            (Some(at), _) => write!(f, "revoked {at}")?,
-            (None, Some(at)) => write!(f, "{} {at}", if self.live { "until" } else { "expired" })?,
-            (None, None) => f.write_str("for ever")?,
-        }
-        self.label.iter().try_for_each(|label| write!(f, "  {label}"))
+        write!(f, "{}  {:5}  {}  {}", self.token_id, self.scope.as_str(), self.agent(), self.life())?;
+        self.label.iter().try_for_each(|label| write!(f, "  {}", in_one_line(label)))
     }
 }
 

@@ -12,7 +12,8 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use super::query::query;
+use super::query::{encoded, query};
+use super::table::{ROUTES, Route};
 use crate::api::{Call, Fields};
 use crate::config::Secret;
 
@@ -110,53 +111,25 @@ impl OperatorClient {
 
 /// The route of a call, taking from the fields what stands in its path or query.
 fn route(call: Call, fields: &mut Fields) -> (Method, String) {
-    match call {
-        Call::OperatorRelease => (Method::POST, format!("/api/admin/claims/{}/release", part(fields, "claim_id"))),
-        Call::OperatorReassign => (Method::POST, format!("/api/admin/claims/{}/reassign", part(fields, "claim_id"))),
-        Call::OperatorApprove => (
-            Method::POST,
-            format!("/api/admin/issues/{}/{}/approve", part(fields, "repo"), part(fields, "issue_number")),
-        ),
-        Call::TokenCreate => (Method::POST, "/api/admin/tokens".into()),
-        Call::TokenList => (Method::GET, "/api/admin/tokens".into()),
-        Call::TokenRevoke => (Method::DELETE, format!("/api/admin/tokens/{}", part(fields, "token_id"))),
-        Call::Export => (Method::GET, "/api/admin/export".into()),
-        Call::Import => (Method::POST, "/api/admin/import".into()),
-        Call::Explain => (Method::GET, "/api/explain".into()),
-        Call::Decisions => (Method::GET, "/api/decisions".into()),
-        Call::Decision => (Method::GET, format!("/api/decisions/{}", part(fields, "decision_id"))),
-        Call::Claims => (Method::GET, format!("/api/claims?repo={}", part(fields, "repo"))),
-        Call::PolicyEffective => (Method::GET, format!("/api/policies/effective{}", query(std::mem::take(fields)))),
-        Call::PolicyCandidate => (Method::GET, "/api/policies/candidate".into()),
-        Call::PolicyHistory => (Method::GET, "/api/policies/history".into()),
-        Call::PolicyComponent => {
-            (Method::GET, format!("/api/admin/policies/component{}", query(std::mem::take(fields))))
-        }
-        Call::DispatchStatus => (Method::GET, "/api/dispatch".into()),
-        Call::DispatchIssue => (Method::POST, "/api/dispatch/runs".into()),
-        Call::DispatchQueue if fields.contains_key("run") => (Method::POST, "/api/dispatch/queue".into()),
-        Call::DispatchQueue => (Method::GET, "/api/dispatch/queue".into()),
-        Call::DispatchRuns => (Method::GET, format!("/api/dispatch/runs{}", query(std::mem::take(fields)))),
-        Call::DispatchRun => (Method::GET, format!("/api/dispatch/runs/{}", part(fields, "run"))),
-        Call::DispatchCancel => (Method::DELETE, format!("/api/dispatch/runs/{}", part(fields, "run"))),
-        Call::DispatchLogs => {
-            let run = part(fields, "run");
-            (Method::GET, format!("/api/dispatch/runs/{run}/logs{}", query(std::mem::take(fields))))
-        }
-        Call::DispatchAnswer => (Method::POST, format!("/api/dispatch/runs/{}/answer", part(fields, "run"))),
-        Call::DispatchPause => (Method::POST, "/api/dispatch/pause".into()),
-        Call::DispatchResume => (Method::POST, "/api/dispatch/resume".into()),
-        Call::DispatchConfig if fields.contains_key("value") => (Method::PATCH, "/api/dispatch/config".into()),
-        Call::DispatchConfig => (Method::GET, format!("/api/dispatch/config{}", query(std::mem::take(fields)))),
-        Call::DispatchRepos if fields.is_empty() => (Method::GET, "/api/dispatch/repos".into()),
-        Call::DispatchRepos => (Method::PATCH, "/api/dispatch/repos".into()),
-        Call::PolicyAudit => (Method::POST, "/api/admin/policies/audit".into()),
-        other => unreachable!("{other:?} is no call of an operator's command"),
-    }
+    // Some calls show, and change what they are told to: by another method.
+    let changes = call.changing_fields().iter().any(|name| fields.contains_key(*name));
+    let fits = |route: &&Route| route.call == call && !(changes && (route.method)() == Method::GET);
+    let Some(route) = ROUTES.iter().find(fits) else { unreachable!("{call:?} has no route") };
+    let method = (route.method)();
+    let path = route.path.replace("{owner}/{repo}", "{repo}").replace("{number}", "{issue_number}");
+    let parts = path.split('/').map(|part| match part.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+        // Names of repositories have no letter that would need another form.
+        Some("repo") => text_of(fields, "repo"),
+        Some(name) => encoded(&text_of(fields, name)),
+        None => part.to_owned(),
+    });
+    let path = parts.collect::<Vec<_>>().join("/");
+    let query = if method == Method::GET { query(std::mem::take(fields)) } else { String::new() };
+    (method, path + &query)
 }
 
 /// Takes a field out, as text.
-fn part(fields: &mut Fields, name: &str) -> String {
+fn text_of(fields: &mut Fields, name: &str) -> String {
     match fields.remove(name) {
         Some(Value::String(text)) => text,
         other => other.unwrap_or_default().to_string(),
@@ -165,6 +138,8 @@ fn part(fields: &mut Fields, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -175,5 +150,24 @@ mod tests {
         for wrong in ["", "127.0.0.1:3100", "https://a:1", "http://a", "http://:1", "http://a:1/x", "http://u@a:1"] {
             assert!(authority(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_call_goes_the_way_that_the_table_of_routes_says() {
+        let asked = |call, fields: Value| {
+            let Value::Object(mut fields) = fields else { panic!("{fields}") };
+            let (method, path) = route(call, &mut fields);
+            (method.to_string(), path, fields.len())
+        };
+        let of = |method: &str, path: &str, left| (method.to_owned(), path.to_owned(), left);
+        let issue = json!({ "repo": "acme/small", "issue_number": 7, "by": "ann" });
+        assert_eq!(asked(Call::OperatorApprove, issue), of("POST", "/api/admin/issues/acme/small/7/approve", 1));
+        let list = json!({ "repo": "acme/small", "label": "good first" });
+        assert_eq!(asked(Call::OpenIssues, list), of("GET", "/api/repos/acme/small/issues?label=good%20first", 0));
+        let release = json!({ "claim_id": "1f2e", "agent_id": "a" });
+        assert_eq!(asked(Call::Release, release), of("DELETE", "/api/claims/1f2e", 1));
+        assert_eq!(asked(Call::DispatchQueue, json!({})), of("GET", "/api/dispatch/queue", 0));
+        assert_eq!(asked(Call::DispatchQueue, json!({ "run": "1", "place": 1 })), of("POST", "/api/dispatch/queue", 2));
+        assert_eq!(asked(Call::DispatchRun, json!({ "run": "a/../b" })), of("GET", "/api/dispatch/runs/a%2F..%2Fb", 0));
     }
 }

@@ -10,12 +10,19 @@ pub(super) fn query(fields: Fields) -> String {
         query.push(if query.is_empty() { '?' } else { '&' });
         query.push_str(&name);
         query.push('=');
-        for byte in value.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => query.push(byte.into()),
-                _ => query.push_str(&format!("%{byte:02X}")),
-            }
-        }
+        query.push_str(&encoded(&value));
     }
     query
+}
+
+/// A text as it stands in an address: in one part of a path, or in a query.
+pub(super) fn encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => encoded.push(byte.into()),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
 }

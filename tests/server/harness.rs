@@ -66,7 +66,7 @@ impl Home {
 }
 
 /// Compiled policies are shared between the tests of one run, as they are between runs for users.
-fn shared_cache() -> PathBuf {
+pub fn shared_cache() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cache")
 }
 

@@ -229,7 +229,7 @@ stale_rule = { settings = { claim_timeout_minutes = 7 } }
         (&sets["sets"][0]["ranker_stamp"]["digest"], &sets["sets"][0]["ranker_stamp"]["settings_digest"]);
     let [short, short_settings] = [digest, settings].map(|digest| &digest.as_str().unwrap()[..12]);
     let listed = told(&home, &["policy", "rollback", "--list"], &[]);
-    assert!(listed.contains(&format!("  {short}  settings {short_settings}  ")), "{listed}");
+    assert!(listed.contains(&format!("  {short}  {short_settings}  ")), "{listed}");
     let checked = told(&home, &["config", "check"], &[]);
     assert!(checked.contains(&format!("builtin:conflict-aware (sha256 {short})")), "{checked}");
     let health = server.get("/api/health").await["health"]["policies"].clone();

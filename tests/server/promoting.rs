@@ -48,8 +48,8 @@ async fn promote_and_rollback_are_one_command_each_and_say_who_did_it() {
     assert_eq!(head(&server, "a").await, 4, "a second one undoes the first");
     assert!(server.get("/api/policies/candidate").await.get("trial").is_none());
     let list = told(&home, &["policy", "rollback", "--list"], &[]);
-    assert_eq!(list.lines().count(), 4, "{list}");
-    assert!(list.lines().next().unwrap().contains("rolled back: to set 2; we miss it, by ann (local)"), "{list}");
+    assert_eq!(list.lines().count(), 5, "{list}");
+    assert!(list.lines().nth(1).unwrap().contains("rolled back: to set 2; we miss it, by ann (local)"), "{list}");
 
     assert!(server.stop());
     let back = told(&home, &["policy", "rollback", "--note", "at night"], &who);

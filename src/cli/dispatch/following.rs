@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::super::door::{Door, DoorArgs};
+use super::super::show::written_out;
 use super::RunAnswer;
 
 /// Seconds that one question for news waits.
@@ -140,7 +141,7 @@ pub(super) fn print(line: &LogLine, onto: Onto) -> anyhow::Result<()> {
     match onto {
         Onto::Stderr => anstream::eprintln!("{}", shown(line)),
         Onto::Stdout => anstream::println!("{}", shown(line)),
-        Onto::StdoutAsJson => anstream::println!("{}", serde_json::to_string(line)?),
+        Onto::StdoutAsJson => anstream::println!("{}", written_out(&serde_json::to_string(line)?)),
     }
     Ok(())
 }

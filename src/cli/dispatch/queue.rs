@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use clap::Args;
 use issuecommand::api::Call;
 use issuecommand::domain::{RunPriority, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 
-use super::super::door::DoorArgs;
-use super::super::policy::Table;
+use super::super::door::{DoorArgs, read};
 use super::super::runtime;
+use super::super::show::{Format, print_json};
+use super::super::table::{Table, long, number, text};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -25,19 +26,18 @@ pub struct QueueArgs {
     /// The place, from 1
     #[arg(long, value_name = "PLACE", requires = "moved")]
     to: Option<u64>,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: Format,
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize)]
 struct Queue {
     queue: Vec<Row>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     paused: Option<String>,
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize)]
 struct Row {
     place: usize,
     run: String,
@@ -45,11 +45,9 @@ struct Row {
     title: String,
     priority: RunPriority,
     requested_by: String,
-    attempts: u32,
-    created_at: Timestamp,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     not_before: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     reason: Option<String>,
 }
 
@@ -57,17 +55,18 @@ pub fn run(args: &QueueArgs) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(async {
         let door = args.door.open_existing().await?;
         door.say_if_at_rest();
-        let Queue { queue, paused } =
-            door.ask_for(Call::DispatchQueue, json!({ "run": args.moved, "place": args.to })).await?;
-        if args.json {
-            anstream::println!("{}", serde_json::to_string_pretty(&Queue { queue, paused })?);
+        let answer = door.ask(Call::DispatchQueue, json!({ "run": args.moved, "place": args.to })).await?;
+        let Queue { queue, paused } = read(&answer)?;
+        if args.format.json {
+            print_json(&answer);
             return Ok(ExitCode::SUCCESS);
         }
         if queue.is_empty() {
             anstream::println!("nothing waits");
             return Ok(ExitCode::SUCCESS);
         }
-        let mut table = Table::of_texts(&["", "run", "issue", "priority", "asked for by", "waits for", "title"]);
+        let texts = ["run", "issue", "priority", "asked for by", "waits for"].map(text);
+        let mut table = Table::of([number("")].into_iter().chain(texts).chain([long("title")]));
         for row in queue {
             let waits = match (row.not_before, row.reason) {
                 (Some(at), why) => format!("{} {}", at.format("%H:%M:%S"), why.unwrap_or_default()),
@@ -78,7 +77,7 @@ pub fn run(args: &QueueArgs) -> anyhow::Result<ExitCode> {
             let cells = [place, row.run, row.issue, row.priority.to_string(), row.requested_by, waits, row.title];
             table.row(cells);
         }
-        anstream::print!("{table}");
+        table.print();
         if let Some(why) = &paused {
             anstream::println!("PAUSED: {why} (`issuecommand resume` goes on)");
         }

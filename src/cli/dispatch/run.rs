@@ -14,6 +14,7 @@ use serde_json::json;
 use tracing::warn;
 
 use super::super::door::{Door, DoorArgs, Refused};
+use super::super::show::print_json;
 use super::super::{EndRequests, is_database_taken, runtime};
 use super::following::{Following, NobodyWorks, Onto};
 use super::{RunAnswer, whoami};
@@ -179,7 +180,7 @@ async fn dispatch(args: &RunArgs, door: &Door, end_requests: &mut EndRequests) -
     };
     if args.detach {
         match args.json {
-            true => anstream::println!("{}", serde_json::to_string_pretty(&run)?),
+            true => print_json(&run),
             false => anstream::println!("{}", run.run_id.short()),
         }
         return Ok(ExitCode::SUCCESS);
@@ -209,7 +210,7 @@ async fn dispatch(args: &RunArgs, door: &Door, end_requests: &mut EndRequests) -
         }
     };
     if args.json {
-        anstream::println!("{}", serde_json::to_string_pretty(&ended)?);
+        print_json(&ended);
     }
     match ended.status() {
         RunStatus::Completed => {

@@ -9,8 +9,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::door::{DoorArgs, UNKNOWN_FORM};
-use super::super::policy::Table;
 use super::super::runtime;
+use super::super::show::{Format, print_json};
+use super::super::table::{Table, long, number, text};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -23,9 +24,8 @@ pub struct StatusArgs {
     /// Also the last runs that ended
     #[arg(long)]
     ended: bool,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: Format,
 }
 
 #[derive(Debug, Deserialize)]
@@ -71,9 +71,9 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
             true => door.ask_for(Call::DispatchRuns, json!({ "ended": true, "limit": 20 })).await?,
             false => Runs { runs: Vec::new() },
         };
-        if args.json {
+        if args.format.json {
             answer["runs"] = json!(ended.runs);
-            anstream::println!("{}", serde_json::to_string_pretty(&answer)?);
+            print_json(&answer);
             return Ok(ExitCode::SUCCESS);
         }
         let status: Status = serde_json::from_value(answer["status"].take()).context(UNKNOWN_FORM)?;
@@ -82,7 +82,8 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
         let past = ended.runs.iter().filter(|run| run.status().is_terminal()).map(|run| (run, None, None));
         let rows: Vec<_> = active.chain(past).collect();
         if !rows.is_empty() {
-            anstream::print!("\n{}", table(&rows));
+            anstream::println!();
+            table(&rows).print();
         }
         Ok(ExitCode::SUCCESS)
     })
@@ -111,8 +112,17 @@ fn head(status: &Status) {
 }
 
 fn table(rows: &[(&Run, Option<u64>, Option<&str>)]) -> Table {
-    let mut table =
-        Table::of_texts(&["run", "issue", "status", "priority", "attempt", "step", "memory", "since", "what"]);
+    let mut table = Table::of([
+        text("run"),
+        text("issue"),
+        text("status"),
+        text("priority"),
+        number("attempt"),
+        text("step"),
+        number("memory"),
+        number("since"),
+        long("what"),
+    ]);
     for (run, memory, server) in rows {
         let step = run.journal.last().map_or("", |entry| entry.phase.doing());
         let told = run.pr_url.as_deref().or(run.reason.as_deref()).unwrap_or(&run.title);

@@ -6,8 +6,9 @@ use clap::Args;
 use issuecommand::api::Call;
 use serde_json::{Value, json};
 
-use super::super::door::DoorArgs;
+use super::super::door::{DoorArgs, read};
 use super::super::runtime;
+use super::super::show::{Format, print_json};
 use super::{RunAnswer, whoami};
 
 #[derive(Debug, Args)]
@@ -21,12 +22,18 @@ pub struct PauseArgs {
     /// Why, for people who ask
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    #[command(flatten)]
+    format: Format,
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:
+  issuecommand resume")]
 pub struct ResumeArgs {
     #[command(flatten)]
     door: DoorArgs,
+    #[command(flatten)]
+    format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -40,6 +47,8 @@ pub struct CancelArgs {
     /// Which: the id of the run, or its last digits
     #[arg(value_name = "RUN")]
     run: String,
+    #[command(flatten)]
+    format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -56,43 +65,56 @@ pub struct AnswerArgs {
     /// What its agent is told
     #[arg(value_name = "TEXT")]
     answer: String,
+    #[command(flatten)]
+    format: Format,
 }
 
 pub fn pause(args: &PauseArgs) -> anyhow::Result<ExitCode> {
-    tell(&args.door, Call::DispatchPause, json!({ "reason": args.reason }), "paused: what is under way goes on")
+    tell(&args.door, Call::DispatchPause, json!({ "reason": args.reason }), args.format, |_| {
+        anstream::println!("paused: what is under way goes on");
+        Ok(())
+    })
 }
 
 pub fn resume(args: &ResumeArgs) -> anyhow::Result<ExitCode> {
-    tell(&args.door, Call::DispatchResume, Value::Null, "resumed")
+    tell(&args.door, Call::DispatchResume, Value::Null, args.format, |_| {
+        anstream::println!("resumed");
+        Ok(())
+    })
 }
 
 pub fn cancel(args: &CancelArgs) -> anyhow::Result<ExitCode> {
-    runtime()?.block_on(async {
-        let door = args.door.open_existing().await?;
-        let RunAnswer { run, left, .. } = door.ask_for(Call::DispatchCancel, json!({ "run": args.run })).await?;
+    tell(&args.door, Call::DispatchCancel, json!({ "run": args.run }), args.format, |answer| {
+        let RunAnswer { run, left, .. } = read(answer)?;
         let waits = if left { "; its server ends it when it hears of this" } else { "" };
         anstream::println!("run {} on {} is {}{waits}", run.run_id.short(), run.issue_ref(), run.status());
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     })
 }
 
 pub fn answer(args: &AnswerArgs) -> anyhow::Result<ExitCode> {
     let fields = json!({ "run": args.run, "answer": args.answer, "by": whoami() });
-    runtime()?.block_on(async {
-        let door = args.door.open_existing().await?;
-        let RunAnswer { left, .. } = door.ask_for(Call::DispatchAnswer, fields).await?;
-        anstream::println!(
-            "{}",
-            if left { "its server tells its agent when it hears of this" } else { "its agent is told" }
-        );
-        Ok(ExitCode::SUCCESS)
+    tell(&args.door, Call::DispatchAnswer, fields, args.format, |answer| {
+        let RunAnswer { left, .. } = read(answer)?;
+        let when = if left { "its server tells its agent when it hears of this" } else { "its agent is told" };
+        anstream::println!("{when}");
+        Ok(())
     })
 }
 
-fn tell(door: &DoorArgs, call: Call, fields: Value, done: &str) -> anyhow::Result<ExitCode> {
-    runtime()?.block_on(async {
-        door.open_existing().await?.ask(call, fields).await?;
-        anstream::println!("{done}");
-        Ok(ExitCode::SUCCESS)
-    })
+/// Says a word, and prints what became of it: as JSON if that is asked for.
+fn tell(
+    door: &DoorArgs,
+    call: Call,
+    fields: Value,
+    format: Format,
+    told: impl FnOnce(&Value) -> anyhow::Result<()>,
+) -> anyhow::Result<ExitCode> {
+    let answer = runtime()?.block_on(async { door.open_existing().await?.ask(call, fields).await })?;
+    if format.json {
+        print_json(&answer);
+    } else {
+        told(&answer)?;
+    }
+    Ok(ExitCode::SUCCESS)
 }

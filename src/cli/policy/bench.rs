@@ -11,8 +11,8 @@ use issuecommand::config::PoliciesConfig;
 use issuecommand::policy::PolicySet;
 use serde_json::json;
 
-use super::progress::Step;
-use super::table::Table;
+use super::super::progress::Step;
+use super::super::table::Table;
 use super::{Target, host, patient, short};
 
 /// The sizes that backlogs have.
@@ -99,7 +99,7 @@ fn print_ranker(measured: &[Measurement]) {
         let memory = format!("{} MiB", it.memory_bytes >> 20);
         table.row([it.issue_count.to_string()].into_iter().chain(ms).chain([memory]));
     }
-    anstream::print!("{table}");
+    table.print();
     anstream::println!(
         "The server scores changed issues only, off the request path; choose and explain are waited for."
     );
@@ -110,7 +110,7 @@ fn print_sweep(rows: &str, call: &str, measured: &[SweepMeasurement]) {
     for it in measured {
         table.row([it.row_count.to_string(), in_ms(it.call), in_ms(it.call * 1000 / it.row_count)]);
     }
-    anstream::print!("{table}");
+    table.print();
 }
 
 fn per_thousand(it: &Measurement) -> Duration {

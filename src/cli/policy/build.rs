@@ -8,7 +8,7 @@ use clap::Args;
 use issuecommand::authoring::{Project, build};
 use serde_json::json;
 
-use super::progress::Step;
+use super::super::progress::Step;
 use super::{short, size};
 
 #[derive(Debug, Args)]

@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 use super::super::door::{Door, DoorArgs, UNKNOWN_FORM};
 use super::super::runtime;
+use super::super::show::{Format, print_json};
+use super::super::table::{Table, long, text};
 
 /// Disagreements that are printed unless somebody asks for more.
 const SHOWN_COUNT: usize = 10;
@@ -22,9 +24,8 @@ pub struct CandidateArgs {
     /// How many disagreements to print, newest first
     #[arg(long, value_name = "COUNT", default_value_t = SHOWN_COUNT)]
     limit: usize,
-    /// Print JSON, for scripts
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: Format,
 }
 
 pub fn run(args: &CandidateArgs) -> anyhow::Result<ExitCode> {
@@ -39,8 +40,8 @@ pub fn run(args: &CandidateArgs) -> anyhow::Result<ExitCode> {
             Door::Store(..) => bail!("no server runs, so nothing is on trial: start one with `issuecommand serve`"),
         }
     })?;
-    if args.json {
-        anstream::println!("{:#}", answer["trial"]);
+    if args.format.json {
+        print_json(&answer["trial"]);
         return Ok(ExitCode::SUCCESS);
     }
     let rejected = answer["rejected"].as_str();
@@ -86,26 +87,15 @@ fn print(trial: &TrialReport, limit: usize) {
     for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
         anstream::println!("{count} {what}");
     }
-    let rows: Vec<[String; 4]> = disagreements
-        .iter()
-        .take(limit)
-        .map(|it| {
-            let at = it.at.format("%Y-%m-%d %H:%M:%S").to_string();
-            let by = if it.by_candidate { " by the candidate" } else { "" };
-            let picked = told(it.picked.as_ref());
-            [at, it.agent_id.to_string(), format!("{picked}{by}"), told(it.would_have_picked.as_ref())]
-        })
-        .collect();
-    if rows.is_empty() {
-        return;
+    let mut table = Table::of([text("when"), text("agent"), text("picked"), long("would have picked")]);
+    for it in disagreements.iter().take(limit) {
+        let at = it.at.format("%Y-%m-%d %H:%M:%S").to_string();
+        let by = if it.by_candidate { " by the candidate" } else { "" };
+        let picked = told(it.picked.as_ref());
+        table.row([at, it.agent_id.to_string(), format!("{picked}{by}"), told(it.would_have_picked.as_ref())]);
     }
-    let heads = ["when", "agent", "picked", "would have picked"].map(String::from);
-    let all: Vec<&[String; 4]> = [&heads].into_iter().chain(&rows).collect();
-    let width = |column: usize| all.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths = [width(0), width(1), width(2)];
-    for row in all {
-        let [at, agent, picked, would] = row;
-        anstream::println!("{at:0$}  {agent:1$}  {picked:2$}  {would}", widths[0], widths[1], widths[2]);
+    if !table.is_empty() {
+        table.print();
     }
 }
 

@@ -9,7 +9,7 @@ use issuecommand::authoring::{check, check_in_place};
 use issuecommand::config::PoliciesConfig;
 use serde_json::json;
 
-use super::progress::Step;
+use super::super::progress::Step;
 use super::{Target, configured, host, short, size};
 
 #[derive(Debug, Args)]

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::process::ExitCode;
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 use anyhow::bail;
 use clap::Args;
 use issuecommand::api::Call;
@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 
 use crate::cli::door::{Door, DoorArgs};
 use crate::cli::runtime;
+use crate::cli::show::{BAD, BOLD, Format, GOOD, MARK, SOFT, print_json};
+use crate::cli::table::{Table, long, number, text};
 
 /// Why there will never be a decision to look at.
 pub const NOT_RECORDING: &str = "decisions are not recorded: store.decision_max_entries is 0";
@@ -24,13 +26,12 @@ const CANDIDATE_COUNT: usize = 12;
 /// Digits of a digest that tell it from others.
 const DIGEST_DIGIT_COUNT: usize = 12;
 
-const BOLD: Style = Style::new().bold();
-const SOFT: Style = Style::new().dimmed();
-const GOOD: Style = AnsiColor::Green.on_default();
-const BAD: Style = AnsiColor::Red.on_default();
-const MARK: Style = AnsiColor::Yellow.on_default();
-
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  issuecommand explain acme/webshop#7 --agent alice     why it is hers next, or is not
+  issuecommand explain --last                           the last pick, or why there was nothing
+
+`issuecommand explain` and `issuecommand policy explain` are the same.")]
 pub struct ExplainArgs {
     #[command(flatten)]
     door: DoorArgs,
@@ -43,9 +44,8 @@ pub struct ExplainArgs {
     /// For this agent
     #[arg(long, value_name = "AGENT")]
     agent: Option<AgentId>,
-    /// Print it as JSON, for programs
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: Format,
 }
 
 pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
@@ -59,8 +59,8 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
             None => (last(&door, args.agent.as_ref()).await?, "decision"),
         };
         let found = &answer[field];
-        if args.json {
-            anstream::println!("{found:#}");
+        if args.format.json {
+            print_json(found);
         } else if field == "decision" {
             anstream::print!("{}", decision_told(&Decision::deserialize(found)?));
         } else {
@@ -106,7 +106,7 @@ fn issue_told(explanation: &Explanation) -> String {
     }
     if let Some(score) = explanation.score {
         _ = writeln!(told);
-        told.push_str(&terms_told(&explanation.reasons, score));
+        told.push_str(&terms_told(&explanation.reasons, score).fitted());
     }
     if explanation.skip_reasons.len() > 1 {
         _ = writeln!(told, "\n{SOFT}every reason for which it is skipped{SOFT:#}");
@@ -116,12 +116,14 @@ fn issue_told(explanation: &Explanation) -> String {
     }
     if !explanation.first.is_empty() {
         _ = writeln!(told, "\n{SOFT}first of {} on offer{SOFT:#}", explanation.ready_count);
-        let rows = explanation.first.iter().enumerate().map(|(index, rival)| {
-            let own = rival.repo == issue.repo && rival.number == issue.number;
+        let mut table = Table::of([number(""), text(""), number(""), long("")]);
+        for (index, rival) in explanation.first.iter().enumerate() {
+            let is_own = rival.repo == issue.repo && rival.number == issue.number;
             let name = format!("{}#{}", rival.repo, rival.number);
-            ([format!("{}.", index + 1), name, points(rival.score), in_one_line(&rival.title)], own)
-        });
-        told.push_str(&aligned(&rows.collect::<Vec<_>>(), [Side::Right, Side::Left, Side::Right, Side::Left]));
+            let place = format!("{}.", index + 1);
+            table.marked_row(mark(is_own), [place, name, points(rival.score), rival.title.to_string()]);
+        }
+        told.push_str(&table.fitted());
     }
     if let Some(decision) = &explanation.given_out {
         _ = writeln!(told, "\n{SOFT}last given out{SOFT:#}");
@@ -129,17 +131,18 @@ fn issue_told(explanation: &Explanation) -> String {
     }
     if !explanation.not_chosen.is_empty() {
         _ = writeln!(told, "\n{SOFT}considered, and not given out{SOFT:#}");
-        let rows = explanation.not_chosen.iter().map(|not| {
+        let mut table = Table::of([text(""), text(""), number(""), long("")]);
+        for not in &explanation.not_chosen {
             let why = match (&not.passed_over, not.place) {
-                (Some(reason), _) => in_one_line(reason),
+                (Some(reason), _) => reason.clone(),
                 (None, Some(place)) => format!("{} in the policy's order", nth(place)),
                 (None, None) => String::new(),
             };
             let got = not.decision.chosen.as_deref().unwrap_or("nothing");
             let who = format!("{} got {got}", not.decision.agent_id);
-            ([minute(not.decision.decided_at), who, points(not.score), why], false)
-        });
-        told.push_str(&aligned(&rows.collect::<Vec<_>>(), [Side::Left, Side::Left, Side::Right, Side::Left]));
+            table.row([minute(not.decision.decided_at), who, points(not.score), why]);
+        }
+        told.push_str(&table.fitted());
     }
     told
 }
@@ -157,17 +160,18 @@ fn decision_told(decision: &Decision) -> String {
         return told;
     }
     _ = writeln!(told, "\n{SOFT}{} considered{SOFT:#}", summary.considered_count);
-    let rows = decision.considered.iter().enumerate().take(CANDIDATE_COUNT).map(|(index, row)| {
+    let mut table = Table::of([number(""), text(""), number(""), long("")]);
+    for (index, row) in decision.considered.iter().enumerate().take(CANDIDATE_COUNT) {
         let (place, why) = match &row.passed_over {
-            Some(reason) => ("-".to_owned(), format!("passed over: {}", in_one_line(reason))),
+            Some(reason) => ("-".to_owned(), format!("passed over: {reason}")),
             None if row.reasons.is_empty() => (format!("{}.", index + 1), String::new()),
-            None => (format!("{}.", index + 1), in_one_line(&row.why())),
+            None => (format!("{}.", index + 1), row.why()),
         };
         let issue = row.issue().to_string();
-        let own = chosen == Some(issue.as_str());
-        ([place, issue, points(row.score), why], own)
-    });
-    told.push_str(&aligned(&rows.collect::<Vec<_>>(), [Side::Right, Side::Left, Side::Right, Side::Left]));
+        let is_own = chosen == Some(issue.as_str());
+        table.marked_row(mark(is_own), [place, issue, points(row.score), why]);
+    }
+    told.push_str(&table.fitted());
     if summary.considered_count > CANDIDATE_COUNT {
         _ = writeln!(told, "{SOFT}and {} more; --json tells all{SOFT:#}", summary.considered_count - CANDIDATE_COUNT);
     }
@@ -175,18 +179,17 @@ fn decision_told(decision: &Decision) -> String {
 }
 
 /// The terms of a score, each with a bar.
-fn terms_told(reasons: &[Reason], score: f64) -> String {
+fn terms_told(reasons: &[Reason], score: f64) -> Table {
     let widest = reasons.iter().map(|reason| reason.amount.abs()).fold(0.0, f64::max);
-    let mut lines: Vec<[String; 4]> = Vec::new();
+    let mut table = Table::of([text(""), number(""), text(""), long("")]);
     for reason in reasons {
         let share = if widest > 0.0 { reason.amount.abs() / widest } else { 0.0 };
         // At most BAR_WIDTH, so the cast loses nothing but the fraction.
         let bar = "█".repeat((share * BAR_WIDTH as f64).round() as usize);
-        lines.push([in_one_line(&reason.rule), signed(reason.amount), in_one_line(&reason.text), bar]);
+        table.row([reason.rule.clone(), signed(reason.amount), reason.text.clone(), bar]);
     }
-    let mut rows: Vec<_> = lines.into_iter().map(|line| (line, false)).collect();
-    rows.push((["score".into(), points(score), String::new(), String::new()], true));
-    aligned(&rows, [Side::Left, Side::Right, Side::Left, Side::Left])
+    table.marked_row(BOLD, ["score", &points(score)]);
+    table
 }
 
 fn summary_told(decision: &DecisionSummary) -> String {
@@ -194,32 +197,9 @@ fn summary_told(decision: &DecisionSummary) -> String {
     format!("  {}  {} got {got}: {}\n", minute(decision.decided_at), decision.agent_id, in_one_line(&decision.why))
 }
 
-/// At which side of its column a text stands.
-#[derive(Clone, Copy)]
-enum Side {
-    Left,
-    Right,
-}
-
-/// Rows in columns; those that are marked stand out.
-fn aligned(rows: &[([String; 4], bool)], sides: [Side; 4]) -> String {
-    let mut widths = [0; 4];
-    for (cells, _) in rows {
-        for (width, cell) in widths.iter_mut().zip(cells) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut told = String::new();
-    for (cells, is_marked) in rows {
-        let padded = cells.iter().zip(widths).zip(sides).map(|((cell, width), side)| match side {
-            Side::Left => format!("{cell:<width$}"),
-            Side::Right => format!("{cell:>width$}"),
-        });
-        let line = padded.collect::<Vec<_>>().join("  ");
-        let style = if *is_marked { BOLD } else { Style::new() };
-        _ = writeln!(told, "  {style}{}{style:#}", line.trim_end());
-    }
-    told
+/// The style of a row: one that is marked stands out.
+fn mark(is_marked: bool) -> Style {
+    if is_marked { BOLD } else { Style::new() }
 }
 
 fn stamp_told(stamp: &PolicyStamp) -> String {
@@ -243,7 +223,7 @@ mod tests {
     #[test]
     fn terms_stand_in_columns_with_bars_in_proportion() {
         let reason = |rule: &str, amount, text: &str| Reason { rule: rule.into(), amount, text: text.into() };
-        let told = terms_told(&[reason("tier", 10.0, "label p0"), reason("aging", -2.5, "")], 7.5);
+        let told = terms_told(&[reason("tier", 10.0, "label p0"), reason("aging", -2.5, "")], 7.5).to_string();
         let told = anstream::adapter::strip_str(&told).to_string();
         let bar = |width: usize| "█".repeat(width);
         let lines = [

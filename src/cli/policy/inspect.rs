@@ -11,8 +11,8 @@ use issuecommand::policy::{builtin_component, builtin_names};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
+use super::super::table::{Table, long, text};
 use super::signer::SignerArgs;
-use super::table::Table;
 use super::{Chosen, Target, host, short, size};
 
 #[derive(Debug, Args)]
@@ -102,32 +102,33 @@ fn print(
     fit: Result<(), String>,
 ) {
     let kinds: Vec<String> = specimen.kinds().iter().map(ToString::to_string).collect();
-    let mut facts = Table::of_texts(&["file", &short(Path::new(name))]);
-    facts.row(["kind".into(), if kinds.is_empty() { "none".into() } else { kinds.join(", ") }]);
-    facts.row(["package".into(), format!("issuecommand:policy@{}", specimen.package_versions().join(", "))]);
-    facts.row(["size".into(), size(specimen.bytes)]);
-    facts.row(["sha256".into(), specimen.sha256.clone()]);
+    let mut facts = Table::of_facts();
+    facts.row(["file", &short(Path::new(name))]);
+    facts.row(["kind", &if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") }]);
+    facts.row(["package", &format!("issuecommand:policy@{}", specimen.package_versions().join(", "))]);
+    facts.row(["size", &size(specimen.bytes)]);
+    facts.row(["sha256", &specimen.sha256]);
     for signer in signed_by {
-        facts.row(["signed by".into(), signer.clone()]);
+        facts.row(["signed by", signer]);
     }
     for (name, text) in told {
-        facts.row([name.trim_start_matches("org.opencontainers.image.").to_owned(), text.clone()]);
+        facts.row([name.trim_start_matches("org.opencontainers.image."), text]);
     }
     for (interface, functions) in specimen.imports.iter().filter(|(_, functions)| !functions.is_empty()) {
-        facts.row(["imports".into(), format!("{interface} ({})", functions.join(", "))]);
+        facts.row(["imports", &format!("{interface} ({})", functions.join(", "))]);
     }
     for interface in &specimen.exports {
-        facts.row(["exports".into(), interface.clone()]);
+        facts.row(["exports", interface]);
     }
-    anstream::print!("{facts}");
+    facts.print();
     if let Err(why) = fit {
         anstream::println!("A server would not take it: {why}");
     }
     for (kind, schema) in schemas {
         anstream::println!("\nSettings, below [policies.{}.settings]:", kind.key());
-        let mut table = Table::of_texts(&["key", "type", "default", "what"]);
+        let mut table = Table::of([text("key"), text("type"), text("default"), long("what")]);
         keys(schema, schema, "", &mut table);
-        anstream::print!("{table}");
+        table.print();
     }
 }
 

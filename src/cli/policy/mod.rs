@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-pub use table::Table;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
@@ -16,11 +15,10 @@ mod bench;
 mod build;
 mod candidate;
 mod check;
-mod explain;
+pub mod explain;
 mod in_force;
 mod inspect;
 mod new;
-mod progress;
 mod promote;
 mod pull;
 mod push;
@@ -28,7 +26,6 @@ mod replay;
 mod rollback;
 mod show;
 mod signer;
-mod table;
 mod test;
 
 #[derive(Debug, Subcommand)]

@@ -9,7 +9,7 @@ use issuecommand::authoring::{PolicyKind, Pulled, Registry, Signatures, Specimen
 use issuecommand::config::{CONFIG_FILE_NAME, PULLED_FOLDER_NAME, Signer, manifest_path, signature_path};
 use serde_json::json;
 
-use super::progress::Step;
+use super::super::progress::Step;
 use super::short;
 use super::signer::{SignerArgs, seen_from};
 use crate::cli::runtime;

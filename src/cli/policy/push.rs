@@ -7,8 +7,8 @@ use clap::Args;
 use issuecommand::authoring::Registry;
 use serde_json::json;
 
+use super::super::progress::Step;
 use super::Target;
-use super::progress::Step;
 use crate::cli::runtime;
 
 #[derive(Debug, Args)]

@@ -1,7 +1,7 @@
 //! `issuecommand policy replay`: what would this policy have done?
 
 use std::collections::BTreeSet;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use issuecommand::api::Call;
 use issuecommand::domain::{AgentId, Decision, IssueSnapshot};
 use issuecommand::policy::BodySource;
@@ -22,7 +21,9 @@ use serde_json::{Value, json};
 
 use super::explain::NOT_RECORDING;
 use crate::cli::door::{DoorArgs, UNKNOWN_FORM};
+use crate::cli::progress::Bar;
 use crate::cli::runtime;
+use crate::cli::show::print_json;
 
 /// Labels by whose tiers waiting is told when none are named: those of the built-in ranker.
 const PRIORITIES: [&str; 2] = [
@@ -105,13 +106,10 @@ fn of_history(args: &ReplayArgs, file: &Path) -> anyhow::Result<ExitCode> {
     }
     let history = History::read(file)?;
     let (policy, against) = contenders(args, &texts_of(&history))?;
-    let bar = progress_bar(args.json);
-    let tell = |progress: Progress| {
-        bar.set_length(progress.total as u64);
-        bar.set_position(progress.done as u64);
-    };
+    let bar = Bar::begin("replaying", "moments");
+    let tell = |progress: Progress| bar.show(progress.done as u64, progress.total as u64);
     let report = replay(&history, &policy, against.as_ref(), &options(args), &tell)?;
-    bar.finish_and_clear();
+    drop(bar);
     if let Some(file) = &args.html {
         write_whole(file, page(&report).as_bytes()).with_context(|| format!("failed to write {}", file.display()))?;
     }
@@ -127,12 +125,12 @@ fn of_decisions(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let texts = Arc::new(DecisionTexts::default());
     let (policy, against) = contenders(args, &(Arc::clone(&texts) as Arc<dyn BodySource>))?;
     let contenders: Vec<_> = [Some(policy), against].into_iter().flatten().collect();
-    let bar = progress_bar(args.json);
-    bar.set_length(decisions.len() as u64);
-    let report = replay_decisions(&decisions, &contenders, &texts, &|done| bar.set_position(done as u64))?;
-    bar.finish_and_clear();
+    let bar = Bar::begin("replaying", "decisions");
+    let total = decisions.len() as u64;
+    let report = replay_decisions(&decisions, &contenders, &texts, &|done| bar.show(done as u64, total))?;
+    drop(bar);
     if args.json {
-        anstream::println!("{}", serde_json::to_string_pretty(&report)?);
+        print_json(&report);
     } else {
         anstream::print!("{report}");
     }
@@ -182,7 +180,7 @@ fn contenders(args: &ReplayArgs, texts: &Arc<dyn BodySource>) -> anyhow::Result<
 
 fn show(args: &ReplayArgs, report: &Report) -> anyhow::Result<()> {
     if args.json {
-        anstream::println!("{}", serde_json::to_string_pretty(report)?);
+        print_json(report);
     } else {
         anstream::print!("{}", Table(report));
     }
@@ -204,16 +202,6 @@ fn options(args: &ReplayArgs) -> ReplayOptions {
         starved_after_days: args.starved_after,
         priorities: tiers.iter().map(labels).collect(),
     }
-}
-
-/// On a terminal only; nothing of it is left behind.
-fn progress_bar(json: bool) -> ProgressBar {
-    let target = match std::io::stderr().is_terminal() && !json {
-        true => ProgressDrawTarget::stderr(),
-        false => ProgressDrawTarget::hidden(),
-    };
-    let style = ProgressStyle::with_template("  replaying {bar:40} {percent:>3} %  {eta} left");
-    ProgressBar::with_draw_target(None, target).with_style(style.expect("the template is well-formed"))
 }
 
 fn speed(text: &str) -> Result<f64, String> {

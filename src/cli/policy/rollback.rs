@@ -18,8 +18,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::super::door::{Door, DoorArgs};
+use super::super::door::{Door, DoorArgs, read};
 use super::super::runtime;
+use super::super::show::Format;
+use super::super::table::{Table, long, number, text};
 use super::in_force::{Change, file_of, is_same, stamp_of};
 
 /// Where components are put that the configuration's folder has no more, relative to it.
@@ -35,6 +37,9 @@ pub struct RollbackArgs {
     /// Print the sets that were in force, and change nothing
     #[arg(long)]
     list: bool,
+    /// Print them as JSON, for scripts
+    #[arg(long, requires = "list")]
+    json: bool,
     /// Why, for the history
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
@@ -95,9 +100,9 @@ pub fn run(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn list(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
-    let History { sets } =
-        runtime()?.block_on(async { args.door.open().await?.ask_for(Call::PolicyHistory, Value::Null).await })?;
-    sets.iter().for_each(print);
+    let answer = runtime()?.block_on(async { args.door.open().await?.ask(Call::PolicyHistory, Value::Null).await })?;
+    let History { sets } = read(&answer)?;
+    Format { json: args.json }.show(&answer, || tell(&sets));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -267,12 +272,21 @@ fn write(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     attempt().with_context(|| format!("failed to write {}", file.display()))
 }
 
-fn print(set: &PolicySetKept) {
-    let PolicySetKept { set_id, at, why, by, record } = set;
-    let stamp = &record.ranker_stamp;
-    let short = |digest: &str| digest.get(..12).unwrap_or(digest).to_owned();
-    let (digest, settings) = (short(&stamp.digest), short(&stamp.settings_digest));
-    let by = by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
-    let (at, source) = (at.format("%Y-%m-%d %H:%M:%S"), &stamp.source);
-    anstream::println!("{set_id:5}  {at}  {digest}  settings {settings}  {source}  {why}{by}");
+fn tell(sets: &[PolicySetKept]) {
+    let texts = ["when (UTC)", "ranker", "settings", "source"].map(text);
+    let mut table = Table::of([number("set")].into_iter().chain(texts).chain([long("why")]));
+    for PolicySetKept { set_id, at, why, by, record } in sets {
+        let stamp = &record.ranker_stamp;
+        let short = |digest: &str| digest.get(..12).unwrap_or(digest).to_owned();
+        let by = by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
+        table.row([
+            set_id.to_string(),
+            at.format("%Y-%m-%d %H:%M:%S").to_string(),
+            short(&stamp.digest),
+            short(&stamp.settings_digest),
+            stamp.source.clone(),
+            format!("{why}{by}"),
+        ]);
+    }
+    table.print();
 }

@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 use super::super::door::{Door, DoorArgs};
 use super::super::runtime;
+use super::super::show::Format;
+use super::super::table::{Table, text as column, whole};
 
 #[derive(Debug, Args)]
 pub struct ShowArgs {
@@ -22,18 +24,13 @@ pub struct ShowArgs {
     /// For this agent
     #[arg(long, value_name = "NAME")]
     agent: Option<AgentId>,
-    /// Print JSON, for scripts
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: Format,
 }
 
 pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let answer = runtime()?.block_on(ask(args))?;
-    if args.json {
-        anstream::println!("{:#}", answer["policy"]);
-    } else {
-        print(args, &answer);
-    }
+    args.format.show(&answer["policy"], || print(args, &answer));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -106,18 +103,15 @@ fn print(args: &ShowArgs, answer: &Value) {
 }
 
 fn print_stages(stages: &[Value]) {
-    let width = |column: fn(&Value) -> &str| stages.iter().map(|it| column(it).chars().count()).max().unwrap_or(0);
-    let (names, sources) = (width(|it| text(&it["name"])), width(|it| text(&it["source"])));
     anstream::println!("ranker");
+    let mut table = Table::of([column(""), column(""), column(""), column(""), column(""), whole("")]);
     for stage in stages {
         let weight = stage["weight"].as_f64().filter(|_| stage["role"] == "score");
         let weight = weight.map(|weight| format!("x{weight}")).unwrap_or_default();
-        let (name, source) = (text(&stage["name"]), text(&stage["source"]));
-        let (role, digest) = (text(&stage["role"]), short(&stage["digest"]));
-        let settings = settings(stage);
-        let line = format!("  {role:6} {weight:6} {name:names$}  {source:sources$}  {digest}  {settings}");
-        anstream::println!("{}", line.trim_end());
+        let [role, name, source] = ["role", "name", "source"].map(|field| text(&stage[field]));
+        table.row([role, &weight, name, source, short(&stage["digest"]), &settings(stage)]);
     }
+    table.print();
 }
 
 /// What a component is told, if it is told anything.

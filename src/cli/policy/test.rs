@@ -10,7 +10,7 @@ use issuecommand::authoring::{CaseOutcome, GoldenFile, Project, Stage};
 use issuecommand::config::PoliciesConfig;
 use serde_json::json;
 
-use super::progress::Step;
+use super::super::progress::Step;
 use super::{chosen, configured, host};
 
 const GOOD: Style = AnsiColor::Green.on_default();
