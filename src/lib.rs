@@ -12,7 +12,7 @@
 //! - [`domain`] is pure: nouns and the rules between them;
 //! - [`dispatch`] does the work itself: an agent in a container for each issue;
 //! - [`authoring`] is the way of a policy from an opinion to its component, for who writes one;
-//! - [`config`], [`logging`] and [`metrics`] serve all, and [`server`] puts everything together.
+//! - [`config`], [`logging`], [`metrics`] and [`telemetry`] serve all, and [`server`] puts everything together.
 
 pub mod api;
 pub mod areas;
@@ -33,3 +33,4 @@ pub mod server;
 pub mod state;
 pub mod store;
 pub mod sync;
+pub mod telemetry;

@@ -19,6 +19,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
 use self::file::LogFile;
 use crate::config::{LogConfig, LogFormat};
+use crate::telemetry::{TARGET, Traces};
 
 /// Changes the level while the server runs.
 #[derive(Debug, Clone)]
@@ -56,20 +57,21 @@ pub enum LogError {
 /// # Errors
 /// The level or the file is not usable, or the log was set up before.
 pub fn init(config: &LogConfig) -> Result<LogHandle, LogError> {
-    init_onto(config, io::stderr)
+    init_onto(config, io::stderr, None)
 }
 
-/// The same, where what leads to standard error makes room first, for what else is drawn there.
+/// The same, where what leads to standard error makes room first, for what else is drawn there, and with spans noted for
+/// traces beside it.
 ///
 /// # Errors
 /// As [`init`].
-pub fn init_onto<W>(config: &LogConfig, stderr: W) -> Result<LogHandle, LogError>
+pub fn init_onto<W>(config: &LogConfig, stderr: W, traces: Option<&Traces>) -> Result<LogHandle, LogError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let coloured = io::stderr().is_terminal() && !no_color;
-    let (subscriber, handle) = build(config, stderr, coloured)?;
+    let (subscriber, handle) = build(config, stderr, coloured, traces)?;
     subscriber.try_init().map_err(|_| LogError::Twice)?;
     Ok(handle)
 }
@@ -93,7 +95,9 @@ fn filter_of(level: &str) -> Result<EnvFilter, ParseError> {
         return Ok(filter);
     }
     // At debug PostgreSQL's client tells the values of statements, secrets' hashes and whole issues among them.
-    let quieter = [("rmcp", "rmcp=error"), ("tokio_postgres", "tokio_postgres=info")];
+    // Spans for traces would stand before every line that a call logs.
+    let traces = format!("{TARGET}=off");
+    let quieter = [("rmcp", "rmcp=error"), ("tokio_postgres", "tokio_postgres=info"), (TARGET, &traces)];
     quieter
         .into_iter()
         .filter(|(name, _)| !level.contains(name))
@@ -104,6 +108,7 @@ fn build<W>(
     config: &LogConfig,
     writer: W,
     coloured: bool,
+    traces: Option<&Traces>,
 ) -> Result<(impl Subscriber + Send + Sync + 'static, LogHandle), LogError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
@@ -121,7 +126,9 @@ where
         LogFormat::Json => fmt::layer().json().with_writer(writer).log_internal_errors(false).boxed(),
     };
     let file = file.map(|file| file_layer(config.format, file));
-    Ok((tracing_subscriber::registry().with(filter).with(lines).with(file), LogHandle { filter: handle }))
+    // Of the log alone: what it leaves out may be traced.
+    let log = lines.and_then(file).with_filter(filter);
+    Ok((tracing_subscriber::registry().with(log).with(traces.map(Traces::layer)), LogHandle { filter: handle }))
 }
 
 fn file_layer<S>(format: LogFormat, file: LogFile) -> Box<dyn Layer<S> + Send + Sync>
@@ -176,7 +183,7 @@ mod tests {
     fn logged(config: &LogConfig, coloured: bool, work: impl FnOnce(&LogHandle)) -> String {
         let page = Page::default();
         let writer = page.clone();
-        let (subscriber, handle) = build(config, move || writer.clone(), coloured).unwrap();
+        let (subscriber, handle) = build(config, move || writer.clone(), coloured, None).unwrap();
         tracing::subscriber::with_default(subscriber, || work(&handle));
         page.text()
     }
@@ -194,6 +201,17 @@ mod tests {
         });
         let seen = ["one", "two", "three", "four"].map(|word| text.contains(word));
         assert_eq!(seen, [false, true, true, false], "{text}");
+    }
+
+    #[test]
+    fn spans_for_traces_are_no_part_of_a_line() {
+        let config = LogConfig { level: "trace".into(), ..LogConfig::default() };
+        let text = logged(&config, false, |_| {
+            let _call = tracing::info_span!(target: TARGET, "call").entered();
+            tracing::info!("granted");
+        });
+        assert!(text.contains(" issuecommand::logging::tests: granted"), "{text}");
+        assert!(!text.contains("call"), "{text}");
     }
 
     #[test]
@@ -225,7 +243,7 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_opened_is_told_with_its_name_and_what_to_do() {
         let config = LogConfig { file: Some("/nowhere/at/all.log".into()), ..LogConfig::default() };
-        let error = build(&config, io::sink, false).err().unwrap().to_string();
+        let error = build(&config, io::sink, false, None).err().unwrap().to_string();
         let expected = "failed to open the log file /nowhere/at/all.log; name another one in LOG_FILE or log.file";
         assert_eq!(error, expected, "its source says why");
     }

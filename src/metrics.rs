@@ -115,16 +115,9 @@ fn outcome_of_attempt(status: RunStatus) -> Option<&'static str> {
     }
 }
 
-/// As in the names of its tools: `next_work` for `NextWork`.
 impl EncodeLabelValue for Call {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        for (nth, letter) in format!("{self:?}").chars().enumerate() {
-            if nth > 0 && letter.is_ascii_uppercase() {
-                encoder.write_char('_')?;
-            }
-            encoder.write_char(letter.to_ascii_lowercase())?;
-        }
-        Ok(())
+        encoder.write_str(&self.name())
     }
 }
 

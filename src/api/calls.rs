@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use serde_json::Value;
+use tracing::field::Empty;
+use tracing::{Instrument, info_span};
 
 use super::{
     Answer, Failure, Fields, Identity, RateLimits, claims, dispatch, explain, follow_ups, issues, operator, policies,
@@ -14,6 +16,7 @@ use crate::config::Config;
 use crate::dispatch::{Dispatcher, RunCounts};
 use crate::domain::{AccessScope, AgentId, ClaimId, Skills};
 use crate::metrics::metrics;
+use crate::telemetry::TARGET;
 
 /// What can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -109,6 +112,18 @@ pub enum Call {
 }
 
 impl Call {
+    /// As in the names of its tools: `next_work` for `NextWork`.
+    pub fn name(self) -> String {
+        let mut name = String::new();
+        for letter in format!("{self:?}").chars() {
+            if letter.is_ascii_uppercase() && !name.is_empty() {
+                name.push('_');
+            }
+            name.push(letter.to_ascii_lowercase());
+        }
+        name
+    }
+
     /// Whether an agent makes it for itself: then it hears of its claims with the answer.
     fn is_an_agents_own(self) -> bool {
         matches!(
@@ -249,7 +264,14 @@ impl Api {
     /// Answers one call. Failures of the server are logged here, once.
     pub async fn answer(&self, call: Call, caller: &Caller, fields: Fields) -> Answer {
         let begun = Instant::now();
-        let answer = self.answer_untimed(call, caller, fields).await;
+        let span = info_span!(
+            target: TARGET, "call", otel.name = %call.name(), call.status = Empty, otel.status_code = Empty
+        );
+        let answer = self.answer_untimed(call, caller, fields).instrument(span.clone()).await;
+        span.record("call.status", i64::from(answer.status));
+        if answer.status >= 500 {
+            span.record("otel.status_code", "ERROR");
+        }
         metrics().call_answered(call, answer.status, begun.elapsed());
         answer
     }

@@ -12,6 +12,7 @@ use issuecommand::local::{AgentName, Background, Place, Reply, Standing, serving
 use issuecommand::mcp::{AGENT_VARIABLE, Connection};
 use issuecommand::server::{Local, Server, Start};
 use issuecommand::store::{SqlStore, StoreError};
+use issuecommand::telemetry::Traces;
 use tracing::warn;
 
 use super::first_sync::FirstSync;
@@ -144,7 +145,8 @@ async fn serve(
     end_requests: &mut EndRequests,
 ) -> anyhow::Result<ExitCode> {
     let first_sync = FirstSync::default();
-    let log = issuecommand::logging::init_onto(&loaded.log(), first_sync.clone())?;
+    let traces = Traces::begin(&loaded.config.telemetry)?;
+    let log = issuecommand::logging::init_onto(&loaded.log(), first_sync.clone(), traces.as_ref())?;
     loaded.notes.iter().for_each(|note| warn!("{note}"));
     let name = agent.filter(|_| args.stdio).map(|agent| AgentName::given(&place, agent));
     let local = Local { place, comes_first: args.stdio || args.until_idle };
@@ -183,6 +185,9 @@ async fn serve(
     tokio::select! {
         () = server.stop() => {}
         () = end_requests.next() => warn!("asked to end once more: leaving open requests behind"),
+    }
+    if let Some(traces) = traces {
+        traces.end().await;
     }
     ended?;
     Ok(ExitCode::SUCCESS)

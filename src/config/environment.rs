@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 
 use super::Config;
@@ -162,10 +162,8 @@ impl Environment {
 /// a key would let everybody in.
 fn read_secret(path: &Path) -> Result<String, String> {
     let mut text = String::new();
-    let read = |mut text: &mut String| -> io::Result<usize> {
-        File::open(path)?.take(SECRET_FILE_BYTES_MAX + 1).read_to_string(&mut text)
-    };
-    match read(&mut text) {
+    let read = File::open(path).and_then(|file| file.take(SECRET_FILE_BYTES_MAX + 1).read_to_string(&mut text));
+    match read {
         Err(error) => Err(format!("cannot be read: {error}")),
         Ok(_) if text.len() as u64 > SECRET_FILE_BYTES_MAX => {
             Err(format!("is larger than {SECRET_FILE_BYTES_MAX} bytes"))

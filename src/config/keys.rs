@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn every_key_is_either_hot_or_in_a_section_that_needs_a_restart() {
         for key in defaults().keys() {
-            let cold = ["server.", "store.", "github.", "mcp.", "webhooks.", "log.file", "log.format"];
+            let cold = ["server.", "store.", "github.", "mcp.", "webhooks.", "log.file", "log.format", "telemetry."];
             let cold = cold.iter().any(|p| key.starts_with(p)) && !HOT.contains(&key.as_str());
             assert_ne!(is_hot(key), cold, "{key}");
         }

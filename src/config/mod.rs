@@ -41,8 +41,8 @@ pub use settings::{
     DispatchConfig, FollowUpConfig, FollowUpPulls, GithubAppConfig, GithubConfig, LeaseConfig, LimitsConfig, LogConfig,
     LogFormat, OCI_PREFIX, OnClosedPull, OnPush, OverrideConfig, PULLED_FOLDER_NAME, PoliciesConfig, PolicyConfig,
     PriorityLimitsConfig, RankerConfig, RateLimit, RateLimitConfig, RepositoryConfigTrust, SecretsConfig, ServerConfig,
-    Signer, StageConfig, StageRole, StoreConfig, SyncConfig, TrustConfig, WebhookConfig, in_shell, is_on_this_machine,
-    manifest_path, processors, signature_path,
+    Signer, StageConfig, StageRole, StoreConfig, SyncConfig, TelemetryConfig, TrustConfig, WebhookConfig, in_shell,
+    is_on_this_machine, manifest_path, processors, signature_path,
 };
 pub use source::{
     CONFIG_BYTES_MAX, CONFIG_FILE_NAME, ConfigSource, DOTENV_FILE_NAME, InPart, Loaded, Origin, load, load_in_part,

@@ -60,6 +60,8 @@ pub struct Config {
     pub mcp: McpConfig,
     /// `[log]`
     pub log: LogConfig,
+    /// `[telemetry]`
+    pub telemetry: TelemetryConfig,
     /// `[trust]`
     pub trust: TrustConfig,
     /// `[agent_groups]`
@@ -282,4 +284,20 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// `[telemetry]`: where traces go. A change needs a restart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelemetryConfig {
+    /// A collector's address for OTLP over HTTP; no traces without one. `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    pub otlp_endpoint: Option<String>,
+    /// The share of traces that are kept, from 0 to 1, of those on which nobody decided before.
+    pub share: f64,
+}
+
+impl Default for TelemetryConfig {
+    fn default() -> Self {
+        Self { otlp_endpoint: None, share: 1.0 }
+    }
 }

@@ -9,7 +9,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use bounds::*;
-use words::{api_url_error, is_authority, is_origin, is_own, level_error, list};
+use words::{api_url_error, is_authority, is_origin, is_own, is_plain_url, level_error, list};
 
 use super::settings::{BUILTIN_CONFLICT_AWARE, BUILTIN_RANKER, BUILTIN_REPO_FILTER, BUILTIN_STALE_RULE};
 use super::{Config, GithubAppConfig, PolicyConfig, Secret, keys};
@@ -39,6 +39,7 @@ pub(super) fn validate(config: &Config) -> Vec<Finding> {
     check.intervals(config);
     check.rate_limits(config);
     check.log(config);
+    check.telemetry(config);
     check.areas(config);
     check.agent_groups(config);
     check.trust(config);
@@ -246,6 +247,18 @@ impl Check {
             self.found("log.file_bytes_max", message, None);
         }
         self.range("log.file_count_max", config.log.file_count_max, 1..=LOG_FILE_COUNT_MAX, "files");
+    }
+
+    fn telemetry(&mut self, config: &Config) {
+        let telemetry = &config.telemetry;
+        if telemetry.otlp_endpoint.as_ref().is_some_and(|endpoint| !is_plain_url(endpoint)) {
+            let hint = "as in \"http://localhost:4318\"; credentials go in the variable OTEL_EXPORTER_OTLP_HEADERS";
+            let message = "this is no address of a collector (what it says is not shown)";
+            self.found("telemetry.otlp_endpoint", message, Some(hint));
+        }
+        if !(0.0..=1.0).contains(&telemetry.share) {
+            self.found("telemetry.share", format!("a share of {} is none: from 0 to 1", telemetry.share), None);
+        }
     }
 
     fn areas(&mut self, config: &Config) {

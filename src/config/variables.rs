@@ -166,6 +166,13 @@ pub const VARIABLES: &[Variable] = &[
         allowed_repos,
     ),
     Variable::new("LOG_FILE", "log.file", "", "Also write the log to this file.", |c, v| put(&mut c.log.file, v)),
+    Variable::new(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "telemetry.otlp_endpoint",
+        "",
+        "A collector's address for traces, over OTLP and HTTP.",
+        |c, v| put(&mut c.telemetry.otlp_endpoint, v),
+    ),
     Variable::new("RATE_LIMIT_ENABLED", "rate_limits.enabled", "true", "Whether to limit at all.", |c, v| {
         put(&mut c.rate_limits.enabled, v)
     }),
@@ -308,6 +315,12 @@ impl FromText for PathBuf {
 impl FromText for Option<u64> {
     fn from_text(text: &str) -> Result<Self, String> {
         u64::from_text(text).map(Some)
+    }
+}
+
+impl FromText for Option<String> {
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(Some(text.to_owned()))
     }
 }
 

@@ -14,7 +14,8 @@ use octocrab::Octocrab;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
-use tracing::debug;
+use tracing::field::Empty;
+use tracing::{Instrument, Span, debug, info_span};
 
 use super::access::Access;
 use super::pace::Pace;
@@ -23,6 +24,7 @@ use super::{Credentials, SourceError, paging};
 use crate::config::{GithubConfig, Secret};
 use crate::domain::Timestamp;
 use crate::metrics::metrics;
+use crate::telemetry::TARGET;
 
 /// How often a request that is safe to repeat is sent at most.
 const ATTEMPT_COUNT_MAX: u32 = 3;
@@ -269,7 +271,16 @@ impl Transport {
         // Only now: the pause may have begun while this request waited its turn.
         self.unless_paused().map_err(Miss::Lasting)?;
         let whole = Duration::from_secs(ANSWER_SECONDS_MAX).max(self.head_wait);
-        let answer = timeout(whole, self.exchange(call.ask, sent(call, &client))).await;
+        // What was asked for names repositories and people: a trace gets the verb alone.
+        let span = info_span!(
+            target: TARGET,
+            "github",
+            otel.name = %format_args!("github {}", call.ask.verb),
+            otel.kind = "client",
+            http.request.method = %call.method,
+            http.response.status_code = Empty,
+        );
+        let answer = timeout(whole, self.exchange(call.ask, sent(call, &client)).instrument(span)).await;
         answer.unwrap_or_else(|_| Err(Miss::Passing(format!("no whole answer within {} s", whole.as_secs()))))
     }
 
@@ -284,6 +295,7 @@ impl Transport {
             Err(_) => return Err(Miss::Passing(format!("no answer within {} s", self.head_wait.as_secs()))),
         };
         let (head, body) = response.into_parts();
+        Span::current().record("http.response.status_code", i64::from(head.status.as_u16()));
         metrics().github_answered(head.status.as_u16(), requests_left(&head.headers));
         let told = head.status.is_success() || head.status == StatusCode::FORBIDDEN;
         let body = if told { self.read(ask, body).await } else { Ok(Vec::new()) };

@@ -17,6 +17,7 @@ use super::{gate, metrics, openapi, pages, probes, sse, webhook};
 use crate::api::{Answer, Caller, Failure, FieldError, Fields, Identity, fields_from_json};
 use crate::domain::{AgentId, Skills};
 use crate::mcp::{self, McpDoor};
+use crate::telemetry::request_traced;
 
 /// Every route of the server, behind the gate.
 pub fn router(state: &HttpState) -> Router {
@@ -37,6 +38,7 @@ pub fn router(state: &HttpState) -> Router {
         .merge(openapi::page(&state.webhooks))
         .route("/mcp", any(mcp))
         .layer(middleware::from_fn_with_state(state.clone(), gate::gate))
+        .layer(middleware::from_fn(request_traced))
         .merge(probes::routes(state))
 }
 

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use tracing::field::Empty;
+use tracing::info_span;
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Engine, Store, Trap, WasmBacktrace};
 
@@ -16,6 +18,7 @@ use super::state::{CallState, Stop};
 use super::ticker::Ticker;
 use crate::domain::PolicyStamp;
 use crate::metrics::metrics;
+use crate::telemetry::TARGET;
 
 /// Instances kept ready for the next call. More calls at once than this are served by fresh ones.
 const READY_INSTANCE_COUNT_MAX: usize = 8;
@@ -245,8 +248,17 @@ impl<K: Kind> Policy<K> {
         store.set_hostcall_fuel(bounds.output_bytes);
         let running = self.machine.ticker.run();
         store.set_epoch_deadline(Ticker::ticks(bounds.ms));
+        let span = info_span!(
+            target: TARGET,
+            "policy",
+            otel.name = %format_args!("{} {}", K::INTERFACE, bounds.call),
+            otel.status_code = Empty,
+        );
         let begun = Instant::now();
-        let answer = run(store);
+        let answer = span.in_scope(|| run(store));
+        if answer.is_err() {
+            span.record("otel.status_code", "ERROR");
+        }
         metrics().policy_called(K::INTERFACE, bounds.call, begun, answer.is_err());
         drop(running);
         let last_error = store.data_mut().end();

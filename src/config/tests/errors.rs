@@ -35,7 +35,7 @@ issuecommand.toml:3:1: github.interval_minutes: unknown key; did you mean \"sync
   |
 3 | interval_minutes = 2
   | ^^^^^^^^^^^^^^^^
-issuecommand.toml:4:2: colours: unknown section; the sections are agent_groups, agents, areas, containers, dispatch, follow_ups, github, leases, log, mcp, policies, rate_limits, secrets, server, store, sync, trust, webhooks
+issuecommand.toml:4:2: colours: unknown section; the sections are agent_groups, agents, areas, containers, dispatch, follow_ups, github, leases, log, mcp, policies, rate_limits, secrets, server, store, sync, telemetry, trust, webhooks
   |
 4 | [colours]
   |  ^^^^^^^
@@ -153,6 +153,13 @@ fn every_range_and_word_is_checked() {
         ("log", "level = \"info,issuecommand=loud\""),
         ("log", "level = \"issuecommand\""),
         ("log", "file = \"\""),
+        ("log", "file_bytes_max = \"63k\""),
+        ("log", "file_count_max = 0"),
+        ("telemetry", "otlp_endpoint = \"localhost:4318\""),
+        ("telemetry", "otlp_endpoint = \"http://\""),
+        ("telemetry", "otlp_endpoint = \"http://collector:4318/?a=b\""),
+        ("telemetry", "share = 1.5"),
+        ("telemetry", "share = -0.1"),
         ("policies", "call_ms_max = 0"),
         ("policies", "choose_ms_max = 5001"),
         ("policies", "memory_bytes_max = 1"),
@@ -182,6 +189,8 @@ fn what_is_allowed_is_not_refused() {
         "[store]\njournal_mode = \"wal\"\nbusy_timeout_ms = 0",
         "[log]\nlevel = \"warn,issuecommand::sync=debug,hyper=off\"",
         "[log]\nlevel = \"TRACE\"",
+        "[log]\nfile_bytes_max = \"0\"\nfile_count_max = 1",
+        "[telemetry]\notlp_endpoint = \"https://collector.example.org/otlp\"\nshare = 0.0",
         "[policies.ranker]\nsource = \"mine.wasm\"\nsha256 = \"E3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"",
         "[policies.ranker.settings]\nanything = { goes = [1, 2.5, \"x\", 2020-01-01] }\n\"a b\" = 1",
     ];
@@ -245,6 +254,7 @@ fn no_secret_is_ever_shown() {
         "[github.app]\nprivate_key = hunter2\n".to_owned(),
         "[github]\ntoken = { a = \"hunter2\" }\n".to_owned(),
         "[github]\napi_url = \"https://ann:hunter2@github.example.org\"\n".to_owned(),
+        "[telemetry]\notlp_endpoint = \"https://ann:hunter2@collector.example.org\"\n".to_owned(),
     ];
     for text in wrong {
         let report = Folder::with(&text).load(&[]).expect_err(&text);

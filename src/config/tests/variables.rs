@@ -36,6 +36,13 @@ const TABLE: &[(&str, &str, &str, &str, Option<&str>)] = &[
         Some("acme"),
     ),
     ("LOG_FILE", "x.log", "log.file", r#""x.log""#, None),
+    (
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "http://127.0.0.1:4318",
+        "telemetry.otlp_endpoint",
+        r#""http://127.0.0.1:4318""#,
+        Some("http://me:pass@collector:4318"),
+    ),
     ("RATE_LIMIT_ENABLED", "off", "rate_limits.enabled", "false", Some("")),
     ("RATE_LIMIT_IP_PER_MINUTE", "1", "rate_limits.ip.per_minute", "1", Some("0")),
     ("RATE_LIMIT_IP_BURST", "2", "rate_limits.ip.burst", "2", Some("0")),
@@ -104,7 +111,7 @@ fn every_invalid_value_is_refused_by_the_name_of_its_variable() {
         let text = report.to_string();
         assert!(text.starts_with(&format!("environment: {name}: ")), "{text}");
         let secret = VARIABLES.iter().any(|variable| variable.name == *name && variable.secret);
-        let hidden = secret || *name == "GITHUB_API_URL";
+        let hidden = secret || ["GITHUB_API_URL", "OTEL_EXPORTER_OTLP_ENDPOINT"].contains(name);
         assert_eq!(text.to_lowercase().contains(&invalid.to_lowercase()), !hidden, "{text}");
     }
 }

@@ -40,6 +40,14 @@ pub(super) fn is_origin(text: &str) -> bool {
     })
 }
 
+/// Whether this is an address over HTTP without credentials in it, and without a question.
+pub(super) fn is_plain_url(text: &str) -> bool {
+    let scheme = |uri: &http::Uri| uri.scheme_str().is_some_and(|scheme| ["http", "https"].contains(&scheme));
+    let is_plain =
+        |uri: &http::Uri| uri.query().is_none() && uri.authority().is_some_and(|at| is_authority(at.as_str()));
+    text.parse::<http::Uri>().is_ok_and(|uri| scheme(&uri) && is_plain(&uri))
+}
+
 /// What is wrong with the root of GitHub's API. Never quotes it: it may hold credentials.
 pub(super) fn api_url_error(text: &str) -> Option<&'static str> {
     let Ok(uri) = text.parse::<http::Uri>() else { return Some("the value is no address") };

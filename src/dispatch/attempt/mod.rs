@@ -26,7 +26,9 @@ use crate::domain::{LogKind, Phase, PhaseMark, Run, RunEnding, RunStatus, RunSte
 use crate::github::{Forge, Remote, SourceError};
 use crate::metrics::metrics;
 use crate::store::{RunSaved, StoreError};
+use crate::telemetry::TARGET;
 use sync_wrapper::SyncWrapper;
+use tracing::{Instrument, info_span};
 
 /// How often a step is taken again while GitHub is away: with the waits that double, a quarter of an hour by default.
 const AGAIN_COUNT_MAX: u32 = 4;
@@ -225,10 +227,12 @@ impl Attempt {
             self.mark(phase, PhaseMark::Doing).await?;
             self.say(LogKind::Step, phase.doing());
             let live = Arc::clone(&self.live);
+            let span =
+                info_span!(target: TARGET, "dispatch", otel.name = phase.doing(), dispatch.run = %self.run.run_id);
             let done = tokio::select! {
                 biased;
                 why = live.stopped_before(phase) => Err(Setback::Stopped(why)),
-                done = self.take_patiently(phase) => done,
+                done = self.take_patiently(phase).instrument(span) => done,
             };
             done?;
             self.mark(phase, PhaseMark::Done).await?;

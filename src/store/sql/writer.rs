@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
-use tracing::{debug, warn};
+use tracing::{Instrument, debug, info_span, warn};
 
 use super::super::{Change, CommitObserver, StoreError};
 use super::connection::Connection;
@@ -16,6 +16,7 @@ use super::history::Trim;
 use super::value::{Error, Result};
 use super::{snapshot, tokens};
 use crate::metrics::metrics;
+use crate::telemetry::TARGET;
 
 /// Most writes that wait for the writer; more callers wait to be queued.
 const QUEUE_COUNT_MAX: usize = 1024;
@@ -135,9 +136,13 @@ impl Writer {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(StoreError::Closed)?;
         let (reply, answer) = oneshot::channel();
         let queued = Queued { attempt, work: Some(work), result: None, reply };
-        queue.send(Box::new(queued)).await.map_err(|_| StoreError::Closed)?;
-        drop(queue);
-        answer.await.map_err(|_| StoreError::Closed)?
+        let committed = async {
+            queue.send(Box::new(queued)).await.map_err(|_| StoreError::Closed)?;
+            drop(queue);
+            answer.await.map_err(|_| StoreError::Closed)?
+        };
+        // The commit itself is shared with writes of others: this is one's own way through it.
+        committed.instrument(info_span!(target: TARGET, "store.commit", store.write = attempt)).await
     }
 
     /// For who hears that other servers committed.
