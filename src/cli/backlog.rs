@@ -122,7 +122,10 @@ fn tell(issues: &[Issue], answer: &Value) {
     }
     table.print();
     let more = answer["more"].as_u64().map(|count| format!("{count} more there"));
-    let more_repos = answer["more_repos"].as_u64().map(|count| format!("those of {count} more repositories"));
+    let more_repos = answer["more_repos"].as_u64().map(|count| match count {
+        1 => "those of one more repository".to_owned(),
+        _ => format!("those of {count} more repositories"),
+    });
     let left: Vec<String> = [more, more_repos].into_iter().flatten().collect();
     if !left.is_empty() {
         anstream::eprintln!("not listed: {}; --limit takes in more", left.join(", and "));

@@ -359,6 +359,7 @@ pub fn refusal(call: Call, status: u16, body: &Value) -> anyhow::Error {
         (401, None | Some("unauthorized")) => {
             anyhow!("the server does not know the key: set API_KEY, or {TOKEN_VARIABLE} to a token")
         }
+        (429, _) => anyhow!("asked too often: ask again in {} s", body["retry_after_seconds"]),
         (404, Some(told)) if body["error"] == "not_found" && names_a_run(call) => {
             anyhow!("{told}: `issuecommand status --ended` lists the runs there are")
         }

@@ -56,13 +56,13 @@ pub fn written_out(json: &str) -> String {
     told
 }
 
-/// How long something takes or lasts, in its largest unit: `45s`, `3m`, `2h`, `5d`.
+/// How long something takes or lasts, in the largest unit of which it has two: `90s`, `3m`, `2h`, `5d`.
 pub fn span(span: TimeDelta) -> String {
     let seconds = span.num_seconds().max(0);
     match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3_600 => format!("{}m", seconds / 60),
-        3_600..86_400 => format!("{}h", seconds / 3_600),
+        0..120 => format!("{seconds}s"),
+        120..7_200 => format!("{}m", seconds / 60),
+        7_200..172_800 => format!("{}h", seconds / 3_600),
         _ => format!("{}d", seconds / 86_400),
     }
 }
@@ -95,9 +95,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_is_told_in_its_largest_unit() {
-        let told = [-5, 0, 59, 60, 3_599, 3_600, 86_399, 86_400, 900_000].map(|it| span(TimeDelta::seconds(it)));
-        assert_eq!(told, ["0s", "0s", "59s", "1m", "59m", "1h", "23h", "1d", "10d"]);
+    fn a_span_is_told_in_the_largest_unit_of_which_it_has_two() {
+        let told = [-5, 0, 119, 120, 7_199, 7_200, 172_799, 172_800, 900_000].map(|it| span(TimeDelta::seconds(it)));
+        assert_eq!(told, ["0s", "0s", "119s", "2m", "119m", "2h", "47h", "2d", "10d"]);
     }
 
     #[test]

@@ -161,7 +161,7 @@ async fn more_issues_than_people_read_are_counted_and_json_has_them_all() {
     server.wait_for_backlog(61).await;
     let (code, out, err) = ended(&home, &["issues"], &[]);
     assert_eq!((code, out.lines().count()), (Some(0), 51), "{out}");
-    assert_eq!(err, "not listed: 10 more there, and those of 1 more repositories; --limit takes in more\n");
+    assert_eq!(err, "not listed: 10 more there, and those of one more repository; --limit takes in more\n");
     let (_, out, err) = ended(&home, &["issues", "--limit", "100"], &[]);
     assert_eq!((out.lines().count(), err.as_str()), (62, ""));
     assert_eq!(as_json(&home, &["issues"])["issues"].as_array().unwrap().len(), 61);

@@ -110,8 +110,8 @@ async fn a_server_on_a_terminal_counts_what_its_first_sync_reads() {
     std::fs::remove_file(home.path("backlog.jsonl")).unwrap();
     let screen = Screen::run(&home, "sh -c 'echo $$ > pid; exec $IC serve'; echo ended with $?", (30, 160));
     // There is nothing to read yet, so it goes on; the log's lines stand above.
-    let text = screen.wait_until(|text| text.contains("first sync") && text.contains("listening on"));
-    assert!(text.contains("first sync: 0 open issues of 0 repositories so far"), "{text}");
+    let counted = "first sync: 0 open issues of 0 repositories so far";
+    screen.wait_until(|text| text.contains(counted) && text.contains("listening on"));
     end(&home, "pid");
     let text = screen.wait_until(|text| text.contains("ended with 0"));
     assert!(!text.contains("so far"), "nothing of it is left behind: {text}");

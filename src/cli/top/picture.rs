@@ -1,5 +1,7 @@
 //! What the live view shows: a server's claims and how it is doing, as of one moment.
 
+use std::cmp::Reverse;
+
 use issuecommand::api::Call;
 use issuecommand::domain::{AgentId, Claim, ClaimStatus, Clock, IssueRef, SystemClock, Timestamp};
 use serde::Deserialize;
@@ -65,7 +67,7 @@ fn steps<'c>(claims: impl Iterator<Item = &'c Claim>) -> Vec<Step> {
         })
     };
     let mut steps: Vec<Step> = claims.flat_map(of).collect();
-    steps.sort_by(|a, b| b.at.cmp(&a.at));
+    steps.sort_by_key(|step| Reverse(step.at));
     steps.truncate(STEP_COUNT_MAX);
     steps
 }
