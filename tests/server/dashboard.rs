@@ -248,12 +248,18 @@ async fn settings_are_tried_on_the_live_backlog_and_nothing_comes_of_it() {
     let before = call(&server, "GET", "/api/policies/effective", Value::Null).await;
     browser.click("Playground").await;
     browser.wait_for("document.querySelector('#settings').value.includes('p0')").await;
-    let typed = "[[rules]]\nfield = \"repo\"\nop = \"is\"\nvalue = \"acme/small\"\nweight = 30000\n";
+    let typed = "[[rules]]\nfield = \"label\"\nop = \"is\"\nvalue = \"bug\"\nweight = -50\n";
     browser.run(&format!("document.querySelector('#settings').value = {}", json!(typed))).await;
     browser.click("Try them").await;
     browser.wait_for_text("What would come first").await;
-    let first = browser.run("return document.querySelector('.queue tbody tr').innerText").await;
-    assert!(first.as_str().unwrap().contains("acme/small#1") && first.as_str().unwrap().contains('↑'), "{first}");
+    let rows =
+        browser.run("return [...document.querySelectorAll('.queue tbody tr')].map((row) => row.innerText)").await;
+    let of = |issue: &str| {
+        let rows = rows.as_array().unwrap().iter().map(|row| row.as_str().unwrap());
+        rows.enumerate().find(|(_, row)| row.contains(issue)).unwrap_or_else(|| panic!("{issue} has no row"))
+    };
+    let ((up, rose), (down, fell)) = (of("acme/large#1"), of("acme/small#1"));
+    assert!(up < down && rose.contains('↑') && fell.contains('↓'), "{rows:#}");
     assert_eq!(browser.run("return document.querySelector('#settings').value").await, typed, "what was typed stays");
     browser.picture("playground").await;
     browser.run("document.querySelector('#settings').value = 'rules = 7'").await;
