@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::visit::Visit;
 use super::words::{claim_at, claim_badge, counted, since};
-use crate::claims::BusyAgent;
+use crate::claims::{BusyAgent, ClaimManager};
 use crate::domain::Timestamp;
 
 /// Claims of one agent that its row shows.
@@ -13,9 +13,13 @@ const CLAIM_COUNT_MAX: usize = 8;
 
 /// Agents that hold claims.
 pub(super) async fn show(visit: Visit) -> Response {
-    let manager = visit.state.api.manager();
+    let body = visit.shared(async { page(visit.state.api.manager()) }).await;
+    visit.page("Agents", &body)
+}
+
+fn page(manager: &ClaimManager) -> Markup {
     let (agents, now) = (manager.busy_agents(), manager.now());
-    let body = html! {
+    html! {
         h1 { "Agents" }
         p .soft { (counted(agents.len(), "agent")) " at work. Every call of an agent renews the leases of what it holds." }
         @if agents.is_empty() {
@@ -26,8 +30,7 @@ pub(super) async fn show(visit: Visit) -> Response {
                 tbody { @for agent in &agents { (row(agent, now)) } }
             } }
         }
-    };
-    visit.page("Agents", &body)
+    }
 }
 
 fn row(agent: &BusyAgent, now: Timestamp) -> Markup {

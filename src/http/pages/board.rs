@@ -74,20 +74,24 @@ pub(super) async fn show(visit: Visit, Query(narrowed): Query<Narrowed>) -> Resp
         Ok(filter) => filter,
         Err(why) => return visit.refused(400, &why),
     };
+    let body = visit.shared(rendered(&visit, &narrowed, &filter)).await;
+    visit.page("Board", &body)
+}
+
+async fn rendered(visit: &Visit, narrowed: &Narrowed, filter: &ClaimFilter) -> Markup {
     let manager = visit.state.api.manager();
     let now = manager.now();
     let asking = visit.found::<Vec<Run>>(Call::DispatchRuns, json!({ "limit": 1000 }), "runs").await;
-    let board = Board {
-        columns: manager.columns(&filter, CARD_COUNT_MAX),
+    page(&Board {
+        columns: manager.columns(filter, CARD_COUNT_MAX),
         ending: manager.ending_before(now + LEASE_SOON),
         // Without a dispatcher nothing runs, and the board is none the worse.
         runs: asking.unwrap_or_default(),
         health: manager.health(),
         repos: manager.repos().into_iter().map(|entry| entry.repo.full_name).collect(),
-        narrowed: &narrowed,
+        narrowed,
         now,
-    };
-    visit.page("Board", &page(&board))
+    })
 }
 
 struct Board<'a> {

@@ -12,11 +12,13 @@ use super::words::{
     claim_at, claim_badge, claim_status, counted, issue_link, length, minute, outside, run_badge, since,
 };
 use crate::api::Call;
+use crate::claims::ClaimManager;
 use crate::domain::{Claim, ClaimStatus, FollowUp, Run, Timestamp};
 use crate::http::query::query;
+use crate::store::ClaimFilter;
 
 /// Rows of the table of claims under way.
-const ROW_COUNT_MAX: usize = 500;
+const ROW_COUNT_MAX: usize = 200;
 /// Claims that ended, on one page.
 const PAST_COUNT: usize = 100;
 
@@ -40,12 +42,16 @@ pub(super) async fn list(visit: Visit, Query(asked): Query<Asked>) -> Response {
         Ok(filter) => filter,
         Err(why) => return visit.refused(400, &why),
     };
-    let manager = visit.state.api.manager();
-    let columns = manager.columns(&filter, ROW_COUNT_MAX);
+    let body = visit.shared(async { under_way(visit.state.api.manager(), &asked.narrowed, &filter) }).await;
+    visit.page("Claims", &body)
+}
+
+fn under_way(manager: &ClaimManager, narrowed: &Narrowed, filter: &ClaimFilter) -> Markup {
+    let columns = manager.columns(filter, ROW_COUNT_MAX);
     let repos: Vec<_> = manager.repos().into_iter().map(|entry| entry.repo.full_name).collect();
     let count: usize = columns.iter().map(|column| column.count).sum();
     let claims: Vec<Claim> = columns.into_iter().flat_map(|column| column.claims).take(ROW_COUNT_MAX).collect();
-    let body = html! {
+    html! {
         h1 { "Claims" @if let Some(status) = filter.status { ": " (claim_status(status)) } }
         p .soft {
             (counted(count, "claim")) " under way"
@@ -53,10 +59,9 @@ pub(super) async fn list(visit: Visit, Query(asked): Query<Asked>) -> Response {
             " · " a href="/claims?ended=1" { "those that ended" }
             @if filter.status.is_some() { " · " a href="/claims" { "all under way" } }
         }
-        (narrowing("/claims", &asked.narrowed, &repos))
+        (narrowing("/claims", narrowed, &repos))
         @if claims.is_empty() { p .why { "No such claim is under way." } } @else { (table(&claims, manager.now(), "Lease ends in")) }
-    };
-    visit.page("Claims", &body)
+    }
 }
 
 async fn past(visit: &Visit, cursor: Option<String>) -> Response {

@@ -18,6 +18,7 @@ mod playground;
 mod policies;
 mod queue;
 mod runs;
+mod shared;
 mod visit;
 mod words;
 
@@ -31,6 +32,7 @@ use axum::routing::{get, post};
 use super::state::HttpState;
 
 pub(super) use entry::refused;
+pub(super) use shared::Renderings;
 
 /// The first parts of the pages' paths: the gate guards them, and the board at `/`, as it guards the API.
 const PATHS: [&str; 10] = [

@@ -26,6 +26,7 @@ pub(super) struct Visit {
     pub(super) state: HttpState,
     identity: Identity,
     path: String,
+    query: String,
     has_session: bool,
 }
 
@@ -34,12 +35,12 @@ impl FromRequestParts<HttpState> for Visit {
 
     async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, Infallible> {
         let identity = parts.extensions.get::<Identity>().cloned();
-        let path = parts.uri.path().to_owned();
+        let (path, query) = (parts.uri.path().to_owned(), parts.uri.query().unwrap_or_default().to_owned());
         // The gate lets nobody in without one; a page that it did not guard would tell nothing.
         let nobody = || Identity { scope: AccessScope::Read, ..Identity::local() };
         let identity = identity.unwrap_or_else(nobody);
         let has_session = identity.principal != Principal::Local && session::identity(state, &parts.headers).is_some();
-        Ok(Self { state: state.clone(), identity, path, has_session })
+        Ok(Self { state: state.clone(), identity, path, query, has_session })
     }
 }
 
@@ -77,6 +78,12 @@ impl Visit {
             Ok(found) if answer.status == 200 => Ok(found),
             _ => Err(Box::new(self.trouble(&answer))),
         }
+    }
+
+    /// A part of a page that everybody sees alike who may do as much: rendered once for all who look now.
+    pub(super) async fn shared(&self, render: impl Future<Output = Markup>) -> Markup {
+        let name = format!("{}?{} {}", self.path, self.query, self.may_act());
+        self.state.renderings.of(name, render).await
     }
 
     /// A page.
