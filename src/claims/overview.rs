@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ClaimManager;
+use chrono::TimeDelta;
+
 use super::explanation::Rival;
 use super::order::Question;
 use super::service::blocking;
@@ -12,7 +14,7 @@ use crate::policy::ViewName;
 use crate::store::ClaimFilter;
 
 /// Statuses that a claim under way can have, in the order of its life; what lapsed comes last.
-const UNDER_WAY: [ClaimStatus; 5] = [
+pub const UNDER_WAY: [ClaimStatus; 5] = [
     ClaimStatus::Claimed,
     ClaimStatus::InProgress,
     ClaimStatus::PrSubmitted,
@@ -67,13 +69,16 @@ impl ClaimManager {
         statuses.map(column).collect()
     }
 
-    /// Claims under way whose lease ends before `until`, unless their owner is heard of; the next to end first.
-    pub fn ending_before(&self, until: Timestamp) -> Vec<Claim> {
+    /// Claims at work whose lease ends within `soon`, unless their owner is heard of; the next to end first. Where people
+    /// have the pull request nobody is waited for, and what is over already the stale rule has left alone.
+    pub fn ending_within(&self, soon: TimeDelta, filter: &ClaimFilter) -> Vec<Claim> {
+        let now = self.clock.now();
+        let is_at_work = |claim: &Claim| matches!(claim.status(), ClaimStatus::Claimed | ClaimStatus::InProgress);
         // What calls did to a lease only makes it longer.
-        let mut claims = self.under_way(&ClaimFilter::default());
-        claims.retain(|claim| claim.status() != ClaimStatus::Stale && claim.lease.expires_at < until);
+        let mut claims = self.under_way(filter);
+        claims.retain(|claim| is_at_work(claim) && claim.lease.expires_at < now + soon);
         let mut claims = self.as_they_stand(claims.iter());
-        claims.retain(|claim| claim.lease.expires_at < until);
+        claims.retain(|claim| claim.lease.expires_at > now && claim.lease.expires_at < now + soon);
         claims.sort_unstable_by_key(|claim| (claim.lease.expires_at, claim.claim_id));
         claims
     }
@@ -102,7 +107,9 @@ impl ClaimManager {
             let first = board.shortlist(&view, &question, None, count_max, |_| false);
             (first.rows, board.view(&view).order.ready_count(&question))
         };
-        let mut reasons = blocking(|| self.desk.explain(&policies, &view, &rows, now)).into_iter();
+        // As for a trial: a policy that cannot explain so many at once is not left alone by agents for that.
+        let explained = blocking(|| policies.set.ranking_of(&view).explain_on_trial(&rows, now));
+        let mut reasons = explained.and_then(Result::ok).unwrap_or_default().into_iter();
         let rival = |row| Rival::of(row, reasons.next().unwrap_or_default());
         Ahead { first: rows.iter().map(rival).collect(), ready_count, view }
     }

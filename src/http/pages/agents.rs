@@ -8,6 +8,8 @@ use super::words::{claim_at, claim_badge, counted, since};
 use crate::claims::{BusyAgent, ClaimManager};
 use crate::domain::Timestamp;
 
+/// Agents that the page shows.
+const AGENT_COUNT_MAX: usize = 200;
 /// Claims of one agent that its row shows.
 const CLAIM_COUNT_MAX: usize = 8;
 
@@ -27,8 +29,9 @@ fn page(manager: &ClaimManager) -> Markup {
         } @else {
             div .wide { table {
                 thead { tr { th { "Agent" } th { "Last heard of" } th .number { "Claims" } th { "What it holds" } } }
-                tbody { @for agent in &agents { (row(agent, now)) } }
+                tbody { @for agent in agents.iter().take(AGENT_COUNT_MAX) { (row(agent, now)) } }
             } }
+            @if agents.len() > AGENT_COUNT_MAX { p .soft { "The first " (AGENT_COUNT_MAX) ", by name." } }
         }
     }
 }

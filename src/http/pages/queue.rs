@@ -36,7 +36,7 @@ fn page(manager: &ClaimManager, narrowed: &Narrowed, repo: Option<&RepoName>, ag
             @if ahead.ready_count > ahead.first.len() { "; the first " (ahead.first.len()) " stand here" }
             ". An agent may be kept from one, by a cap for example: each issue's page says so for an agent that is named."
         }
-        (narrowing("/queue", narrowed, &repos))
+        (narrowing("/queue", narrowed, &repos, false))
         @if ahead.first.is_empty() { p .why { "Nothing is on offer. An issue's page says why it is not: " code { "/explain/OWNER/REPO/NUMBER" } } }
         @else { (table(&ahead)) }
     }
