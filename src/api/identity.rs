@@ -15,18 +15,20 @@ pub struct Identity {
     pub agent: Option<AgentId>,
     /// What events call it: never the credential itself.
     pub name: String,
+    /// When it is over, whatever becomes of the credential: a person's session in a browser.
+    pub until: Option<Timestamp>,
 }
 
 impl Identity {
     /// A program of this machine, where nothing asks for a key: standard input, a private socket, or
     /// loopback without `API_KEY`. It may do everything.
     pub fn local() -> Self {
-        Self { principal: Principal::Local, scope: AccessScope::Admin, agent: None, name: "local".into() }
+        Self { principal: Principal::Local, scope: AccessScope::Admin, agent: None, name: "local".into(), until: None }
     }
 
     /// The holder of the server's key, who may do everything.
     pub fn of_key() -> Self {
-        Self { principal: Principal::Key, scope: AccessScope::Admin, agent: None, name: "api key".into() }
+        Self { principal: Principal::Key, scope: AccessScope::Admin, agent: None, name: "api key".into(), until: None }
     }
 
     /// The holder of the access token `sent`; `None` when there never was such a token.
@@ -53,12 +55,15 @@ impl Identity {
             None => format!("token {}", token.token_id),
         };
         let principal = Principal::Token(token.token_id);
-        Ok(Self { principal, scope: token.scope, agent: token.agent_id, name })
+        Ok(Self { principal, scope: token.scope, agent: token.agent_id, name, until: None })
     }
 
     /// Whether its credential still opens anything: for what goes on long after it was shown, as a
     /// stream does.
     pub fn still_holds(&self, manager: &ClaimManager) -> bool {
+        if self.until.is_some_and(|until| manager.now() >= until) {
+            return false;
+        }
         match self.principal {
             Principal::Token(token_id) => manager.is_live(token_id),
             Principal::Local | Principal::Key => true,

@@ -11,6 +11,7 @@ mod backlog;
 mod door;
 mod stand_ins;
 
+pub(super) use backlog::TriedOut;
 pub(super) use door::Word;
 
 use std::collections::HashMap;

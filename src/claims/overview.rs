@@ -1,8 +1,11 @@
 //! What is under way and what comes next, for people who look: from memory, whatever the store and the policies do.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::ClaimManager;
+use chrono::TimeDelta;
+
 use super::explanation::Rival;
 use super::order::Question;
 use super::service::blocking;
@@ -11,7 +14,7 @@ use crate::policy::ViewName;
 use crate::store::ClaimFilter;
 
 /// Statuses that a claim under way can have, in the order of its life; what lapsed comes last.
-const UNDER_WAY: [ClaimStatus; 5] = [
+pub const UNDER_WAY: [ClaimStatus; 5] = [
     ClaimStatus::Claimed,
     ClaimStatus::InProgress,
     ClaimStatus::PrSubmitted,
@@ -38,7 +41,7 @@ pub struct BusyAgent {
     /// When it last called; `None` before its first call since the server knows it.
     pub last_call: Option<Timestamp>,
     /// What it holds, oldest first.
-    pub claims: Vec<Claim>,
+    pub claims: Vec<Arc<Claim>>,
 }
 
 /// The head of the order of all work.
@@ -60,28 +63,34 @@ impl ClaimManager {
         let column = |status| {
             let mut claims: Vec<_> = claims.iter().filter(|claim| claim.status() == status).collect();
             let count = claims.len();
-            claims.sort_by_key(|claim| (claim.status_since(), claim.claim_id));
-            ClaimColumn { status, count, claims: claims.into_iter().take(count_max).cloned().collect() }
+            claims.sort_unstable_by_key(|claim| (claim.status_since(), claim.claim_id));
+            ClaimColumn { status, count, claims: self.as_they_stand(claims.into_iter().take(count_max)) }
         };
         statuses.map(column).collect()
     }
 
-    /// Claims under way whose lease ends before `until`, unless their owner is heard of; the next to end first.
-    pub fn ending_before(&self, until: Timestamp) -> Vec<Claim> {
-        let mut claims = self.under_way(&ClaimFilter::default());
-        claims.retain(|claim| claim.status() != ClaimStatus::Stale && claim.lease.expires_at < until);
-        claims.sort_by_key(|claim| (claim.lease.expires_at, claim.claim_id));
+    /// Claims at work whose lease ends within `soon`, unless their owner is heard of; the next to end first. Where people
+    /// have the pull request nobody is waited for, and what is over already the stale rule has left alone.
+    pub fn ending_within(&self, soon: TimeDelta, filter: &ClaimFilter) -> Vec<Claim> {
+        let now = self.clock.now();
+        let is_at_work = |claim: &Claim| matches!(claim.status(), ClaimStatus::Claimed | ClaimStatus::InProgress);
+        // What calls did to a lease only makes it longer.
+        let mut claims = self.under_way(filter);
+        claims.retain(|claim| is_at_work(claim) && claim.lease.expires_at < now + soon);
+        let mut claims = self.as_they_stand(claims.iter());
+        claims.retain(|claim| claim.lease.expires_at > now && claim.lease.expires_at < now + soon);
+        claims.sort_unstable_by_key(|claim| (claim.lease.expires_at, claim.claim_id));
         claims
     }
 
     /// Agents that hold claims, by name.
     pub fn busy_agents(&self) -> Vec<BusyAgent> {
-        let mut agents: BTreeMap<AgentId, Vec<Claim>> = BTreeMap::new();
+        let mut agents: BTreeMap<AgentId, Vec<Arc<Claim>>> = BTreeMap::new();
         for claim in self.under_way(&ClaimFilter::default()) {
             agents.entry(claim.agent_id.clone()).or_default().push(claim);
         }
-        let busy = |(agent_id, mut claims): (AgentId, Vec<Claim>)| {
-            claims.sort_by_key(|claim| (claim.claimed_at, claim.claim_id));
+        let busy = |(agent_id, mut claims): (AgentId, Vec<Arc<Claim>>)| {
+            claims.sort_unstable_by_key(|claim| (claim.claimed_at, claim.claim_id));
             BusyAgent { last_call: self.presence.last_call(&agent_id), agent_id, claims }
         };
         agents.into_iter().map(busy).collect()
@@ -98,23 +107,27 @@ impl ClaimManager {
             let first = board.shortlist(&view, &question, None, count_max, |_| false);
             (first.rows, board.view(&view).order.ready_count(&question))
         };
-        let mut reasons = blocking(|| self.desk.explain(&policies, &view, &rows, now)).into_iter();
+        // As for a trial: a policy that cannot explain so many at once is not left alone by agents for that.
+        let explained = blocking(|| policies.set.ranking_of(&view).explain_on_trial(&rows, now));
+        let mut reasons = explained.and_then(Result::ok).unwrap_or_default().into_iter();
         let rival = |row| Rival::of(row, reasons.next().unwrap_or_default());
         Ahead { first: rows.iter().map(rival).collect(), ready_count, view }
     }
 
-    /// Live claims that pass the filter, each lease as it stands with the owner's latest call.
-    fn under_way(&self, filter: &ClaimFilter) -> Vec<Claim> {
+    /// Live claims that pass the filter, as they were last written.
+    fn under_way(&self, filter: &ClaimFilter) -> Vec<Arc<Claim>> {
         let passes = |claim: &Claim| {
             filter.agent.as_ref().is_none_or(|agent| *agent == claim.agent_id)
                 && filter.repo.as_ref().is_none_or(|repo| *repo == claim.repo)
                 && filter.status.is_none_or(|status| status == claim.status())
         };
-        let mut claims: Vec<Claim> = {
-            let board = self.index.board.read();
-            board.claims().filter(|claim| passes(claim)).map(|claim| Claim::clone(claim)).collect()
-        };
+        self.index.board.read().claims().filter(|claim| passes(claim)).cloned().collect()
+    }
+
+    /// Claims with each lease as it stands with the owner's latest call.
+    fn as_they_stand<'a>(&self, claims: impl Iterator<Item = &'a Arc<Claim>>) -> Vec<Claim> {
         let lease = self.lease();
+        let mut claims: Vec<Claim> = claims.map(|claim| Claim::clone(claim)).collect();
         claims.iter_mut().for_each(|claim| self.renew_by_calls(claim, lease));
         claims
     }

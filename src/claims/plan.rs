@@ -81,6 +81,11 @@ impl Plan {
 }
 
 impl Board {
+    /// The issues on offer in the default view, best first.
+    pub(super) fn on_offer(&self) -> Vec<Slot> {
+        self.views[0].order.walk(&Question::default(), None).map(|place| place.slot()).collect()
+    }
+
     /// Begins to copy the backlog, of which [`Board::take_block`] takes part after part, so that nobody waits for all
     /// of it. From here on the board remembers what is touched, until [`Board::put_in_force`] or
     /// [`Board::drop_backlog`].

@@ -6,11 +6,12 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::ClaimManager;
+use super::desk::TriedOut;
 use super::explanation::Rival;
-use super::order::{Question, Slot, Standing};
+use super::order::{Slot, Standing};
 use super::plan::Plan;
 use super::service::blocking;
-use crate::policy::{PolicySet, Shortlisted, ViewName};
+use crate::policy::{PolicySet, Shortlisted};
 
 /// Issues at the head of an order that are compared with the other: a page of bars.
 const FIRST_COUNT: usize = 30;
@@ -63,11 +64,7 @@ impl ClaimManager {
     /// Why the settings are refused, or what fails under them, in a sentence.
     pub fn try_settings(&self, settings: Map<String, Value>) -> Result<Tried, String> {
         blocking(|| {
-            let (set, plan) = self.desk.try_out(settings)?;
-            let before: Vec<Slot> = {
-                let board = self.index.board.read();
-                board.view(&ViewName::main()).order.walk(&Question::default(), None).map(|place| place.slot()).collect()
-            };
+            let TriedOut { set, plan, before } = self.desk.try_out(settings)?;
             self.compared(&set, &plan, &before)
         })
     }

@@ -36,7 +36,10 @@ pub(super) async fn gate(State(state): State<HttpState>, mut request: Request, n
             // Every door behind asks it how much the caller may.
             Ok(identity) => _ = request.extensions_mut().insert(identity),
             Err(failure) if pages::is_page(request.uri().path()) => {
-                return pages::refused(failure, request.uri().path());
+                // Nobody comes back to what was sent; to a page, with what narrows it.
+                let is_look = request.method().is_safe();
+                let wanted = request.uri().path_and_query().filter(|_| is_look).map_or("/", |wanted| wanted.as_str());
+                return pages::refused(failure, wanted);
             }
             Err(failure) => return Answer::from(failure).into_response(),
         }

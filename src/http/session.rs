@@ -1,16 +1,17 @@
 //! A person's session in a browser: a cookie that says whose credential was shown and until when that holds, sealed with
 //! the credential. The server keeps nothing of it: it holds at every server of a database and over restarts, and ends
-//! with its time, with the token, and with the server's key.
+//! with its time, with the token, and with the server's key. Logging out takes it from the browser; a copy of it that
+//! somebody made before lasts as long as it does.
 
 use axum::http::HeaderMap;
 use axum::http::header::COOKIE;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::state::HttpState;
 use crate::api::{Identity, Principal};
-use crate::domain::{Timestamp, TokenId};
+use crate::domain::TokenId;
 
 /// The cookie's name.
 const NAME: &str = "issuecommand_session";
@@ -44,26 +45,28 @@ fn cookie(value: &str, seconds: i64, is_https: bool) -> String {
 
 /// Whose session a request is part of.
 pub(super) fn identity(state: &HttpState, headers: &HeaderMap) -> Option<Identity> {
-    let value = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).find_map(of_ours)?;
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    cookies.flat_map(of_ours).find_map(|value| opened(state, value))
+}
+
+fn opened(state: &HttpState, value: &str) -> Option<Identity> {
     let mut parts = value.splitn(3, '.');
     let (who, ends, seal) = (parts.next()?, parts.next()?.parse::<i64>().ok()?, hex::decode(parts.next()?).ok()?);
     sealing(state, who, ends)?.verify_slice(&seal).ok()?;
-    let now = state.clock.now();
-    if is_over(ends, now) {
+    let (now, until) = (state.clock.now(), DateTime::from_timestamp_secs(ends)?);
+    if now >= until {
         return None;
     }
-    if who == OF_KEY {
-        return Some(Identity::of_key());
-    }
-    Identity::with(state.api.manager().kept_token(who.parse().ok()?)?.token, now).ok()
+    let identity = match who {
+        OF_KEY => Identity::of_key(),
+        token => Identity::with(state.api.manager().kept_token(token.parse().ok()?)?.token, now).ok()?,
+    };
+    Some(Identity { until: Some(until), ..identity })
 }
 
-fn is_over(ends: i64, now: Timestamp) -> bool {
-    now.timestamp() >= ends
-}
-
-fn of_ours(cookies: &str) -> Option<&str> {
-    cookies.split(';').find_map(|cookie| cookie.trim().strip_prefix(NAME)?.strip_prefix('='))
+/// Another server of this machine, at another port, has a cookie of the same name.
+fn of_ours(cookies: &str) -> impl Iterator<Item = &str> {
+    cookies.split(';').filter_map(|cookie| cookie.trim().strip_prefix(NAME)?.strip_prefix('='))
 }
 
 /// What seals a session: nobody can make one who has not the credential itself, be it that they read the database, where

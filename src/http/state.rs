@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::pages::Renderings;
 use crate::api::Api;
 use crate::config::{Config, ServerConfig, ToolProfile, WebhookConfig};
 use crate::domain::Clock;
@@ -22,6 +23,7 @@ pub struct HttpState {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) shutdown: CancellationToken,
     pub(super) ping_interval: Duration,
+    pub(super) renderings: Arc<Renderings>,
 }
 
 impl HttpState {
@@ -29,7 +31,16 @@ impl HttpState {
     pub fn new(api: Api, config: &Config, clock: Arc<dyn Clock>, shutdown: CancellationToken) -> Self {
         let (server, webhooks) = (Arc::new(config.server.clone()), Arc::new(config.webhooks.clone()));
         let profile = config.mcp.profile;
-        Self { api, server, webhooks, profile, clock, shutdown, ping_interval: PING_INTERVAL }
+        Self {
+            api,
+            server,
+            webhooks,
+            profile,
+            clock,
+            shutdown,
+            ping_interval: PING_INTERVAL,
+            renderings: Arc::default(),
+        }
     }
 
     /// The same state with another time between two `ping` frames.

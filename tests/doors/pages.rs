@@ -70,7 +70,8 @@ async fn claimed(server: &Server, agent: &str) -> Value {
     body["claim"].clone()
 }
 
-const PAGES: [&str; 8] = ["/", "/queue", "/agents", "/claims", "/runs", "/decisions", "/policies", "/health"];
+const PAGES: [&str; 9] =
+    ["/", "/queue", "/agents", "/claims", "/runs", "/decisions", "/policies", "/playground", "/health"];
 
 #[tokio::test]
 async fn who_is_not_in_is_asked_in_and_sees_nothing() {
@@ -80,9 +81,10 @@ async fn who_is_not_in_is_asked_in_and_sees_nothing() {
         let (status, text) = browser.get(path).await;
         assert_eq!(status, 401, "{path}");
         assert!(text.contains("name=\"key\"") && text.contains(&format!("value=\"{path}\"")), "{path}: {text}");
+
         assert!(!text.contains("acme/small#1") && !text.contains("<nav"), "{path}: {text}");
     }
-    for path in ["/claims/x/release", "/dispatch/pause", "/logout"] {
+    for path in ["/claims/x/release", "/dispatch/pause", "/playground", "/logout"] {
         let (status, _, text) = browser.post(path, &[]).await;
         assert!(status == 401 || path == "/logout" && status == 303, "{path} {status}: {text}");
     }
@@ -137,6 +139,12 @@ async fn a_session_is_begun_by_the_key_and_ended_by_its_time_and_by_logging_out(
     assert_eq!(browser.get("/").await.0, 200);
     server.inside.clock.advance(chrono::TimeDelta::seconds(1));
     assert_eq!(browser.get("/").await.0, 401, "its time is over");
+    let (status, text) = browser.get("/queue?repo=acme/small").await;
+    assert!(status == 401 && text.contains("value=\"/queue?repo=acme/small\""), "where it was going: {text}");
+    let next = browser.post("/login", &[("key", KEY), ("next", "%2Fqueue%3Frepo%3Dacme%2Fsmall")]).await.1;
+    assert_eq!(next.as_deref(), Some("/queue?repo=acme/small"));
+    let (status, _, text) = browser.post("/claims/x/release", &[]).await;
+    assert!(status == 401 && text.contains("value=\"/\""), "nobody comes back to what was sent: {text}");
 
     browser.log_in(KEY).await;
     let out = browser.post_from(Some(&server.base), "/logout", &[]).await;
@@ -155,8 +163,10 @@ async fn a_session_of_a_token_may_do_what_the_token_may_and_ends_with_it() {
     let (status, text) = browser.get(&at).await;
     assert!(status == 200 && text.contains("acme/small#1") && text.contains("(a person)"), "{text}");
     assert!(!text.contains("Take it back"), "who may only look is offered nothing else: {text}");
-    let (status, _, text) = browser.post(&format!("{at}/release"), &[]).await;
-    assert!(status == 403 && text.contains("scope"), "{status}: {text}");
+    for (path, form) in [(format!("{at}/release"), &[][..]), ("/playground".to_owned(), &[("settings", "")][..])] {
+        let (status, _, text) = browser.post(&path, form).await;
+        assert!(status == 403 && text.contains("scope"), "{path} {status}: {text}");
+    }
     assert_eq!(server.get("/api/claims").await.1["claims"][0]["status"], "claimed");
     assert_eq!(
         server.request(Method::DELETE, &format!("/api/admin/tokens/{token_id}")).send().await.unwrap().status(),
@@ -181,6 +191,10 @@ async fn an_operator_takes_a_claim_back_and_gives_one_to_another() {
     assert_eq!(done.0, 303, "{}", done.2);
     let claims = server.get("/api/claims").await.1;
     assert_eq!((&claims["claims"][0]["agent_id"], claims["claims"].as_array().unwrap().len()), (&json!("c"), 1));
+    for path in ["/explain/a/b/1?x=1", "/policies?x=1", "/claims/%FF", "/claims/x", "/?repo=a&repo=b"] {
+        let (status, text) = browser.get(path).await;
+        assert!((400..500).contains(&status) && text.contains("<h1>Not shown"), "{path} {status}: {text}");
+    }
     let again = browser.post(&at(&first, "/release"), &[]).await;
     assert!(again.0 == 404 && again.2.contains("<h1>Not shown"), "{again:?}");
     assert!(browser.get("/claims?ended=1").await.1.contains("released"));
@@ -207,7 +221,18 @@ async fn no_other_site_can_have_a_browser_do_anything() {
             browser.log_in(KEY).await;
         }
         for origin in [None, Some("https://evil.example"), Some("null"), Some("http://127.0.0.1:1")] {
-            for path in [release.as_str(), "/dispatch/pause", "/dispatch/resume", "/logout", "/login"] {
+            let reassign = release.replace("/release", "/reassign");
+            for path in [
+                release.as_str(),
+                &reassign,
+                "/runs/x/cancel",
+                "/runs/x/answer",
+                "/dispatch/pause",
+                "/dispatch/resume",
+                "/playground",
+                "/logout",
+                "/login",
+            ] {
                 let response = browser.post_from(origin, path, &[("key", KEY)]).await;
                 let (status, headers) = (response.status().as_u16(), response.headers().clone());
                 assert!(status == 403 && !headers.contains_key("set-cookie"), "{path} from {origin:?}: {status}");
@@ -245,6 +270,8 @@ async fn without_a_key_this_machine_is_in_and_there_is_nothing_to_log_out_of() {
     let browser = Browser::new(&server);
     let (status, text) = browser.get("/").await;
     assert!(status == 200 && text.contains(">local<") && !text.contains("Log out"), "{text}");
+    let in_already = browser.request(Method::GET, "/login").send().await.unwrap();
+    assert_eq!((in_already.status().as_u16(), &in_already.headers()["location"]), (303, &"/".parse().unwrap()));
     let rebound = browser.request(Method::GET, "/").header("host", "evil.example").send().await.unwrap();
     assert_eq!(rebound.status(), 403);
 }
@@ -279,6 +306,7 @@ async fn the_board_tells_what_needs_somebody_and_narrows_to_a_repository_and_an_
     assert_eq!(server.inside.api.manager().sweep().await.unwrap().stale_marked, 3);
     let (_, text) = get("/").await;
     assert!(text.contains("lapsed") && text.contains("was not heard of"), "{text}");
+    assert!(!get("/").await.1.contains("lapses in"), "what lapsed does not lapse soon");
     let (_, text) = get("/claims?status=stale").await;
     assert_eq!(text.matches("<tr data-key").count(), 3, "{text}");
 }

@@ -63,7 +63,8 @@ impl Browser {
         } } });
         let client = reqwest::Client::new();
         let base = format!("http://127.0.0.1:{port}/session");
-        let answer: Value = client.post(&base).json(&wish).send().await.unwrap().json().await.unwrap();
+        let answer: Value =
+            client.post(&base).json(&wish).timeout(PATIENCE).send().await.unwrap().json().await.unwrap();
         let id = answer["value"]["sessionId"].as_str().unwrap_or_else(|| panic!("no session: {answer}"));
         let browser = Self { driver, client, session: format!("{base}/{id}"), _profile: profile, _turn: turn };
         // What its own first page loads is no page of ours.
@@ -111,12 +112,17 @@ impl Browser {
         self.wait_for(&format!("document.querySelector('main')?.innerText.includes({})", json!(text))).await;
     }
 
-    async fn element(&self, xpath: &str) -> String {
+    /// Does something with an element, once it is there; the page may change in between.
+    async fn with_element(&self, xpath: &str, what: &str, body: Value) {
         let begun = Instant::now();
         loop {
             let found = self.tell("element", json!({ "using": "xpath", "value": xpath })).await;
-            match found {
-                Ok(element) => return element[ELEMENT].as_str().unwrap().to_owned(),
+            let done = match found.as_ref().map(|element| element[ELEMENT].as_str()) {
+                Ok(Some(element)) => self.tell(&format!("element/{element}/{what}"), body.clone()).await,
+                _ => found,
+            };
+            match done {
+                Ok(_) => return,
                 Err(why) => assert!(begun.elapsed() < PATIENCE, "{xpath}: {why}"),
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -126,15 +132,14 @@ impl Browser {
     /// Clicks a link or a button by its words.
     pub async fn click(&self, words: &str) {
         let is_it = format!("normalize-space()={}", json!(words));
-        let element = self.element(&format!("//a[{is_it}] | //button[{is_it}]")).await;
-        self.tell(&format!("element/{element}/click"), json!({})).await.unwrap();
+        self.with_element(&format!("//a[{is_it}] | //button[{is_it}]"), "click", json!({})).await;
     }
 
     /// Types into the field whose label begins so.
     pub async fn fill(&self, label: &str, text: &str) {
         let label = format!("//label[starts-with(normalize-space(), {})]", json!(label));
-        let element = self.element(&format!("{label}//input | {label}//textarea | {label}//select")).await;
-        self.tell(&format!("element/{element}/value"), json!({ "text": text })).await.unwrap();
+        let field = format!("{label}//input | {label}//textarea | {label}//select");
+        self.with_element(&field, "value", json!({ "text": text })).await;
     }
 
     pub async fn resize(&self, width: u32, height: u32) {
@@ -150,7 +155,7 @@ impl Browser {
 
     /// Keeps a picture of the window, for people.
     pub async fn picture(&self, name: &str) -> PathBuf {
-        let response = self.client.get(format!("{}/screenshot", self.session)).send().await.unwrap();
+        let response = self.client.get(format!("{}/screenshot", self.session)).timeout(PATIENCE).send().await.unwrap();
         let answer: Value = response.json().await.unwrap();
         let bytes = BASE64_STANDARD.decode(answer["value"].as_str().unwrap()).unwrap();
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pictures");

@@ -7,6 +7,7 @@ use parking_lot::RwLockWriteGuard;
 use serde_json::{Map, Value};
 use tracing::{error, warn};
 
+use super::super::order::Slot;
 use super::super::plan::{Backlog, Plan};
 use super::{Desk, FAILURE_COUNT_MAX, InForce, TakenInForce, Unfit, part_of, tell_in_force};
 use crate::config::PoliciesConfig;
@@ -17,6 +18,15 @@ use crate::policy::{IssueRows, PolicyError, PolicySet, Ranking, Scored, ViewName
 const SCORE_BATCH_COUNT: usize = 256;
 /// The repository filter, in faults and events.
 const FILTER: &str = "repo_filter";
+
+/// The backlog as other settings would order it.
+pub(in crate::claims) struct TriedOut {
+    /// The policies with those settings.
+    pub(in crate::claims) set: PolicySet,
+    pub(in crate::claims) plan: Plan,
+    /// What is on offer in the default view, by the settings in force, best first.
+    pub(in crate::claims) before: Vec<Slot>,
+}
 
 impl Desk {
     /// Judges, scores and orders the whole backlog by `next`, then swaps order and set at once. Everything in
@@ -78,7 +88,7 @@ impl Desk {
 
     /// Orders the whole backlog by a ranker that is told `settings`, with everything else as it is in force, and changes
     /// nothing.
-    pub(in crate::claims) fn try_out(&self, settings: Map<String, Value>) -> Result<(PolicySet, Plan), String> {
+    pub(in crate::claims) fn try_out(&self, settings: Map<String, Value>) -> Result<TriedOut, String> {
         let Some(_one_at_a_time) = self.trying.try_lock() else {
             return Err("somebody else's settings are being tried; try again in a moment".into());
         };
@@ -86,11 +96,15 @@ impl Desk {
         let mut config = PoliciesConfig { candidate: None, ..present.config.clone() };
         config.ranker.base.settings = settings;
         let set = self.host.load(&config, &present.folder).map_err(|refused| refused.to_string())?;
-        let backlog = {
+        if set.ranker.main_stamp().digest != present.set.ranker.main_stamp().digest {
+            return Err("the ranker's file is another one than the ranker in force: nothing was tried".into());
+        }
+        let (backlog, before) = {
             let _one_at_a_time = self.judging.lock();
             let backlog = self.take_backlog();
-            self.index.board.write().drop_backlog();
-            backlog
+            let mut board = self.index.board.write();
+            board.drop_backlog();
+            (backlog, board.on_offer())
         };
         let scores = set.ranker.score(&backlog.facts, self.clock.now()).map_err(|fault| fault.to_string())?;
         let exclusions = {
@@ -98,7 +112,7 @@ impl Desk {
             let exclusion = |repo: &Repo| board.exclusion(&repo.full_name).map(|why| why.to_string());
             backlog.repos.iter().map(exclusion).collect()
         };
-        Ok((set, backlog.plan(vec![(ViewName::main(), scores)], exclusions)))
+        Ok(TriedOut { set, plan: backlog.plan(vec![(ViewName::main(), scores)], exclusions), before })
     }
 
     /// Copies the backlog, part after part. In between the board is everybody else's.

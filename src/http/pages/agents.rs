@@ -5,17 +5,23 @@ use maud::{Markup, html};
 
 use super::visit::Visit;
 use super::words::{claim_at, claim_badge, counted, since};
-use crate::claims::BusyAgent;
+use crate::claims::{BusyAgent, ClaimManager};
 use crate::domain::Timestamp;
 
+/// Agents that the page shows.
+const AGENT_COUNT_MAX: usize = 200;
 /// Claims of one agent that its row shows.
 const CLAIM_COUNT_MAX: usize = 8;
 
 /// Agents that hold claims.
 pub(super) async fn show(visit: Visit) -> Response {
-    let manager = visit.state.api.manager();
+    let body = visit.shared(async { page(visit.state.api.manager()) }).await;
+    visit.page("Agents", &body)
+}
+
+fn page(manager: &ClaimManager) -> Markup {
     let (agents, now) = (manager.busy_agents(), manager.now());
-    let body = html! {
+    html! {
         h1 { "Agents" }
         p .soft { (counted(agents.len(), "agent")) " at work. Every call of an agent renews the leases of what it holds." }
         @if agents.is_empty() {
@@ -23,11 +29,11 @@ pub(super) async fn show(visit: Visit) -> Response {
         } @else {
             div .wide { table {
                 thead { tr { th { "Agent" } th { "Last heard of" } th .number { "Claims" } th { "What it holds" } } }
-                tbody { @for agent in &agents { (row(agent, now)) } }
+                tbody { @for agent in agents.iter().take(AGENT_COUNT_MAX) { (row(agent, now)) } }
             } }
+            @if agents.len() > AGENT_COUNT_MAX { p .soft { "The first " (AGENT_COUNT_MAX) ", by name." } }
         }
-    };
-    visit.page("Agents", &body)
+    }
 }
 
 fn row(agent: &BusyAgent, now: Timestamp) -> Markup {

@@ -72,7 +72,8 @@ impl<'a> Rows<'a> {
     /// One bar; its terms in words for who does not see it.
     pub(super) fn drawn(&self, bar: &Bar<'_>) -> Markup {
         let Some(scale) = &self.scale else { return html! {} };
-        let terms: Vec<_> = bar.reasons.iter().map(|it| format!("{} {}", it.rule, points(it.amount))).collect();
+        let terms: Vec<_> =
+            bar.reasons.iter().map(|it| format!("{} {} {}", it.rule, points(it.amount), it.text)).collect();
         let told = if terms.is_empty() { format!("score {}", points(bar.score)) } else { terms.join(", ") };
         let zero = at(scale.x(0.0));
         html! {

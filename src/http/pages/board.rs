@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::visit::Visit;
-use super::words::{claim_at, claim_status, counted, issue_link, length, since};
+use super::words::{claim_at, claim_status, counted, length, since};
 use crate::api::Call;
-use crate::claims::{ClaimColumn, Health};
+use crate::claims::{ClaimColumn, Health, UNDER_WAY};
 use crate::domain::{AgentId, Claim, ClaimStatus, RepoName, Run, RunStatus, Timestamp};
 use crate::http::query::query;
 use crate::store::ClaimFilter;
@@ -71,29 +71,35 @@ impl Narrowed {
 /// The board.
 pub(super) async fn show(visit: Visit, Query(narrowed): Query<Narrowed>) -> Response {
     let filter = match narrowed.filter() {
-        Ok(filter) => filter,
+        // Its columns are the statuses.
+        Ok(filter) => ClaimFilter { status: None, ..filter },
         Err(why) => return visit.refused(400, &why),
     };
+    let body = visit.shared(rendered(&visit, &narrowed, &filter)).await;
+    visit.page("Board", &body)
+}
+
+async fn rendered(visit: &Visit, narrowed: &Narrowed, filter: &ClaimFilter) -> Markup {
     let manager = visit.state.api.manager();
     let now = manager.now();
     let asking = visit.found::<Vec<Run>>(Call::DispatchRuns, json!({ "limit": 1000 }), "runs").await;
-    let board = Board {
-        columns: manager.columns(&filter, CARD_COUNT_MAX),
-        ending: manager.ending_before(now + LEASE_SOON),
+    page(&Board {
+        columns: manager.columns(filter, CARD_COUNT_MAX),
+        ending: manager.ending_within(LEASE_SOON, filter),
         // Without a dispatcher nothing runs, and the board is none the worse.
-        runs: asking.unwrap_or_default(),
+        asking: asking.unwrap_or_default().into_iter().filter(|run| is_asked_for(run, filter)).collect(),
         health: manager.health(),
         repos: manager.repos().into_iter().map(|entry| entry.repo.full_name).collect(),
-        narrowed: &narrowed,
+        narrowed,
         now,
-    };
-    visit.page("Board", &page(&board))
+    })
 }
 
 struct Board<'a> {
     columns: Vec<ClaimColumn>,
     ending: Vec<Claim>,
-    runs: Vec<Run>,
+    /// Runs that wait for people.
+    asking: Vec<Run>,
     health: Health,
     repos: Vec<RepoName>,
     narrowed: &'a Narrowed,
@@ -109,7 +115,7 @@ fn page(board: &Board<'_>) -> Markup {
             (counted(*active_agents, "agent"))
         }
         (needs_somebody(board))
-        (narrowing("/", board.narrowed, &board.repos))
+        (narrowing("/", board.narrowed, &board.repos, false))
         div .columns {
             @for column in &board.columns {
                 section aria-label=(claim_status(column.status)) data-key=(column.status.as_str()) {
@@ -129,18 +135,15 @@ fn page(board: &Board<'_>) -> Markup {
 /// What somebody should look at; says so where there is nothing.
 fn needs_somebody(board: &Board<'_>) -> Markup {
     let stale = board.columns.iter().find(|column| column.status == ClaimStatus::Stale);
-    let asking: Vec<_> = board.runs.iter().filter(|run| run.status() == RunStatus::WaitingHuman).collect();
-    let is_quiet = board.health.degraded.is_empty()
-        && stale.is_none_or(|column| column.count == 0)
-        && asking.is_empty()
-        && board.ending.is_empty();
+    let stale_count = stale.map_or(0, |column| column.count);
+    let count = board.health.degraded.len() + stale_count + board.asking.len() + board.ending.len();
     html! {
-        section .notices aria-labelledby="notices" aria-live="polite" {
-            h2 #notices { "Needs somebody" }
-            @if is_quiet { p .soft { "Nothing." } } @else {
+        section .notices aria-labelledby="notices" {
+            h2 #notices { "Needs somebody " span .count role="status" { (count) } }
+            @if count == 0 { p .soft { "Nothing." } } @else {
                 ul {
                     @for trouble in &board.health.degraded { li .trouble { a href="/health" { "Health" } ": " (trouble) } }
-                    @for run in &asking {
+                    @for run in &board.asking {
                         li { a href=(format!("/runs/{}", run.run_id)) { (run.issue_ref()) } " asks: "
                             (run.question.as_ref().map_or("", |question| question.text.as_str())) }
                     }
@@ -149,13 +152,13 @@ fn needs_somebody(board: &Board<'_>) -> Markup {
                             li { a href=(claim_at(claim)) { (claim.issue_ref()) } " lapsed " (since(claim.status_since(), board.now))
                                 " ago: " (claim.agent_id) " was not heard of" }
                         }
-                        (more(stale.count, "/claims?status=stale", "lapsed"))
+                        (more(stale.count, &format!("/claims{}", board.narrowed.query_with(ClaimStatus::Stale)), "lapsed"))
                     }
                     @for claim in board.ending.iter().take(NOTICE_COUNT_MAX) {
                         li { a href=(claim_at(claim)) { (claim.issue_ref()) } " lapses in "
                             (length(claim.lease.expires_at - board.now)) " unless " (claim.agent_id) " calls" }
                     }
-                    (more(board.ending.len(), "/claims", "will lapse soon"))
+                    @if board.ending.len() > NOTICE_COUNT_MAX { li { "and " (board.ending.len() - NOTICE_COUNT_MAX) " more" } }
                 }
             }
         }
@@ -168,8 +171,16 @@ fn more(count: usize, path: &str, what: &str) -> Markup {
     }
 }
 
+/// Whether a run waits for people, and passes the filter.
+fn is_asked_for(run: &Run, filter: &ClaimFilter) -> bool {
+    let holder = run.hold.as_ref().map(|hold| &hold.agent_id);
+    run.status() == RunStatus::WaitingHuman
+        && filter.repo.as_ref().is_none_or(|repo| *repo == run.repo)
+        && filter.agent.as_ref().is_none_or(|agent| holder == Some(agent))
+}
+
 /// A form that narrows a page to a repository and an agent.
-pub(super) fn narrowing(path: &str, narrowed: &Narrowed, repos: &[RepoName]) -> Markup {
+pub(super) fn narrowing(path: &str, narrowed: &Narrowed, repos: &[RepoName], by_status: bool) -> Markup {
     html! {
         form .narrow role="search" action=(path) {
             label { "Repository " select name="repo" {
@@ -177,7 +188,14 @@ pub(super) fn narrowing(path: &str, narrowed: &Narrowed, repos: &[RepoName]) -> 
                 @for repo in repos { option value=(repo) selected[repo.as_str() == narrowed.repo.trim()] { (repo) } }
             } }
             label { "Agent " input name="agent_id" value=(narrowed.agent_id) placeholder="all" autocomplete="off"; }
-            @if !narrowed.status.is_empty() { input type="hidden" name="status" value=(narrowed.status); }
+            @if by_status {
+                label { "Stands " select name="status" {
+                    option value="" { "anywhere" }
+                    @for status in UNDER_WAY {
+                        option value=(status.as_str()) selected[status.as_str() == narrowed.status.trim()] { (claim_status(status)) }
+                    }
+                } }
+            }
             button { "Show" }
         }
     }
@@ -191,9 +209,4 @@ fn card(claim: &Claim, now: Timestamp) -> Markup {
             div .soft { (claim.agent_id) " · " (since(claim.status_since(), now)) }
         }
     }
-}
-
-/// Links to an issue and its claim, for tables.
-pub(super) fn of_claim(claim: &Claim) -> Markup {
-    html! { (issue_link(&claim.issue_ref())) div .soft { (claim.issue_title) } }
 }

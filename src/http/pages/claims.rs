@@ -6,17 +6,19 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::board::{Narrowed, narrowing, of_claim};
+use super::board::{Narrowed, narrowing};
 use super::visit::Visit;
 use super::words::{
     claim_at, claim_badge, claim_status, counted, issue_link, length, minute, outside, run_badge, since,
 };
 use crate::api::Call;
+use crate::claims::ClaimManager;
 use crate::domain::{Claim, ClaimStatus, FollowUp, Run, Timestamp};
 use crate::http::query::query;
+use crate::store::ClaimFilter;
 
 /// Rows of the table of claims under way.
-const ROW_COUNT_MAX: usize = 500;
+const ROW_COUNT_MAX: usize = 200;
 /// Claims that ended, on one page.
 const PAST_COUNT: usize = 100;
 
@@ -40,12 +42,16 @@ pub(super) async fn list(visit: Visit, Query(asked): Query<Asked>) -> Response {
         Ok(filter) => filter,
         Err(why) => return visit.refused(400, &why),
     };
-    let manager = visit.state.api.manager();
-    let columns = manager.columns(&filter, ROW_COUNT_MAX);
+    let body = visit.shared(async { under_way(visit.state.api.manager(), &asked.narrowed, &filter) }).await;
+    visit.page("Claims", &body)
+}
+
+fn under_way(manager: &ClaimManager, narrowed: &Narrowed, filter: &ClaimFilter) -> Markup {
+    let columns = manager.columns(filter, ROW_COUNT_MAX);
     let repos: Vec<_> = manager.repos().into_iter().map(|entry| entry.repo.full_name).collect();
     let count: usize = columns.iter().map(|column| column.count).sum();
     let claims: Vec<Claim> = columns.into_iter().flat_map(|column| column.claims).take(ROW_COUNT_MAX).collect();
-    let body = html! {
+    html! {
         h1 { "Claims" @if let Some(status) = filter.status { ": " (claim_status(status)) } }
         p .soft {
             (counted(count, "claim")) " under way"
@@ -53,10 +59,9 @@ pub(super) async fn list(visit: Visit, Query(asked): Query<Asked>) -> Response {
             " · " a href="/claims?ended=1" { "those that ended" }
             @if filter.status.is_some() { " · " a href="/claims" { "all under way" } }
         }
-        (narrowing("/claims", &asked.narrowed, &repos))
+        (narrowing("/claims", narrowed, &repos, true))
         @if claims.is_empty() { p .why { "No such claim is under way." } } @else { (table(&claims, manager.now(), "Lease ends in")) }
-    };
-    visit.page("Claims", &body)
+    }
 }
 
 async fn past(visit: &Visit, cursor: Option<String>) -> Response {
@@ -96,17 +101,21 @@ fn table(claims: &[Claim], now: Timestamp, lease: &str) -> Markup {
                 @for claim in claims {
                     tr data-key=(claim.claim_id) {
                         td { a href=(claim_at(claim)) { code { (claim.claim_id.short()) } } }
-                        td { (of_claim(claim)) }
+                        td { (issue_link(&claim.issue_ref())) div .soft { (claim.issue_title) } }
                         td { (claim.agent_id) }
                         td { (claim_badge(claim.status())) }
                         td { (since(claim.status_since(), now)) }
                         td { (pull(claim)) }
-                        @if !lease.is_empty() { td .number { (length(claim.lease.expires_at - now)) } }
+                        @if !lease.is_empty() { td .number { (lease_left(claim, now)) } }
                     }
                 }
             }
         } }
     }
+}
+
+fn lease_left(claim: &Claim, now: Timestamp) -> String {
+    if claim.lease.expires_at > now { length(claim.lease.expires_at - now) } else { "over".to_owned() }
 }
 
 fn pull(claim: &Claim) -> Markup {
@@ -168,13 +177,13 @@ fn page(whole: &Whole) -> Markup {
             dd {
                 @if claim.status().is_terminal() { "ended" } @else if claim.lease.expires_at > *now {
                     "ends in " (length(claim.lease.expires_at - *now)) " unless its agent calls"
-                } @else { "ended " (since(claim.lease.expires_at, *now)) " ago" }
+                } @else { "over for " (since(claim.lease.expires_at, *now)) "; the stale rule says when that ends the claim" }
                 ", epoch " (claim.lease.epoch)
             }
             dt { "Claim" } dd { code { (claim.claim_id) } }
         }
         h2 { "Its life so far" }
-        ol .timeline {
+        ol .timeline data-key="life" {
             @for entry in claim.status_history() {
                 li { span .dot .(entry.status.as_str()) {} strong { (claim_status(entry.status)) } " "
                     time .soft datetime=(entry.timestamp.to_rfc3339()) { (minute(entry.timestamp)) }
@@ -182,15 +191,17 @@ fn page(whole: &Whole) -> Markup {
             }
         }
         @if !whole.runs.is_empty() {
-            h2 { "Worked on here" }
+            section data-key="runs" { h2 { "Worked on here" }
             ul { @for run in &whole.runs {
                 li { a href=(format!("/runs/{}", run.run_id)) { "Run " (run.run_id.short()) } " " (run_badge(run.status()))
                     @if let Some(why) = &run.reason { " " (why) } }
-            } }
+            } } }
         }
         @if !whole.reviews.is_empty() {
-            h2 { "Feedback that waits" }
-            ul { @for item in &whole.reviews { li { (item.summary) " " span .soft { (item.status().to_string()) } } } }
+            section data-key="reviews" { h2 { "Feedback that waits" }
+            ul { @for item in &whole.reviews {
+                li { (item.summary) " " span .soft { (item.status().to_string()) ", since " (minute(item.created_at)) } }
+            } } }
         }
         @if whole.may_act { (acts(claim)) }
     }
@@ -200,7 +211,7 @@ fn page(whole: &Whole) -> Markup {
 fn acts(claim: &Claim) -> Markup {
     let stale = claim.status() == ClaimStatus::Stale;
     html! {
-        h2 { "Overrule" }
+        section data-key="acts" { h2 { "Overrule" }
         div .acts {
             form method="post" action={ (claim_at(claim)) "/release" } {
                 label { "Why " input name="note" maxlength="200" placeholder=(if stale { "it lapsed" } else { "" }) autocomplete="off"; }
@@ -211,6 +222,6 @@ fn acts(claim: &Claim) -> Markup {
                 label { "Why " input name="note" maxlength="200" autocomplete="off"; }
                 button { "Give it to another" }
             }
-        }
+        } }
     }
 }

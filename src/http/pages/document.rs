@@ -46,7 +46,7 @@ pub(super) fn whole(frame: &Frame<'_>, body: &Markup) -> Markup {
                         }
                     }
                     div .who {
-                        span #live {}
+                        span #live role="status" {}
                         span title="Whose credential this page is shown to" { (frame.who) }
                         @if frame.has_session { form method="post" action="/logout" { button { "Log out" } } }
                     }

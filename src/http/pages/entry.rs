@@ -2,7 +2,7 @@
 
 use axum::Form;
 use axum::extract::{Query, Request, State};
-use axum::http::header::{LOCATION, SET_COOKIE, WWW_AUTHENTICATE};
+use axum::http::header::{LOCATION, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
@@ -32,7 +32,11 @@ pub(super) struct Shown {
 }
 
 /// The form.
-pub(super) async fn ask(Query(wanted): Query<Wanted>) -> Response {
+pub(super) async fn ask(State(state): State<HttpState>, Query(wanted): Query<Wanted>) -> Response {
+    if state.server.api_key.is_empty() {
+        // Whoever gets here is in.
+        return elsewhere("/", None);
+    }
     respond(200, &form(&wanted.next, None))
 }
 
@@ -46,7 +50,8 @@ pub(super) async fn log_in(State(state): State<HttpState>, request: Request) -> 
         Ok(Form(shown)) => shown,
         Err(_) => return respond(400, &form("/", Some("Fill in the form."))),
     };
-    let next = if is_page(&shown.next) { shown.next.as_str() } else { "/" };
+    let path = shown.next.split_once('?').map_or(shown.next.as_str(), |(path, _)| path);
+    let next = if is_page(path) { shown.next.as_str() } else { "/" };
     let address = client_address(&headers, &extensions, state.server.trust_proxy);
     match of_credential(&state, shown.key.trim()) {
         Ok(identity) => elsewhere(next, session::begun(&state, &identity, is_https(&state, &headers))),
@@ -72,12 +77,16 @@ pub(super) async fn log_out(State(state): State<HttpState>, headers: HeaderMap) 
 /// Why somebody does not see the page at `path`: who is not in is asked in.
 pub(in crate::http) fn refused(failure: Failure, path: &str) -> Response {
     let asks = matches!(failure, Failure::Unauthorized | Failure::TokenEnded(_));
-    let (why, status) = (failure.to_string(), Answer::from(failure).status);
-    if !asks {
-        return respond(status, &document::alone("Not shown", &document::trouble(&why)));
+    let (why, answer) = (failure.to_string(), Answer::from(failure));
+    if asks {
+        let mut response = respond(answer.status, &form(path, None));
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        return response;
     }
-    let mut response = respond(status, &form(path, None));
-    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    let mut response = respond(answer.status, &document::alone("Not shown", &document::trouble(&why)));
+    if let Some(seconds) = answer.retry_after_seconds {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
     response
 }
 

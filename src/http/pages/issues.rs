@@ -83,16 +83,10 @@ fn all_about(issue: &IssueRef) -> String {
 
 /// The first on offer, and the issue itself behind them where it is none of those.
 fn bars_of<'a>(explanation: &'a Explanation, issue: &IssueRef) -> Vec<Bar<'a>> {
-    let is_own = |repo, number| issue.repo == repo && issue.number == number;
     let mut bars: Vec<_> = explanation
         .first
         .iter()
-        .map(|rival| Bar {
-            name: format!("{}#{}", rival.repo, rival.number),
-            score: rival.score,
-            reasons: &rival.reasons,
-            is_marked: is_own(rival.repo.clone(), rival.number),
-        })
+        .map(|rival| Bar { is_marked: issue.repo == rival.repo && issue.number == rival.number, ..Bar::of(rival) })
         .collect();
     if let Some(score) = explanation.score
         && !bars.iter().any(|bar| bar.is_marked)
@@ -150,6 +144,6 @@ fn summary(decision: &DecisionSummary) -> Markup {
     }
 }
 
-pub(super) fn to_decision(decision: &DecisionSummary) -> Markup {
+fn to_decision(decision: &DecisionSummary) -> Markup {
     html! { a href=(format!("/decisions/{}", decision.decision_id)) { (minute(decision.decided_at)) } }
 }

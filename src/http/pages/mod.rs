@@ -18,12 +18,12 @@ mod playground;
 mod policies;
 mod queue;
 mod runs;
+mod shared;
 mod visit;
 mod words;
 
 use axum::Router;
-use axum::http::header::{CACHE_CONTROL, REFERRER_POLICY};
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::header::CONTENT_TYPE;
 use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -31,6 +31,7 @@ use axum::routing::{get, post};
 use super::state::HttpState;
 
 pub(super) use entry::refused;
+pub(super) use shared::Renderings;
 
 /// The first parts of the pages' paths: the gate guards them, and the board at `/`, as it guards the API.
 const PATHS: [&str; 10] = [
@@ -75,15 +76,19 @@ pub(super) fn pages() -> Router<HttpState> {
         .route("/health", get(health::show))
         .route("/login", get(entry::ask).post(entry::log_in))
         .route("/logout", post(entry::log_out))
-        .layer(map_response(async |mut response: Response| {
-            // No other host learns who was looked at. Without any referrer a browser would keep its own origin from forms.
-            for (name, value) in [(CACHE_CONTROL, "no-store"), (REFERRER_POLICY, "same-origin")] {
-                response.headers_mut().insert(name, HeaderValue::from_static(value));
+        .layer(map_response(async |response: Response| {
+            // What axum refuses before a page is reached: an address or a form that nobody understands.
+            match response.status() {
+                status if status.is_client_error() && !is_html(&response) => {
+                    let why = "This address, or what the form holds, is not understood here.";
+                    visit::respond(status.as_u16(), &document::alone("Not shown", &document::trouble(why)))
+                }
+                _ => response,
             }
-            response
-                .headers_mut()
-                .insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
-            response
         }))
         .route("/assets/{name}", get(assets::give))
+}
+
+fn is_html(response: &Response) -> bool {
+    response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
 }

@@ -8,7 +8,8 @@ use super::bars::{Bar, Rows};
 use super::board::{Narrowed, narrowing};
 use super::visit::Visit;
 use super::words::{counted, explained_at};
-use crate::claims::{Ahead, points};
+use crate::claims::{Ahead, ClaimManager, points};
+use crate::domain::{AgentId, RepoName};
 
 /// Issues of one page: their terms are asked of the policy at each look.
 const ISSUE_COUNT_MAX: usize = 50;
@@ -20,10 +21,14 @@ pub(super) async fn show(visit: Visit, Query(narrowed): Query<Narrowed>) -> Resp
         Ok(asked) => asked,
         Err(why) => return visit.refused(400, &why),
     };
-    let manager = visit.state.api.manager();
-    let ahead = manager.ahead(agent.as_ref(), repo.as_ref(), ISSUE_COUNT_MAX);
+    let body = visit.shared(async { page(visit.state.api.manager(), &narrowed, repo.as_ref(), agent.as_ref()) }).await;
+    visit.page("Queue", &body)
+}
+
+fn page(manager: &ClaimManager, narrowed: &Narrowed, repo: Option<&RepoName>, agent: Option<&AgentId>) -> Markup {
+    let ahead = manager.ahead(agent, repo, ISSUE_COUNT_MAX);
     let repos: Vec<_> = manager.repos().into_iter().map(|entry| entry.repo.full_name).collect();
-    let body = html! {
+    html! {
         h1 { "Queue" }
         p .soft {
             (counted(ahead.ready_count, "issue")) " on offer, in the order of the policies in force"
@@ -31,11 +36,10 @@ pub(super) async fn show(visit: Visit, Query(narrowed): Query<Narrowed>) -> Resp
             @if ahead.ready_count > ahead.first.len() { "; the first " (ahead.first.len()) " stand here" }
             ". An agent may be kept from one, by a cap for example: each issue's page says so for an agent that is named."
         }
-        (narrowing("/queue", &narrowed, &repos))
+        (narrowing("/queue", narrowed, &repos, false))
         @if ahead.first.is_empty() { p .why { "Nothing is on offer. An issue's page says why it is not: " code { "/explain/OWNER/REPO/NUMBER" } } }
         @else { (table(&ahead)) }
-    };
-    visit.page("Queue", &body)
+    }
 }
 
 fn table(ahead: &Ahead) -> Markup {

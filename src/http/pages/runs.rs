@@ -125,9 +125,9 @@ fn page(run: &Run, lines: &[LogLine], may_act: bool, now: Timestamp) -> Markup {
         h1 { (run.issue_ref()) " · " (run.title) }
         p { (run_badge(run.status())) " attempt " (run.attempts) ", priority " (run.priority) ", asked for by " (run.requested_by)
             " " (since(run.created_at, now)) " ago" }
-        @if let Some(why) = &run.reason { p .why { (why) } }
+        @if let Some(why) = &run.reason { p .why data-key="why" { (why) } }
         @if let Some(question) = &run.question { (asked(run, question, may_act)) }
-        dl .facts {
+        dl .facts data-key="facts" {
             @if let Some(agent) = &run.agent { dt { "Agent" } dd { (agent) } }
             @if let Some(hold) = &run.hold {
                 dt { "Claim" } dd { a href=(format!("/claims/{}", hold.claim_id)) { (hold.agent_id) } ", epoch " (hold.epoch) }
@@ -138,18 +138,18 @@ fn page(run: &Run, lines: &[LogLine], may_act: bool, now: Timestamp) -> Markup {
             dt { "Used" } dd { (run.usage.tokens()) " tokens, " (format!("{:.2}", run.usage.cost_usd)) " USD" }
         }
         @if may_act && !run.status().is_terminal() {
-            div .acts { form method="post" action=(format!("/runs/{}/cancel", run.run_id)) { button .danger { "End it" } } }
+            div .acts data-key="acts" { form method="post" action=(format!("/runs/{}/cancel", run.run_id)) { button .danger { "End it" } } }
         }
         h2 { "Steps" }
-        ol .timeline {
+        ol .timeline data-key="steps" {
             @for entry in &run.journal {
                 li { span .dot .(if entry.mark == PhaseMark::Doing { "in_progress" } else { "closed" }) {}
                     (entry.phase.doing()) " " span .soft { (mark(entry.mark)) ", attempt " (entry.attempt) ", " (minute(entry.at)) } }
             }
         }
-        h2 { "Log" @if lines.len() == LINE_COUNT { ", its last " (LINE_COUNT) " lines" } }
+        h2 data-key="log-head" { "Log" @if lines.len() == LINE_COUNT { ", its last " (LINE_COUNT) " lines" } }
         @if lines.is_empty() { p .soft { "Nothing yet." } }
-        ol .log { @for line in lines { (logged(line)) } }
+        ol .log data-key="log" tabindex="0" aria-label="Log" { @for line in lines { (logged(line)) } }
     }
 }
 
@@ -165,7 +165,7 @@ fn mark(mark: PhaseMark) -> &'static str {
 /// A question, and the field for its answer.
 fn asked(run: &Run, question: &crate::domain::RunQuestion, may_act: bool) -> Markup {
     html! {
-        section .notices aria-labelledby="question" {
+        section .notices data-key="question" aria-labelledby="question" {
             h2 #question { "It asks" }
             p { (question.text) }
             @if !question.options.is_empty() { ul { @for option in &question.options { li { (option) } } } }

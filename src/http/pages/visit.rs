@@ -4,7 +4,9 @@ use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use maud::Markup;
@@ -26,6 +28,7 @@ pub(super) struct Visit {
     pub(super) state: HttpState,
     identity: Identity,
     path: String,
+    query: String,
     has_session: bool,
 }
 
@@ -34,12 +37,12 @@ impl FromRequestParts<HttpState> for Visit {
 
     async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, Infallible> {
         let identity = parts.extensions.get::<Identity>().cloned();
-        let path = parts.uri.path().to_owned();
+        let (path, query) = (parts.uri.path().to_owned(), parts.uri.query().unwrap_or_default().to_owned());
         // The gate lets nobody in without one; a page that it did not guard would tell nothing.
         let nobody = || Identity { scope: AccessScope::Read, ..Identity::local() };
         let identity = identity.unwrap_or_else(nobody);
         let has_session = identity.principal != Principal::Local && session::identity(state, &parts.headers).is_some();
-        Ok(Self { state: state.clone(), identity, path, has_session })
+        Ok(Self { state: state.clone(), identity, path, query, has_session })
     }
 }
 
@@ -79,6 +82,12 @@ impl Visit {
         }
     }
 
+    /// A part of a page that everybody sees alike who may do as much: rendered once for all who look now.
+    pub(super) async fn shared(&self, render: impl Future<Output = Markup>) -> Markup {
+        let name = format!("{}?{} {}", self.path, self.query, self.may_act());
+        self.state.renderings.of(name, render).await
+    }
+
     /// A page.
     pub(super) fn page(&self, title: &str, body: &Markup) -> Response {
         self.page_with(200, title, body, false)
@@ -116,6 +125,13 @@ pub(super) fn respond(status: u16, page: &Markup) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     // Marks that hide words or turn their direction are no markup, and no template would notice them.
     let text = page.0.replace(|c| !is_visible(c), "");
-    let headers = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, CONTENT_POLICY)];
+    // No other host learns who was looked at. Without any referrer a browser would keep its own origin from forms.
+    let headers = [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (CONTENT_SECURITY_POLICY, CONTENT_POLICY),
+        (REFERRER_POLICY, "same-origin"),
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
     (status, headers, text).into_response()
 }

@@ -40,15 +40,18 @@ function patch(old, fresh) {
   patchChildren(old, fresh);
 }
 
+// What has a name is found by it wherever it stands; what has none, by its kind, in its turn. What is gone goes first, so
+// that nothing that stays is moved.
 function patchChildren(old, fresh) {
   const named = new Map([...old.children].filter((node) => node.dataset.key).map((node) => [node.dataset.key, node]));
+  const wanted = new Set([...fresh.children].map((node) => node.dataset.key));
+  for (const [key, node] of named) if (!wanted.has(key)) node.remove();
   let place = old.firstChild;
   for (const next of [...fresh.childNodes]) {
-    const known = next.nodeType === 1 && next.dataset.key ? named.get(next.dataset.key) : null;
+    const known = next.dataset?.key ? named.get(next.dataset.key) : null;
     if (known) {
       if (known === place) place = place.nextSibling;
       else old.insertBefore(known, place);
-      named.delete(next.dataset.key);
       patch(known, next);
     } else if (place && !place.dataset?.key && isSame(place, next)) {
       const here = place;
@@ -78,6 +81,7 @@ async function look() {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = page.querySelector("main");
     if (fresh) patchChildren(main, document.adoptNode(fresh));
+    if (stream?.readyState === EventSource.OPEN) show("on", "live");
   } catch {
     show("off", "not up to date");
   } finally {
@@ -102,12 +106,17 @@ function follow() {
   }
   if (stream) return;
   stream = new EventSource("/sse");
-  stream.onopen = () => show("on", "live");
+  // What happened between the page and the stream is in neither.
+  stream.onopen = () => {
+    show("on", "live");
+    lookSoon();
+  };
   stream.onerror = () => {
     show("off", "reconnecting");
     if (stream.readyState === EventSource.CLOSED) {
       stream = null;
-      setTimeout(() => { look(); follow(); }, 5 * PAUSE_MS);
+      setTimeout(follow, 5 * PAUSE_MS);
+      lookSoon();
     }
   };
   for (const kind of ["gap", ...document.body.dataset.kinds.split(" ")]) stream.addEventListener(kind, lookSoon);
