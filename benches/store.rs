@@ -217,8 +217,11 @@ fn claims_on_postgres(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// One INSERT for each claim, committed by itself, from a connection for each claimer.
-fn insert_bare(url: &str, claimers: u64, count: u64) -> Duration {
+/// One INSERT for each claim, committed by itself, from a connection for each claimer. Never fewer than would be worth
+/// the threads.
+fn insert_bare(url: &str, claimers: u64, asked_for: u64) -> Duration {
+    const COUNT_MIN: u64 = 4_000;
+    let count = asked_for.max(COUNT_MIN);
     let connect = || ::postgres::Client::connect(url, ::postgres::NoTls).unwrap();
     connect().batch_execute("CREATE TABLE bare (number BIGINT PRIMARY KEY, record TEXT NOT NULL)").unwrap();
     let next = AtomicU64::new(1);
@@ -244,7 +247,7 @@ fn insert_bare(url: &str, claimers: u64, count: u64) -> Duration {
         while next.load(Ordering::Relaxed) < count + claimers {
             std::thread::sleep(Duration::from_micros(200));
         }
-        begun.elapsed()
+        begun.elapsed().mul_f64(asked_for as f64 / count as f64)
     })
 }
 

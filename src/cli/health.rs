@@ -27,6 +27,9 @@ pub struct HealthArgs {
     door: DoorArgs,
     #[command(flatten)]
     format: Format,
+    /// Exit with 0 when something works only in part, too: as /readyz answers, for what restarts a server that fails
+    #[arg(long)]
+    ready: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -79,9 +82,10 @@ impl Health {
         (Cell::styled(&self.state, style), span(TimeDelta::seconds(self.uptime_seconds)))
     }
 
-    fn code(&self) -> ExitCode {
+    fn code(&self, is_part_enough: bool) -> ExitCode {
         match self.state.as_str() {
             "ready" => ExitCode::SUCCESS,
+            "degraded" if is_part_enough => ExitCode::SUCCESS,
             "degraded" => DEGRADED.into(),
             _ => NOT_READY.into(),
         }
@@ -92,7 +96,7 @@ pub fn run(args: &HealthArgs) -> anyhow::Result<ExitCode> {
     let answer = runtime()?.block_on(async { args.door.server()?.ask(Call::Health, Value::Null).await })?;
     let health = Health::of(&answer)?;
     args.format.show(&answer, || tell(&health));
-    Ok(health.code())
+    Ok(health.code(args.ready))
 }
 
 fn tell(health: &Health) {

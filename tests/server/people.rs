@@ -181,6 +181,7 @@ async fn the_exit_code_of_health_says_whether_all_is_well() {
     let (code, out, _) = ended(&home, &["health"], &[]);
     assert_eq!(code, Some(5), "{out}");
     assert!(out.starts_with("degraded, up ") && out.contains("missing.wasm"), "{out}");
+    assert_eq!(ended(&home, &["health", "--ready"], &[]).0, Some(0), "it gives out work");
     let (code, out, _) = ended(&home, &["health", "--json"], &[]);
     let answer: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &answer["health"]["state"]), (Some(5), &json!("degraded")));
