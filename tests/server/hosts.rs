@@ -85,7 +85,7 @@ fn the_image_runs_nothing_as_root_and_asks_itself_how_it_is() {
         assert!(words.contains(&line), "no {line} in\n{last}");
     }
     let health = words.iter().find(|line| line.starts_with("HEALTHCHECK")).unwrap();
-    assert!(health.ends_with("CMD [\"issuecommand\", \"health\"]"), "{health}");
+    assert!(health.ends_with("CMD [\"issuecommand\", \"health\", \"--ready\"]"), "{health}");
     // It needs no shell, and brings no secret.
     assert!(
         !words.iter().any(|line| line.starts_with("RUN") || line.contains("TOKEN") || line.contains("KEY")),

@@ -27,7 +27,7 @@ fn page(manager: &ClaimManager) -> Markup {
         @if agents.is_empty() {
             p .why { "No agent holds a claim. Agents connect with " code { "issuecommand mcp install" } ", or over HTTP." }
         } @else {
-            div .wide { table {
+            div .wide tabindex="0" { table {
                 thead { tr { th { "Agent" } th { "Last heard of" } th .number { "Claims" } th { "What it holds" } } }
                 tbody { @for agent in agents.iter().take(AGENT_COUNT_MAX) { (row(agent, now)) } }
             } }

@@ -92,7 +92,7 @@ async fn past(visit: &Visit, cursor: Option<String>) -> Response {
 /// Claims in rows; the last column has their leases, where it has a name.
 fn table(claims: &[Claim], now: Timestamp, lease: &str) -> Markup {
     html! {
-        div .wide { table {
+        div .wide tabindex="0" { table {
             thead { tr {
                 th { "Claim" } th { "Issue" } th { "Agent" } th { "Stands" } th { "Since" } th { "Pull request" }
                 @if !lease.is_empty() { th .number { (lease) } }

@@ -59,7 +59,7 @@ fn page(decision: &Decision) -> Markup {
 
 fn candidates(decision: &Decision, chosen: impl Fn(&DecisionRow) -> bool) -> Markup {
     html! {
-        div .wide { table {
+        div .wide tabindex="0" { table {
             thead { tr { th .number { "Place" } th { "Issue" } th .number { "Score" } th { "Terms" } } }
             tbody {
                 @for (place, row) in decision.considered.iter().enumerate() {

@@ -68,7 +68,7 @@ fn nothing(all: bool, is_recording: bool) -> &'static str {
 
 fn table(asked: &Fields, decisions: &[DecisionSummary]) -> Markup {
     html! {
-        div .wide { table {
+        div .wide tabindex="0" { table {
             thead { tr {
                 th { "When" } th { "Agent" } th { "Got" } th { "Why" } th .number { "Considered" } th { "Under" }
             } }

@@ -98,7 +98,7 @@ fn bars_of<'a>(explanation: &'a Explanation, issue: &IssueRef) -> Vec<Bar<'a>> {
 
 fn terms(reasons: &[Reason], score: Option<f64>) -> Markup {
     html! {
-        div .wide { table {
+        div .wide tabindex="0" { table {
             thead { tr { th { "Rule" } th .number { "Points" } th { "What it saw" } } }
             tbody {
                 @for reason in reasons {
@@ -114,7 +114,7 @@ fn terms(reasons: &[Reason], score: Option<f64>) -> Markup {
 
 fn not_chosen(decisions: &[NotChosen]) -> Markup {
     html! {
-        div .wide { table {
+        div .wide tabindex="0" { table {
             thead { tr { th { "When" } th { "Agent" } th .number { "Score" } th { "Why not" } th { "Given out" } } }
             tbody {
                 @for not in decisions {

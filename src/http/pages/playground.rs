@@ -37,7 +37,7 @@ pub(super) async fn try_out(visit: Visit, Form(Typed { settings }): Form<Typed>)
     let read = toml::from_str::<Map<String, Value>>(&settings).map_err(|error| error.to_string());
     let result = match read.and_then(|settings| manager.try_settings(settings)) {
         Ok(tried) => told(&tried),
-        Err(why) => html! { p .why role="alert" { pre { (why.trim_end()) } } },
+        Err(why) => html! { div .why role="alert" { pre { (why.trim_end()) } } },
     };
     visit.still_page("Playground", &page(&visit, &source, &settings, result))
 }
@@ -71,7 +71,7 @@ fn told(tried: &Tried) -> Markup {
         }
         @if tried.first.is_empty() { p .why { "Nothing would be on offer." } } @else {
             (rows.legend())
-            div .wide { table .queue {
+            div .wide tabindex="0" { table .queue {
                 thead { tr { th .number { "Place" } th .number { "Now" } th { "Issue" } th { "Its score, by terms" } th .number { "Score" } } }
                 tbody {
                     @for ((place, row), bar) in (1..).zip(&tried.first).zip(&bars) {
@@ -88,7 +88,7 @@ fn told(tried: &Tried) -> Markup {
         }
         @if !tried.behind.is_empty() {
             h2 { "What comes first now, and would not" }
-            div .wide { table {
+            div .wide tabindex="0" { table {
                 thead { tr { th .number { "Now" } th { "Issue" } th { "Then" } } }
                 tbody {
                     @for row in &tried.behind {

@@ -83,7 +83,7 @@ fn page(policies: &Policies) -> Markup {
 
 fn in_force(policy: &Effective) -> Markup {
     html! {
-        div .wide { table {
+        div .wide tabindex="0" { table {
             thead { tr { th { "What" } th { "Role" } th .number { "Weight" } th { "Component" } th { "Settings" } } }
             tbody {
                 @for part in &policy.stages { (row_of(part)) }
@@ -149,7 +149,7 @@ fn trial_of(trial: &TrialReport) -> Markup {
         (hours::chart(hours))
         @if !disagreements.is_empty() {
             h2 { "Where it did not agree, newest first" }
-            div .wide { table {
+            div .wide tabindex="0" { table {
                 thead { tr { th { "When" } th { "Agent" } th { "Picked" } th { "Would have picked" } } }
                 tbody { @for it in disagreements { (disagreement(it)) } }
             } }
@@ -185,7 +185,7 @@ fn preference(preference: Option<&Preference>) -> Markup {
 
 fn past(sets: &[PolicySetKept]) -> Markup {
     html! {
-        div .wide { table {
+        div .wide tabindex="0" { table {
             thead { tr { th .number { "Set" } th { "Since" } th { "Ranker" } th { "Why" } th { "By" } } }
             tbody {
                 @for set in sets {

@@ -47,7 +47,7 @@ fn table(ahead: &Ahead) -> Markup {
     let rows = Rows::of(&bars);
     html! {
         (rows.legend())
-        div .wide { table .queue {
+        div .wide tabindex="0" { table .queue {
             thead { tr { th .number { "Place" } th { "Issue" } th { "Its score, by terms" } th .number { "Score" } } }
             tbody {
                 @for (place, (rival, bar)) in ahead.first.iter().zip(&bars).enumerate() {

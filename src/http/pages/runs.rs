@@ -79,7 +79,7 @@ fn pausing(status: &DispatchStatus) -> Markup {
 
 fn table(runs: &[&Run], now: Timestamp) -> Markup {
     html! {
-        div .wide { table {
+        div .wide tabindex="0" { table {
             thead { tr { th { "Run" } th { "Issue" } th { "Stands" } th { "Priority" } th .number { "Attempt" } th { "Changed" } th { "What" } } }
             tbody {
                 @for run in runs {
