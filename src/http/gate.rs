@@ -175,10 +175,10 @@ mod tests {
 
     #[test]
     fn what_merely_begins_like_a_guarded_path_is_not_one() {
-        for path in ["/api", "/api/next", "/sse", "/mcp", "/mcp/", "/api//"] {
+        for path in ["/", "/claims/x", "/api", "/api/next", "/sse", "/mcp", "/mcp/", "/api//"] {
             assert!(is_guarded(path), "{path}");
         }
-        for path in ["/", "/apis", "/ssed", "/mcpx/api"] {
+        for path in ["/apis", "/ssed", "/mcpx/api", "/claimsx", "/login", "/assets/live.js"] {
             assert!(!is_guarded(path), "{path}");
         }
     }

@@ -69,6 +69,7 @@ mod tests {
             renderings.of(name.to_owned(), render).await.0
         };
         assert_eq!(look("board").await, "0", "at once");
+        tokio::time::advance(Duration::from_millis(1)).await;
         let crowd = futures_util::future::join_all((0..100).map(|_| look("board"))).await;
         assert!(crowd.iter().all(|text| text == "1"), "one more, after all of them asked: {crowd:?}");
         assert_eq!(look("queue").await, "2", "another page is not waited for");
