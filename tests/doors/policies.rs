@@ -39,7 +39,7 @@ async fn page(server: &Server, path: &str, key: Option<&str>) -> (u16, String) {
     let request = if let Some(key) = key { request.basic_auth("me", Some(key)) } else { request };
     let response = request.send().await.unwrap();
     let policy = response.headers().get("content-security-policy").map(|value| value.to_str().unwrap().to_owned());
-    assert!(policy.is_none_or(|policy| policy.starts_with("default-src 'none'; style-src 'nonce-")));
+    assert!(policy.is_none_or(|policy| policy.starts_with("default-src 'none'; script-src 'self'; ")));
     (response.status().as_u16(), response.text().await.unwrap())
 }
 
