@@ -119,7 +119,7 @@ async fn people_see_policies_and_the_trial_as_a_page_on_which_names_are_text() {
     ] {
         assert!(text.contains(told), "{told:?} is missing: {text}");
     }
-    assert!(!text.contains("<b>a") && !text.contains("<i>") && !text.contains("<script"), "{text}");
+    assert!(!text.contains("<b>a") && !text.contains("<i>") && text.matches("<script").count() == 1, "{text}");
 
     let (_, text) = page(&server, "/policies?repo=acme/big-one&agent_id=nightly-7", Some(KEY)).await;
     assert!(text.contains("For acme/big-one, agent nightly-7: the view <em>groups night</em>"), "{text}");
