@@ -151,6 +151,7 @@ fn invite(server: &Server, folder: &Path) {
     anstream::println!("  curl -s {url}/api/next -H 'content-type: application/json' -d '{{\"agent_id\":\"me\"}}'");
     anstream::println!("  curl -s '{url}/api/claims?agent_id=me'");
     anstream::println!("  curl -N {url}/sse\n");
+    anstream::println!("{BOLD}Watch it{BOLD:#} in a browser: {url}/\n");
     anstream::println!("{BOLD}An MCP client{BOLD:#} (Claude Code, Cursor, ...) takes this:\n\n  {snippet}\n");
     anstream::println!(
         "{BOLD}Change the policy{BOLD:#} while it runs, and ask again:\n\n  $EDITOR {}\n",
