@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::ClaimManager;
 use chrono::TimeDelta;
 
+use super::ClaimManager;
 use super::explanation::Rival;
 use super::order::Question;
 use super::service::blocking;

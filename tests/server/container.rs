@@ -93,7 +93,7 @@ fn lay_out(place: &Path) -> io::Result<()> {
     let (_, last) = containerfile.rsplit_once("FROM ").expect("a last stage");
     let last = last.replace("--from=build ", "");
     fs::write(place.join("Containerfile"), format!("ARG BASE\nFROM {last}"))?;
-    let root = place.join("out/root");
+    let root = place.join("out/tree");
     for folder in ["usr/local/bin", "etc/issuecommand"] {
         fs::create_dir_all(root.join(folder))?;
     }

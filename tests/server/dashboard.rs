@@ -66,6 +66,16 @@ async fn log_in(browser: &Browser, server: &Server) {
     browser.wait_for("document.querySelector('nav')").await;
 }
 
+/// A browser at a server of its own, logged in; `None` where there is no browser.
+async fn logged_in() -> Option<(Browser, Home, Server)> {
+    let browser = Browser::open().await?;
+    let home = home();
+    let server = home.serve();
+    synced(&server).await;
+    log_in(&browser, &server).await;
+    Some((browser, home, server))
+}
+
 /// No request left for another host, and nothing went wrong on any page.
 async fn kept_to_itself(browser: &Browser, server: &Server) {
     let own = format!("{}/", server.url);
@@ -149,11 +159,7 @@ async fn a_person_walks_the_dashboard() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_strangers_write_stays_text_in_a_browser() {
-    let Some(browser) = Browser::open().await else { return };
-    let home = home();
-    let server = home.serve();
-    synced(&server).await;
-    log_in(&browser, &server).await;
+    let Some((browser, _home, server)) = logged_in().await else { return };
     let wish = json!({ "agent_id": "agent-a", "repo": "acme/small", "issue_number": 1 });
     let claim = call(&server, "POST", "/api/claims", wish).await["claim"].clone();
     let at = format!("/claims/{}", claim["claim_id"].as_str().unwrap());
@@ -237,11 +243,7 @@ async fn everybody_can_use_every_page_dark_and_light_wide_and_narrow() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_are_tried_on_the_live_backlog_and_nothing_comes_of_it() {
-    let Some(browser) = Browser::open().await else { return };
-    let home = home();
-    let server = home.serve();
-    synced(&server).await;
-    log_in(&browser, &server).await;
+    let Some((browser, _home, server)) = logged_in().await else { return };
     let before = call(&server, "GET", "/api/policies/effective", Value::Null).await;
     browser.click("Playground").await;
     browser.wait_for("document.querySelector('#settings').value.includes('p0')").await;

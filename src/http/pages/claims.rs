@@ -13,7 +13,7 @@ use super::words::{
 };
 use crate::api::Call;
 use crate::claims::ClaimManager;
-use crate::domain::{Claim, ClaimStatus, FollowUp, Run, Timestamp};
+use crate::domain::{Claim, FollowUp, Run, Timestamp};
 use crate::http::query::query;
 use crate::store::ClaimFilter;
 
@@ -209,12 +209,11 @@ fn page(whole: &Whole) -> Markup {
 
 /// What an operator may do.
 fn acts(claim: &Claim) -> Markup {
-    let stale = claim.status() == ClaimStatus::Stale;
     html! {
         section data-key="acts" { h2 { "Overrule" }
         div .acts {
             form method="post" action={ (claim_at(claim)) "/release" } {
-                label { "Why " input name="note" maxlength="200" placeholder=(if stale { "it lapsed" } else { "" }) autocomplete="off"; }
+                label { "Why " input name="note" maxlength="200" autocomplete="off"; }
                 button .danger { "Take it back" }
             }
             form method="post" action={ (claim_at(claim)) "/reassign" } {
