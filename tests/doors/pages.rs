@@ -303,6 +303,7 @@ async fn the_board_tells_what_needs_somebody_and_narrows_to_a_repository_and_an_
     let (_, text) = get("/").await;
     assert!(text.contains("lapses in 5 min unless"), "{text}");
     server.inside.clock.advance(chrono::TimeDelta::minutes(10));
+    assert!(!get("/").await.1.contains("lapses in"), "a lease that is over is the stale rule's, and lapses no more");
     assert_eq!(server.inside.api.manager().sweep().await.unwrap().stale_marked, 3);
     let (_, text) = get("/").await;
     assert!(text.contains("lapsed") && text.contains("was not heard of"), "{text}");
