@@ -411,3 +411,6 @@ fn said(output: &Output) -> String {
     let last = error.lines().rev().find(|line| !line.trim().is_empty());
     last.map_or_else(|| format!("it ended with {}", output.status), |line| line.trim().to_owned())
 }
+
+#[cfg(test)]
+mod tests;

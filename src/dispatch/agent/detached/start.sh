@@ -36,3 +36,5 @@ setsid sh -c '
   printf "\n\036exited %s\n" "$(cat "$base.code")" >> "$base.out"
 ' sh "$base" "$filter" "$@" < /dev/null > /dev/null 2>&1 &
 echo $! > "$base.group"
+# What it is called by is its group's only once it has one of its own. A program that is over already is not waited for.
+while kill -0 $! 2> /dev/null && ! kill -0 "-$!" 2> /dev/null; do sleep 0.01; done
