@@ -1,4 +1,5 @@
-//! Builds the policies in policies/ into components, which the server embeds.
+//! Builds the policies in policies/ into components, which the server embeds, with the SDK's sources for new policies,
+//! and says what the server is built of.
 //!
 //! They go through a cargo of their own, for WebAssembly, into a target directory of their own: one
 //! shared with the outer build would wait for itself. Nothing of the outer build's flags or of this
@@ -32,6 +33,13 @@ const PROFILE: &str = "policy";
 /// The only package whose interfaces a policy may import.
 const IMPORTS_ALLOWED: &str = "issuecommand:policy/";
 
+/// What is embedded, in a package: cargo leaves out folders that are packages of their own, which policies are.
+const PACKAGED: &str = ".packaged";
+
+/// Names the commit that is built, where there is no repository to ask.
+const COMMIT: &str = "ISSUECOMMAND_COMMIT";
+const COMMIT_LENGTH: usize = 12;
+
 /// Variables of the outer build that must not reach the inner one.
 const SCRUBBED: [&str; 5] =
     ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO_TARGET_DIR"];
@@ -52,16 +60,81 @@ fn build() -> Result<()> {
     }
     let root = PathBuf::from(required("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(required("OUT_DIR")?);
+    let embedded = out.join("embedded");
+    if embedded.exists() {
+        fs::remove_dir_all(&embedded)?;
+    }
+    let packaged = root.join(PACKAGED);
+    if root.join("policies/sdk").is_dir() {
+        embed_from_sources(&root, &out, &embedded)?;
+    } else if packaged.is_dir() {
+        copy_folder(&packaged, &embedded)?;
+    } else {
+        return Err(format!("neither policies/ nor {PACKAGED}/ is here: make the package with .ci/package").into());
+    }
+    name_the_build(&root)
+}
+
+/// The components, and what a new policy's folder gets.
+fn embed_from_sources(root: &Path, out: &Path, embedded: &Path) -> Result<()> {
+    copy_folder(&root.join("policies/sdk/src"), &embedded.join("sdk/src"))?;
+    fs::copy(root.join("policies/sdk/Cargo.toml"), embedded.join("sdk/Cargo.toml.in"))?;
+    fs::copy(root.join("Cargo.toml"), embedded.join("workspace.toml"))?;
     provide_target()?;
-    let modules = build_modules(&root, &out)?;
+    let modules = build_modules(root, out)?;
     for (package, name) in POLICIES {
         let module = modules.join(package.replace('-', "_")).with_extension("wasm");
         let component =
             encode(&module).map_err(|e| format!("failed to make a component of {}: {e}", module.display()))?;
         refuse_foreign_imports(name, &component)?;
-        fs::write(out.join(name).with_extension("wasm"), component)?;
+        fs::write(embedded.join(name).with_extension("wasm"), component)?;
     }
     Ok(())
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+/// Tells the server's code which target it is built for and, in a release, of which commit: whoever develops would build
+/// all of it anew after each commit.
+fn name_the_build(root: &Path) -> Result<()> {
+    println!("cargo::rerun-if-env-changed={COMMIT}");
+    let mut commit = env::var(COMMIT).ok().filter(|commit| !commit.is_empty());
+    if commit.is_none() && required("PROFILE")? == "release" {
+        println!("cargo::rerun-if-changed=src");
+        println!("cargo::rerun-if-changed=.git/logs/HEAD");
+        commit = commit_of(root);
+    }
+    let target = required("TARGET")?;
+    let parts = commit.into_iter().chain([target.to_string_lossy().into_owned()]);
+    println!("cargo::rustc-env=ISSUECOMMAND_BUILD={}", parts.collect::<Vec<_>>().join(", "));
+    Ok(())
+}
+
+/// What git says, or what cargo noted in a package of it; nothing where neither is known.
+fn commit_of(root: &Path) -> Option<String> {
+    if let Ok(noted) = fs::read_to_string(root.join(".cargo_vcs_info.json")) {
+        return noted.split('"').find(|word| word.len() == 40).map(|commit| commit[..COMMIT_LENGTH].to_owned());
+    }
+    if !root.join(".git").exists() {
+        return None;
+    }
+    let length = format!("--abbrev={COMMIT_LENGTH}");
+    let mut git = Command::new("git");
+    git.current_dir(root).args(["describe", "--always", "--exclude=*", "--dirty=+", &length]);
+    let output = git.output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
 }
 
 fn required(variable: &str) -> Result<std::ffi::OsString> {

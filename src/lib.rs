@@ -12,11 +12,13 @@
 //! - [`domain`] is pure: nouns and the rules between them;
 //! - [`dispatch`] does the work itself: an agent in a container for each issue;
 //! - [`authoring`] is the way of a policy from an opinion to its component, for who writes one;
-//! - [`config`], [`logging`], [`metrics`] and [`telemetry`] serve all, and [`server`] puts everything together.
+//! - [`config`], [`logging`], [`metrics`], [`telemetry`] and [`build_info`] serve all, and [`server`] puts everything
+//!   together.
 
 pub mod api;
 pub mod areas;
 pub mod authoring;
+pub mod build_info;
 pub mod claims;
 pub mod config;
 pub mod dispatch;

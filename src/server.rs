@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::api::Api;
+use crate::build_info::VERSION_AND_BUILD;
 use crate::claims::{Background, ClaimManager, Index, OpenError, Parts, Reload};
 use crate::config::{ConfigReport, ConfigSource, ConfigWatch, LiveConfig, Loaded, ServerConfig, follow};
 use crate::dispatch::{Dispatcher, DispatcherParts};
@@ -126,7 +127,8 @@ impl Server {
         if let Err(error) = server.store.note_address(&loaded.store(), &format!("http://{}", reachable(address))) {
             warn!("commands will not find this server by its database: {error}");
         }
-        info!("listening on http://{address} (MCP at /mcp), pid {}", std::process::id());
+        let pid = std::process::id();
+        info!("listening on http://{address} (MCP at /mcp), version {VERSION_AND_BUILD}, pid {pid}");
         Ok(server)
     }
 

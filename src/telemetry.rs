@@ -76,7 +76,7 @@ impl Traces {
             .build()?;
         let resource = Resource::builder()
             .with_service_name(env!("CARGO_PKG_NAME"))
-            .with_attribute(opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+            .with_attribute(opentelemetry::KeyValue::new("service.version", crate::build_info::VERSION))
             .build();
         // Who asked may have decided already whether its trace is kept.
         let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.share)));

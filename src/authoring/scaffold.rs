@@ -12,9 +12,9 @@ use super::{AuthoringError, Language, PolicyKind, Project};
 /// What each language's folder begins with, and what all have.
 static TEMPLATES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/src/authoring/templates");
 /// The SDK's sources, as this server's own policies are written with it.
-static SDK: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/policies/sdk/src");
-const SDK_MANIFEST: &str = include_str!("../../policies/sdk/Cargo.toml");
-const WORKSPACE_MANIFEST: &str = include_str!("../../Cargo.toml");
+static SDK: Dir<'static> = include_dir!("$OUT_DIR/embedded/sdk/src");
+const SDK_MANIFEST: &str = include_str!(concat!(env!("OUT_DIR"), "/embedded/sdk/Cargo.toml.in"));
+const WORKSPACE_MANIFEST: &str = include_str!(concat!(env!("OUT_DIR"), "/embedded/workspace.toml"));
 /// What policies import and export.
 const WIT: &str = include_str!("../../wit/issuecommand-policy-0.1.0/package.wit");
 /// What this build of the server is written of: the SDK in a folder goes with one WIT package.

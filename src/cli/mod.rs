@@ -45,6 +45,7 @@ mod top;
 #[command(
     name = "issuecommand",
     version,
+    long_version = issuecommand::build_info::VERSION_AND_BUILD,
     max_term_width = 100,
     after_help = "Start with `issuecommand demo`: no token, no network, no configuration.
 

@@ -12,6 +12,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use super::state::HttpState;
+use crate::build_info::{BUILD, VERSION};
 use crate::claims::{Health, HealthState};
 use crate::dispatch::RunCounts;
 use crate::domain::{ClaimStatus, Timestamp};
@@ -35,7 +36,7 @@ pub(super) async fn told(State(state): State<HttpState>) -> Response {
 /// How everything stands, as one scrape sees it.
 fn present(health: &Health, claims: &[(ClaimStatus, u64)], runs: Option<&RunCounts>, now: Timestamp) -> Registry {
     let mut registry = Registry::with_prefix(PREFIX);
-    let version = vec![("version", env!("CARGO_PKG_VERSION"))];
+    let version = vec![("version", VERSION), ("build", BUILD)];
     registry.register("build", "Which version this is", Info::new(version));
     let mut gauge = |name: &str, about: &str, value: u64| registry.register(name, about, ConstGauge::new(value));
     gauge("uptime_seconds", "Seconds since the start", health.uptime_seconds);

@@ -149,7 +149,7 @@ impl Reply {
 }
 
 fn build() -> String {
-    env!("CARGO_PKG_VERSION").to_owned()
+    crate::build_info::VERSION.to_owned()
 }
 
 /// A line of the exchange, with its end.
@@ -170,7 +170,7 @@ mod tests {
         let text = line(&greeting);
         let expected = format!(
             "{{\"issuecommand\":1,\"version\":\"{}\",\"database\":\"/a.db\",\"agent\":\"codex.1\",\"profile\":\"minimal\"}}\n",
-            env!("CARGO_PKG_VERSION")
+            crate::build_info::VERSION
         );
         assert_eq!(String::from_utf8_lossy(&text), expected);
         assert_eq!(Greeting::read(&text, Path::new("/a.db")).unwrap(), greeting);

@@ -131,7 +131,7 @@ impl ServerHandler for IssueCommandTools {
         let capabilities =
             ServerCapabilities::builder().enable_tools().enable_resources().enable_resources_subscribe().build();
         ServerConfig::new(capabilities)
-            .with_server_info(Implementation::new("issuecommand", env!("CARGO_PKG_VERSION")))
+            .with_server_info(Implementation::new("issuecommand", crate::build_info::VERSION))
             .with_instructions(INSTRUCTIONS)
     }
 

@@ -16,10 +16,16 @@ pub struct Builtin {
 /// Every policy that comes with the server: a ranker and a stage to go behind it, a stale rule, and a
 /// repository filter.
 pub const BUILTINS: [Builtin; 4] = [
-    Builtin { name: "rules", bytes: include_bytes!(concat!(env!("OUT_DIR"), "/rules.wasm")) },
-    Builtin { name: "conflict-aware", bytes: include_bytes!(concat!(env!("OUT_DIR"), "/conflict-aware.wasm")) },
-    Builtin { name: "lease-timeouts", bytes: include_bytes!(concat!(env!("OUT_DIR"), "/lease-timeouts.wasm")) },
-    Builtin { name: "allow-list", bytes: include_bytes!(concat!(env!("OUT_DIR"), "/allow-list.wasm")) },
+    Builtin { name: "rules", bytes: include_bytes!(concat!(env!("OUT_DIR"), "/embedded/rules.wasm")) },
+    Builtin {
+        name: "conflict-aware",
+        bytes: include_bytes!(concat!(env!("OUT_DIR"), "/embedded/conflict-aware.wasm")),
+    },
+    Builtin {
+        name: "lease-timeouts",
+        bytes: include_bytes!(concat!(env!("OUT_DIR"), "/embedded/lease-timeouts.wasm")),
+    },
+    Builtin { name: "allow-list", bytes: include_bytes!(concat!(env!("OUT_DIR"), "/embedded/allow-list.wasm")) },
 ];
 
 /// SHA-256 of each, in hex; worked out once.

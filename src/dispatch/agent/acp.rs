@@ -67,7 +67,7 @@ impl AgentRuntime for Acp {
         let workspace = ground.runtime.places(&ground.container).workspace;
         let dialect = AcpDialect { workspace, model: ground.model.clone(), ..AcpDialect::default() };
         let files = json!({"readTextFile": false, "writeTextFile": false});
-        let client = json!({"name": "issuecommand", "version": env!("CARGO_PKG_VERSION")});
+        let client = json!({"name": "issuecommand", "version": crate::build_info::VERSION});
         let abilities = json!({"fs": files, "terminal": false});
         let hello = json!({"protocolVersion": PROTOCOL_VERSION, "clientCapabilities": abilities, "clientInfo": client});
         Talk::open_with(detached, dialect, &[request(INITIALIZE_ID, "initialize", hello)]).await

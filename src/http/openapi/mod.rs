@@ -70,7 +70,7 @@ fn document(webhook: Option<&str>) -> Value {
         "openapi": "3.1.0",
         "info": {
             "title": "IssueCommand",
-            "version": env!("CARGO_PKG_VERSION"),
+            "version": crate::build_info::VERSION,
             "description": "Which coding agent works on which GitHub issue, by your team's own policy. \
                 MCP is at /mcp. A rejection is a normal answer with `ok: false` and a reason.",
             "license": { "name": "MIT", "identifier": "MIT" },

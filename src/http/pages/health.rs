@@ -6,6 +6,7 @@ use maud::html;
 
 use super::visit::Visit;
 use super::words::{counted, length, since};
+use crate::build_info::VERSION_AND_BUILD;
 use crate::claims::HealthState;
 use crate::metrics::metrics;
 
@@ -22,7 +23,7 @@ pub(super) async fn show(visit: Visit) -> Response {
     let body = html! {
         h1 { "Health" }
         p { span .badge .(if health.state == HealthState::Ready { "closed" } else { "stale" }) { (state) }
-            " · version " (env!("CARGO_PKG_VERSION")) ", up for " (length(uptime)) }
+            " · version " (VERSION_AND_BUILD) ", up for " (length(uptime)) }
         @if health.degraded.is_empty() { p .why { "All is well." } } @else {
             h2 { "What works only in part" }
             ul { @for trouble in &health.degraded { li .trouble { (trouble) } } }
