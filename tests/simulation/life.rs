@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use issuecommand::claims::{Background, ClaimManager, Index, Parts};
-use issuecommand::config::{Config, ConfigSource, LiveConfig, StoreConfig, load};
+use issuecommand::config::{Config, ConfigSource, LiveConfig, Loaded, StoreConfig, load};
 use issuecommand::domain::Clock;
 use issuecommand::policy::PolicyHost;
 use issuecommand::store::SqlStore;
@@ -118,8 +118,12 @@ pub fn store_config(folder: &Path) -> StoreConfig {
     StoreConfig { path: folder.join(FILE), busy_timeout_ms: 1, ..StoreConfig::default() }
 }
 
+/// A configuration of which nothing was said, read once: lives begin too often for more.
+static UNSAID: LazyLock<Loaded> =
+    LazyLock::new(|| load(&ConfigSource { file: None, env: BTreeMap::new(), dotenv: None }).unwrap());
+
 fn live(config: &Config) -> LiveConfig {
-    let mut loaded = load(&ConfigSource { file: None, env: BTreeMap::new(), dotenv: None }).unwrap();
+    let mut loaded = UNSAID.clone();
     loaded.config = config.clone();
     LiveConfig::new(&loaded)
 }
