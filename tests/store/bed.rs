@@ -1,6 +1,7 @@
 //! What a case starts from.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -50,12 +51,17 @@ impl Sqlite {
     pub fn fresh() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
+
+    /// Where its database is, or will be.
+    pub fn file(&self) -> PathBuf {
+        self.0.path().join("claims.db")
+    }
 }
 
 #[async_trait]
 impl Engine for Sqlite {
     async fn open(&self, keep: Keep, observer: Arc<dyn CommitObserver>) -> Arc<dyn Store> {
-        keep.open(StoreConfig { path: self.0.path().join("claims.db"), ..StoreConfig::default() }, observer).await
+        keep.open(StoreConfig { path: self.file(), ..StoreConfig::default() }, observer).await
     }
 }
 

@@ -32,6 +32,7 @@ mod servers;
 mod signals;
 mod steps;
 mod tokens;
+mod upgrades;
 
 /// Runs every case on the engine that `$engine` makes, one fresh database each.
 macro_rules! conformance {
