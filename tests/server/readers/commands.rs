@@ -89,7 +89,10 @@ async fn every_block_of_commands_runs_as_written_or_says_why_not() {
             continue;
         }
         let (home, server) = world();
+        // Scores come a moment behind the issues.
         server.wait_for_backlog(18).await;
+        let of_one = "/api/explain?repo=acme/webshop&issue_number=8";
+        server.wait_until(of_one, |body| body["explanation"]["ready_count"] == 18).await;
         let port = server.url.rsplit(':').next().unwrap();
         let mut shell = Shell::open(home.root(), Some(port));
         for block in blocks.iter().filter(|block| is_run(block)) {

@@ -1,9 +1,10 @@
 //! Links between documents, and files that they name.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use crate::documents::{Page, ROOT, pages};
+use crate::documents::{Block, Page, ROOT, pages};
 
 /// Folders whose files the documents name in their prose, as in `tests/fuzz/run`.
 const FOLDERS: [&str; 8] = ["benches/", "docs/", "examples/", "policies/", "src/", "tests/", "wit/", ".ci/"];
@@ -102,6 +103,56 @@ fn every_file_that_the_documents_name_is_there() {
         }
     }
     assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// The words behind an option of a command line, up to the next option.
+fn behind<'t>(line: &'t str, option: &str) -> Vec<&'t str> {
+    let words = line.split_whitespace().skip_while(|word| *word != option).skip(1);
+    words.take_while(|word| !word.starts_with(['-', '#'])).collect()
+}
+
+/// Whether something below a folder is named so, or has a function whose name holds the word.
+fn is_told_below(folder: &Path, word: &str) -> bool {
+    let has_function = |path: &Path| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        text.split("fn ").skip(1).filter_map(|rest| rest.split('(').next()).any(|name| name.contains(word))
+    };
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).any(|path| {
+        let is_named = path.file_stem().is_some_and(|name| name == word);
+        is_named || if path.is_dir() { is_told_below(&path, word) } else { has_function(&path) }
+    })
+}
+
+/// What the commands of a line name that is not there: a test, a benchmark or an example, or what it is to be narrowed to.
+fn missing_of(line: &str) -> Option<String> {
+    for (option, folder) in [("--test", "tests"), ("--bench", "benches"), ("--example", "examples")] {
+        let words = behind(line, option);
+        let Some((name, filters)) = words.split_first() else { continue };
+        let place = Path::new(ROOT).join(folder).join(name);
+        let is_whole = place.is_dir() && filters.iter().all(|filter| is_told_below(&place, filter));
+        if !is_whole && !place.with_extension("rs").is_file() {
+            return Some(line.to_owned());
+        }
+    }
+    None
+}
+
+#[test]
+fn every_test_and_benchmark_that_is_to_be_run_is_there() {
+    let mut lines = Vec::new();
+    for page in pages() {
+        let blocks = page.blocks().into_iter().filter(Block::is_commands).map(|block| block.typed());
+        let prose = page.prose();
+        let spans = prose.split('`').skip(1).step_by(2).map(|span| span.replace('\n', " "));
+        lines.extend(blocks.chain(spans).flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()));
+    }
+    lines.retain(|line| line.contains("cargo "));
+    let missing: Vec<String> = lines.iter().filter_map(|line| missing_of(line)).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(lines.len() > 10, "only {} were found", lines.len());
+    assert!(
+        missing_of("cargo test --test server dashbord").is_some() && missing_of("cargo test --test sever").is_some()
+    );
 }
 
 #[test]
