@@ -13,12 +13,16 @@ use issuecommand::mcp::AGENT_VARIABLE;
 
 use super::{ConfigFile, install, serve};
 
+/// What a team pastes into the instructions of its agents; docs/agents.md shows it too.
+pub const PROMPT: &str = include_str!("prompt.md");
+
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "Examples:
   issuecommand mcp install               which clients are here, and which are set up
   issuecommand mcp install claude-code   set one up
+  issuecommand mcp prompt >> AGENTS.md   tell agents how to work
   issuecommand mcp --agent claude-1      what the client then runs
 
 All clients of one database share one server. The first starts it (its log is server.log
@@ -38,6 +42,8 @@ pub struct McpArgs {
 enum McpCommand {
     /// Set an MCP client up, or show which ones are
     Install(install::InstallArgs),
+    /// Print what tells an agent how to work, for AGENTS.md or CLAUDE.md
+    Prompt,
 }
 
 /// Who the client's agent is, and what it sees.
@@ -53,8 +59,13 @@ pub struct Identity {
 }
 
 pub fn run(args: McpArgs) -> anyhow::Result<ExitCode> {
-    if let Some(McpCommand::Install(args)) = args.command {
-        return install::run(&args);
+    match args.command {
+        Some(McpCommand::Install(args)) => return install::run(&args),
+        Some(McpCommand::Prompt) => {
+            anstream::print!("{PROMPT}");
+            return Ok(ExitCode::SUCCESS);
+        }
+        None => {}
     }
     let InPart { loaded, report: wrong, unplaced } =
         load_in_part(&ConfigSource::from_process(args.file.config.clone()));

@@ -16,6 +16,10 @@ mod check;
 mod claims;
 mod demo;
 mod dispatch;
+#[cfg(test)]
+#[path = "../../tests/documents/mod.rs"]
+#[allow(dead_code, reason = "other tests use the rest of it")]
+mod documents;
 mod door;
 mod export;
 mod first_sync;
@@ -29,6 +33,8 @@ mod next;
 mod overrule;
 mod policy;
 mod progress;
+#[cfg(test)]
+mod reference;
 mod serve;
 mod shell;
 mod show;

@@ -1,4 +1,4 @@
-//! The README's walk, as it stands there: from an empty folder to a ranker that a running server follows.
+//! The walk of docs/policies.md, as it stands there: from an empty folder to a ranker that a running server follows.
 
 use std::fs;
 use std::path::Path;
@@ -12,10 +12,10 @@ use crate::harness::{Home, issue};
 /// From an empty folder to a live ranker: no more than this, first downloads and a busy machine included.
 const WALK_MAX: Duration = Duration::from_secs(300);
 
-/// The first block of commands below this heading of the README.
+/// The first block of commands below this heading of the guide.
 fn block(heading: &str) -> String {
-    let readme = fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap();
-    let section = readme.split(heading).nth(1).unwrap_or_else(|| panic!("the README has no {heading:?}"));
+    let guide = fs::read_to_string(Path::new(ROOT).join("docs/policies.md")).unwrap();
+    let section = guide.split(heading).nth(1).unwrap_or_else(|| panic!("docs/policies.md has no {heading:?}"));
     let block = section.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next());
     block.unwrap().to_owned()
 }
@@ -32,7 +32,7 @@ async fn walks(language: &str) -> bool {
     server.wait_for_backlog(2).await;
     let crates = format!("cp {ROOT}/Cargo.lock . && ln -s {} target", kept("target").display());
     let ours = if language == "rust" { crates.as_str() } else { ":" };
-    let walk = block("### Write a policy").replace("--lang rust", &format!("--lang {language}"));
+    let walk = block("## Write a policy").replace("--lang rust", &format!("--lang {language}"));
     assert!(walk.contains("cd quick-wins\n") && walk.contains(&format!("--lang {language}")), "{walk}");
     let walk = walk.replace("cd quick-wins\n", &format!("cd quick-wins\n{ours}\n"));
     let started = Instant::now();
@@ -53,7 +53,7 @@ async fn walks(language: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_readmes_walk_puts_a_rust_ranker_in_force_while_the_server_runs() {
+async fn the_guides_walk_puts_a_rust_ranker_in_force_while_the_server_runs() {
     assert!(walks("rust").await);
 }
 

@@ -1,4 +1,4 @@
-//! What a run takes, step by step: the table in README.md. Asserts nothing, so it is asked for by name:
+//! What a run takes, step by step: the table in docs/dispatch.md. Asserts nothing, so it is asked for by name:
 //! `cargo test --release --test dispatch -- --ignored --nocapture what_a_run_takes`.
 
 use std::time::Duration;

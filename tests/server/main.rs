@@ -7,9 +7,16 @@
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod cosign;
 
+#[path = "../documents/mod.rs"]
+#[allow(dead_code, reason = "other tests use the rest of it")]
+mod documents;
+
 #[path = "../dispatch/image.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod image;
+#[path = "../replay/invented.rs"]
+#[allow(dead_code, reason = "other tests use the rest of it")]
+mod invented;
 #[path = "../postgres/mod.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod postgres;
@@ -42,6 +49,7 @@ mod policies;
 mod profile;
 mod promoting;
 mod promql;
+mod readers;
 mod redaction;
 mod reload;
 mod screen;

@@ -156,7 +156,7 @@ async fn the_first_editions_state_file_is_taken_over_and_what_was_refused_is_kep
 
 /// The tables of the first edition's database, with their columns and names; made here by hand after its
 /// public source, not by the first edition itself.
-fn first_edition(path: &Path, active: &[Value], past: &[Value], followups: &[Value], snapshots: &[(&str, Value)]) {
+pub fn first_edition(path: &Path, active: &[Value], past: &[Value], followups: &[Value], snapshots: &[(&str, Value)]) {
     let db = Connection::open(path).unwrap();
     db.execute_batch(
         "CREATE TABLE snapshots (namespace TEXT PRIMARY KEY, payload_json TEXT NOT NULL, updated_at TEXT NOT NULL);
