@@ -66,14 +66,31 @@ pub(super) async fn make(
     } else {
         Outcome::AtNextStart
     };
-    if let Wished::Ranker { ranker: PolicyStamp { source, digest, settings_digest }, action } = wished {
-        let fields = json!({
-            "action": action, "who": word.who, "note": word.note,
-            "source": source, "digest": digest, "settings_digest": settings_digest,
-        });
-        way.ask(Call::PolicyAudit, fields).await.context("it is done, but nobody noted who did it")?;
-    }
+    note(way, wished, word).await.context("it is done, but nobody noted who did it")?;
     Ok(outcome)
+}
+
+/// Notes whose word it was, with the set that has the ranker.
+async fn note(way: &dyn Way, wished: &Wished, word: &Word) -> anyhow::Result<()> {
+    let (action, ranker) = match wished {
+        Wished::Ranker { ranker, action } => (*action, ranker.clone()),
+        Wished::OnTrial(on_trial) => {
+            let newest = newest(way).await?;
+            let ranker = serde_json::from_value(newest["ranker_stamp"].clone()).context("the history has no set")?;
+            (if on_trial.is_some() { "put_on_trial" } else { "given_up" }, ranker)
+        }
+    };
+    let PolicyStamp { source, digest, settings_digest } = ranker;
+    let fields = json!({
+        "action": action, "who": word.who, "note": word.note,
+        "source": source, "digest": digest, "settings_digest": settings_digest,
+    });
+    way.ask(Call::PolicyAudit, fields).await.map(drop)
+}
+
+/// The newest set of the history.
+async fn newest(way: &dyn Way) -> anyhow::Result<Value> {
+    Ok(way.ask(Call::PolicyHistory, Value::Null).await?["sets"][0].take())
 }
 
 /// Writes the file, if it says what it did when the new text was made of it.
@@ -157,8 +174,7 @@ async fn wait_for(way: &dyn Way, wished: &Wished, known: Option<&str>) -> anyhow
 
 /// Whether the newest set in the history is as wished.
 async fn is_kept(way: &dyn Way, wished: &Wished) -> anyhow::Result<bool> {
-    let history = way.ask(Call::PolicyHistory, Value::Null).await?;
-    let newest = &history["sets"][0];
+    let newest = newest(way).await?;
     let stamp = |name: &str| serde_json::from_value::<PolicyStamp>(newest[name].clone()).ok();
     Ok(match wished {
         Wished::Ranker { ranker, .. } => is_alike(stamp("ranker_stamp").as_ref(), Some(ranker)),

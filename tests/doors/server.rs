@@ -156,6 +156,7 @@ impl Server {
         let base = format!("http://{}", listener.local_addr().unwrap());
         let clock = Arc::clone(&inside.clock) as Arc<dyn Clock>;
         let state = HttpState::new(inside.api.clone(), &config, clock, inside.shutdown.clone())
+            .with_config_file(Some(inside.dir.path().join("issuecommand.toml")))
             .with_ping_interval(Duration::from_millis(50));
         let limits = ServeLimits::from(&config.server);
         tokio::spawn(serve(listener, router(&state), limits, inside.shutdown.clone()));

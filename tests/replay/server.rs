@@ -139,7 +139,7 @@ fn asked_again(decisions: &[Decision], settings: Value) -> DecisionsReport {
     let texts = Arc::new(DecisionTexts::default());
     let bodies = Arc::clone(&texts) as Arc<dyn BodySource>;
     let contender = Contender::new("again".into(), config, std::path::Path::new("."), host(bodies)).unwrap();
-    replay_decisions(decisions, &[contender], &texts, &|_| ()).unwrap()
+    replay_decisions(decisions, &[contender], &texts, &|_| true).unwrap()
 }
 
 #[tokio::test]
