@@ -80,8 +80,8 @@ impl ClaimManager {
             Some(pull) => self.store.follow_up_list_of_pull(pull, BELONGING_COUNT_MAX).await?,
             None => Vec::new(),
         };
-        // A fork's pull request may have the number of one of the repository's own.
-        follow_ups.retain(|item| claim.pr_url() == Some(item.pr_url.as_str()));
+        // One elsewhere may have the same number; and GitHub spells a name as its owner does, an agent as it likes.
+        follow_ups.retain(|item| claim.pr_url().is_some_and(|url| url.eq_ignore_ascii_case(&item.pr_url)));
         Ok(Belongings { runs, follow_ups })
     }
 

@@ -26,6 +26,9 @@ use crate::promotion::{self, Ground, Way, Word};
 /// Where what became of it shows.
 const POLICIES: (&str, &str) = ("/policies", "the policies");
 
+/// Longest reason, in characters. Ours: a line of the history.
+const NOTE_CHARACTER_COUNT_MAX: usize = 200;
+
 /// Why, and what the page showed.
 #[derive(Debug, Deserialize)]
 pub(super) struct Ruled {
@@ -97,6 +100,10 @@ async fn done(visit: Visit, form: Ruled, act: Result<Act, String>) -> Response {
 
 async fn rule(visit: &Visit, form: Ruled, act: Result<Act, String>) -> anyhow::Result<()> {
     let act = act.map_err(|why| anyhow!(why))?;
+    let note = form.note.trim();
+    if note.chars().count() > NOTE_CHARACTER_COUNT_MAX {
+        bail!("the reason has more than {NOTE_CHARACTER_COUNT_MAX} characters: make it shorter");
+    }
     let _turn = EDIT_TURN.lock().await;
     let manager = visit.state.api.manager();
     let (in_force, _) = manager.policies_in_force();
@@ -108,7 +115,6 @@ async fn rule(visit: &Visit, form: Ruled, act: Result<Act, String>) -> anyhow::R
     let loaded = tokio::task::spawn_blocking(move || read(&file)).await??;
     act.check(&loaded.config.policies, &in_force)?;
     let ground = Arc::new(Ground { loaded, host: manager.policy_host() });
-    let note = form.note.trim();
     let word = Word { who: None, note: (!note.is_empty()).then(|| note.to_owned()) };
     act.make(visit, &ground, word).await
 }
@@ -189,7 +195,7 @@ pub(super) fn form(action: &str, seen: &str, button: Markup) -> Markup {
     html! {
         form method="post" action=(action) {
             input type="hidden" name="seen" value=(seen);
-            label { "Why " input name="note" maxlength="200" autocomplete="off"; }
+            label { "Why " input name="note" maxlength=(NOTE_CHARACTER_COUNT_MAX) autocomplete="off"; }
             (button)
         }
     }
