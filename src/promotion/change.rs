@@ -189,3 +189,33 @@ fn is_alike(a: Option<&PolicyStamp>, b: Option<&PolicyStamp>) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_somebody_else_edited_meanwhile_is_neither_written_over_nor_put_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("issuecommand.toml");
+        let says = || std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, "newer").unwrap();
+        let why = write_over(&file, "before", "ours").unwrap_err().to_string();
+        assert!(why.contains("was edited meanwhile: nothing was changed") && says() == "newer", "{why}");
+        assert_eq!(put_back(&file, ("before", "ours"), anyhow!("refused")).to_string(), "refused");
+        assert_eq!(says(), "newer");
+
+        write_over(&file, "newer", "ours").unwrap();
+        assert_eq!(says(), "ours");
+        assert_eq!(put_back(&file, ("newer", "ours"), anyhow!("refused")).to_string(), "refused");
+        assert_eq!(says(), "newer");
+
+        std::fs::remove_file(&file).unwrap();
+        let gone = put_back(&file, ("before", "ours"), anyhow!("refused"));
+        assert!(format!("{gone:#}").contains("could not be put back as it was"), "{gone:#}");
+        assert!(format!("{gone:#}").ends_with("refused"), "{gone:#}");
+    }
+}

@@ -3,6 +3,7 @@
 
 use issuecommand::config::{CandidateConfig, Config, PolicyConfig};
 use issuecommand::domain::{Run, RunHold, RunPriority, RunWish};
+use issuecommand::replay::OwnReplays;
 use issuecommand::store::RunStore;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -157,6 +158,21 @@ async fn what_agents_were_given_is_replayed_under_the_ranker_in_force_and_the_on
     assert!(!looking.get("/replays").await.1.contains("Replay them"));
     assert_eq!(looking.post("/replays", &[("count", "10")]).await.0, 403);
     assert_eq!(server.get("/api/claims").await.1["claims"].as_array().unwrap().len(), 3, "nothing was claimed");
+}
+
+#[tokio::test]
+async fn one_replay_is_made_at_a_time() {
+    let server = Server::over(config(), &[issue(1, &[])]).await;
+    claimed(&server, "a").await;
+    let (replays, manager) = (OwnReplays::default(), server.inside.api.manager());
+    let (first, second) = tokio::join!(replays.make(manager, 5, "ann".into()), replays.make(manager, 5, "bob".into()));
+    assert_eq!((first, second.unwrap_err().contains("another replay is under way")), (Ok(()), true));
+    replays.make(manager, 5, "bob".into()).await.unwrap();
+    for _ in 0..5 {
+        replays.make(manager, 1, "eve".into()).await.unwrap();
+    }
+    let kept: Vec<String> = replays.kept().iter().map(|replay| replay.by.clone()).collect();
+    assert_eq!(kept, ["eve"; 5], "the last few");
 }
 
 #[tokio::test]
