@@ -11,6 +11,7 @@
 //! - [`state`] carries claims from one server to another, and mirrors them in a file;
 //! - [`domain`] is pure: nouns and the rules between them;
 //! - [`dispatch`] does the work itself: an agent in a container for each issue;
+//! - [`promotion`] puts another ranker in force by somebody's word, from a command or a page;
 //! - [`authoring`] is the way of a policy from an opinion to its component, for who writes one;
 //! - [`config`], [`logging`], [`metrics`], [`telemetry`] and [`build_info`] serve all, and [`server`] puts everything
 //!   together.
@@ -30,6 +31,7 @@ pub mod logging;
 pub mod mcp;
 pub mod metrics;
 pub mod policy;
+pub mod promotion;
 pub mod replay;
 pub mod server;
 pub mod state;

@@ -101,7 +101,7 @@ impl Server {
             config_file: loaded.file.clone(),
         })?;
         let api = Api::new(Arc::clone(&manager), &present).with_dispatcher(Arc::clone(&dispatcher));
-        let http = HttpState::new(api.clone(), &present, clock, shutdown.clone());
+        let http = HttpState::new(api.clone(), &present, clock, shutdown.clone()).with_config_file(loaded.file.clone());
         let server = Self {
             address,
             api,

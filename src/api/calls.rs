@@ -67,7 +67,7 @@ pub enum Call {
     PolicyHistory,
     /// A component that was in force, piece by piece.
     PolicyComponent,
-    /// Somebody has changed which ranker is in force.
+    /// Somebody has said which ranker is in force, or on trial.
     PolicyAudit,
     /// How dispatch stands.
     DispatchStatus,

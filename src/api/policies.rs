@@ -33,14 +33,14 @@ pub(super) struct PolicyComponentFields {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PolicyAuditFields {
-    /// promoted or rolled_back
-    #[schemars(with = "String", regex(pattern = "^(promoted|rolled_back)$"))]
+    /// promoted, rolled_back, put_on_trial or given_up
+    #[schemars(with = "String", regex(pattern = "^(promoted|rolled_back|put_on_trial|given_up)$"))]
     action: Option<String>,
     /// Who, besides whose key it is.
     who: Option<String>,
     /// A word about it.
     note: Option<String>,
-    /// The ranker's source.
+    /// The source of the ranker in force.
     #[schemars(with = "String")]
     source: Option<String>,
     /// Its digest.
@@ -86,13 +86,17 @@ pub(super) async fn component(operations: &Operations, fields: Fields) -> Result
     }
 }
 
-/// Somebody has promoted the candidate, or put the ranker before back.
+/// Somebody has said which ranker decides, or is on trial.
 pub(super) async fn audit(operations: &Operations, by: &str, fields: Fields) -> Result<Answer, Failure> {
     let PolicyAuditFields { action, who, note, source, digest, settings_digest } = read(fields)?;
     let action = match fields::required("action", action)?.as_str() {
         "promoted" => PolicyAction::Promoted,
         "rolled_back" => PolicyAction::RolledBack,
-        _ => return Err(FieldError::field("action", "expected promoted or rolled_back").into()),
+        "put_on_trial" => PolicyAction::PutOnTrial,
+        "given_up" => PolicyAction::GivenUp,
+        _ => {
+            return Err(FieldError::field("action", "expected promoted, rolled_back, put_on_trial or given_up").into());
+        }
     };
     let ranker = PolicyStamp {
         source: fields::required("source", fields::text("source", source)?)?,

@@ -212,6 +212,11 @@ impl Desk {
         Ok(desk)
     }
 
+    /// Where policies are loaded.
+    pub(super) fn host(&self) -> PolicyHost {
+        self.host.clone()
+    }
+
     /// The set in force. Take it once a call and pass it down.
     pub(super) fn current(&self) -> Arc<InForce> {
         self.current.load_full()

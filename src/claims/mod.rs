@@ -62,7 +62,7 @@ pub use groups::Groups;
 pub use index::Index;
 pub use manager::ClaimManager;
 pub use operations::{Operations, Stock, TokenMade, TokenWish};
-pub use overview::{Ahead, BusyAgent, ClaimColumn, UNDER_WAY};
+pub use overview::{Ahead, BELONGING_COUNT_MAX, Belongings, BusyAgent, ClaimColumn, UNDER_WAY};
 pub use playground::{LeftBehind, Tried, TriedIssue};
 pub use policy_history::PolicyAction;
 pub use pulls::{FeedbackOutcome, PullChange, PullOutcome};

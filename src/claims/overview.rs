@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 
-use super::ClaimManager;
 use super::explanation::Rival;
 use super::order::Question;
 use super::service::blocking;
-use crate::domain::{AgentId, Claim, ClaimStatus, RepoName, Timestamp};
+use super::{ClaimManager, ManagerError};
+use crate::domain::{AgentId, Claim, ClaimStatus, FollowUp, IssueNumber, IssueRef, RepoName, Run, Timestamp};
 use crate::policy::ViewName;
 use crate::store::ClaimFilter;
 
@@ -21,6 +21,9 @@ pub const UNDER_WAY: [ClaimStatus; 5] = [
     ClaimStatus::PrMerged,
     ClaimStatus::Stale,
 ];
+
+/// Runs, and pieces of feedback, that are told of one claim. Ours: more than anybody reads.
+pub const BELONGING_COUNT_MAX: usize = 200;
 
 /// The claims of one status.
 #[derive(Debug, Clone)]
@@ -55,7 +58,33 @@ pub struct Ahead {
     pub view: ViewName,
 }
 
+/// What belongs to a claim besides itself.
+#[derive(Debug, Clone)]
+pub struct Belongings {
+    /// Runs that worked under it, newest first.
+    pub runs: Vec<Run>,
+    /// Feedback on its pull request, waiting or over, newest first.
+    pub follow_ups: Vec<FollowUp>,
+}
+
 impl ClaimManager {
+    /// What belongs to a claim: its runs and the feedback on its pull request, of each at most [`BELONGING_COUNT_MAX`].
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn belongings(&self, claim: &Claim) -> Result<Belongings, ManagerError> {
+        let is_its = |run: &Run| run.hold.as_ref().is_some_and(|hold| hold.claim_id == claim.claim_id);
+        let mut runs = self.store.run_list_of_issue(claim.issue_ref(), BELONGING_COUNT_MAX).await?;
+        runs.retain(is_its);
+        let mut follow_ups = match pull_of(claim) {
+            Some(pull) => self.store.follow_up_list_of_pull(pull, BELONGING_COUNT_MAX).await?,
+            None => Vec::new(),
+        };
+        // One elsewhere may have the same number; and GitHub spells a name as its owner does, an agent as it likes.
+        follow_ups.retain(|item| claim.pr_url().is_some_and(|url| url.eq_ignore_ascii_case(&item.pr_url)));
+        Ok(Belongings { runs, follow_ups })
+    }
+
     /// Claims under way by status, of each at most `count_max`; a status that the filter names stands alone.
     pub fn columns(&self, filter: &ClaimFilter, count_max: usize) -> Vec<ClaimColumn> {
         let claims = self.under_way(filter);
@@ -131,4 +160,10 @@ impl ClaimManager {
         claims.iter_mut().for_each(|claim| self.renew_by_calls(claim, lease));
         claims
     }
+}
+
+/// The pull request of a claim, in the sequence of its repository's issues.
+fn pull_of(claim: &Claim) -> Option<IssueRef> {
+    let number = claim.pr_url()?.rsplit("/pull/").next()?.parse().ok()?;
+    Some(IssueRef::new(claim.repo.clone(), IssueNumber::new(number).ok()?))
 }

@@ -10,21 +10,25 @@ use tracing::{info, warn};
 
 use super::desk::{InForce, TakenInForce};
 use super::{ClaimManager, Operations};
-use crate::config::{manifest_path, signature_path};
+use crate::config::{PoliciesConfig, manifest_path, signature_path};
 use crate::domain::{AgentId, EventDraft, EventKind, PolicyStamp, RepoName};
-use crate::policy::{Effective, Ranking};
+use crate::policy::{Effective, PolicyHost, Ranking};
 use crate::store::{EvidenceRecord, OnTrialRecord, PolicyAudit, PolicySetKept, PolicySetRecord, StoreError};
 
 /// Most bytes of signatures, and of a manifest, that are kept with a component: a bundle has about 10 KiB.
 const EVIDENCE_KEPT_BYTES_MAX: u64 = 64 << 10;
 
-/// What was done to the ranker, by somebody's word.
+/// What was done to the ranker or the candidate, by somebody's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PolicyAction {
     /// The candidate became the ranker.
     Promoted,
     /// A ranker that was in force before is so again.
     RolledBack,
+    /// Another ranker is on trial beside it.
+    PutOnTrial,
+    /// That trial is over without a promotion.
+    GivenUp,
 }
 
 impl PolicyAction {
@@ -32,6 +36,8 @@ impl PolicyAction {
         match self {
             Self::Promoted => EventKind::PolicyPromoted,
             Self::RolledBack => EventKind::PolicyRolledBack,
+            Self::PutOnTrial => EventKind::PolicyPutOnTrial,
+            Self::GivenUp => EventKind::PolicyGivenUp,
         }
     }
 }
@@ -73,6 +79,17 @@ impl ClaimManager {
         policies.set.effective(&policies.config, repo, agent)
     }
 
+    /// What the policies in force were loaded from, and the folder that its relative sources are relative to.
+    pub fn policies_in_force(&self) -> (PoliciesConfig, PathBuf) {
+        let policies = self.desk.current();
+        (policies.config.clone(), policies.folder.clone())
+    }
+
+    /// Where policies are loaded, for who looks at others than those in force.
+    pub fn policy_host(&self) -> PolicyHost {
+        self.desk.host()
+    }
+
     /// Why the newest edit of the policies was refused, until one is accepted.
     pub fn policy_rejected(&self) -> Option<String> {
         self.desk.rejected()
@@ -101,7 +118,7 @@ impl Operations {
         Ok(self.store().policy_component_piece(digest, piece).await?.map(|bytes| (bytes, count)))
     }
 
-    /// Notes who wished the ranker that is in force, and tells everybody.
+    /// Notes who wished the ranker that is in force, or what is on trial beside it, and tells everybody.
     ///
     /// # Errors
     /// When the store fails.

@@ -22,6 +22,10 @@ const CANDIDATE: &str = "candidate";
 /// The share of a canary that says nothing of it.
 const SHARE_DEFAULT: f64 = 0.1;
 
+/// Held by who edits the configuration from within a server: two at once would write over each other. A process has one
+/// such file.
+pub static EDIT_TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// Why a configuration was not edited.
 #[derive(Debug, thiserror::Error)]
 pub enum EditError {

@@ -69,8 +69,6 @@ pub struct Dispatcher {
     wake: Notify,
     tracker: TaskTracker,
     shutdown: CancellationToken,
-    /// Held by who edits the configuration file.
-    pub(super) edit_turn: tokio::sync::Mutex<()>,
     pub(super) leftovers: Leftovers,
     pub(super) told: super::telling::Told,
 }
@@ -85,7 +83,7 @@ impl Dispatcher {
         let server = super::key::name_of(&key);
         let logs = LogBook::new(Arc::clone(&parts.store));
         let (containers, live, wake, tracker, shutdown, slots) = Default::default();
-        let (edit_turn, leftovers, told) = Default::default();
+        let (leftovers, told) = Default::default();
         Ok(Arc::new(Self {
             parts,
             server,
@@ -96,7 +94,6 @@ impl Dispatcher {
             wake,
             tracker,
             shutdown,
-            edit_turn,
             leftovers,
             told,
             slots,

@@ -104,6 +104,10 @@ event_kinds! {
     PolicyPromoted = "policy.promoted",
     /// A ranker that was in force before is so again, by somebody's word.
     PolicyRolledBack = "policy.rolled_back",
+    /// A ranker is on trial, by somebody's word.
+    PolicyPutOnTrial = "policy.put_on_trial",
+    /// The candidate's trial was given up, by somebody's word.
+    PolicyGivenUp = "policy.given_up",
     /// An issue or a review waits for a slot of the dispatcher.
     RunQueued = "run.queued",
     /// A run got a slot.

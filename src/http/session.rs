@@ -4,7 +4,7 @@
 //! somebody made before lasts as long as it does.
 
 use axum::http::HeaderMap;
-use axum::http::header::COOKIE;
+use axum::http::header::{COOKIE, HOST};
 use chrono::{DateTime, TimeDelta};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -13,7 +13,7 @@ use super::state::HttpState;
 use crate::api::{Identity, Principal};
 use crate::domain::TokenId;
 
-/// The cookie's name.
+/// What the cookie's name begins with.
 const NAME: &str = "issuecommand_session";
 /// How long a session lasts: a working day with its breaks. Ours.
 const LENGTH: TimeDelta = TimeDelta::hours(12);
@@ -21,7 +21,7 @@ const LENGTH: TimeDelta = TimeDelta::hours(12);
 const OF_KEY: &str = "key";
 
 /// The cookie that begins a session of `identity`, or `None` where nobody has a credential.
-pub(super) fn begun(state: &HttpState, identity: &Identity, is_https: bool) -> Option<String> {
+pub(super) fn begun(state: &HttpState, identity: &Identity, headers: &HeaderMap, is_https: bool) -> Option<String> {
     let who = match identity.principal {
         Principal::Key => OF_KEY.to_owned(),
         Principal::Token(token_id) => token_id.to_string(),
@@ -29,24 +29,38 @@ pub(super) fn begun(state: &HttpState, identity: &Identity, is_https: bool) -> O
     };
     let ends = (state.clock.now() + LENGTH).timestamp();
     let sealed = hex::encode(sealing(state, &who, ends)?.finalize().into_bytes());
-    Some(cookie(&format!("{who}.{ends}.{sealed}"), LENGTH.num_seconds(), is_https))
+    Some(cookie(headers, &format!("{who}.{ends}.{sealed}"), LENGTH.num_seconds(), is_https))
 }
 
 /// The cookie that ends a session.
-pub(super) fn ended(is_https: bool) -> String {
-    cookie("", 0, is_https)
+pub(super) fn ended(headers: &HeaderMap, is_https: bool) -> String {
+    cookie(headers, "", 0, is_https)
 }
 
 /// No script can read it, and no other site can have it sent.
-fn cookie(value: &str, seconds: i64, is_https: bool) -> String {
-    let secure = if is_https { "; Secure" } else { "" };
-    format!("{NAME}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
+fn cookie(headers: &HeaderMap, value: &str, seconds: i64, is_https: bool) -> String {
+    let (name, secure) = (name(headers), if is_https { "; Secure" } else { "" });
+    format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
 }
 
 /// Whose session a request is part of.
 pub(super) fn identity(state: &HttpState, headers: &HeaderMap) -> Option<Identity> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    cookies.flat_map(of_ours).find_map(|value| opened(state, value))
+    let name = name(headers);
+    let mut ours = cookies.flat_map(|cookies| of_name(cookies, &name));
+    ours.find_map(|value| opened(state, value))
+}
+
+/// The cookie's name at the port that the browser asks: cookies know no ports, and servers of one machine, each at its
+/// own, would log each other out.
+fn name(headers: &HeaderMap) -> String {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    match host.rsplit_once(':') {
+        Some((_, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            format!("{NAME}_{port}")
+        }
+        _ => NAME.to_owned(),
+    }
 }
 
 fn opened(state: &HttpState, value: &str) -> Option<Identity> {
@@ -64,9 +78,8 @@ fn opened(state: &HttpState, value: &str) -> Option<Identity> {
     Some(Identity { until: Some(until), ..identity })
 }
 
-/// Another server of this machine, at another port, has a cookie of the same name.
-fn of_ours(cookies: &str) -> impl Iterator<Item = &str> {
-    cookies.split(';').filter_map(|cookie| cookie.trim().strip_prefix(NAME)?.strip_prefix('='))
+fn of_name<'c>(cookies: &'c str, name: &str) -> impl Iterator<Item = &'c str> {
+    cookies.split(';').filter_map(move |cookie| cookie.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
 /// What seals a session: nobody can make one who has not the credential itself, be it that they read the database, where

@@ -1,5 +1,6 @@
 //! What every route knows.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use super::pages::Renderings;
 use crate::api::Api;
 use crate::config::{Config, ServerConfig, ToolProfile, WebhookConfig};
 use crate::domain::Clock;
+use crate::replay::OwnReplays;
 
 /// Time between two `ping` frames of an event stream (the contract's number).
 const PING_INTERVAL: Duration = Duration::from_secs(15);
@@ -24,6 +26,9 @@ pub struct HttpState {
     pub(super) shutdown: CancellationToken,
     pub(super) ping_interval: Duration,
     pub(super) renderings: Arc<Renderings>,
+    pub(super) replays: Arc<OwnReplays>,
+    /// The file that the configuration was read from, which pages edit; `None` where there is none.
+    pub(super) config_file: Option<Arc<Path>>,
 }
 
 impl HttpState {
@@ -40,7 +45,15 @@ impl HttpState {
             shutdown,
             ping_interval: PING_INTERVAL,
             renderings: Arc::default(),
+            replays: Arc::default(),
+            config_file: None,
         }
+    }
+
+    /// The same state with the file that the configuration was read from, if there was one.
+    #[must_use]
+    pub fn with_config_file(self, file: Option<PathBuf>) -> Self {
+        Self { config_file: file.map(Arc::from), ..self }
     }
 
     /// The same state with another time between two `ping` frames.

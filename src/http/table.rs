@@ -88,7 +88,7 @@ pub(super) const ROUTES: &[Route] = routes! {
         POST "/api/admin/tokens" TokenCreate "Make an access token; the only answer that ever holds it"
         DELETE "/api/admin/tokens/{token_id}" TokenRevoke "End an access token at once"
         GET "/api/admin/policies/component" PolicyComponent "A component that was in force, piece by piece"
-        POST "/api/admin/policies/audit" PolicyAudit "Note who promoted a candidate, or put the ranker before back"
+        POST "/api/admin/policies/audit" PolicyAudit "Note who said which ranker decides, or is on trial"
         GET "/api/admin/export" Export "Every claim, as an import takes them"
         POST "/api/admin/import" Import "Take in an export; what is here is never changed"
     }

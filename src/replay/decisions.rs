@@ -65,7 +65,8 @@ impl BodySource for DecisionTexts {
 
 /// Asks every policy what it makes of `decisions`. The policies must read issues' texts from `texts`. A policy
 /// other than the one that decided is shown what was recorded, scored anew: what that one left further down is
-/// not known any more. Blocking.
+/// not known any more. `goes_on` is told how many are done before each; where it says no, the report is of those.
+/// Blocking.
 ///
 /// # Errors
 /// [`ReplayError`] when a policy fails.
@@ -73,7 +74,7 @@ pub fn replay_decisions(
     decisions: &[Decision],
     contenders: &[Contender],
     texts: &DecisionTexts,
-    progress: &dyn Fn(usize),
+    goes_on: &dyn Fn(usize) -> bool,
 ) -> Result<DecisionsReport, ReplayError> {
     let begun = |contender: &Contender| DecisionsOutcome {
         name: contender.name.clone(),
@@ -90,7 +91,10 @@ pub fn replay_decisions(
         outcomes: contenders.iter().map(begun).collect(),
     };
     for (done, decision) in decisions.iter().enumerate() {
-        progress(done);
+        if !goes_on(done) {
+            report.decisions = done;
+            break;
+        }
         let recorded = match Recorded::of(decision) {
             Ok(recorded) => recorded,
             Err(why) => {

@@ -4,10 +4,10 @@
 //! `recorder` records a history from GitHub and `history` reads what was recorded, `timeline` turns it into what a server would have been told and when,
 //! `pace` draws how long work and reviews take, `simulation` lets the agents ask, work and merge, `measures`
 //! turns the course of it into a [`Report`], and `table`, `page` and `charts` show that to people. `decisions` asks of
-//! recorded decisions instead.
+//! recorded decisions instead, and `own` has a server do so with its own.
 //!
 //! Everything is a function of its inputs: the same history, policies, agents and seed give the same report,
-//! byte for byte. No clock is read.
+//! byte for byte. No clock is read, but by `own` for its bound.
 
 mod areas;
 mod cast;
@@ -17,6 +17,7 @@ mod course;
 mod decisions;
 mod history;
 mod measures;
+mod own;
 mod pace;
 mod page;
 mod recorder;
@@ -38,6 +39,7 @@ pub use self::cast::SimulatedAgent;
 pub use self::contender::{Contender, ContenderError};
 pub use self::decisions::{DecisionTexts, DecisionsOutcome, DecisionsReport, replay_decisions};
 pub use self::history::{History, HistoryError};
+pub use self::own::{OWN_DECISION_COUNT_MAX, OwnReplay, OwnReplays};
 pub use self::page::page;
 pub use self::recorder::{RecordError, Recorded, may_write, record};
 pub use self::report::{

@@ -101,6 +101,8 @@ pub trait Store:
     async fn follow_up_list(&self, filter: FollowUpFilter) -> Result<Vec<FollowUp>, StoreError>;
     /// Follow-ups that ended, newest end first, at most `limit`.
     async fn follow_up_history(&self, limit: usize) -> Result<Vec<FollowUp>, StoreError>;
+    /// Follow-ups of one pull request, active or past, newest first; of those that ended at most `limit`.
+    async fn follow_up_list_of_pull(&self, pull: IssueRef, limit: usize) -> Result<Vec<FollowUp>, StoreError>;
     /// One follow-up, active or past.
     async fn follow_up_get(&self, work_item_id: WorkItemId) -> Result<Option<FollowUp>, StoreError>;
 

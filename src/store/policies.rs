@@ -104,7 +104,12 @@ pub struct PolicyAudit {
 impl PolicyAudit {
     /// What the history says of a set that came in force by this.
     pub fn why_of(kind: EventKind, note: Option<&str>) -> String {
-        let done = if kind == EventKind::PolicyPromoted { "promoted" } else { "rolled back" };
+        let done = match kind {
+            EventKind::PolicyPromoted => "promoted",
+            EventKind::PolicyPutOnTrial => "put on trial",
+            EventKind::PolicyGivenUp => "trial given up",
+            _ => "rolled back",
+        };
         note.map_or_else(|| done.to_owned(), |note| format!("{done}: {note}"))
     }
 }

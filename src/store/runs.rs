@@ -20,6 +20,8 @@ pub trait RunStore {
     async fn run_by_short_id(&self, short: String) -> Result<Option<RunId>, StoreError>;
     /// Runs, oldest first; those that ended only if asked for, the newest `limit`.
     async fn run_list(&self, filter: RunFilter, limit: usize) -> Result<Vec<Run>, StoreError>;
+    /// Runs whose own issue this is, newest first, at most `limit`.
+    async fn run_list_of_issue(&self, issue: IssueRef, limit: usize) -> Result<Vec<Run>, StoreError>;
     /// The newest run of an issue.
     async fn run_latest(&self, issue: IssueRef) -> Result<Option<Run>, StoreError>;
     /// The run that opened a pull request, if one did; the newest.

@@ -24,6 +24,7 @@ mod notices;
 mod operator;
 mod pages;
 mod policies;
+mod policy_pages;
 mod reasons;
 mod recorded;
 mod replays;

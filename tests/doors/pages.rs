@@ -7,19 +7,19 @@ use serde_json::{Value, json};
 use crate::server::{KEY, Server, config, issue, narrow};
 
 /// A browser with at most one cookie.
-struct Browser<'s> {
+pub struct Browser<'s> {
     server: &'s Server,
     client: reqwest::Client,
-    cookie: Option<String>,
+    pub cookie: Option<String>,
 }
 
 impl<'s> Browser<'s> {
-    fn new(server: &'s Server) -> Self {
+    pub fn new(server: &'s Server) -> Self {
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { server, client, cookie: None }
     }
 
-    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let request = self.client.request(method, format!("{}{path}", self.server.base));
         match &self.cookie {
             Some(cookie) => request.header("cookie", format!("theme=dark; {cookie}; x=y")),
@@ -27,13 +27,13 @@ impl<'s> Browser<'s> {
         }
     }
 
-    async fn get(&self, path: &str) -> (u16, String) {
+    pub async fn get(&self, path: &str) -> (u16, String) {
         let response = self.request(Method::GET, path).send().await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
     /// Sends a form as a page of `origin` does.
-    async fn post_from(&self, origin: Option<&str>, path: &str, form: &[(&str, &str)]) -> Response {
+    pub async fn post_from(&self, origin: Option<&str>, path: &str, form: &[(&str, &str)]) -> Response {
         let request = self.request(Method::POST, path);
         let request = if let Some(origin) = origin { request.header("origin", origin) } else { request };
         let form: Vec<String> = form.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -42,14 +42,14 @@ impl<'s> Browser<'s> {
     }
 
     /// Sends a form as the server's own page does; where the browser is sent on to, and the status.
-    async fn post(&self, path: &str, form: &[(&str, &str)]) -> (u16, Option<String>, String) {
+    pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> (u16, Option<String>, String) {
         let response = self.post_from(Some(&self.server.base), path, form).await;
         let next = response.headers().get("location").map(|next| next.to_str().unwrap().to_owned());
         (response.status().as_u16(), next, response.text().await.unwrap())
     }
 
     /// Logs in, and keeps the cookie.
-    async fn log_in(&mut self, key: &str) -> String {
+    pub async fn log_in(&mut self, key: &str) -> String {
         let response = self.post_from(Some(&self.server.base), "/login", &[("key", key), ("next", "/queue")]).await;
         assert_eq!((response.status().as_u16(), &response.headers()["location"]), (303, &"/queue".parse().unwrap()));
         let cookie = response.headers()["set-cookie"].to_str().unwrap().to_owned();
@@ -64,14 +64,14 @@ async fn token(server: &Server, scope: &str) -> (String, String) {
     (made["token"].as_str().unwrap().to_owned(), made["record"]["token_id"].as_str().unwrap().to_owned())
 }
 
-async fn claimed(server: &Server, agent: &str) -> Value {
+pub async fn claimed(server: &Server, agent: &str) -> Value {
     let (status, body) = server.post("/api/next", json!({ "agent_id": agent })).await;
     assert_eq!(status, 200, "{body}");
     body["claim"].clone()
 }
 
-const PAGES: [&str; 9] =
-    ["/", "/queue", "/agents", "/claims", "/runs", "/decisions", "/policies", "/playground", "/health"];
+const PAGES: [&str; 10] =
+    ["/", "/queue", "/agents", "/claims", "/runs", "/decisions", "/policies", "/playground", "/replays", "/health"];
 
 #[tokio::test]
 async fn who_is_not_in_is_asked_in_and_sees_nothing() {
@@ -84,7 +84,7 @@ async fn who_is_not_in_is_asked_in_and_sees_nothing() {
 
         assert!(!text.contains("acme/small#1") && !text.contains("<nav"), "{path}: {text}");
     }
-    for path in ["/claims/x/release", "/dispatch/pause", "/playground", "/logout"] {
+    for path in ["/claims/x/release", "/dispatch/pause", "/playground", "/policies/promote", "/replays", "/logout"] {
         let (status, _, text) = browser.post(path, &[]).await;
         assert!(status == 401 || path == "/logout" && status == 303, "{path} {status}: {text}");
     }
@@ -230,6 +230,12 @@ async fn no_other_site_can_have_a_browser_do_anything() {
                 "/dispatch/pause",
                 "/dispatch/resume",
                 "/playground",
+                "/playground/candidate",
+                "/playground/in-force",
+                "/policies/promote",
+                "/policies/give-up",
+                "/policies/sets/1/roll-back",
+                "/replays",
                 "/logout",
                 "/login",
             ] {
@@ -310,4 +316,24 @@ async fn the_board_tells_what_needs_somebody_and_narrows_to_a_repository_and_an_
     assert!(!get("/").await.1.contains("lapses in"), "what lapsed does not lapse soon");
     let (_, text) = get("/claims?status=stale").await;
     assert_eq!(text.matches("<tr data-key").count(), 3, "{text}");
+}
+
+#[tokio::test]
+async fn servers_of_one_machine_log_nobody_out_of_each_other() {
+    let (one, other) = (Server::start(config()).await, Server::start(config()).await);
+    let (mut at_one, mut at_other) = (Browser::new(&one), Browser::new(&other));
+    at_one.log_in(KEY).await;
+    at_other.log_in(KEY).await;
+    // A browser keeps cookies by host, whatever the port.
+    let of_an_older_version = "issuecommand_session=key.1.00";
+    let all = format!("{of_an_older_version}; {}; {}", at_one.cookie.unwrap(), at_other.cookie.unwrap());
+    (at_one.cookie, at_other.cookie) = (Some(all.clone()), Some(all));
+    assert_eq!((at_one.get("/").await.0, at_other.get("/").await.0), (200, 200));
+    let left =
+        |response: &Response| response.headers()["set-cookie"].to_str().unwrap().split_once('=').unwrap().0.to_owned();
+    let out = [
+        left(&at_one.post_from(Some(&one.base), "/logout", &[]).await),
+        left(&at_other.post_from(Some(&other.base), "/logout", &[]).await),
+    ];
+    assert!(out[0] != out[1] && out.iter().all(|name| name.starts_with("issuecommand_session_")), "{out:?}");
 }

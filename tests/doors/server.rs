@@ -111,9 +111,14 @@ impl Inside {
 }
 
 impl Inside {
+    /// The configuration file.
+    pub fn config_file(&self) -> PathBuf {
+        self.dir.path().join("issuecommand.toml")
+    }
+
     /// What the configuration file says.
     pub fn config_text(&self) -> String {
-        std::fs::read_to_string(self.dir.path().join("issuecommand.toml")).unwrap()
+        std::fs::read_to_string(self.config_file()).unwrap()
     }
 
     /// The kinds of all events so far.
@@ -156,6 +161,7 @@ impl Server {
         let base = format!("http://{}", listener.local_addr().unwrap());
         let clock = Arc::clone(&inside.clock) as Arc<dyn Clock>;
         let state = HttpState::new(inside.api.clone(), &config, clock, inside.shutdown.clone())
+            .with_config_file(Some(inside.config_file()))
             .with_ping_interval(Duration::from_millis(50));
         let limits = ServeLimits::from(&config.server);
         tokio::spawn(serve(listener, router(&state), limits, inside.shutdown.clone()));

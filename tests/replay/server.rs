@@ -133,13 +133,18 @@ async fn a_replay_gives_out_what_a_server_gives_out() {
 
 /// What the built-in ranker, told these settings, makes of decisions.
 fn asked_again(decisions: &[Decision], settings: Value) -> DecisionsReport {
+    asked_while(decisions, settings, &|_| true)
+}
+
+/// The same for as long as `goes_on` says so.
+fn asked_while(decisions: &[Decision], settings: Value, goes_on: &dyn Fn(usize) -> bool) -> DecisionsReport {
     let Value::Object(settings) = settings else { unreachable!() };
     let ranker = PolicyConfig { settings, ..PolicyConfig::builtin("rules") };
     let config = PoliciesConfig { ranker: ranker.into(), ..PoliciesConfig::default() };
     let texts = Arc::new(DecisionTexts::default());
     let bodies = Arc::clone(&texts) as Arc<dyn BodySource>;
     let contender = Contender::new("again".into(), config, std::path::Path::new("."), host(bodies)).unwrap();
-    replay_decisions(decisions, &[contender], &texts, &|_| ()).unwrap()
+    replay_decisions(decisions, &[contender], &texts, goes_on).unwrap()
 }
 
 #[tokio::test]
@@ -151,6 +156,8 @@ async fn recorded_decisions_are_made_again_and_under_another_policy() {
     assert_eq!((outcome.own, outcome.own_same, outcome.differing), (same.replayed, same.replayed, 0));
     let bound = "chooses here among the issues that decision considered";
     assert!(!same.to_string().contains(bound), "{same}");
+    let cut = asked_while(&decisions, settings(), &|done| done < 2);
+    assert_eq!((cut.decisions, cut.replayed), (2, 2), "of those before its time was over");
 
     let mut reversed = settings();
     reversed["tiers"] = json!([["p1"], ["p0"]]);

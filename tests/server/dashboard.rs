@@ -14,8 +14,8 @@ const KEY: &str = "the-key-of-this-dashboard";
 /// The release of axe-core that judges how well everybody can use a page.
 const AXE: &str = "axe-core@4.14.1";
 /// Every page that needs no claim.
-const PAGES: [&str; 9] =
-    ["/", "/queue", "/agents", "/claims", "/runs", "/decisions", "/policies", "/playground", "/health"];
+const PAGES: [&str; 10] =
+    ["/", "/queue", "/agents", "/claims", "/runs", "/decisions", "/policies", "/playground", "/replays", "/health"];
 /// A title that would do harm as markup, as a script, or as an address.
 const HOSTILE: &str = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>\" onclick=\"javascript:alert(1)";
 
@@ -26,7 +26,7 @@ fn home() -> Home {
         .extend((1..=5).map(|number| issue("acme/large", number, if number % 2 == 0 { &["bug", "p0"] } else { &[] })));
     issues[0]["title"] = json!(HOSTILE);
     let home = Home::new(&issues, "");
-    let rules = "[policies.ranker.settings]\nrules = [\n  { field = \"label\", op = \"is\", value = \"bug\", weight = 5 },\n  \
+    let rules = "# The team's rules.\n[policies.ranker.settings]\nrules = [\n  { field = \"label\", op = \"is\", value = \"bug\", weight = 5 },\n  \
                  { field = \"label\", op = \"is\", value = \"p0\", weight = 40 },\n]\n";
     let text = format!(
         "[server]\nport = 0\napi_key = \"{KEY}\"\n[containers]\nruntime = \"no-such-runtime\"\n[store]\npath = \"claims.db\"\n\
@@ -205,6 +205,18 @@ fn axe() -> Option<String> {
     Some(std::fs::read_to_string(source).unwrap())
 }
 
+/// Has axe find fault with the page that is shown, which may not be wider than its window either.
+async fn judge(browser: &Browser, axe: &str, page: &str) {
+    browser.run(axe).await;
+    let judged = browser.run_and_wait("axe.run().then(arguments[arguments.length - 1])").await;
+    let faults = judged["violations"].as_array().unwrap_or_else(|| panic!("{page}: {judged}"));
+    assert!(judged["passes"].as_array().unwrap().len() > 10, "{page}: it was judged");
+    let told: Vec<_> = faults.iter().map(|it| format!("{}: {} {}", it["impact"], it["help"], it["nodes"])).collect();
+    assert!(told.is_empty(), "{page}: {told:#?}");
+    let too_wide = browser.run("return document.documentElement.scrollWidth - window.innerWidth").await;
+    assert!(too_wide.as_i64().unwrap() <= 0, "{page} is {too_wide} wider than its window");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_can_use_every_page_dark_and_light_wide_and_narrow() {
     let Some(browser) = Browser::open().await else { return };
@@ -218,23 +230,17 @@ async fn everybody_can_use_every_page_dark_and_light_wide_and_narrow() {
     let claim = format!("/claims/{}", claim["claim_id"].as_str().unwrap());
     let decision = call(&server, "GET", "/api/decisions", Value::Null).await["decisions"][0]["decision_id"].clone();
     let decision = format!("/decisions/{}", decision.as_str().unwrap());
-    let pages: Vec<&str> =
-        PAGES.into_iter().chain([claim.as_str(), &decision, "/explain/acme/large/2", "/claims?ended=1"]).collect();
+    let pages: Vec<&str> = PAGES
+        .into_iter()
+        .chain([claim.as_str(), &decision, "/explain/acme/large/2", "/claims?ended=1", "/policies/sets/1"])
+        .collect();
     for (scheme, width) in [("light", 1280), ("dark", 1280), ("light", 380)] {
         browser.prefer(scheme).await;
         browser.resize(width, 900).await;
         for page in &pages {
             browser.go(&format!("{}{page}", server.url)).await;
             browser.wait_for("document.querySelector('#live').className == 'on'").await;
-            browser.run(&axe).await;
-            let judged = browser.run_and_wait("axe.run().then(arguments[arguments.length - 1])").await;
-            let faults = judged["violations"].as_array().unwrap_or_else(|| panic!("{page}: {judged}"));
-            assert!(judged["passes"].as_array().unwrap().len() > 10, "{page}: it was judged");
-            let told: Vec<_> =
-                faults.iter().map(|it| format!("{}: {} {}", it["impact"], it["help"], it["nodes"])).collect();
-            assert!(told.is_empty(), "{page}, {scheme}, {width} wide: {told:#?}");
-            let too_wide = browser.run("return document.documentElement.scrollWidth - window.innerWidth").await;
-            assert!(too_wide.as_i64().unwrap() <= 0, "{page} is {too_wide} wider than a window of {width}");
+            judge(&browser, &axe, &format!("{page}, {scheme}, {width} wide")).await;
         }
         browser.go(&server.url).await;
         browser.picture(&format!("board-{scheme}-{width}")).await;
@@ -268,5 +274,96 @@ async fn settings_are_tried_on_the_live_backlog_and_nothing_comes_of_it() {
     assert!(told.as_str().unwrap().contains("rules"), "{told}");
     assert_eq!(call(&server, "GET", "/api/policies/effective", Value::Null).await, before, "nothing came of it");
     assert_eq!(next(&server, "agent-a").await["repo"], "acme/large", "the settings in force decide");
+    kept_to_itself(&browser, &server).await;
+}
+
+/// The number of the issue that the next agent gets; given back at once.
+async fn head(server: &Server, agent: &str) -> String {
+    let claim = next(server, agent).await;
+    let at = format!("/api/claims/{}", claim["claim_id"].as_str().unwrap());
+    call(server, "DELETE", &at, json!({ "agent_id": agent })).await;
+    format!("{}#{}", claim["repo"].as_str().unwrap(), claim["issue_number"])
+}
+
+/// Types into the field of settings as a person who replaces it all.
+async fn write_settings(browser: &Browser, text: &str) {
+    browser.run(&format!("document.querySelector('#settings').value = {}", json!(text))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_is_tried_put_on_trial_promoted_and_taken_back_in_the_browser_alone() {
+    let Some((browser, home, server)) = logged_in().await else { return };
+    let axe = axe();
+    let looked_at = async |name: &str| {
+        for (scheme, width) in [("dark", 380), ("light", 1280)] {
+            browser.prefer(scheme).await;
+            browser.resize(width, 900).await;
+            if let Some(axe) = &axe {
+                judge(&browser, axe, &format!("{name}, {scheme}, {width} wide")).await;
+            }
+            browser.picture(&format!("{name}-{scheme}-{width}")).await;
+        }
+    };
+    let text = || std::fs::read_to_string(home.path("issuecommand.toml")).unwrap();
+    let before = text();
+    assert_eq!(head(&server, "agent-a").await, "acme/large#2", "what the rules in force say");
+
+    browser.click("Playground").await;
+    browser.wait_for("document.querySelector('#settings').value.includes('p0')").await;
+    write_settings(
+        &browser,
+        "# By hand.\ntiers = []\n[[rules]]\nfield = \"label\"\nop = \"is\"\nvalue = \"bug\"\nweight = -50\n",
+    )
+    .await;
+    browser.click("Try them").await;
+    browser.wait_for_text("What would come first").await;
+    assert_eq!(text(), before, "trying is without effect");
+    browser.fill("Why", "features first").await;
+    looked_at("playground-tried").await;
+    browser.click("Put them on trial").await;
+    browser.wait_for("document.title == 'Policies · IssueCommand'").await;
+    browser.wait_for_text("put on trial: features first, by api key").await;
+    browser.wait_for_text("in shadow: asked behind every answer").await;
+    assert_eq!(head(&server, "agent-a").await, "acme/large#2", "a trial serves nobody");
+    browser.wait_for_text("Agreed on 0 of 1 requests").await;
+    looked_at("policies-trial").await;
+
+    browser.fill("Why", "it agreed with us").await;
+    browser.click("Promote it").await;
+    browser.wait_for_text("promoted: it agreed with us, by api key").await;
+    assert_eq!(head(&server, "agent-a").await, "acme/large#1", "the next answer follows it");
+    let promoted = text();
+    assert!(
+        promoted.contains("weight = -50")
+            && promoted.contains("# The team's rules.")
+            && !promoted.contains("candidate"),
+        "{promoted}"
+    );
+    looked_at("policies-promoted").await;
+
+    browser.click("Replays").await;
+    browser.click("Replay them").await;
+    browser.wait_for_text("recorded decisions can be made again").await;
+    looked_at("replays").await;
+
+    browser.click("Policies").await;
+    browser.click("1").await;
+    browser.wait_for_text("Put it back").await;
+    looked_at("policies-set").await;
+    browser.fill("Why", "we miss them").await;
+    browser.click("Roll back to this one").await;
+    browser.wait_for_text("rolled back: to set 1; we miss them, by api key").await;
+    assert_eq!(head(&server, "agent-a").await, "acme/large#2");
+    assert!(text().contains("weight = 40") && text().contains("# The team's rules."), "{}", text());
+
+    browser.click("Playground").await;
+    browser.wait_for("document.querySelector('#settings').value.includes('p0')").await;
+    write_settings(&browser, "tiers = []\n[[rules]]\nfield = \"label\"\nop = \"is\"\nvalue = \"bug\"\nweight = 50\n")
+        .await;
+    browser.click("Try them").await;
+    browser.wait_for_text("What would come first").await;
+    browser.click("Put them in force").await;
+    browser.wait_for_text("promoted: settings from the playground, by api key").await;
+    assert_eq!(head(&server, "agent-a").await, "acme/small#1", "the oldest bug");
     kept_to_itself(&browser, &server).await;
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
 use super::commands::{complaint, told};
-use super::harness::Home;
+use super::harness::{Home, Server};
 use super::policies::{URGENT_FIRST, backlog, candidate, head, started, tried};
 use crate::cosign::Team;
 use crate::workshop::{PLAIN, WITHOUT_WORK_ORDER, component};
@@ -206,4 +206,49 @@ async fn a_promotion_that_is_refused_leaves_the_file_as_it_was() {
     assert_eq!(file(), before);
     let sets = server.get("/api/policies/history").await["sets"].clone();
     assert!(sets.as_array().unwrap().iter().all(|set| set["ranker_stamp"]["source"] == "builtin:rules"), "{sets:#}");
+}
+
+/// The form of a page, as a browser at `server` sends it; the status, and where it leads or what is shown.
+async fn sent(server: &Server, path: &str, form: &[(&str, &str)]) -> (u16, String) {
+    let pairs: Vec<String> = form.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let request = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let request = request.post(format!("{}{path}", server.url)).header("origin", &server.url);
+    let request = request.header("content-type", "application/x-www-form-urlencoded").body(pairs.join("&"));
+    let response = request.send().await.unwrap();
+    let next = response.headers().get("location").map(|next| next.to_str().unwrap().to_owned());
+    (response.status().as_u16(), next.unwrap_or(response.text().await.unwrap()))
+}
+
+/// What forms of the page of policies bring back.
+async fn seen(server: &Server) -> String {
+    let page = server.client.get(format!("{}/policies", server.url)).send().await.unwrap().text().await.unwrap();
+    let (_, rest) = page.split_once("name=\"seen\" value=\"").unwrap_or_else(|| panic!("no form: {page}"));
+    rest.split_once('"').unwrap().0.to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_page_promotes_is_refused_by_the_server_as_a_commands_is_and_the_file_is_as_it_was() {
+    let bytes = spawn_blocking(|| component(&PLAIN)).await.unwrap();
+    let home = Home::new(&backlog(), "");
+    std::fs::write(home.path("faulty.wasm"), &bytes).unwrap();
+    let fault =
+        r#"ranker = { source = "faulty.wasm", settings = { at = "score", do = "panic", from = "1767225600000" } }"#;
+    home.configure(&candidate("shadow", fault));
+    let server = started(&home).await;
+    let file = || std::fs::read_to_string(home.path("issuecommand.toml")).unwrap();
+    let before = file();
+    let (status, text) = sent(&server, "/policies/promote", &[("seen", &seen(&server).await), ("note", "")]).await;
+    assert!(status == 409 && text.contains("the server refused it, the file is as it was"), "{status}: {text}");
+    assert!(text.contains("faulty.wasm") && text.contains("full of bees"), "{text}");
+    assert_eq!(file(), before);
+    assert_eq!(head(&server, "a").await, 1, "the ranker in force serves on");
+
+    // What is given up is on trial no more, and who said so is in the history.
+    let (status, next) =
+        sent(&server, "/policies/give-up", &[("seen", &seen(&server).await), ("note", "it+fails")]).await;
+    assert_eq!((status, next.as_str()), (303, "/policies"));
+    assert!(server.get("/api/policies/candidate").await.get("trial").is_none());
+    let newest = server.get("/api/policies/history").await["sets"][0].clone();
+    assert_eq!((&newest["why"], &newest["by"]), (&json!("trial given up: it fails"), &json!("local")), "{newest:#}");
+    assert!(!file().contains("candidate") && file().contains("# Kept."), "{}", file());
 }

@@ -203,6 +203,7 @@ handed_on! { Store {
     follow_up_import(wish: FollowUpImport) -> Vec<FollowUpImportOutcome>;
     follow_up_list(filter: FollowUpFilter) -> Vec<FollowUp>;
     follow_up_history(limit: usize) -> Vec<FollowUp>;
+    follow_up_list_of_pull(pull: IssueRef, limit: usize) -> Vec<FollowUp>;
     follow_up_get(work_item_id: WorkItemId) -> Option<FollowUp>;
     pull_apply(pull: PullRequest) -> PullApplied;
     pull_get(pull: IssueRef) -> Option<PullRequest>;
@@ -266,6 +267,7 @@ handed_on! { RunStore {
     run_get(run_id: RunId) -> Option<Run>;
     run_by_short_id(short: String) -> Option<RunId>;
     run_list(filter: RunFilter, limit: usize) -> Vec<Run>;
+    run_list_of_issue(issue: IssueRef, limit: usize) -> Vec<Run>;
     run_latest(issue: IssueRef) -> Option<Run>;
     run_of_pull(pr_url: String) -> Option<Run>;
     run_usage_on(at: Timestamp, repo: Option<RepoName>) -> RunUsage;

@@ -2,13 +2,12 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Args;
-use issuecommand::config::with_candidate_promoted;
+use issuecommand::promotion::promote;
 
 use super::super::door::DoorArgs;
 use super::super::runtime;
-use super::in_force::{Change, file_of, stamp_of};
+use super::in_force::{begin, word};
 
 #[derive(Debug, Args)]
 pub struct PromoteArgs {
@@ -20,18 +19,11 @@ pub struct PromoteArgs {
 }
 
 pub fn run(args: &PromoteArgs) -> anyhow::Result<ExitCode> {
-    let loaded = args.door.load_to_edit()?;
-    let file = file_of(&loaded)?;
-    let text = std::fs::read_to_string(file).with_context(|| format!("failed to read {}", file.display()))?;
-    let text = with_candidate_promoted(&text)?;
-    let candidate = loaded.config.policies.candidate.as_ref().context("there is no candidate")?;
-    let ranker = stamp_of(&loaded, &candidate.ranker)?;
-    runtime()?.block_on(async {
-        let door = args.door.open().await?;
-        let told = format!("{} ({})", ranker.source, ranker.digest.get(..12).unwrap_or(&ranker.digest));
-        let change = Change { loaded: &loaded, text, ranker, action: "promoted", note: args.note.clone() };
-        let outcome = change.make(&door).await?;
-        anstream::println!("promoted {told}: {}", outcome.told());
-        Ok(ExitCode::SUCCESS)
-    })
+    let (ranker, outcome) = runtime()?.block_on(async {
+        let (ground, door) = begin(&args.door).await?;
+        promote(&door, &ground, &word(args.note.as_ref())).await
+    })?;
+    let digest = ranker.digest.get(..12).unwrap_or(&ranker.digest);
+    anstream::println!("promoted {} ({digest}): {}", ranker.source, outcome.told());
+    Ok(ExitCode::SUCCESS)
 }

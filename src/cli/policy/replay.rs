@@ -127,7 +127,10 @@ fn of_decisions(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let contenders: Vec<_> = [Some(policy), against].into_iter().flatten().collect();
     let bar = Bar::begin("replaying", "decisions");
     let total = decisions.len() as u64;
-    let report = replay_decisions(&decisions, &contenders, &texts, &|done| bar.show(done as u64, total))?;
+    let report = replay_decisions(&decisions, &contenders, &texts, &|done| {
+        bar.show(done as u64, total);
+        true
+    })?;
     drop(bar);
     if args.json {
         print_json(&report);

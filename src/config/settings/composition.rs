@@ -123,6 +123,13 @@ pub struct CandidateConfig {
     pub ranker: RankerConfig,
 }
 
+impl CandidateConfig {
+    /// A ranker that is asked behind every answer, and serves nobody.
+    pub fn in_shadow(ranker: RankerConfig) -> Self {
+        Self { mode: CandidateMode::Shadow, share: tenth(), ranker }
+    }
+}
+
 /// How a ranker is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

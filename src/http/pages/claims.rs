@@ -12,7 +12,7 @@ use super::words::{
     claim_at, claim_badge, claim_status, counted, issue_link, length, minute, outside, run_badge, since,
 };
 use crate::api::Call;
-use crate::claims::ClaimManager;
+use crate::claims::{Belongings, ClaimManager};
 use crate::domain::{Claim, FollowUp, Run, Timestamp};
 use crate::http::query::query;
 use crate::store::ClaimFilter;
@@ -130,14 +130,12 @@ pub(super) async fn show(visit: Visit, Path(claim_id): Path<String>) -> Response
         Ok(claim) => claim,
         Err(trouble) => return *trouble,
     };
-    let wish = json!({ "repo": claim.repo, "ended": true, "limit": 1000 });
-    let runs: Vec<Run> = visit.found(Call::DispatchRuns, wish, "runs").await.unwrap_or_default();
-    let is_its = |run: &Run| run.hold.as_ref().is_some_and(|hold| hold.claim_id == claim.claim_id);
-    let reviews: Vec<FollowUp> =
-        visit.found(Call::FollowUps, json!({ "repo": claim.repo }), "followups").await.unwrap_or_default();
+    let belongings = match visit.state.api.manager().belongings(&claim).await {
+        Ok(belongings) => belongings,
+        Err(error) => return visit.refused(500, &format!("its runs and its feedback could not be read: {error}")),
+    };
     let whole = Whole {
-        runs: runs.into_iter().filter(is_its).collect(),
-        reviews: reviews.into_iter().filter(|item| claim.pr_url() == Some(item.pr_url.as_str())).collect(),
+        belongings,
         on_github: visit.on_github(&claim.issue_ref()),
         may_act: visit.may_act() && !claim.status().is_terminal(),
         now: visit.state.api.manager().now(),
@@ -149,8 +147,7 @@ pub(super) async fn show(visit: Visit, Path(claim_id): Path<String>) -> Response
 /// A claim with what belongs to it.
 struct Whole {
     claim: Claim,
-    runs: Vec<Run>,
-    reviews: Vec<FollowUp>,
+    belongings: Belongings,
     on_github: Option<String>,
     may_act: bool,
     now: Timestamp,
@@ -190,20 +187,33 @@ fn page(whole: &Whole) -> Markup {
                     @if let Some(note) = &entry.note { div { (note) } } }
             }
         }
-        @if !whole.runs.is_empty() {
-            section data-key="runs" { h2 { "Worked on here" }
-            ul { @for run in &whole.runs {
-                li { a href=(format!("/runs/{}", run.run_id)) { "Run " (run.run_id.short()) } " " (run_badge(run.status()))
-                    @if let Some(why) = &run.reason { " " (why) } }
-            } } }
-        }
-        @if !whole.reviews.is_empty() {
-            section data-key="reviews" { h2 { "Feedback that waits" }
-            ul { @for item in &whole.reviews {
-                li { (item.summary) " " span .soft { (item.status().to_string()) ", since " (minute(item.created_at)) } }
-            } } }
-        }
+        @let Belongings { runs, follow_ups } = &whole.belongings;
+        @if !runs.is_empty() { (worked_on(runs)) }
+        @let (over, waiting): (Vec<_>, Vec<_>) = follow_ups.iter().partition(|item| item.status().is_terminal());
+        @if !waiting.is_empty() { (feedback("reviews", "Feedback that waits", &waiting)) }
+        @if !over.is_empty() { (feedback("reviews-over", "Feedback that is over", &over)) }
         @if whole.may_act { (acts(claim)) }
+    }
+}
+
+fn worked_on(runs: &[Run]) -> Markup {
+    html! {
+        section data-key="runs" { h2 { "Worked on here, newest first" }
+        ul { @for run in runs {
+            li { a href=(format!("/runs/{}", run.run_id)) { "Run " (run.run_id.short()) } " " (run_badge(run.status()))
+                @if let Some(why) = &run.reason { " " (why) } }
+        } } }
+    }
+}
+
+fn feedback(key: &str, name: &str, items: &[&FollowUp]) -> Markup {
+    html! {
+        section data-key=(key) { h2 { (name) }
+        ul { @for item in items {
+            li data-key=(item.work_item_id) {
+                (item.summary) " " span .soft { (item.status().to_string()) ", of " (minute(item.created_at)) }
+            }
+        } } }
     }
 }
 

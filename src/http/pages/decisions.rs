@@ -8,10 +8,9 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::visit::Visit;
-use super::words::{issue_link, minute, stamp};
+use super::words::{minute, named_issue, stamp};
 use crate::api::{Call, DECISION_COUNT_DEFAULT, DECISION_COUNT_MAX, Fields};
 use crate::claims::DecisionSummary;
-use crate::domain::IssueRef;
 use crate::http::query::query;
 
 /// How many times as many the link at the end shows.
@@ -100,9 +99,7 @@ fn row(asked: &Fields, it: &DecisionSummary) -> Markup {
 
 /// The issue that was given out, and the way to why and to all decisions about it.
 fn got(chosen: Option<&str>) -> Markup {
-    let Some(chosen) = chosen else { return html! { "nothing" } };
-    let Ok(issue) = chosen.parse::<IssueRef>() else { return html! { (chosen) } };
-    issue_link(&issue)
+    named_issue(chosen.unwrap_or("nothing"))
 }
 
 /// The same page with one field more, or another.

@@ -6,7 +6,7 @@ use super::assets::{LIVE_SCRIPT, MARK, STYLE};
 use crate::domain::EventKind;
 
 /// The pages there are, in the order of the way to them.
-const PLACES: [(&str, &str); 9] = [
+const PLACES: [(&str, &str); 10] = [
     ("/", "Board"),
     ("/queue", "Queue"),
     ("/agents", "Agents"),
@@ -15,6 +15,7 @@ const PLACES: [(&str, &str); 9] = [
     ("/decisions", "Decisions"),
     ("/policies", "Policies"),
     ("/playground", "Playground"),
+    ("/replays", "Replays"),
     ("/health", "Health"),
 ];
 

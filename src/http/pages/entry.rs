@@ -54,7 +54,7 @@ pub(super) async fn log_in(State(state): State<HttpState>, request: Request) -> 
     let next = if is_page(path) { shown.next.as_str() } else { "/" };
     let address = client_address(&headers, &extensions, state.server.trust_proxy);
     match of_credential(&state, shown.key.trim()) {
-        Ok(identity) => elsewhere(next, session::begun(&state, &identity, is_https(&state, &headers))),
+        Ok(identity) => elsewhere(next, session::begun(&state, &identity, &headers, is_https(&state, &headers))),
         Err(failure) => {
             let failure = state.api.limits().ip(address).map_or_else(Failure::from, |()| failure);
             let why = match &failure {
@@ -70,7 +70,7 @@ pub(super) async fn log_in(State(state): State<HttpState>, request: Request) -> 
 pub(super) async fn log_out(State(state): State<HttpState>, headers: HeaderMap) -> Response {
     match not_our_own(&headers, &state.server) {
         Some(who) => refused(Failure::NotFromHere(who), "/logout"),
-        None => elsewhere("/login", Some(session::ended(is_https(&state, &headers)))),
+        None => elsewhere("/login", Some(session::ended(&headers, is_https(&state, &headers)))),
     }
 }
 

@@ -17,7 +17,10 @@ mod issues;
 mod playground;
 mod policies;
 mod queue;
+mod replays;
+mod ruling;
 mod runs;
+mod sets;
 mod shared;
 mod visit;
 mod words;
@@ -34,7 +37,7 @@ pub(super) use entry::refused;
 pub(super) use shared::Renderings;
 
 /// The first parts of the pages' paths: the gate guards them, and the board at `/`, as it guards the API.
-const PATHS: [&str; 10] = [
+const PATHS: [&str; 11] = [
     "/claims",
     "/agents",
     "/queue",
@@ -43,6 +46,7 @@ const PATHS: [&str; 10] = [
     "/explain",
     "/policies",
     "/playground",
+    "/replays",
     "/health",
     "/dispatch",
 ];
@@ -72,7 +76,14 @@ pub(super) fn pages() -> Router<HttpState> {
         .route("/decisions", get(decisions::list))
         .route("/decisions/{decision_id}", get(decision::show))
         .route("/policies", get(policies::show))
+        .route("/policies/promote", post(ruling::promote))
+        .route("/policies/give-up", post(ruling::give_up))
+        .route("/policies/sets/{set_id}", get(sets::show))
+        .route("/policies/sets/{set_id}/roll-back", post(ruling::roll_back))
         .route("/playground", get(playground::show).post(playground::try_out))
+        .route("/playground/candidate", post(ruling::put_on_trial))
+        .route("/playground/in-force", post(ruling::put_in_force))
+        .route("/replays", get(replays::list).post(replays::make))
         .route("/health", get(health::show))
         .route("/login", get(entry::ask).post(entry::log_in))
         .route("/logout", post(entry::log_out))

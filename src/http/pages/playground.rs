@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::bars::{Bar, Rows};
+use super::ruling;
 use super::visit::Visit;
 use super::words::{counted, explained_at};
 use crate::claims::{Tried, points};
@@ -34,12 +35,39 @@ pub(super) async fn try_out(visit: Visit, Form(Typed { settings }): Form<Typed>)
     }
     let manager = visit.state.api.manager();
     let (source, _) = manager.ranker_settings();
-    let read = toml::from_str::<Map<String, Value>>(&settings).map_err(|error| error.to_string());
-    let result = match read.and_then(|settings| manager.try_settings(settings)) {
-        Ok(tried) => told(&tried),
+    let result = match read_settings(&settings).and_then(|settings| manager.try_settings(settings)) {
+        Ok(tried) => html! { (told(&tried)) (in_force(&visit, &settings)) },
         Err(why) => html! { div .why role="alert" { pre { (why.trim_end()) } } },
     };
     visit.still_page("Playground", &page(&visit, &source, &settings, result))
+}
+
+/// Settings as a browser sends them, which ends lines in its own way.
+pub(super) fn read_settings(typed: &str) -> Result<Map<String, Value>, String> {
+    toml::from_str(&typed.replace("\r\n", "\n")).map_err(|error| error.to_string())
+}
+
+/// What can be done with settings that were tried.
+fn in_force(visit: &Visit, settings: &str) -> Markup {
+    let Some(seen) = ruling::seen(visit) else { return html! {} };
+    let (policies, _) = visit.state.api.manager().policies_in_force();
+    html! {
+        h2 { "What is to become of them" }
+        p .soft {
+            "On trial they are asked behind every answer and serve nobody; the page of policies tells how that goes, and "
+            "promotes them. In force they decide for the next agent that asks. Either is an edit of issuecommand.toml."
+            @if let Some(candidate) = &policies.candidate {
+                " " (candidate.ranker.source) " is on trial now, and gives way to them if these are put on trial."
+            }
+        }
+        div .acts { form method="post" action="/playground/candidate" {
+            input type="hidden" name="settings" value=(settings);
+            input type="hidden" name="seen" value=(seen);
+            label { "Why " input name="note" maxlength="200" autocomplete="off"; }
+            button { "Put them on trial" }
+            button .danger formaction="/playground/in-force" { "Put them in force" }
+        } }
+    }
 }
 
 fn page(visit: &Visit, source: &str, settings: &str, result: Markup) -> Markup {
@@ -47,8 +75,7 @@ fn page(visit: &Visit, source: &str, settings: &str, result: Markup) -> Markup {
         h1 { "Playground" }
         p .soft {
             "What " code { (source) } " is told, as below " code { "[policies.ranker.settings]" } " in issuecommand.toml. "
-            "Try other settings on the live backlog: nobody is served by them, and nothing of them is kept. "
-            "To put them in force, write them into the file: an edit is in force as soon as it is saved."
+            "Try other settings on the live backlog: nobody is served by them, and nothing of them is kept unless you say so."
         }
         @if visit.may_act() {
             form .playground method="post" action="/playground" {

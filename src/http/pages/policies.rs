@@ -6,9 +6,9 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::hours;
 use super::visit::Visit;
 use super::words::{explained_at, minute, short, signed, stamp};
+use super::{hours, ruling};
 use crate::api::{Answer, Call, Fields};
 use crate::claims::{TrialReport, points};
 use crate::config::CandidateMode;
@@ -38,7 +38,7 @@ pub(super) async fn show(visit: Visit, Query(ForWhom { repo, agent_id }): Query<
         }
     }
     match serde_json::from_value(Value::Object(told)) {
-        Ok(policies) => visit.page("Policies", &page(&policies)),
+        Ok(policies) => visit.page("Policies", &page(&policies, &Rights::of(&visit))),
         Err(error) => visit.refused(500, &format!("the policies have no form that can be shown: {error}")),
     }
 }
@@ -55,12 +55,29 @@ struct Policies {
     agent_id: Option<String>,
 }
 
-fn page(policies: &Policies) -> Markup {
+/// What who looks may do here.
+struct Rights {
+    /// What forms bring back of what they were shown with; `None` where there are none.
+    seen: Option<String>,
+    /// Whether that is for want of a file.
+    lacks_file: bool,
+}
+
+impl Rights {
+    fn of(visit: &Visit) -> Self {
+        Self { seen: ruling::seen(visit), lacks_file: visit.may_rule() && visit.state.config_file.is_none() }
+    }
+}
+
+fn page(policies: &Policies, rights: &Rights) -> Markup {
     let Policies { policy, rejected, trial, sets, repo, agent_id } = policies;
     html! {
         h1 { "Policies" }
-        p { a href="/playground" { "Try other settings" } " on the live backlog, without effect. "
-            code { "issuecommand policy promote" } " puts a candidate in force, " code { "policy rollback" } " what was before." }
+        p { a href="/playground" { "Try other settings" } " on the live backlog, without effect; "
+            a href="/replays" { "replay" } " what was decided under what decides now." }
+        @if rights.lacks_file {
+            p .soft { "The server runs without an issuecommand.toml, so nothing is put in force or back from here." }
+        }
         p .soft {
             "For " @match repo { Some(repo) => (repo), None => "every repository without a ranker of its own" }
             ", " @match agent_id { Some(agent) => { "agent " (agent) }, None => "every agent without a view of its own" }
@@ -75,9 +92,24 @@ fn page(policies: &Policies) -> Markup {
         }
         @if let Some(why) = rejected { p .why { "The newest edit is not in force: " (why) } }
         h2 { "In force" }
+        @if let Some(set) = sets.first() { (since(set)) }
         (in_force(policy))
-        @if let Some(trial) = trial { (trial_of(trial)) }
-        @if !sets.is_empty() { h2 { "What was in force, newest first" } (past(sets)) }
+        @if let Some(trial) = trial { (trial_of(trial, rights)) }
+        @if !sets.is_empty() {
+            h2 { "What was in force, newest first" }
+            @if rights.seen.is_some() { p .soft { "The page of a set says what it was told, and puts its ranker back." } }
+            (past(sets))
+        }
+    }
+}
+
+/// Since when the policies are as they are, and by whose word.
+fn since(set: &PolicySetKept) -> Markup {
+    html! {
+        p .soft #since {
+            "Since " (minute(set.at)) ": " (set.why)
+            @if let Some(by) = &set.by { ", by " (by) }
+        }
     }
 }
 
@@ -111,16 +143,16 @@ fn row_of(part: &Part) -> Markup {
     }
 }
 
-fn settings_of(settings: &Value) -> Markup {
+pub(super) fn settings_of(settings: &Value) -> Markup {
     let is_told = settings.as_object().is_some_and(|settings| !settings.is_empty());
     html! { @if is_told { code { (settings) } } @else { span .soft { "as it comes" } } }
 }
 
-fn component(stamp: &PolicyStamp) -> Markup {
+pub(super) fn component(stamp: &PolicyStamp) -> Markup {
     html! { (stamp.source) " " code title=(stamp.digest) { (short(&stamp.digest)) } }
 }
 
-fn trial_of(trial: &TrialReport) -> Markup {
+fn trial_of(trial: &TrialReport, rights: &Rights) -> Markup {
     let TrialReport { candidate, is_well, counts, agreement, hours, disagreements } = trial;
     html! {
         h2 { "The candidate" }
@@ -147,6 +179,12 @@ fn trial_of(trial: &TrialReport) -> Markup {
             }
         }
         (hours::chart(hours))
+        @if let Some(seen) = &rights.seen {
+            div .acts data-key="trial-acts" {
+                (ruling::form("/policies/promote", seen, html! { button { "Promote it" } }))
+                (ruling::form("/policies/give-up", seen, html! { button .danger { "Give it up" } }))
+            }
+        }
         @if !disagreements.is_empty() {
             h2 { "Where it did not agree, newest first" }
             div .wide tabindex="0" { table {
@@ -189,8 +227,8 @@ fn past(sets: &[PolicySetKept]) -> Markup {
             thead { tr { th .number { "Set" } th { "Since" } th { "Ranker" } th { "Why" } th { "By" } } }
             tbody {
                 @for set in sets {
-                    tr {
-                        td .number { (set.set_id) }
+                    tr data-key=(set.set_id) {
+                        td .number { a href=(format!("/policies/sets/{}", set.set_id)) { (set.set_id) } }
                         td { (minute(set.at)) }
                         td { (stamp(&set.record.ranker_stamp)) }
                         td { (set.why) @if set.record.candidate.is_some() { span .soft { " · with a candidate" } } }

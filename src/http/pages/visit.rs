@@ -24,6 +24,7 @@ const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src '
      connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// A look at a page that the gate let through.
+#[derive(Clone)]
 pub(super) struct Visit {
     pub(super) state: HttpState,
     identity: Identity,
@@ -50,6 +51,16 @@ impl Visit {
     /// Whether who looks may do what operators do.
     pub(super) fn may_act(&self) -> bool {
         self.identity.scope == AccessScope::Admin
+    }
+
+    /// Whether who looks may say which policies decide: the server's key, or a token of scope admin that is no agent's.
+    pub(super) fn may_rule(&self) -> bool {
+        self.may_act() && self.identity.agent.is_none()
+    }
+
+    /// Whose credential it is, as events call it.
+    pub(super) fn who(&self) -> &str {
+        &self.identity.name
     }
 
     /// An issue's own page on GitHub, where its repository has one.
@@ -103,6 +114,16 @@ impl Visit {
         self.refused(answer.status, told(answer))
     }
 
+    /// The page that says why something was not done, and where to go on.
+    pub(super) fn not_done(&self, why: &str, (place, name): (&str, &str)) -> Response {
+        let body = maud::html! {
+            h1 { "Not done" }
+            p .why role="alert" { (why) }
+            p { a href=(place) { "To " (name) } }
+        };
+        self.page_with(409, "Not done", &body, true)
+    }
+
     /// The same, in these words.
     pub(super) fn refused(&self, status: u16, why: &str) -> Response {
         self.page_with(status, "Not shown", &document::trouble(why), true)
@@ -115,7 +136,7 @@ impl Visit {
 }
 
 /// What an answer says of why it holds nothing.
-fn told(answer: &Answer) -> &str {
+pub(super) fn told(answer: &Answer) -> &str {
     let told = ["message", "error"].iter().find_map(|field| answer.body[field].as_str());
     told.unwrap_or("the server could not answer")
 }

@@ -14,6 +14,14 @@ pub(super) fn issue_link(issue: &IssueRef) -> Markup {
     html! { a href=(explained_at(&issue.repo, issue.number)) { (issue) } }
 }
 
+/// The same of an issue by its name; text where that is none.
+pub(super) fn named_issue(name: &str) -> Markup {
+    match name.parse::<IssueRef>() {
+        Ok(issue) => issue_link(&issue),
+        Err(_) => html! { (name) },
+    }
+}
+
 /// The page that explains an issue.
 pub(super) fn explained_at(repo: &RepoName, number: IssueNumber) -> String {
     format!("/explain/{repo}/{number}")

@@ -35,6 +35,9 @@ pub(super) const ACTIVE_COUNT: &str = "SELECT count(*) FROM follow_ups WHERE act
 pub(super) const LEAST_URGENT: &str = "SELECT record FROM follow_ups WHERE active = 1 AND urgency > ?1 \
      ORDER BY urgency DESC, created_at_ms DESC LIMIT 200";
 pub(super) const LIST_OF_PULL: &str = "SELECT record FROM follow_ups WHERE active = 1 AND repo = ?1 AND pr_number = ?2";
+/// Those that ended are bounded, and people look at one pull request at a time.
+pub(super) const PAST_OF_PULL: &str = "SELECT record FROM follow_ups WHERE active = 0 AND repo = ?1 AND pr_number = ?2 \
+     ORDER BY ended_at_ms DESC LIMIT ?3";
 
 /// Writes a new follow-up, unless its feedback made one before.
 pub(super) fn insert(txn: &mut WriteTxn<'_>, item: FollowUp) -> Result<FollowUpInserted> {
@@ -251,6 +254,17 @@ pub(super) fn by_request(connection: &Connection, agent: &AgentId, request_id: &
 fn of_pull(connection: &Connection, pull: &IssueRef) -> Result<Vec<FollowUp>> {
     let row = params![pull.repo.as_str(), number(pull.number)];
     connection.prepare_cached(LIST_OF_PULL)?.query_map(row, record)?.collect()
+}
+
+/// Follow-ups of a pull request, active or past, newest first.
+pub(super) fn all_of_pull(connection: &Connection, pull: &IssueRef, count_max: usize) -> Result<Vec<FollowUp>> {
+    let mut items = of_pull(connection, pull)?;
+    let wanted = params![pull.repo.as_str(), number(pull.number), limit(count_max)];
+    for item in connection.prepare_cached(PAST_OF_PULL)?.query_map(wanted, record)? {
+        items.push(item?);
+    }
+    items.sort_by_key(|item| std::cmp::Reverse(item.created_at));
+    Ok(items)
 }
 
 /// One follow-up, active or past.

@@ -85,6 +85,11 @@ impl Store for SqlStore {
         self.readers.read("list past follow-ups", move |connection| follow_ups::history(connection, limit)).await
     }
 
+    async fn follow_up_list_of_pull(&self, pull: IssueRef, limit: usize) -> Result<Vec<FollowUp>, StoreError> {
+        let list = move |connection: &Connection| follow_ups::all_of_pull(connection, &pull, limit);
+        self.readers.read("list follow-ups of a pull request", list).await
+    }
+
     async fn follow_up_get(&self, work_item_id: WorkItemId) -> Result<Option<FollowUp>, StoreError> {
         self.readers.read("get a follow-up", move |connection| follow_ups::get(connection, work_item_id)).await
     }

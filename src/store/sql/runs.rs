@@ -27,7 +27,8 @@ pub(super) const LIST_ACTIVE: &str = "SELECT record FROM runs WHERE active = 1 O
 pub(super) const LIST_BEGUN: &str = "SELECT record FROM runs WHERE active = 1 AND status <> 'queued' ORDER BY run_id";
 pub(super) const LIST_ENDED: &str =
     "SELECT record FROM runs WHERE active = 0 AND repo = coalesce(?2, repo) ORDER BY run_id DESC LIMIT ?1";
-pub(super) const LATEST: &str = "SELECT record FROM runs WHERE repo = ?1 AND number = ?2 ORDER BY run_id DESC LIMIT 1";
+pub(super) const OF_ISSUE: &str =
+    "SELECT record FROM runs WHERE repo = ?1 AND number = ?2 ORDER BY run_id DESC LIMIT ?3";
 pub(super) const OF_PULL: &str = "SELECT record FROM runs WHERE pr_url = ?1 ORDER BY run_id DESC LIMIT 1";
 pub(super) const TRIM: &str = "DELETE FROM runs WHERE active = 0 AND run_id IN \
      (SELECT run_id FROM runs WHERE active = 0 ORDER BY run_id DESC LIMIT 9223372036854775807 OFFSET ?1) AND EXISTS \
@@ -80,9 +81,13 @@ impl RunStore for SqlStore {
         self.readers.read("list runs", list).await
     }
 
+    async fn run_list_of_issue(&self, issue: IssueRef, count_max: usize) -> std::result::Result<Vec<Run>, StoreError> {
+        let list = move |connection: &Connection| of_issue(connection, &issue, count_max);
+        self.readers.read("list runs of an issue", list).await
+    }
+
     async fn run_latest(&self, issue: IssueRef) -> std::result::Result<Option<Run>, StoreError> {
-        let latest =
-            move |connection: &Connection| one(connection, LATEST, params![issue.repo.as_str(), number(issue.number)]);
+        let latest = move |connection: &Connection| Ok(of_issue(connection, &issue, 1)?.pop());
         self.readers.read("find the newest run of an issue", latest).await
     }
 
@@ -231,6 +236,11 @@ fn active(connection: &Connection) -> Result<Vec<Run>> {
 
 fn all(connection: &Connection, sql: &'static str) -> Result<Vec<Run>> {
     connection.prepare_cached(sql)?.query_map((), |row| from_json(row, 0))?.collect()
+}
+
+fn of_issue(connection: &Connection, issue: &IssueRef, count_max: usize) -> Result<Vec<Run>> {
+    let wanted = params![issue.repo.as_str(), number(issue.number), limit(count_max)];
+    connection.prepare_cached(OF_ISSUE)?.query_map(wanted, |row| from_json(row, 0))?.collect()
 }
 
 fn ended(connection: &Connection, repo: Option<&RepoName>, count_max: usize) -> Result<Vec<Run>> {
