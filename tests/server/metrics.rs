@@ -170,7 +170,12 @@ async fn metrics_need_the_key_where_there_is_one() {
     let ask = |key: &'static str| reqwest::Client::new().get(format!("{}/metrics", server.url)).bearer_auth(key).send();
     assert_eq!(ask("another-key").await.unwrap().status(), 401);
     let told = ask("the-key").await.unwrap().text().await.unwrap();
-    assert!(told.contains("issuecommand_build_info{version="), "{told}");
+    let built = issuecommand::build_info::VERSION_AND_BUILD;
+    let (version, build) = built.strip_suffix(')').unwrap().split_once(" (").unwrap();
+    assert!(build.contains(std::env::consts::ARCH), "{build}");
+    let info = format!("issuecommand_build_info{{version=\"{version}\",build=\"{build}\"}} 1");
+    assert!(told.contains(&info), "{told}");
+    assert_eq!(super::commands::told(&home, &["--version"], &[]), format!("issuecommand {built}\n"));
     assert!(server.stop());
 }
 
