@@ -22,9 +22,8 @@ const CONFIG: &str = include_str!("../../examples/demo/issuecommand.toml");
 /// The agents of the tour.
 const AGENTS: [&str; 3] = ["claude-1", "codex-1", "opencode-1"];
 
-/// How often an agent of the tour asks at most, and the pause in between.
-const ASK_COUNT_MAX: usize = 500;
-const ASK_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+/// The pause between two looks whether the backlog is in order.
+const LOOK_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -79,10 +78,9 @@ async fn start(port: u16, folder: &Path) -> anyhow::Result<Server> {
     let server =
         Server::start(Start { loaded: loaded.clone(), source: Some(backlog), local: None, only: None }).await?;
     server.follow_edits(source, &loaded, log)?;
-    let issues = BACKLOG.lines().count();
-    let mut events = server.manager().events_after(None);
-    while server.manager().health().open_issues < issues {
-        events.next().await?;
+    // Scores come a moment behind the issues; the tour is the same each time.
+    while server.manager().ahead(None, None, 1).ready_count < BACKLOG.lines().count() {
+        tokio::time::sleep(LOOK_PAUSE).await;
     }
     Ok(server)
 }
@@ -123,15 +121,13 @@ async fn tour(manager: &Arc<ClaimManager>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Asks for work until there is some: scores come a moment behind the issues.
+/// Asks for work.
 async fn granted(manager: &ClaimManager, request: NextRequest) -> anyhow::Result<Claim> {
-    for _ in 0..ASK_COUNT_MAX {
-        if let NextOutcome::Granted { claim, .. } = manager.next_issue(request.clone()).await? {
-            return Ok(claim);
-        }
-        tokio::time::sleep(ASK_PAUSE).await;
+    let agent = request.agent.clone();
+    match manager.next_issue(request).await? {
+        NextOutcome::Granted { claim, .. } => Ok(claim),
+        _ => anyhow::bail!("the sample backlog had nothing for {agent}"),
     }
-    anyhow::bail!("the sample backlog had nothing for {}", request.agent)
 }
 
 /// The recorded reasons of a pick, in one line.
