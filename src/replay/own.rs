@@ -83,9 +83,9 @@ impl OwnReplays {
 /// The ranker in force, and the one on trial in its place.
 fn contenders(config: PoliciesConfig) -> Vec<(String, PoliciesConfig)> {
     let candidate = config.candidate.clone();
-    let in_force = (format!("in force: {}", config.ranker.source), config.clone());
+    let in_force = (format!("{} (in force)", config.ranker.source), config.clone());
     let on_trial = candidate.map(|candidate| {
-        let name = format!("on trial: {}", candidate.ranker.source);
+        let name = format!("{} (on trial)", candidate.ranker.source);
         (name, PoliciesConfig { ranker: candidate.ranker, ..config })
     });
     [Some(in_force), on_trial].into_iter().flatten().collect()

@@ -2,9 +2,9 @@
 //! is walked in a browser, at a server that takes edits up.
 
 use issuecommand::config::{CandidateConfig, Config, PolicyConfig};
-use issuecommand::domain::{Run, RunHold, RunPriority, RunWish};
+use issuecommand::domain::{Clock, Run, RunHold, RunPriority, RunStep, RunWish};
 use issuecommand::replay::OwnReplays;
-use issuecommand::store::RunStore;
+use issuecommand::store::{RunInserted, RunSaved, RunStore};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -144,8 +144,8 @@ async fn what_agents_were_given_is_replayed_under_the_ranker_in_force_and_the_on
     assert_eq!((done.0, done.1.as_deref()), (303, Some("/replays")), "{}", done.2);
     let (_, text) = browser.get("/replays").await;
     assert!(text.contains("3 of 3 recorded decisions can be made again") && text.contains("by api key"), "{text}");
-    assert!(text.contains("in force: builtin:rules") && text.contains("0 (0.0 %)"), "{text}");
-    assert!(text.contains("on trial: builtin:rules") && text.contains("3 (100.0 %)"), "{text}");
+    assert!(text.contains("builtin:rules (in force)") && text.contains("0 (0.0 %)"), "{text}");
+    assert!(text.contains("builtin:rules (on trial)") && text.contains("3 (100.0 %)"), "{text}");
     assert!(text.contains("/explain/acme/small/4"), "what it would have been instead: {text}");
     let (_, last) = (browser.post("/replays", &[("count", "1")]).await, browser.get("/replays").await.1);
     assert!(last.contains("1 of 1 recorded decisions") && last.contains("3 of 3"), "both stay: {last}");
@@ -203,11 +203,12 @@ async fn a_claim_shows_feedback_that_is_over_and_its_own_runs_whatever_else_ran(
         run.hold = Some(RunHold { claim_id, agent_id: "a".parse().unwrap(), epoch: 1 });
         run
     };
-    let own = run(claim["claim_id"].clone());
-    server.inside.store.run_insert(own.clone(), 9).await.unwrap();
-    let elsewhere = json!("018f0000-0000-7000-8000-000000000000");
-    let others = run(elsewhere);
-    server.inside.store.run_insert(others.clone(), 9).await.unwrap();
+    let store = &server.inside.store;
+    let (own, mut others) = (run(claim["claim_id"].clone()), run(json!("018f0000-0000-7000-8000-000000000000")));
+    assert_eq!(store.run_insert(others.clone(), 9).await.unwrap(), RunInserted::Inserted);
+    others.advance(RunStep::Fail { why: "the tests fail".into() }, server.inside.clock.now()).unwrap();
+    assert_eq!(store.run_save(others.clone(), server.inside.clock.now()).await.unwrap(), RunSaved::Saved(1));
+    assert_eq!(store.run_insert(own.clone(), 9).await.unwrap(), RunInserted::Inserted, "one at a time");
     let page =
         server.request(Method::GET, at.strip_prefix("/api").unwrap()).send().await.unwrap().text().await.unwrap();
     let (waiting, over) = page.split_once("Feedback that is over").expect("what is over is shown");

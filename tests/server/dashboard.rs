@@ -237,13 +237,13 @@ async fn everybody_can_use_every_page_dark_and_light_wide_and_narrow() {
     for (scheme, width) in [("light", 1280), ("dark", 1280), ("light", 380)] {
         browser.prefer(scheme).await;
         browser.resize(width, 900).await;
-        for page in &pages {
+        for (nth, page) in pages.iter().enumerate() {
             browser.go(&format!("{}{page}", server.url)).await;
             browser.wait_for("document.querySelector('#live').className == 'on'").await;
             judge(&browser, &axe, &format!("{page}, {scheme}, {width} wide")).await;
+            let name = page.split(['/', '?']).find(|part| !part.is_empty()).unwrap_or("board");
+            browser.picture(&format!("{nth:02}-{name}-{scheme}-{width}")).await;
         }
-        browser.go(&server.url).await;
-        browser.picture(&format!("board-{scheme}-{width}")).await;
     }
 }
 
@@ -324,6 +324,7 @@ async fn a_rule_is_tried_put_on_trial_promoted_and_taken_back_in_the_browser_alo
     browser.wait_for("document.title == 'Policies · IssueCommand'").await;
     browser.wait_for_text("put on trial: features first, by api key").await;
     browser.wait_for_text("in shadow: asked behind every answer").await;
+    browser.wait_for_text("\"weight\":-50").await;
     assert_eq!(head(&server, "agent-a").await, "acme/large#2", "a trial serves nobody");
     browser.wait_for_text("Agreed on 0 of 1 requests").await;
     looked_at("policies-trial").await;

@@ -38,7 +38,7 @@ pub(super) async fn show(visit: Visit, Query(ForWhom { repo, agent_id }): Query<
         }
     }
     match serde_json::from_value(Value::Object(told)) {
-        Ok(policies) => visit.page("Policies", &page(&policies, &Rights::of(&visit))),
+        Ok(policies) => visit.page("Policies", &page(&policies, &Beside::of(&visit))),
         Err(error) => visit.refused(500, &format!("the policies have no form that can be shown: {error}")),
     }
 }
@@ -55,27 +55,35 @@ struct Policies {
     agent_id: Option<String>,
 }
 
-/// What who looks may do here.
-struct Rights {
+/// What stands on the page beside what the API tells.
+struct Beside {
+    /// What the candidate's ranker is told, part by part.
+    candidate_settings: Vec<Value>,
     /// What forms bring back of what they were shown with; `None` where there are none.
     seen: Option<String>,
     /// Whether that is for want of a file.
     lacks_file: bool,
 }
 
-impl Rights {
+impl Beside {
     fn of(visit: &Visit) -> Self {
-        Self { seen: ruling::seen(visit), lacks_file: visit.may_rule() && visit.state.config_file.is_none() }
+        let candidate = visit.state.api.manager().policies_in_force().0.candidate;
+        let parts = candidate.iter().flat_map(|it| it.ranker.parts());
+        Self {
+            candidate_settings: parts.map(|part| Value::Object(part.settings.clone())).collect(),
+            seen: ruling::seen(visit),
+            lacks_file: visit.may_rule() && visit.state.config_file.is_none(),
+        }
     }
 }
 
-fn page(policies: &Policies, rights: &Rights) -> Markup {
+fn page(policies: &Policies, beside: &Beside) -> Markup {
     let Policies { policy, rejected, trial, sets, repo, agent_id } = policies;
     html! {
         h1 { "Policies" }
         p { a href="/playground" { "Try other settings" } " on the live backlog, without effect; "
             a href="/replays" { "replay" } " what was decided under what decides now." }
-        @if rights.lacks_file {
+        @if beside.lacks_file {
             p .soft { "The server runs without an issuecommand.toml, so nothing is put in force or back from here." }
         }
         p .soft {
@@ -94,10 +102,10 @@ fn page(policies: &Policies, rights: &Rights) -> Markup {
         h2 { "In force" }
         @if let Some(set) = sets.first() { (since(set)) }
         (in_force(policy))
-        @if let Some(trial) = trial { (trial_of(trial, rights)) }
+        @if let Some(trial) = trial { (trial_of(trial, beside)) }
         @if !sets.is_empty() {
             h2 { "What was in force, newest first" }
-            @if rights.seen.is_some() { p .soft { "The page of a set says what it was told, and puts its ranker back." } }
+            @if beside.seen.is_some() { p .soft { "The page of a set says what it was told, and puts its ranker back." } }
             (past(sets))
         }
     }
@@ -120,10 +128,10 @@ fn in_force(policy: &Effective) -> Markup {
             tbody {
                 @for part in &policy.stages { (row_of(part)) }
                 @for (name, rule) in [("stale rule", &policy.stale_rule), ("repository filter", &policy.repo_filter)] {
-                    tr { td { (name) } td {} td {} td { (component(&rule.stamp)) } td { (settings_of(&rule.settings)) } }
+                    tr { td { (name) } td {} td {} td { (component(&rule.stamp)) } td .settings { (settings_of(&rule.settings)) } }
                 }
                 @if !policy.allowed_repos.is_empty() {
-                    tr { td { "and" } td {} td {} td { "ALLOWED_REPOS" } td { code { (policy.allowed_repos.join(", ")) } } }
+                    tr { td { "and" } td {} td {} td { "ALLOWED_REPOS" } td .settings { code { (policy.allowed_repos.join(", ")) } } }
                 }
             }
         } }
@@ -138,7 +146,7 @@ fn row_of(part: &Part) -> Markup {
             td { (part.role) }
             td .number { @if part.role == "score" { "×" (points(part.weight)) } }
             td { (component(&part.stamp)) }
-            td { (settings_of(&part.settings)) }
+            td .settings { (settings_of(&part.settings)) }
         }
     }
 }
@@ -152,7 +160,7 @@ pub(super) fn component(stamp: &PolicyStamp) -> Markup {
     html! { (stamp.source) " " code title=(stamp.digest) { (short(&stamp.digest)) } }
 }
 
-fn trial_of(trial: &TrialReport, rights: &Rights) -> Markup {
+fn trial_of(trial: &TrialReport, beside: &Beside) -> Markup {
     let TrialReport { candidate, is_well, counts, agreement, hours, disagreements } = trial;
     html! {
         h2 { "The candidate" }
@@ -165,6 +173,7 @@ fn trial_of(trial: &TrialReport, rights: &Rights) -> Markup {
                 }
             }
         }
+        @for settings in &beside.candidate_settings { p { "Told " (settings_of(settings)) } }
         @if !is_well { p .why { "It failed over and over and is left alone until the next edit; the log says why." } }
         p .why {
             @match agreement {
@@ -179,7 +188,7 @@ fn trial_of(trial: &TrialReport, rights: &Rights) -> Markup {
             }
         }
         (hours::chart(hours))
-        @if let Some(seen) = &rights.seen {
+        @if let Some(seen) = &beside.seen {
             div .acts data-key="trial-acts" {
                 (ruling::form("/policies/promote", seen, html! { button { "Promote it" } }))
                 (ruling::form("/policies/give-up", seen, html! { button .danger { "Give it up" } }))

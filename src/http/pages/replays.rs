@@ -75,7 +75,7 @@ fn report(it: &OwnReplay) -> Markup {
     let OwnReplay { at, by, wanted, report } = it;
     html! {
         section data-key=(at.to_rfc3339()) {
-            h2 { "Of " (minute(*at)) ", by " (by) }
+            h2 { "Replay of " (minute(*at)) ", by " (by) }
             p {
                 (report.replayed) " of " (report.decisions) " recorded decisions can be made again."
                 @if report.decisions < *wanted { " Its time was over before the other " (wanted - report.decisions) "." }
@@ -85,7 +85,7 @@ fn report(it: &OwnReplay) -> Markup {
             }
             div .wide tabindex="0" { table {
                 thead { tr {
-                    th { "Policy" } th { "Picks another issue" } th .number { "In" } th .number { "Made by itself" } th .number { "Of these, the same again" }
+                    th { "Policy" } th { "Picks another issue" } th .number { "How often" } th .number { "Made by itself" } th .number { "Of these, the same again" }
                 } }
                 tbody { @for outcome in &report.outcomes { (row(outcome, report.replayed)) } }
             } }
@@ -116,7 +116,7 @@ fn row(outcome: &DecisionsOutcome, replayed: usize) -> Markup {
 fn differing(outcome: &DecisionsOutcome) -> Markup {
     let more = outcome.differing.saturating_sub(SHOWN_COUNT);
     html! {
-        h3 { "What would have been another under " (outcome.name) }
+        h3 { "Picked otherwise by " (outcome.name) }
         div .wide tabindex="0" { table {
             thead { tr { th { "When" } th { "Agent" } th { "Got" } th { "Instead" } } }
             tbody { @for pick in outcome.first.iter().take(SHOWN_COUNT) { (changed(pick)) } }

@@ -42,7 +42,7 @@ fn page(set: &PolicySetKept, is_present: bool, seen: Option<String>) -> Markup {
                 tr {
                     td { @if nth == 0 { "base" } @else { "stage " (policy.stem()) } }
                     td { (component(part)) }
-                    td { (told(policy)) }
+                    td .settings { (told(policy)) }
                 }
             } }
         } }
