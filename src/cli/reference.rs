@@ -128,7 +128,7 @@ fn ours(words: &[String]) -> Option<Vec<String>> {
     let is_variable = |word: &&String| {
         word.split_once('=').is_some_and(|(name, _)| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'))
     };
-    let words: Vec<String> = words.iter().skip_while(is_variable).map(filled_in).collect();
+    let words: Vec<String> = words.iter().skip_while(is_variable).map(|word| filled_in(word)).collect();
     match words.first().map(String::as_str) {
         Some("issuecommand") => Some(words),
         Some("cargo") if words[1..].starts_with(&["run".into(), "--".into()]) => Some(words[2..].to_vec()),
@@ -137,7 +137,7 @@ fn ours(words: &[String]) -> Option<Vec<String>> {
 }
 
 /// A word with something in the place of what the reader is to fill in.
-fn filled_in(word: &String) -> String {
+fn filled_in(word: &str) -> String {
     word.replace("REPO#N", "REPO#1").replace("$ID", "01a1fcbe-4c87-73ec-a443-ac97a93b60d6").replace("...", "x")
 }
 
