@@ -13,6 +13,8 @@ use crate::domain::PolicyStamp;
 
 /// How long a server gets to put an edit in force: compiling a large component takes seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long it gets to judge the file that is as it was. It may refuse that with the same words.
+const PATIENCE_AFTERWARDS: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What is to hold when it is done; rankers are known by their components and settings.
@@ -60,7 +62,10 @@ pub(super) async fn make(
     write_over(file, before, text)?;
     let outcome = if way.is_served() {
         if let Err(error) = wait_for(way, wished, known.as_deref()).await {
-            return Err(put_back(file, (before, text), error));
+            let refused = present(way).await.ok().and_then(|present| present.rejected);
+            let error = put_back(file, (before, text), error);
+            wait_past(way, refused).await;
+            return Err(error);
         }
         Outcome::InForce
     } else {
@@ -169,6 +174,18 @@ async fn wait_for(way: &dyn Way, wished: &Wished, known: Option<&str>) -> anyhow
             );
         }
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Waits until the server has judged the file as it is again. Whoever edits next would take the word on this edit, or one
+/// that the file of before brings, for the word on theirs.
+async fn wait_past(way: &dyn Way, refused: Option<String>) {
+    let begun = Instant::now();
+    while refused.is_some() && begun.elapsed() < PATIENCE_AFTERWARDS {
+        match present(way).await {
+            Ok(present) if present.rejected == refused => tokio::time::sleep(PAUSE).await,
+            _ => return,
+        }
     }
 }
 

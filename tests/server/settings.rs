@@ -118,7 +118,7 @@ async fn what_the_environment_allows_holds_beside_a_filter_that_does_not_know_it
     let shown = told(&home, &["policy", "show"], &[]);
     assert!(shown.contains("and ALLOWED_REPOS acme/small"), "{shown}");
     let page = server.client.get(format!("{}/policies", server.url)).send().await.unwrap().text().await.unwrap();
-    assert!(page.contains("<td>ALLOWED_REPOS</td><td><code>acme/small</code></td>"), "{page}");
+    assert!(page.contains("<td>ALLOWED_REPOS</td><td class=\"settings\"><code>acme/small</code></td>"), "{page}");
     let checked = told(&home, &["config", "check"], &allowed);
     assert!(checked.contains("ALLOWED_REPOS holds beside the filter mine.wasm"), "{checked}");
     assert!(server.stop());
