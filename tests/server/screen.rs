@@ -40,11 +40,6 @@ impl Screen {
         screen
     }
 
-    /// What stands on the screen.
-    pub fn text(&self) -> String {
-        self.look(|screen| screen.contents())
-    }
-
     pub fn look<T>(&self, at: impl FnOnce(&vt100::Screen) -> T) -> T {
         at(self.drawn.lock().unwrap_or_else(PoisonError::into_inner).screen())
     }
@@ -52,10 +47,16 @@ impl Screen {
     /// Waits until `condition` holds of what stands on the screen.
     #[track_caller]
     pub fn wait_until(&self, condition: impl Fn(&str) -> bool) -> String {
+        self.wait_for(|screen| condition(&screen.contents()))
+    }
+
+    /// Waits until `condition` holds of the terminal, and answers what stands on it then.
+    #[track_caller]
+    pub fn wait_for(&self, condition: impl Fn(&vt100::Screen) -> bool) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let text = self.text();
-            if condition(&text) {
+            let (holds, text) = self.look(|screen| (condition(screen), screen.contents()));
+            if holds {
                 return text;
             }
             assert!(Instant::now() < deadline, "the screen never came to show it:\n{text}");

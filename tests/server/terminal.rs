@@ -94,8 +94,8 @@ async fn top_outlives_its_server_ends_at_any_wish_and_wants_a_terminal() {
     screens[1].press("\u{1b}");
     end(&home, "term");
     for screen in &screens {
-        screen.wait_until(|text| text.trim().is_empty());
-        assert!(screen.look(|screen| !screen.alternate_screen() && !screen.hide_cursor()));
+        let is_as_before = |screen: &vt100::Screen| !screen.alternate_screen() && !screen.hide_cursor();
+        screen.wait_for(|screen| screen.contents().trim().is_empty() && is_as_before(screen));
     }
     assert!(complaint(&home, &["top"], &[]).contains("this needs a terminal"));
     assert!(server.stop());
