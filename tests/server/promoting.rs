@@ -180,15 +180,21 @@ async fn a_ranker_whose_file_is_another_now_is_put_back_from_the_history_and_pin
     assert!(text.contains(&format!("sha256 = {}", digest(&first))), "{text}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_promotion_that_is_refused_leaves_the_file_as_it_was() {
+/// A folder with a candidate that loads, and works on the samples that are shown to it then, which are older; it fails on
+/// the live backlog.
+async fn faulty_on_trial() -> Home {
     let bytes = spawn_blocking(|| component(&PLAIN)).await.unwrap();
     let home = Home::new(&backlog(), "");
     std::fs::write(home.path("faulty.wasm"), &bytes).unwrap();
-    // It loads, and works on the samples that are shown to it then, which are older; it fails on the live backlog.
     let fault =
         r#"ranker = { source = "faulty.wasm", settings = { at = "score", do = "panic", from = "1767225600000" } }"#;
     home.configure(&candidate("shadow", fault));
+    home
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promotion_that_is_refused_leaves_the_file_as_it_was() {
+    let home = faulty_on_trial().await;
     let server = started(&home).await;
     let file = || std::fs::read_to_string(home.path("issuecommand.toml")).unwrap();
     let before = file();
@@ -200,6 +206,7 @@ async fn a_promotion_that_is_refused_leaves_the_file_as_it_was() {
     assert_eq!(head(&server, "a").await, 1, "the ranker in force serves on");
 
     // What does not even load never comes near the server.
+    let bytes = std::fs::read(home.path("faulty.wasm")).unwrap();
     std::fs::write(home.path("faulty.wasm"), &bytes[..bytes.len() / 2]).unwrap();
     let why = complaint(&home, &["policy", "promote"], &[]);
     assert!(why.contains("faulty.wasm") && !why.contains("the server refused it"), "{why}");
@@ -228,12 +235,7 @@ async fn seen(server: &Server) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_page_promotes_is_refused_by_the_server_as_a_commands_is_and_the_file_is_as_it_was() {
-    let bytes = spawn_blocking(|| component(&PLAIN)).await.unwrap();
-    let home = Home::new(&backlog(), "");
-    std::fs::write(home.path("faulty.wasm"), &bytes).unwrap();
-    let fault =
-        r#"ranker = { source = "faulty.wasm", settings = { at = "score", do = "panic", from = "1767225600000" } }"#;
-    home.configure(&candidate("shadow", fault));
+    let home = faulty_on_trial().await;
     let server = started(&home).await;
     let file = || std::fs::read_to_string(home.path("issuecommand.toml")).unwrap();
     let before = file();
