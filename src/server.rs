@@ -122,13 +122,14 @@ impl Server {
         }
         // A SQLite file is ours alone by now, and so is the socket of a server that died over it.
         let door = local.map(local_door).transpose()?.flatten();
-        server.open_doors(listener, door, background, ServeLimits::from(&present.server));
-        server.mirror_claims();
         if let Err(error) = server.store.note_address(&loaded.store(), &format!("http://{}", reachable(address))) {
             warn!("commands will not find this server by its database: {error}");
         }
         let pid = std::process::id();
         info!("listening on http://{address} (MCP at /mcp), version {VERSION_AND_BUILD}, pid {pid}");
+        // Last: whoever is answered finds the address noted and the log's word said, even if this process is killed then.
+        server.open_doors(listener, door, background, ServeLimits::from(&present.server));
+        server.mirror_claims();
         Ok(server)
     }
 

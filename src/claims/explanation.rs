@@ -321,7 +321,9 @@ impl Explanation {
         }
         match self.points_missing {
             Some(missing) if missing > 0.0 => {
-                format!("{} of {count} on offer; {} points more would make it the next", nth(rank), points(missing))
+                let (place, amount) = (nth(rank), points(missing));
+                let points = if amount == "1" { "point" } else { "points" };
+                format!("{place} of {count} on offer; {amount} {points} more would make it the next")
             }
             _ => format!("{} of {count} on offer; those before it score the same and are older", nth(rank)),
         }
@@ -366,6 +368,7 @@ mod tests {
             Explanation { rank: Some(rank), points_missing: Some(missing), ..standing }.summed_up(None).why
         };
         assert_eq!(on_offer(14, 120.0), "14th of 230 on offer; 120 points more would make it the next");
+        assert_eq!(on_offer(2, 1.0), "2nd of 230 on offer; 1 point more would make it the next");
         assert_eq!(on_offer(2, 0.0), "2nd of 230 on offer; those before it score the same and are older");
         assert_eq!(on_offer(1, 0.0), "the next to be given out, of 230 on offer");
         let agent_id = Some("a".parse().unwrap());

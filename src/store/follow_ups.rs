@@ -126,8 +126,9 @@ pub enum Settles {
         /// Why, for the history.
         note: &'static str,
     },
-    /// Those that commits may answer: made before the push. Ones that an agent had begun by then are done
-    /// if `resolve`; all others are marked as pushed to.
+    /// Those that commits may answer: made before the push. Ones that an agent had taken by then are done
+    /// if `resolve`, begun or not, since not every agent is shown the tool that says so; all others are marked as pushed
+    /// to.
     Pushed {
         /// When, or a time before it.
         at: Timestamp,

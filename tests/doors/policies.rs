@@ -107,7 +107,7 @@ async fn people_see_policies_and_the_trial_as_a_page_on_which_names_are_text() {
     for told in [
         "<td>bugs</td><td>score</td><td class=\"number\">×2.5</td>",
         "<td>stale rule</td>",
-        "&quot;claim_timeout_minutes&quot;:",
+        "<pre>auto_release_minutes = 0\nclaim_timeout_minutes = 120</pre>",
         "in shadow: asked behind every answer",
         "Agreed on 0 of 1 requests (0.0 %)",
         "2026-11-01 00:00 UTC: 1 disagreed",

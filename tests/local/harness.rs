@@ -99,13 +99,11 @@ impl Home {
         reply["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok())
     }
 
-    /// That so many servers ever came to listen in the background. Each is heard a moment before its word of it is in
-    /// the log.
+    /// That so many servers ever came to listen in the background. Each says so in the log before it answers anybody.
     #[track_caller]
     pub fn assert_started(&self, count: usize) {
-        let listening = || self.log().matches("listening on http://").count();
-        eventually("the word of the last server in its log", || (listening() >= count).then_some(()));
-        assert_eq!(listening(), count, "{}", self.log());
+        let log = self.log();
+        assert_eq!(log.matches("listening on http://").count(), count, "{log}");
     }
 }
 

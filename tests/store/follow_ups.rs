@@ -155,15 +155,26 @@ pub async fn the_end_of_a_pull_request_settles_all_of_its_follow_ups(bed: Bed) {
     assert!(matches!(moved(&bed, &one, FollowUpStatus::Done, "a1", 5).await, FollowUpMoved::NotFound));
 }
 
-pub async fn a_push_resolves_what_is_worked_on_and_marks_the_rest(bed: Bed) {
-    let (worked_on, waiting) = (made(&bed, item(1, 0)).await, made(&bed, item(2, 1)).await);
-    moved(&bed, &worked_on, FollowUpStatus::InProgress, "a1", 2).await;
+pub async fn a_push_resolves_what_an_agent_had_and_marks_the_rest(bed: Bed) {
+    let (begun, taken, given_up, waiting) = (
+        made(&bed, item(1, 0)).await,
+        made(&bed, item(2, 1)).await,
+        made(&bed, item(3, 1)).await,
+        made(&bed, item(4, 1)).await,
+    );
+    moved(&bed, &begun, FollowUpStatus::InProgress, "a1", 2).await;
+    moved(&bed, &taken, FollowUpStatus::Claimed, "a1", 2).await;
+    moved(&bed, &given_up, FollowUpStatus::Claimed, "a2", 2).await;
+    moved(&bed, &given_up, FollowUpStatus::Stale, "a2", 3).await;
     assert_eq!(settle(&bed, Settles::Pushed { at: at(3), resolve: false }, 3).await, 0);
-    assert_eq!(status(&bed, &worked_on).await, FollowUpStatus::InProgress);
-    assert_eq!(settle(&bed, Settles::Pushed { at: at(4), resolve: true }, 4).await, 1);
-    assert_eq!(status(&bed, &worked_on).await, FollowUpStatus::Done);
-    let waiting = bed.store.follow_up_get(waiting.work_item_id).await.unwrap().unwrap();
-    assert_eq!((waiting.status(), waiting.pushed_at), (FollowUpStatus::Queued, Some(at(4))));
+    assert_eq!(status(&bed, &begun).await, FollowUpStatus::InProgress);
+    assert_eq!(settle(&bed, Settles::Pushed { at: at(4), resolve: true }, 4).await, 2);
+    assert_eq!(status(&bed, &begun).await, FollowUpStatus::Done);
+    assert_eq!(status(&bed, &taken).await, FollowUpStatus::Done);
+    for (marked, stands) in [(given_up, FollowUpStatus::Stale), (waiting, FollowUpStatus::Queued)] {
+        let marked = bed.store.follow_up_get(marked.work_item_id).await.unwrap().unwrap();
+        assert_eq!((marked.status(), marked.pushed_at), (stands, Some(at(4))));
+    }
 }
 
 pub async fn a_push_answers_nothing_that_came_after_it(bed: Bed) {
@@ -240,13 +251,11 @@ pub async fn a_request_whose_follow_up_ended_gets_nothing_new(bed: Bed) {
     assert!(matches!(&again, FollowUpTaken::RequestUsed(item) if item.work_item_id == one.work_item_id), "{again:?}");
 }
 
-pub async fn a_push_does_not_end_what_was_begun_after_it(bed: Bed) {
-    let one = made(&bed, item(1, 0)).await;
-    moved(&bed, &one, FollowUpStatus::InProgress, "a1", 5).await;
+pub async fn a_push_does_not_end_what_was_taken_after_it(bed: Bed) {
+    let (begun, taken) = (made(&bed, item(1, 0)).await, made(&bed, item(2, 0)).await);
+    moved(&bed, &begun, FollowUpStatus::InProgress, "a1", 5).await;
+    moved(&bed, &taken, FollowUpStatus::Claimed, "a1", 5).await;
     assert_eq!(settle(&bed, Settles::Pushed { at: at(4), resolve: true }, 6).await, 0);
-    let two = made(&bed, item(2, 0)).await;
-    moved(&bed, &two, FollowUpStatus::Claimed, "a1", 1).await;
-    assert_eq!(settle(&bed, Settles::Pushed { at: at(4), resolve: true }, 6).await, 0, "taken, but not begun");
 }
 
 pub async fn as_many_as_may_be_and_none_that_gives_way_refuse_the_next(bed: Bed) {

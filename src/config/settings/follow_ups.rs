@@ -53,7 +53,7 @@ pub enum FollowUpPulls {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnPush {
-    /// Those that an agent is working on are done; the others are marked.
+    /// Those that an agent has taken are done; the others are marked.
     Resolve,
     /// All are marked, for a look.
     Mark,

@@ -153,7 +153,8 @@ fn row_of(part: &Part) -> Markup {
 
 pub(super) fn settings_of(settings: &Value) -> Markup {
     let is_told = settings.as_object().is_some_and(|settings| !settings.is_empty());
-    html! { @if is_told { code { (settings) } } @else { span .soft { "as it comes" } } }
+    let as_typed = || toml::to_string(settings).unwrap_or_else(|_| settings.to_string());
+    html! { @if is_told { pre { (as_typed().trim_end()) } } @else { span .soft { "as it comes" } } }
 }
 
 pub(super) fn component(stamp: &PolicyStamp) -> Markup {
@@ -173,7 +174,7 @@ fn trial_of(trial: &TrialReport, beside: &Beside) -> Markup {
                 }
             }
         }
-        @for settings in &beside.candidate_settings { p { "Told " (settings_of(settings)) } }
+        @for settings in &beside.candidate_settings { p { "Told:" } (settings_of(settings)) }
         @if !is_well { p .why { "It failed over and over and is left alone until the next edit; the log says why." } }
         p .why {
             @match agreement {

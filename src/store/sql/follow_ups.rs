@@ -160,10 +160,10 @@ pub(super) fn settle(txn: &mut WriteTxn<'_>, settlement: Settlement) -> Result<u
             }
             Settles::Pushed { at, .. } if item.created_at > *at => false,
             Settles::Pushed { at, resolve } => {
-                let was_begun = item.status() == FollowUpStatus::InProgress
+                let is_taken = matches!(item.status(), FollowUpStatus::Claimed | FollowUpStatus::InProgress)
                     && item.claimed_at().is_some_and(|claimed_at| claimed_at <= *at);
-                if *resolve && was_begun {
-                    end(txn, item, FollowUpStatus::Done, "commits were pushed while it was worked on", now)?
+                if *resolve && is_taken {
+                    end(txn, item, FollowUpStatus::Done, "commits were pushed while an agent had it", now)?
                 } else {
                     let mut marked = item;
                     marked.pushed_at = Some(*at);
