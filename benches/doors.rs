@@ -7,7 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,9 @@ struct Args {
     /// Also measure an idle server with this many issues, and how fast it starts
     #[arg(long, default_value_t = 31_100)]
     idle: u64,
+    /// Which build of the program is measured
+    #[arg(long, default_value = env!("CARGO_BIN_EXE_issuecommand"))]
+    program: PathBuf,
     /// What cargo passes to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
@@ -53,7 +56,7 @@ fn main() {
                 if calls == [Call::NextUnrecorded] {
                     configure(home.path(), "decision_max_entries = 0", "issues_file = \"backlog.jsonl\"");
                 }
-                let server = Server::start(home.path());
+                let server = Server::start(&args.program, home.path());
                 server.wait_for(issues).await;
                 for &clients in &args.clients {
                     for &call in calls {
@@ -62,7 +65,7 @@ fn main() {
                 }
             }
         }
-        idle(args.idle).await;
+        idle(&args.program, args.idle).await;
     });
 }
 
@@ -146,10 +149,10 @@ async fn load(server: &Server, issues: u64, clients: usize, call: Call, grants: 
 
 /// An idle server's memory, and the time from start to the first answer, on a store that exists. GitHub
 /// does not answer then: a backlog file would be held in memory besides.
-async fn idle(issues: u64) {
+async fn idle(program: &Path, issues: u64) {
     let home = tempfile::tempdir().unwrap();
     write_home(home.path(), issues);
-    let server = Server::start(home.path());
+    let server = Server::start(program, home.path());
     server.wait_for(issues).await;
     drop(server);
     configure(home.path(), "", "api_url = \"http://127.0.0.1:1\"");
@@ -157,7 +160,7 @@ async fn idle(issues: u64) {
     let mut resident = 0.0;
     for _ in 0..7 {
         let start = Instant::now();
-        let server = Server::start(home.path());
+        let server = Server::start(program, home.path());
         Door::open(&server.address).await.send(Method::GET, "/api/health", &Value::Null).await;
         starts.push(start.elapsed());
         resident = server.resident_mb();
@@ -191,8 +194,8 @@ struct Server {
 }
 
 impl Server {
-    fn start(home: &Path) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_issuecommand"));
+    fn start(program: &Path, home: &Path) -> Self {
+        let mut command = Command::new(program);
         command.arg("serve").current_dir(home).env_remove("GITHUB_TOKEN").env("XDG_CACHE_HOME", home.join("cache"));
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
