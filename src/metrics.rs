@@ -39,10 +39,11 @@ pub struct Metrics {
     policy_faults: Family<OfPolicy, Counter>,
     github_requests: Family<OfGithub, Counter>,
     github_requests_left: Family<Resource, Gauge>,
-    /// The same, for pages: a family tells its members to nobody but Prometheus.
-    budgets: Mutex<BTreeMap<String, i64>>,
+    /// What every token was told, by resource and token.
+    budgets: Mutex<BTreeMap<(String, u64), BudgetLeft>>,
     syncs: Family<OfSync, Counter>,
     dispatch_attempts: Family<OfAttempt, Counter>,
+    webhooks: Family<OfWebhook, Counter>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -60,6 +61,30 @@ struct CallName {
 struct OfPolicy {
     policy: &'static str,
     function: &'static str,
+    purpose: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfWebhook {
+    outcome: &'static str,
+}
+
+/// What an answer of GitHub says of the budget of a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestsLeft {
+    /// Of what kind: `core`, `search`.
+    pub resource: String,
+    /// Requests.
+    pub left: i64,
+    /// How long until all of them are there again.
+    pub until_reset: Duration,
+}
+
+/// What is left of the budget of one token, and when that is over.
+#[derive(Debug, Clone, Copy)]
+struct BudgetLeft {
+    left: i64,
+    until: Instant,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -157,7 +182,7 @@ impl Metrics {
         let about = "Requests that GitHub answered, by status; 304 costs nothing";
         registry.register("github_requests", about, github_requests.clone());
         let github_requests_left = Family::default();
-        let about = "Requests left in GitHub's hour, by its last answer";
+        let about = "Requests left in GitHub's hour to the token that has the fewest, by its last answers in that hour";
         registry.register("github_requests_left", about, github_requests_left.clone());
         // Outcomes that are known beforehand are there at 0: a rate needs a series from before the first event.
         let syncs = Family::<OfSync, Counter>::default();
@@ -174,6 +199,11 @@ impl Metrics {
         for outcome in RunStatus::ALL.into_iter().filter_map(outcome_of_attempt) {
             dispatch_attempts.get_or_create(&OfAttempt { outcome }).inc_by(0);
         }
+        let webhooks = Family::<OfWebhook, Counter>::default();
+        registry.register("webhooks", "Webhook deliveries, by what came of them", webhooks.clone());
+        for outcome in ["taken_in", "failed", "refused"] {
+            webhooks.get_or_create(&OfWebhook { outcome }).inc_by(0);
+        }
         Self {
             registry,
             calls,
@@ -188,6 +218,7 @@ impl Metrics {
             budgets: Mutex::default(),
             syncs,
             dispatch_attempts,
+            webhooks,
         }
     }
 
@@ -196,6 +227,10 @@ impl Metrics {
     /// # Errors
     /// Never: text takes everything.
     pub fn encode(&self, text: &mut String) -> fmt::Result {
+        self.github_requests_left.clear();
+        for (resource, left) in self.github_requests_left() {
+            self.github_requests_left.get_or_create(&Resource { resource }).set(left);
+        }
         prometheus_client::encoding::text::encode_registry(text, &self.registry)
     }
 
@@ -216,26 +251,46 @@ impl Metrics {
         self.store_failures.inc();
     }
 
-    /// Notes a call into a policy, begun at `begun`.
-    pub fn policy_called(&self, policy: &'static str, function: &'static str, begun: Instant, failed: bool) {
-        let of = OfPolicy { policy, function };
+    /// Notes a webhook's delivery: `taken_in`, `failed`, or `refused` for want of a proof that it is GitHub's.
+    pub fn webhook_answered(&self, outcome: &'static str) {
+        self.webhooks.get_or_create(&OfWebhook { outcome }).inc();
+    }
+
+    /// Notes a call into a policy, begun at `begun`. `purpose`: whether agents are served by it (`serving`), it is a
+    /// candidate (`trial`), or somebody tries or replays something (`trying`).
+    pub fn policy_called(
+        &self,
+        (policy, function): (&'static str, &'static str),
+        purpose: &'static str,
+        begun: Instant,
+        failed: bool,
+    ) {
+        let of = OfPolicy { policy, function, purpose };
         self.policy_seconds.get_or_create(&of).observe(begun.elapsed().as_secs_f64());
         // At 0 from the first call on: who counts faults over time would not see one that comes with its series.
         self.policy_faults.get_or_create(&of).inc_by(u64::from(failed));
     }
 
-    /// Notes an answer of GitHub, and what it says of the budget of one of its resources (`core`, `search`).
-    pub fn github_answered(&self, status: u16, left: Option<(&str, i64)>) {
+    /// Notes an answer of GitHub to the token of this number, and what it says of its budget.
+    pub fn github_answered(&self, status: u16, token: u64, left: Option<RequestsLeft>) {
         self.github_requests.get_or_create(&OfGithub { status }).inc();
-        if let Some((resource, left)) = left {
-            self.github_requests_left.get_or_create(&Resource { resource: resource.to_owned() }).set(left);
-            self.budgets.lock().insert(resource.to_owned(), left);
+        if let Some(RequestsLeft { resource, left, until_reset }) = left {
+            let told = BudgetLeft { left, until: Instant::now() + until_reset };
+            self.budgets.lock().insert((resource, token), told);
         }
     }
 
-    /// Requests left in GitHub's hour by its last answer, by resource.
+    /// Requests left in GitHub's hour to the token that has the fewest, by resource. What was told in an hour that is
+    /// over is forgotten.
     pub fn github_requests_left(&self) -> BTreeMap<String, i64> {
-        self.budgets.lock().clone()
+        let (now, mut fewest) = (Instant::now(), BTreeMap::new());
+        let mut budgets = self.budgets.lock();
+        budgets.retain(|_, told| told.until > now);
+        for ((resource, _), told) in budgets.iter() {
+            let least = fewest.entry(resource.clone()).or_insert(told.left);
+            *least = told.left.min(*least);
+        }
+        fewest
     }
 
     /// Notes a sync that ended.
@@ -261,9 +316,15 @@ mod tests {
         let metrics = Metrics::new();
         metrics.call_answered(Call::NextWork, 200, Duration::from_micros(800));
         metrics.committed(3, Duration::from_millis(2));
-        metrics.policy_called("ranker", "choose", Instant::now(), true);
-        metrics.policy_called("ranker", "score", Instant::now(), false);
-        metrics.github_answered(304, Some(("core", 4_999)));
+        metrics.policy_called(("ranker", "choose"), "serving", Instant::now(), true);
+        metrics.policy_called(("ranker", "score"), "trial", Instant::now(), false);
+        let told = |left, seconds| {
+            let (resource, until_reset) = ("core".into(), Duration::from_secs(seconds));
+            Some(RequestsLeft { resource, left, until_reset })
+        };
+        metrics.github_answered(304, 1, told(4_999, 3_600));
+        metrics.github_answered(200, 2, told(5_000, 3_600));
+        metrics.github_answered(200, 3, told(7, 0));
         metrics.synced(SyncOutcome::Whole);
         for status in [RunStatus::Dispatched, RunStatus::Running, RunStatus::Queued, RunStatus::Completed] {
             metrics.run_stepped(status);
@@ -275,8 +336,8 @@ mod tests {
             "issuecommand_call_seconds_bucket{le=\"0.001\",call=\"next_work\"} 1",
             "issuecommand_store_writes_total 3",
             "issuecommand_store_commit_seconds_count 1",
-            "issuecommand_policy_faults_total{policy=\"ranker\",function=\"choose\"} 1",
-            "issuecommand_policy_faults_total{policy=\"ranker\",function=\"score\"} 0",
+            "issuecommand_policy_faults_total{policy=\"ranker\",function=\"choose\",purpose=\"serving\"} 1",
+            "issuecommand_policy_faults_total{policy=\"ranker\",function=\"score\",purpose=\"trial\"} 0",
             "issuecommand_github_requests_left{resource=\"core\"} 4999",
             "issuecommand_syncs_total{outcome=\"whole\"} 1",
             "issuecommand_syncs_total{outcome=\"failed\"} 0",

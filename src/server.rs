@@ -81,9 +81,10 @@ impl Server {
         let Start { loaded, source, local, only } = start;
         let config = LiveConfig::new(&loaded);
         let present = config.current();
+        let ground = Ground::lay(&loaded, source, &config).await?;
+        // After the database: who comes second to it is told so, and not that a port is taken, which the first one has.
         let listener = listen(&present.server, local.as_ref().is_some_and(|local| local.comes_first)).await?;
         let address = listener.local_addr()?;
-        let ground = Ground::lay(&loaded, source, &config).await?;
         let mirror = ground.mirror(&loaded).await;
         let (store, clock, forge) = (Arc::clone(&ground.store), Arc::clone(&ground.clock), ground.forge.clone());
         let (manager, background) = ClaimManager::open(ground.parts(&loaded)).await.map_err(not_started)?;
@@ -300,6 +301,7 @@ impl Editor {
         if !replaced.needs_restart.is_empty() {
             warn!("waiting for a restart to take effect: {}", replaced.needs_restart.join(", "));
         }
+        self.manager.note_needs_restart(replaced.needs_restart);
     }
 }
 

@@ -78,10 +78,11 @@ impl Api {
                 let message = format!("GitHub says that {page} is not merged; report it when it is");
                 Answer::rejected(409, "not_merged", message).with("claim", claim)
             }
-            UpdateOutcome::Ended(claim) => ended(&claim),
+            UpdateOutcome::Ended(claim, holder) => ended(&claim, holder.as_ref()),
             UpdateOutcome::NotFound => no_such_claim(claim_id),
             UpdateOutcome::NotOwner(claim) => {
-                let message = format!("{} is held by {}", claim.issue_ref(), claim.agent_id);
+                let (issue, owner, epoch) = (claim.issue_ref(), &claim.agent_id, claim.lease.epoch);
+                let message = format!("{issue} is held by {owner} under epoch {epoch}: stop working on it");
                 Answer::rejected(409, "agent_mismatch", message).with_owner(&claim)
             }
             UpdateOutcome::Refused(claim, why) => {
@@ -124,13 +125,17 @@ pub(super) fn no_such_claim(claim_id: impl fmt::Display) -> Answer {
 }
 
 /// The contract's answer to whoever would move a claim that has ended, and how it ended: for a request that
-/// was sent again, because its answer was lost, that is the answer.
-fn ended(claim: &Claim) -> Answer {
+/// was sent again, because its answer was lost, that is the answer. A late owner learns who holds the issue now.
+fn ended(claim: &Claim, holder: Option<&Claim>) -> Answer {
     let (status, at) = (claim.status(), claim.last_updated().to_rfc3339_opts(SecondsFormat::Secs, true));
     let note = claim.status_history().last().and_then(|entry| entry.note.as_deref());
     let note = note.map(|note| format!(" ({})", &note[..note.floor_char_boundary(NOTE_BYTES_MAX)])).unwrap_or_default();
-    let message = format!("this claim ended as {status} at {at}{note}: if that is what you asked for, it is done");
-    Answer::rejected(404, "claim_not_found", message).with("claim", claim)
+    let held = holder.map(|holder| format!("; {} is held by {} now", holder.issue_ref(), holder.agent_id));
+    let held = held.unwrap_or_default();
+    let message =
+        format!("this claim ended as {status} at {at}{note}: if that is what you asked for, it is done{held}");
+    let answer = Answer::rejected(404, "claim_not_found", message).with("claim", claim);
+    answer.with_some("owner_agent_id", holder.map(|holder| &holder.agent_id))
 }
 
 fn nothing(empty: &Empty) -> Answer {

@@ -73,6 +73,9 @@ pub(super) struct UpdateFields {
     /// Your name, as when you claimed.
     #[schemars(with = "AgentId")]
     agent_id: Option<AgentId>,
+    /// Only if the claim's lease has this epoch: for who may be an earlier process of the same agent.
+    #[schemars(range(min = 1))]
+    epoch: Option<u64>,
     /// The present status again renews the lease.
     #[schemars(with = "String", extend("enum" = ["in_progress", "pr_submitted", "pr_merged", "closed", "released"]))]
     status: Option<String>,
@@ -88,6 +91,7 @@ impl UpdateFields {
         Ok(UpdateRequest {
             claim_id: fields::required("claim_id", self.claim_id)?,
             agent: fields::agent(self.agent_id, caller)?,
+            epoch: self.epoch,
             status: fields::status(&fields::required("status", self.status)?)?,
             note: fields::text("note", self.note)?,
             pr_url: fields::web_address("pr_url", self.pr_url)?,
@@ -104,6 +108,9 @@ pub(super) struct ReleaseFields {
     /// Your name, as when you claimed.
     #[schemars(with = "AgentId")]
     agent_id: Option<AgentId>,
+    /// Only if the claim's lease has this epoch.
+    #[schemars(range(min = 1))]
+    epoch: Option<u64>,
     /// Why, for the history.
     reason: Option<String>,
 }
@@ -113,6 +120,7 @@ impl ReleaseFields {
         Ok(UpdateRequest {
             claim_id: fields::required("claim_id", self.claim_id)?,
             agent: fields::agent(self.agent_id, caller)?,
+            epoch: self.epoch,
             status: ClaimStatus::Released,
             note: fields::text("reason", self.reason)?,
             pr_url: None,

@@ -3,12 +3,14 @@
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
+use tracing::warn;
 
 use super::{Answer, Api, Failure};
 use crate::claims::{FeedbackOutcome, PullChange};
 use crate::config::Secret;
 use crate::domain::{EventKind, FeedbackKind, FollowUpStatus, ReviewSignal};
 use crate::github::{Delivery, read_delivery};
+use crate::metrics::metrics;
 
 /// Longest delivery id that is taken. GitHub's are GUIDs, 36 characters.
 const DELIVERY_ID_BYTES_MAX: usize = 128;
@@ -38,6 +40,11 @@ impl Api {
     pub async fn webhook_turned_away(&self, reason: &'static str, call: &WebhookCall<'_>) -> Answer {
         let details =
             json!({ "reason": reason, "event_type": shown(call.event), "delivery_id": shown(call.delivery_id) });
+        let (event, delivery) = (shown(call.event), shown(call.delivery_id));
+        warn!(
+            "webhook {event} {delivery} refused: {reason}; its secret is not GITHUB_WEBHOOK_SECRET, if it is GitHub's"
+        );
+        metrics().webhook_answered("refused");
         self.manager().announce(EventKind::WebhookRejected, details).await;
         let body = json!({ "ok": false, "error": "unauthorized_webhook", "reason": reason });
         Answer { status: 401, body, retry_after_seconds: None, is_error: true }
@@ -47,7 +54,10 @@ impl Api {
     /// recorded as processed: one that fails is processed again when GitHub, or a person, sends it again.
     pub async fn webhook(&self, call: &WebhookCall<'_>) -> Answer {
         let answered = self.take_in(call).await;
+        metrics().webhook_answered(if answered.is_ok() { "taken_in" } else { "failed" });
         answered.unwrap_or_else(|failure| {
+            let (event, delivery) = (shown(call.event), shown(call.delivery_id));
+            warn!("webhook {event} {delivery} was not taken in: {failure}");
             failure.log();
             failure.into()
         })

@@ -138,6 +138,16 @@ fn part_of(view: &ViewName, call: &str) -> String {
     }
 }
 
+/// The part that a refused policy is of, on the health page.
+const POLICIES: &str = "policies";
+
+/// An edit that was refused: what it is about, and why.
+#[derive(Debug)]
+struct Rejected {
+    part: &'static str,
+    why: String,
+}
+
 /// Where policies are taken from.
 #[derive(Debug)]
 pub(super) struct Desk {
@@ -145,7 +155,7 @@ pub(super) struct Desk {
     builtin: PolicySet,
     current: ArcSwap<InForce>,
     previous: Mutex<Option<Arc<InForce>>>,
-    rejected: Mutex<Option<String>>,
+    rejected: Mutex<Option<Rejected>>,
     reloading: tokio::sync::Mutex<()>,
     /// Held while repositories are shown to a filter, until its verdicts are noted: verdicts of a set
     /// that is no longer in force never come in behind those of the newer one.
@@ -190,7 +200,7 @@ impl Desk {
             builtin,
             current: ArcSwap::new(InForce::new(set, config, base_dir, rejected.is_some())),
             previous: Mutex::default(),
-            rejected: Mutex::new(rejected),
+            rejected: Mutex::new(rejected.map(|why| Rejected { part: POLICIES, why })),
             reloading: tokio::sync::Mutex::default(),
             judging: Mutex::default(),
             trying: Mutex::default(),
@@ -202,7 +212,7 @@ impl Desk {
         let first = desk.current();
         if let Err(Unfit { view, why }) = desk.put_in_force(&first, "the server started") {
             error!("policies failed on the backlog, as much of them as can stands in force: {why}");
-            *desk.rejected.lock() = Some(why.clone());
+            *desk.rejected.lock() = Some(Rejected { part: POLICIES, why: why.clone() });
             first.is_stand_in.store(true, Ordering::Relaxed);
             if view.is_none() || desk.put_in_force_as_can(&first).is_err() {
                 error!("the repository filter failed, nothing is admitted");
@@ -229,7 +239,14 @@ impl Desk {
 
     /// Why the newest edit was refused, until one is accepted.
     pub(super) fn rejected(&self) -> Option<String> {
-        self.rejected.lock().clone()
+        self.rejected.lock().as_ref().map(|rejected| rejected.why.clone())
+    }
+
+    /// The same in one line, after the part that it is about.
+    pub(super) fn rejection(&self) -> Option<String> {
+        let rejected = self.rejected.lock();
+        let line = |why: &str| why.lines().next().unwrap_or_default().trim_end().to_owned();
+        rejected.as_ref().map(|rejected| format!("{}: {}", rejected.part, line(&rejected.why)))
     }
 
     /// What fails at work now, each with what stands in.
@@ -243,7 +260,7 @@ impl Desk {
     pub(super) fn note_rejected(&self, why: String) {
         warn!("configuration refused, the last good one stays in force: {why}");
         self.announce(EventKind::PolicyRejected, json!({ "reason": why }));
-        *self.rejected.lock() = Some(why);
+        *self.rejected.lock() = Some(Rejected { part: "configuration", why });
     }
 
     /// Loads the configured policies and puts them in force; the present ones stay if that fails.
@@ -265,7 +282,7 @@ impl Desk {
                 EventKind::PolicyRejected,
                 json!({ "policy": rejected.policy, "reason": rejected.to_string() }),
             );
-            *self.rejected.lock() = Some(rejected.to_string());
+            *self.rejected.lock() = Some(Rejected { part: POLICIES, why: rejected.to_string() });
         }
         answer
     }

@@ -156,6 +156,11 @@ impl ClaimManager {
         Some(RunHold { claim_id: claim.claim_id, agent_id: claim.agent_id.clone(), epoch: claim.lease.epoch })
     }
 
+    /// The active claim on an issue.
+    pub(super) fn holder_of(&self, issue: &IssueRef) -> Option<Claim> {
+        self.index.board.read().claim_on(issue).map(|claim| Claim::clone(claim))
+    }
+
     /// Whether a claim is active, of `owner`, and under `epoch`; asked before anything is done in its name.
     ///
     /// # Errors

@@ -69,11 +69,26 @@ impl ClaimManager {
         head_sha: String,
         committed_at: Option<Timestamp>,
     ) -> Result<usize, ManagerError> {
-        let is_named = |claim: &Claim| claim.repo == *repo && branch_names(branch, claim);
+        let mut from_branch = Vec::new();
+        for (claim_id, pull) in self.pulls_of_claims_in(repo) {
+            if self.store.pull_get(pull).await?.is_some_and(|pull| pull.head_branch == branch) {
+                from_branch.push(claim_id);
+            }
+        }
+        let is_named = |claim: &Claim| {
+            from_branch.contains(&claim.claim_id) || (claim.repo == *repo && branch_names(branch, claim))
+        };
         let pushed_at = Some(self.clock.now());
         let committed_at = in_earnest(committed_at, self.clock.now());
         let news = SignalNews { head_sha: Some(head_sha), committed_at, pushed_at, ..SignalNews::default() };
         self.note_signs(is_named, &news).await
+    }
+
+    /// The pull requests in a repository that agents of live claims reported.
+    fn pulls_of_claims_in(&self, repo: &RepoName) -> Vec<(ClaimId, IssueRef)> {
+        let board = self.index.board.read();
+        let reported = board.claims().filter_map(|claim| Some((claim.claim_id, pull_of_page(claim.pr_url()?)?)));
+        reported.filter(|(_, pull)| pull.repo == *repo).collect()
     }
 
     /// Takes in what one check says of a commit; answers of how many claims.

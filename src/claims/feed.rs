@@ -102,6 +102,19 @@ impl EventCursor {
         Self { feed, store, newest, after }
     }
 
+    /// The same, for a reader that saw `seen` last. Where this server has not heard of that event yet, but its database
+    /// has it, another server wrote it: the reader goes on there, once this one has caught up.
+    pub(super) async fn back_at(feed: Arc<EventFeed>, store: Arc<dyn Store>, seen: EventSeq) -> Self {
+        let mut cursor = Self::new(feed, store, Some(seen));
+        if cursor.after < seen {
+            let at_place = cursor.store.event_list_after(EventSeq(seen.0 - 1), 1).await;
+            if at_place.is_ok_and(|events| events.first().is_some_and(|event| event.event_id == seen)) {
+                cursor.after = seen;
+            }
+        }
+        cursor
+    }
+
     /// The last event handed out, or where the reader began.
     pub fn position(&self) -> EventSeq {
         self.after
@@ -135,3 +148,6 @@ impl EventCursor {
         Ok(EventStep::Events(events))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,12 +25,14 @@ pub(super) struct Status {
     last_sync_at: Mutex<Option<Timestamp>>,
     /// What is wrong now, by part.
     troubles: Mutex<Vec<(&'static str, String)>>,
+    /// Settings that were edited, and are read at a start alone.
+    needs_restart: Mutex<Vec<&'static str>>,
 }
 
 impl Status {
     pub(super) fn new(started_at: Timestamp) -> Self {
-        let (is_syncing, has_come_round, last_sync_at, troubles) = Default::default();
-        Self { started_at, is_syncing, has_come_round, last_sync_at, troubles }
+        let (is_syncing, has_come_round, last_sync_at, troubles, needs_restart) = Default::default();
+        Self { started_at, is_syncing, has_come_round, last_sync_at, troubles, needs_restart }
     }
 
     /// Notes a sync in which nothing failed.
@@ -73,6 +75,11 @@ impl ClaimManager {
         self.status.report(part, trouble);
     }
 
+    /// Notes which edited settings wait for a restart.
+    pub fn note_needs_restart(&self, settings: Vec<&'static str>) {
+        *self.status.needs_restart.lock() = settings;
+    }
+
     /// How many claims there are of each status that a live one can have.
     pub fn claims_by_status(&self) -> Vec<(ClaimStatus, u64)> {
         self.index.board.read().counts_by_status()
@@ -86,8 +93,7 @@ impl ClaimManager {
         let troubles = self.status.troubles.lock();
         let mut degraded: Vec<String> = troubles.iter().map(|(part, trouble)| format!("{part}: {trouble}")).collect();
         degraded.extend(self.desk.faults());
-        let rejected = self.desk.rejected();
-        degraded.extend(rejected.iter().map(|why| format!("policies: {why}")));
+        degraded.extend(self.desk.rejection());
         let store_fails = troubles.iter().any(|(part, _)| *part == STORE);
         let state = match degraded.is_empty() {
             _ if store_fails => HealthState::Live,
@@ -110,8 +116,9 @@ impl ClaimManager {
                 ranker: brief(ranker),
                 stale_rule: brief(stale_rule),
                 repo_filter: brief(repo_filter),
-                rejected,
+                rejected: self.desk.rejected(),
             },
+            needs_restart: self.status.needs_restart.lock().clone(),
         }
     }
 }

@@ -106,12 +106,12 @@ impl ClaimManager {
             Verdict::Refuted(claim) => return Ok(UpdateOutcome::NotMerged(*claim)),
             Verdict::Verified(verified) => verified,
         };
-        let UpdateRequest { claim_id, agent, status, note, pr_url } = request;
+        let UpdateRequest { claim_id, agent, epoch, status, note, pr_url } = request;
         let page_before = self.page_of(claim_id);
         let change = ClaimChange {
             claim_id,
             owner: Some(agent),
-            epoch: None,
+            epoch,
             last_updated: None,
             step: Step { to: status, by: Actor::Owner, note, pr_url },
             lease: self.lease(),
@@ -127,7 +127,10 @@ impl ClaimManager {
                 UpdateOutcome::Moved { claim: *claim, idempotent, issue_closed, verified }
             }
             AdvanceOutcome::NotFound => match self.store.claim_get(claim_id).await? {
-                Some(ended) => UpdateOutcome::Ended(ended),
+                Some(ended) => {
+                    let holder = self.holder_of(&ended.issue_ref());
+                    UpdateOutcome::Ended(ended, holder)
+                }
                 None => UpdateOutcome::NotFound,
             },
             AdvanceOutcome::NotOwner(claim) | AdvanceOutcome::Superseded(claim) => UpdateOutcome::NotOwner(*claim),
@@ -212,6 +215,11 @@ impl ClaimManager {
     /// Reads events after `after`, or from now on.
     pub fn events_after(&self, after: Option<EventSeq>) -> EventCursor {
         EventCursor::new(Arc::clone(&self.index.feed), Arc::clone(&self.store), after)
+    }
+
+    /// The same, for a reader that comes back and saw `seen` last: of another server maybe, which is ahead of this one.
+    pub async fn events_since(&self, seen: EventSeq) -> EventCursor {
+        EventCursor::back_at(Arc::clone(&self.index.feed), Arc::clone(&self.store), seen).await
     }
 
     /// Why a repository does not take part, if so.

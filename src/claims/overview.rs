@@ -81,7 +81,8 @@ impl ClaimManager {
             None => Vec::new(),
         };
         // One elsewhere may have the same number; and GitHub spells a name as its owner does, an agent as it likes.
-        follow_ups.retain(|item| claim.pr_url().is_some_and(|url| url.eq_ignore_ascii_case(&item.pr_url)));
+        let has_its_page = |page: &str| claim.pr_url().is_some_and(|url| url.eq_ignore_ascii_case(page));
+        follow_ups.retain(|item| item.claim_id == Some(claim.claim_id) || has_its_page(&item.pr_url));
         Ok(Belongings { runs, follow_ups })
     }
 

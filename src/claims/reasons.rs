@@ -11,6 +11,8 @@ use crate::policy::{Choice, Closed, ViewName};
 
 /// Longest time to ask again that an agent is told, in seconds: a day. More than that nobody plans.
 const RETRY_AFTER_SECONDS_MAX: u64 = 24 * 3600;
+/// When asking again makes sense while the first sync is reading: it brings what it has repository by repository.
+const READING_RETRY_SECONDS: u64 = 5;
 
 /// What the ranker kept from an agent at the door.
 #[derive(Debug, Default)]
@@ -72,8 +74,10 @@ impl ClaimManager {
             Empty { in_all, ..empty }
         };
         empty.is_reading = !self.status.has_come_round();
-        empty.retry_after_seconds =
-            kept_back.retry_after_ms.map(|ms| ms.div_ceil(1000).clamp(1, RETRY_AFTER_SECONDS_MAX));
+        let kept_back_seconds = kept_back.retry_after_ms.map(|ms| ms.div_ceil(1000).clamp(1, RETRY_AFTER_SECONDS_MAX));
+        // Nothing is known yet: an agent that went home now would miss what the first sync finds.
+        let reading_seconds = (self.status.is_reading() && empty.open == 0).then_some(READING_RETRY_SECONDS);
+        empty.retry_after_seconds = kept_back_seconds.or(reading_seconds);
         let kept_back = kept_back.counted(empty.on_offer());
         empty.skipped += kept_back.iter().map(|(_, count)| count).sum::<usize>();
         // What the agent itself runs into comes before what holds for everybody, but only the first of it: a table of

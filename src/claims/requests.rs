@@ -85,6 +85,9 @@ pub struct UpdateRequest {
     pub claim_id: ClaimId,
     /// Who says so; must hold the claim.
     pub agent: AgentId,
+    /// Only if the claim is held under this epoch: a claim can come back to the same agent, whose earlier process may
+    /// still be at work.
+    pub epoch: Option<u64>,
     /// How far.
     pub status: ClaimStatus,
     /// A word for the history.
@@ -112,11 +115,11 @@ pub enum UpdateOutcome {
     /// GitHub says that the claim's pull request is not merged.
     NotMerged(Claim),
     /// It has ended: the claim as it ended. Who sends a request again, because the answer to it was lost,
-    /// sees here whether it was done.
-    Ended(Claim),
+    /// sees here whether it was done. And who holds the issue now, if somebody does.
+    Ended(Claim, Option<Claim>),
     /// No such claim.
     NotFound,
-    /// Another agent holds it.
+    /// Another agent holds it, or the same one under another epoch.
     NotOwner(Claim),
     /// The contract does not permit the step.
     Refused(Claim, TransitionError),
@@ -191,6 +194,9 @@ pub struct Health {
     pub degraded: Vec<String>,
     /// The policies in force.
     pub policies: PolicyHealth,
+    /// Edited settings that wait for a restart to take effect.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub needs_restart: Vec<&'static str>,
 }
 
 /// How a server is, in a word.

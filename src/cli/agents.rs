@@ -14,7 +14,7 @@ use super::claims::Claims;
 use super::door::{Door, DoorArgs, read};
 use super::runtime;
 use super::show::{BAD, Format, span};
-use super::table::{Cell, Table, long, number, text};
+use super::table::{Cell, Table, number, place, text};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -114,7 +114,7 @@ fn tell(agents: &[Agent]) {
     let now = SystemClock.now();
     let since = |at: Option<Timestamp>| at.map_or_else(String::new, |at| span(now - at));
     let columns = ["claims", "stale", "reviews", "longest", "asked"].map(number);
-    let mut table = Table::of([text("agent")].into_iter().chain(columns).chain([long("got")]));
+    let mut table = Table::of([text("agent")].into_iter().chain(columns).chain([place("got")]));
     for agent in agents {
         let stale = match agent.stale_claims {
             0 => Cell::from("0"),

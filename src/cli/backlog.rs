@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::door::{Door, DoorArgs, read};
 use super::runtime;
 use super::show::{Format, SOFT, span};
-use super::table::{Cell, Table, long, number, text};
+use super::table::{Cell, Table, long, number, place, text};
 
 /// Issues that are listed where nobody says how many: what people read. JSON has all of them.
 const ISSUE_COUNT: usize = 50;
@@ -111,7 +111,7 @@ fn tell(issues: &[Issue], answer: &Value) {
         return anstream::eprintln!("there is no open issue that nobody holds");
     }
     let now = SystemClock.now();
-    let mut table = Table::of([text("issue"), number("open for"), long("title"), long("labels")]);
+    let mut table = Table::of([place("issue"), number("open for"), long("title"), long("labels")]);
     for issue in issues {
         table.row([
             Cell::from(issue.issue_ref().to_string()),
@@ -145,7 +145,7 @@ pub fn repos(args: &ReposArgs) -> anyhow::Result<ExitCode> {
                 "no repository takes part; `issuecommand health` says whether the sync went well"
             );
         }
-        let mut table = Table::of([text("repository"), number("open issues"), text("seen by"), long("description")]);
+        let mut table = Table::of([place("repository"), number("open issues"), text("seen by"), long("description")]);
         for repo in &repos {
             let seen_by = if repo.private { "members" } else { "all" };
             let description = repo.description.as_deref().unwrap_or_default();

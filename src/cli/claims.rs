@@ -12,7 +12,7 @@ use serde_json::json;
 use super::door::{DoorArgs, read};
 use super::runtime;
 use super::show::{Format, lease_left, span, status};
-use super::table::{Cell, Column, Table, long, number, text};
+use super::table::{Cell, Column, Table, long, number, place, text, whole};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -60,7 +60,7 @@ pub fn run(args: &ClaimsArgs) -> anyhow::Result<ExitCode> {
             return anstream::eprintln!("nobody holds anything");
         }
         let now = SystemClock.now();
-        let mut table = Table::of([text("claim")].into_iter().chain(columns()));
+        let mut table = Table::of([whole("claim")].into_iter().chain(columns()));
         for claim in &claims {
             table.row([Cell::from(claim.claim_id.short())].into_iter().chain(cells(claim, now)));
         }
@@ -71,7 +71,7 @@ pub fn run(args: &ClaimsArgs) -> anyhow::Result<ExitCode> {
 
 /// What is told of a claim, besides its id.
 pub fn columns() -> [Column; 6] {
-    [text("agent"), text("issue"), text("status"), number("held"), number("lease"), long("title")]
+    [text("agent"), place("issue"), text("status"), number("held"), number("lease"), long("title")]
 }
 
 /// The same of one claim.

@@ -147,7 +147,7 @@ impl DoorArgs {
     pub fn server(&self) -> anyhow::Result<Door> {
         let client = match self.way()? {
             Way::Server(client) => client,
-            Way::Store(loaded) => match SqlStore::address_in_use(&loaded.store()) {
+            Way::Store(loaded) => match address_of(&loaded.store()) {
                 Some(url) => OperatorClient::new(&url, key(&loaded))?,
                 None => bail!(
                     "no server runs here: start one with `issuecommand serve`, or name one with --url or {URL_VARIABLE}"
@@ -185,6 +185,18 @@ impl DoorArgs {
 enum Way {
     Server(OperatorClient),
     Store(Box<Loaded>),
+}
+
+/// Where the server of a store is reached; one that has it and is only starting is waited for.
+fn address_of(store: &StoreConfig) -> Option<String> {
+    let begun = Instant::now();
+    while SqlStore::is_in_use(store) && begun.elapsed() < ADDRESS_PATIENCE {
+        if let Some(url) = SqlStore::noted_address(store) {
+            return Some(url);
+        }
+        std::thread::sleep(ADDRESS_PAUSE);
+    }
+    None
 }
 
 /// The server that has the store open, or the store, if none has.

@@ -52,6 +52,8 @@ pub struct Health {
     pub last_github_sync_at: Option<Timestamp>,
     #[serde(default)]
     pub degraded: Vec<String>,
+    #[serde(default)]
+    needs_restart: Vec<String>,
     policies: Policies,
 }
 
@@ -105,6 +107,10 @@ fn tell(health: &Health) {
     anstream::println!("{style}{}{style:#}, up {uptime}", state.text());
     for trouble in &health.degraded {
         anstream::println!("{MARK}  {}{MARK:#}", in_one_line(trouble));
+    }
+    if !health.needs_restart.is_empty() {
+        let settings = health.needs_restart.join(", ");
+        anstream::println!("  edited, and waiting for a restart: {}", in_one_line(&settings));
     }
     let Health { active_claims, stale_claims, active_agents, total_claims, .. } = health;
     let stale = if *stale_claims > 0 { format!(", {stale_claims} of them stale") } else { String::new() };

@@ -28,8 +28,10 @@ pub struct Column {
 enum Kind {
     /// To the left; cut where nothing else can give way.
     Text,
-    /// To the left; the first to be cut where the terminal is too narrow.
+    /// To the left; the first to be cut where the terminal is too narrow, and left out where it is narrower still.
     Long,
+    /// To the left; the last to be cut, and in front: its end says which.
+    Place,
     /// To the right, and never cut.
     Number,
     /// To the left, and never cut: the terminal breaks it.
@@ -44,6 +46,11 @@ pub fn text(head: &str) -> Column {
 /// A column of long texts, such as titles.
 pub fn long(head: &str) -> Column {
     Column { head: head.to_owned(), kind: Kind::Long }
+}
+
+/// A column of issues and other places, which end in what tells them apart.
+pub fn place(head: &str) -> Column {
+    Column { head: head.to_owned(), kind: Kind::Place }
 }
 
 /// A column of numbers and times.
@@ -167,11 +174,17 @@ impl Table {
         let mut line = Vec::with_capacity(2 * count);
         let mut between = INDENT.to_owned();
         for ((cell, width), column) in row[..count].iter().zip(widths).zip(&self.columns) {
-            let text = cut(&cell.text, *width);
+            if *width == 0 && column.kind == Kind::Long {
+                continue;
+            }
+            let text = match column.kind {
+                Kind::Place => cut_in_front(&cell.text, *width),
+                _ => cut(&cell.text, *width),
+            };
             let padding = " ".repeat(width.saturating_sub(text.width()));
             let (before, after) = match column.kind {
                 Kind::Number => (padding.as_str(), ""),
-                Kind::Text | Kind::Long | Kind::Whole => ("", padding.as_str()),
+                Kind::Text | Kind::Long | Kind::Place | Kind::Whole => ("", padding.as_str()),
             };
             line.push(Cell { text: between + before, style: Style::new() });
             line.push(Cell { text, style: cell.style });
@@ -180,7 +193,7 @@ impl Table {
         line
     }
 
-    /// How wide each column is within `room`: long texts give way first, then other texts, numbers never.
+    /// How wide each column is within `room`: long texts give way first, then other texts, places last, numbers never.
     fn widths(&self, room: Option<usize>) -> Vec<usize> {
         let widest = |place: usize, column: &Column| {
             let cells = self.rows.iter().filter_map(|row| row.get(place));
@@ -191,15 +204,19 @@ impl Table {
         let Some(room) = room else { return widths };
         let gaps = INDENT.len() + GAP.len() * widths.len().saturating_sub(1);
         let mut excess = (widths.iter().sum::<usize>() + gaps).saturating_sub(room);
-        for kind in [Kind::Long, Kind::Text] {
+        for kind in [Kind::Long, Kind::Text, Kind::Place] {
             while excess > 0 {
                 let places = (0..widths.len()).filter(|place| self.columns[*place].kind == kind);
                 let Some(widest) = places.max_by_key(|place| widths[*place]) else { break };
-                if widths[widest] <= COLUMN_WIDTH_MIN {
+                if widths[widest] > COLUMN_WIDTH_MIN {
+                    widths[widest] -= 1;
+                    excess -= 1;
+                } else if kind == Kind::Long && widths[widest] > 0 {
+                    excess = excess.saturating_sub(widths[widest] + GAP.len());
+                    widths[widest] = 0;
+                } else {
                     break;
                 }
-                widths[widest] -= 1;
-                excess -= 1;
             }
         }
         widths
@@ -222,6 +239,17 @@ fn cut(text: &str, width: usize) -> String {
     let ends = text.char_indices().map(|(at, _)| at);
     let end = ends.take_while(|end| text[..*end].width() <= room).last().unwrap_or(0);
     format!("{}{CUT}", text[..end].trim_end())
+}
+
+/// The same, of which the end stays.
+fn cut_in_front(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let room = width.saturating_sub(CUT.width());
+    let begins = text.char_indices().map(|(at, _)| at);
+    let begin = begins.into_iter().find(|begin| text[*begin..].width() <= room).unwrap_or(text.len());
+    format!("{CUT}{}", &text[begin..])
 }
 
 #[cfg(test)]
@@ -259,10 +287,23 @@ mod tests {
         assert_eq!(plain(&claims().within(Some(33))), lines.map(|line| format!("{line}\n")).concat());
         let mut names = Table::of([text("a-long-name"), number("count"), long("title")]);
         names.row(["somebody-else", "1234567", "A title"]);
-        assert_eq!(plain(&names.within(Some(25))), "  a-lon…    count  title\n  someb…  1234567  A tit…\n");
+        assert_eq!(plain(&names.within(Some(25))), "  a-long-name      count\n  somebody-else  1234567\n");
+        assert_eq!(plain(&names.within(Some(20))), "  a-long-n…    count\n  somebody…  1234567\n");
         for line in plain(&claims().within(Some(30))).lines() {
             assert!(line.width() <= 30, "{line}");
         }
+    }
+
+    #[test]
+    fn a_terminal_narrower_still_leaves_titles_out_and_keeps_what_tells_places_apart() {
+        let mut table = Table::of([whole("claim"), text("agent"), place("issue"), number("held"), long("title")]);
+        table.row(["7fdad2cb", "ada-1", "acme/webshop#1042", "11m", "Cart forgets its currency"]);
+        let told = |room| plain(&table.within(Some(room)));
+        assert_eq!(
+            told(47),
+            "  claim     agent  issue              held\n  7fdad2cb  ada-1  acme/webshop#1042   11m\n"
+        );
+        assert_eq!(told(36), "  claim     agent  issue       held\n  7fdad2cb  ada-1  …shop#1042   11m\n");
     }
 
     #[test]

@@ -43,6 +43,7 @@ impl Dispatcher {
         let wish = UpdateRequest {
             claim_id: hold.claim_id,
             agent: hold.agent_id,
+            epoch: Some(hold.epoch),
             status: ClaimStatus::Released,
             note: Some(format!("run {}: {why}", run.run_id.short())),
             pr_url: None,

@@ -8,6 +8,8 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use tracing::warn;
 
+use crate::metrics::RequestsLeft;
+
 /// What GitHub's documentation asks for when a secondary limit names no time, in seconds.
 const PAUSE_SECONDS_DEFAULT: u64 = 60;
 /// Longest pause believed, in seconds: GitHub's window of one hour, and some room for its clock.
@@ -72,9 +74,10 @@ pub(super) fn budget(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Bu
 }
 
 /// What is left of the hour's requests, and of which kind, if the answer says so.
-pub(super) fn requests_left(headers: &HeaderMap) -> Option<(&str, i64)> {
+pub(super) fn requests_left(headers: &HeaderMap) -> Option<RequestsLeft> {
     let resource = headers.get("x-ratelimit-resource").and_then(|value| value.to_str().ok()).unwrap_or("core");
-    Some((resource, i64::try_from(number(headers, "x-ratelimit-remaining")?).ok()?))
+    let left = i64::try_from(number(headers, "x-ratelimit-remaining")?).ok()?;
+    Some(RequestsLeft { resource: resource.to_owned(), left, until_reset: bounded(seconds_until_reset(headers)) })
 }
 
 fn bounded(seconds: u64) -> Duration {

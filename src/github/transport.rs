@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -124,6 +125,8 @@ pub(super) struct Transport {
     access: Access,
     root: Uri,
     pause: Pause,
+    /// The number of its token among those of this process, for who counts their budgets.
+    number: u64,
     per_minute_max: u32,
     pace: Pace,
     slots: Semaphore,
@@ -180,7 +183,19 @@ impl Transport {
     fn over(access: Access, root: Uri, per_minute_max: u32, connect_wait: Duration, read_wait: Duration) -> Self {
         let slots = Semaphore::new(REQUESTS_AT_ONCE_MAX);
         let (pace, pause) = (Pace::new(per_minute_max), Pause::default());
-        Self { access, root, pause, per_minute_max, pace, slots, head_wait: connect_wait + read_wait, read_wait }
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        Self {
+            access,
+            root,
+            pause,
+            number,
+            per_minute_max,
+            pace,
+            slots,
+            head_wait: connect_wait + read_wait,
+            read_wait,
+        }
     }
 
     /// The client that carries no token of an installation.
@@ -296,7 +311,7 @@ impl Transport {
         };
         let (head, body) = response.into_parts();
         Span::current().record("http.response.status_code", i64::from(head.status.as_u16()));
-        metrics().github_answered(head.status.as_u16(), requests_left(&head.headers));
+        metrics().github_answered(head.status.as_u16(), self.number, requests_left(&head.headers));
         let told = head.status.is_success() || head.status == StatusCode::FORBIDDEN;
         let body = if told { self.read(ask, body).await } else { Ok(Vec::new()) };
         match budget(head.status, &head.headers, body.as_deref().unwrap_or_default()) {

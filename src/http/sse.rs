@@ -39,7 +39,7 @@ pub(super) async fn stream(
         Some(id) => Some(id.to_str().unwrap_or("?").to_owned()),
         None => query.ok().and_then(|Query(query)| query.last_event_id),
     };
-    Sse::new(frames(state, identity, last_seen.filter(|id| !id.trim().is_empty()))).into_response()
+    Sse::new(frames(state, identity, last_seen.filter(|id| !id.trim().is_empty())).await).into_response()
 }
 
 /// Lets an agent's stream in. A reader that names no agent has drawn on its credential's bucket already.
@@ -51,13 +51,16 @@ fn admit(state: &HttpState, identity: &Identity, headers: &HeaderMap) -> Result<
     }
 }
 
-fn frames(
+async fn frames(
     state: HttpState,
     identity: Identity,
     last_seen: Option<String>,
 ) -> impl Stream<Item = Result<Frame, Infallible>> {
     let after = last_seen.as_deref().and_then(|id| id.parse::<EventSeq>().ok());
-    let cursor = state.api.manager().events_after(after);
+    let cursor = match after {
+        Some(seen) => state.api.manager().events_since(seen).await,
+        None => state.api.manager().events_after(None),
+    };
     let mut ready = VecDeque::from([connected(cursor.position(), &*state.clock)]);
     if let Some(seen) = last_seen
         && after != Some(cursor.position())

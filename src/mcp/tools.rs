@@ -53,13 +53,14 @@ const TOOLS: [ToolSpec; 27] = [
         Call::Update,
         Minimal,
         "Report progress on your claim; renews it. pr_submitted needs pr_url.",
-    ),
+    )
+    .unlisted(&["epoch"]),
     tool("claim_issue", Call::Claim, Minimal, "Claim one named issue.").unlisted(&["request_id"]),
     tool("get_issue_details", Call::IssueDetails, Minimal, "One issue with its comments.").reads(),
     tool("list_open_issues", Call::OpenIssues, Minimal, "Open issues that nobody holds.").reads(),
     tool("next_issue", Call::Next, Standard, "As next_work, without feedback. A retry with its request_id is safe.")
         .unlisted(&["skills"]),
-    tool("release_issue", Call::Release, Standard, "Give your claim back."),
+    tool("release_issue", Call::Release, Standard, "Give your claim back.").unlisted(&["epoch"]),
     tool("get_followups", Call::FollowUps, Standard, "Review feedback that waits for an answer.").reads(),
     tool("update_followup_status", Call::UpdateFollowUp, Standard, "Take review feedback, or settle it."),
     tool("get_my_work", Call::MyWork, Standard, "Your claims and follow-ups.").reads(),

@@ -12,7 +12,7 @@ use super::check;
 use super::error::{PolicyError, PolicyRejected};
 use super::examine;
 use super::facts::BodySource;
-use super::instance::{Kind, Limits, Machine, Policy};
+use super::instance::{Kind, Limits, Machine, Policy, Purpose};
 use super::ranker::Ranker;
 use super::repo_filter::RepoFilter;
 use super::repo_filters::RepoFilters;
@@ -32,6 +32,7 @@ pub struct PolicyHost {
     machine: Arc<Machine>,
     cache: Arc<Cache>,
     bodies: Option<Arc<dyn BodySource>>,
+    purpose: Purpose,
 }
 
 impl fmt::Debug for PolicyHost {
@@ -55,6 +56,7 @@ impl PolicyHost {
             machine: Arc::new(Machine { engine, ticker }),
             cache: Arc::new(Cache::open(cache_dir)),
             bodies: None,
+            purpose: Purpose::Serving,
         })
     }
 
@@ -63,6 +65,12 @@ impl PolicyHost {
     pub fn reading_bodies_from(mut self, bodies: Arc<dyn BodySource>) -> Self {
         self.bodies = Some(bodies);
         self
+    }
+
+    /// The same host, for policies that serve nobody: they are tried, or replay what was decided.
+    #[must_use]
+    pub fn for_trying(&self) -> Self {
+        Self { purpose: Purpose::Trying, ..self.clone() }
     }
 
     /// Loads every policy: reads, checks, compiles, configures and tries each. Blocks for as long
@@ -149,13 +157,11 @@ impl PolicyHost {
             choose_ms_max: all.choose_ms_max,
             memory_bytes_max: all.memory_bytes_max,
         };
-        self.prepare::<K>(policy, file.as_deref(), base_dir, limits).and_then(then).map_err(|reason| PolicyRejected {
-            policy: key,
-            source: policy.source.clone(),
-            stage: None,
-            file,
-            reason,
-        })
+        let is_candidate = self.purpose == Purpose::Serving && key.starts_with("candidate");
+        let purpose = if is_candidate { Purpose::Trial } else { self.purpose };
+        self.prepare::<K>(policy, file.as_deref(), base_dir, (limits, purpose))
+            .and_then(then)
+            .map_err(|reason| PolicyRejected { policy: key, source: policy.source.clone(), stage: None, file, reason })
     }
 
     fn prepare<K: Kind>(
@@ -163,7 +169,7 @@ impl PolicyHost {
         config: &PolicyConfig,
         file: Option<&Path>,
         base_dir: &Path,
-        limits: Limits,
+        service: (Limits, Purpose),
     ) -> Result<Policy<K>, String> {
         let source = source::read(config, file, base_dir)?;
         let component = self
@@ -178,7 +184,7 @@ impl PolicyHost {
             settings_digest: source::sha256_hex(settings.as_bytes()),
         };
         check::linker_for::<K>(&component)
-            .and_then(|linker| Policy::new(Arc::clone(&self.machine), &component, &linker, stamp, settings, limits))
+            .and_then(|linker| Policy::new(Arc::clone(&self.machine), &component, &linker, stamp, settings, service))
             .map_err(|error| format!("it does not fit issuecommand:policy@0.1.0: {error:#}"))
     }
 }

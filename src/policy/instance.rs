@@ -85,6 +85,27 @@ pub(super) struct Function {
 
 pub(super) const CONFIGURE: Function = Function { name: "configure", output_bytes_per_row: 0, waited_for: false };
 
+/// What a policy was loaded for: whoever counts its calls tells those that agents wait for from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// It is in force.
+    Serving,
+    /// It is a candidate.
+    Trial,
+    /// Somebody tries it, or replays what was decided.
+    Trying,
+}
+
+impl Purpose {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Serving => "serving",
+            Self::Trial => "trial",
+            Self::Trying => "trying",
+        }
+    }
+}
+
 /// One accepted policy, ready to be called from any thread.
 pub(super) struct Policy<K: Kind> {
     pub(super) stamp: PolicyStamp,
@@ -95,6 +116,7 @@ pub(super) struct Policy<K: Kind> {
     /// Why nothing but the policy itself looks at its settings, if so.
     pub(super) unchecked: Option<String>,
     limits: Limits,
+    purpose: Purpose,
     ready: Mutex<Vec<Instance<K>>>,
     memory_bytes_peak: AtomicUsize,
 }
@@ -123,7 +145,7 @@ impl<K: Kind> Policy<K> {
         linker: &Linker<CallState>,
         stamp: PolicyStamp,
         settings: String,
-        limits: Limits,
+        (limits, purpose): (Limits, Purpose),
     ) -> wasmtime::Result<Self> {
         let pre = K::prepare(linker.instantiate_pre(component)?)?;
         let source = stamp.source.as_str().into();
@@ -135,6 +157,7 @@ impl<K: Kind> Policy<K> {
             settings,
             unchecked: None,
             limits,
+            purpose,
             ready: Mutex::default(),
             memory_bytes_peak: AtomicUsize::new(0),
         })
@@ -259,7 +282,7 @@ impl<K: Kind> Policy<K> {
         if answer.is_err() {
             span.record("otel.status_code", "ERROR");
         }
-        metrics().policy_called(K::INTERFACE, bounds.call, begun, answer.is_err());
+        metrics().policy_called((K::INTERFACE, bounds.call), self.purpose.as_str(), begun, answer.is_err());
         drop(running);
         let last_error = store.data_mut().end();
         match answer {

@@ -100,7 +100,7 @@ impl Contender {
         let limits = PoliciesConfig { call_ms_max: CALL_MS_MAX, choose_ms_max: CHOOSE_MS_MAX, ..config };
         let config = PoliciesConfig { candidate: None, ..limits };
         let groups = Arc::new(Groups::new(&config.agent_groups));
-        Ok(Self { name, policies: Arc::new(host.load(&config, folder)?), groups })
+        Ok(Self { name, policies: Arc::new(host.for_trying().load(&config, folder)?), groups })
     }
 }
 

@@ -44,6 +44,42 @@ async fn a_reassigned_claim_answers_its_former_owner_with_who_has_it_now() {
 }
 
 #[tokio::test]
+async fn a_claim_that_came_back_to_its_agent_is_moved_under_its_present_epoch_alone() {
+    let server = backlog().await;
+    let held = claim(&server, "a", 1).await;
+    for agent in ["b", "a"] {
+        assert_eq!(operate(&server, &held, "reassign", json!({ "agent_id": agent })).await.0, 200);
+    }
+    let word = |epoch: u64| json!({ "agent_id": "a", "epoch": epoch, "status": "in_progress" });
+    let give_back = |epoch: u64| {
+        let word = json!({ "agent_id": "a", "epoch": epoch, "reason": "an earlier process ends" });
+        sent(server.request(Method::DELETE, &path(&held)).json(&word))
+    };
+    for (status, late) in [server.patch(&path(&held), word(1)).await, give_back(2).await] {
+        assert_eq!((status, &late["reason"], &late["owner_agent_id"]), (409, &json!("agent_mismatch"), &json!("a")));
+        assert_eq!(late["message"], "acme/small#1 is held by a under epoch 3: stop working on it");
+        assert_eq!((&late["claim"]["status"], &late["claim"]["lease"]["epoch"]), (&json!("claimed"), &json!(3)));
+    }
+    assert_eq!(server.patch(&path(&held), word(3)).await.0, 200);
+    assert_eq!(server.patch(&path(&held), word(0)).await.0, 409, "an epoch that never was");
+    assert_eq!(give_back(3).await.0, 200);
+}
+
+#[tokio::test]
+async fn who_held_a_claim_that_ended_learns_who_has_the_issue_now() {
+    let server = backlog().await;
+    let held = claim(&server, "a", 1).await;
+    assert_eq!(operate(&server, &held, "release", json!({ "note": "stuck" })).await.0, 200);
+    let late = async || server.patch(&path(&held), json!({ "agent_id": "a", "status": "in_progress" })).await.1;
+    assert_eq!(late().await.get("owner_agent_id"), None, "nobody has it");
+    claim(&server, "b", 1).await;
+    let told = late().await;
+    assert_eq!((&told["reason"], &told["owner_agent_id"]), (&json!("claim_not_found"), &json!("b")));
+    let message = told["message"].as_str().unwrap();
+    assert!(message.ends_with("it is done; acme/small#1 is held by b now"), "{message}");
+}
+
+#[tokio::test]
 async fn an_operator_takes_any_claim_back_and_its_issue_is_free() {
     let server = backlog().await;
     let held = claim(&server, "a", 1).await;

@@ -1,6 +1,7 @@
 //! What becomes of pull requests, as GitHub tells of it, and what that does to claims.
 
 use issuecommand::config::OnClosedPull;
+use issuecommand::store::ClaimFilter;
 use reqwest::Method;
 use serde_json::json;
 
@@ -25,6 +26,25 @@ async fn a_merged_pull_request_advances_its_claim_and_settles_its_follow_ups() {
     let path = format!("/api/claims/{}", claim["claim_id"].as_str().unwrap());
     let (status, body) = server.patch(&path, json!({ "agent_id": "a1", "status": "closed" })).await;
     assert_eq!((status, &body["verified"]), (200, &json!("confirmed")), "{body}");
+}
+
+#[tokio::test]
+async fn feedback_belongs_to_its_claim_however_the_agent_spelt_the_page() {
+    let server = server().await;
+    let wish = json!({ "agent_id": "a1", "repo": "acme/small", "issue_number": 1 });
+    let (_, claimed) = server.post("/api/claims", wish).await;
+    let path = format!("/api/claims/{}", claimed["claim"]["claim_id"].as_str().unwrap());
+    let page = "https://github.com/acme/small/pull/9/files";
+    for step in [json!({ "status": "in_progress" }), json!({ "status": "pr_submitted", "pr_url": page })] {
+        let mut step = step;
+        step["agent_id"] = json!("a1");
+        assert_eq!(server.patch(&path, step).await.0, 200);
+    }
+    deliver(&server, "d1", "pull_request_review", &review_event(1, 9, "changes_requested")).await;
+    let manager = server.inside.api.manager();
+    let claim = manager.claims(ClaimFilter::default()).await.unwrap().remove(0);
+    assert_eq!(follow_ups(&server).await[0]["claim_id"], claim.claim_id.to_string());
+    assert_eq!(manager.belongings(&claim).await.unwrap().follow_ups.len(), 1);
 }
 
 #[tokio::test]

@@ -72,6 +72,30 @@ fn serve_in_the_background_starts_one_server_and_says_where_it_is() {
 }
 
 #[test]
+fn of_two_servers_that_begin_at_once_one_serves_and_the_other_finds_it() {
+    let home = Home::new(3, "");
+    // A port that both of them want, and nobody else.
+    let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    home.configure(&format!("port = {port}"), "");
+    for _ in 0..3 {
+        let begin = || {
+            let mut command = home.command(&["serve", "--background"]);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        };
+        let both = [begin(), begin()].map(|child| child.wait_with_output().unwrap());
+        let server = home.server().unwrap();
+        for said in both {
+            let told = String::from_utf8_lossy(&said.stdout);
+            assert!(said.status.success() && told.contains(&format!("pid {server}")), "{said:?}");
+        }
+        let next = home.command(&["next", "--agent", "a", "--json"]).output().unwrap();
+        assert!(matches!(next.status.code(), Some(0 | 3)), "{next:?}");
+        signal(server, "TERM");
+        eventually("its end", || home.server().is_none().then_some(()));
+    }
+}
+
+#[test]
 fn a_server_beside_another_is_refused_with_who_is_there_and_the_code_for_it() {
     let home = Home::new(3, "");
     let _client = home.client("codex");

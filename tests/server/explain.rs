@@ -96,6 +96,17 @@ async fn before_the_first_sync_is_done_nothing_is_said_to_take_no_part() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_asks_while_the_first_sync_is_reading_is_told_to_ask_again() {
+    let home = Home::new(&[], "");
+    std::fs::remove_file(home.path("backlog.jsonl")).unwrap();
+    let server = home.serve();
+    let (status, body) = server.send("POST", "/api/next", json!({ "agent_id": "a" })).await;
+    let told = (status, body["why"].as_str(), body["retry_after_seconds"].as_u64());
+    assert_eq!(told, (409, Some("the first sync is still reading"), Some(5)), "{body}");
+    assert!(server.stop());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_under_a_stand_in_says_that_the_configured_policy_was_refused() {
     let home = Home::new(&[issue("acme/small", 1, &["bug"])], SETTINGS);
     let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cache");

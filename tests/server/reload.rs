@@ -80,6 +80,29 @@ impl Bystanders {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_restart_and_what_was_refused_is_told_of_the_server_that_runs() {
+    let home = Home::new(&backlog(), OLD_FIRST);
+    let server = home.serve();
+    server.wait_for_backlog(40).await;
+    home.configure("[mcp]\nprofile = \"full\"\n");
+    let waits = |body: &Value| body["health"]["needs_restart"] == json!(["mcp.profile"]);
+    let body = server.wait_until("/api/health", waits).await;
+    assert_eq!(body["health"]["state"], "ready", "nothing is wrong");
+    let said = told(&home, &["health"], &[]);
+    assert!(said.contains("edited, and waiting for a restart: mcp.profile"), "{said}");
+    home.configure("[mcp]\nprofil = \"full\"\n");
+    let refused = |body: &Value| body["health"]["degraded"][0].as_str().is_some();
+    let body = server.wait_until("/api/health", refused).await;
+    let why = body["health"]["degraded"][0].as_str().unwrap();
+    assert!(why.starts_with("configuration: ") && why.contains("mcp.profil") && !why.contains('\n'), "{why}");
+    home.configure(OLD_FIRST);
+    let is_well =
+        |body: &Value| body["health"].get("needs_restart").is_none() && body["health"].get("degraded").is_none();
+    server.wait_until("/api/health", is_well).await;
+    assert!(server.stop());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_edit_of_the_ranker_changes_the_next_answer() {
     let home = Home::new(&backlog(), OLD_FIRST);
     let server = Arc::new(home.serve());

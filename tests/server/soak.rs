@@ -282,7 +282,9 @@ impl Race {
             match (fastrand::u8(..100), &self.database) {
                 (0..15, _) => {
                     seat.signal("-STOP");
-                    tokio::time::sleep(Duration::from_millis(fastrand::u64(50..1_500))).await;
+                    // Now and then for longer than its database waits for it, and than it keeps its roles.
+                    let ms = if fastrand::u8(..10) == 0 { 5_000..20_000 } else { 50..1_500 };
+                    tokio::time::sleep(Duration::from_millis(fastrand::u64(ms))).await;
                     seat.signal("-CONT");
                     stopped += 1;
                 }

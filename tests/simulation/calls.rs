@@ -17,8 +17,8 @@ pub enum Call {
     Next { agent: AgentId, repo: Option<RepoName>, request_id: Option<RequestId> },
     /// This very issue.
     Claim { agent: AgentId, issue: IssueRef, request_id: Option<RequestId> },
-    /// A step of a claim, of its owner or somebody who was.
-    Update { agent: AgentId, claim: ClaimId, to: ClaimStatus },
+    /// A step of a claim, of its owner or somebody who was; under this epoch alone, if it names one.
+    Update { agent: AgentId, claim: ClaimId, epoch: Option<u64>, to: ClaimStatus },
     /// Whether a claim is still this agent's, under this epoch.
     Holds { agent: AgentId, claim: ClaimId, epoch: u64 },
     /// An operator takes a claim back, or gives it to another agent.
@@ -83,9 +83,9 @@ impl Call {
                 let wish = ClaimRequest { agent, issue, request_id };
                 manager.claim(wish).await.map_or_else(Answer::failed, Answer::of_claim)
             }
-            Self::Update { agent, claim, to } => {
+            Self::Update { agent, claim, epoch, to } => {
                 let pr_url = (to == ClaimStatus::PrSubmitted).then(|| "https://github.com/acme/one/pull/99".to_owned());
-                let step = UpdateRequest { claim_id: claim, agent, status: to, note: None, pr_url };
+                let step = UpdateRequest { claim_id: claim, agent, epoch, status: to, note: None, pr_url };
                 manager.update(step).await.map_or_else(Answer::failed, Answer::of_update)
             }
             Self::Holds { agent, claim, epoch } => {
@@ -144,7 +144,7 @@ impl Answer {
         match outcome {
             UpdateOutcome::Moved { claim, .. } => Self::Moved(Box::new(claim)),
             UpdateOutcome::NotMerged(_) => Self::Unchanged("not merged"),
-            UpdateOutcome::Ended(_) => Self::Unchanged("it has ended"),
+            UpdateOutcome::Ended(..) => Self::Unchanged("it has ended"),
             UpdateOutcome::NotFound => Self::Unchanged("not found"),
             UpdateOutcome::NotOwner(_) => Self::Unchanged("not the owner"),
             UpdateOutcome::Refused(..) => Self::Unchanged("refused"),
@@ -188,7 +188,10 @@ impl fmt::Display for Call {
                 write!(f, "{agent} asks next{within}{}", id(request_id))
             }
             Self::Claim { agent, issue, request_id } => write!(f, "{agent} claims {issue}{}", id(request_id)),
-            Self::Update { agent, claim, to } => write!(f, "{agent} moves {claim} to {}", to.as_str()),
+            Self::Update { agent, claim, epoch, to } => {
+                let under = epoch.map(|epoch| format!(" under {epoch}")).unwrap_or_default();
+                write!(f, "{agent} moves {claim} to {}{under}", to.as_str())
+            }
             Self::Holds { agent, claim, epoch } => write!(f, "whether {agent} holds {claim} under {epoch}"),
             Self::Overrule { claim, to: None } => write!(f, "an operator takes {claim} back"),
             Self::Overrule { claim, to: Some(to) } => write!(f, "an operator gives {claim} to {to}"),

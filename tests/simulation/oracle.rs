@@ -177,6 +177,11 @@ impl Oracle {
                 }
                 _ => continue,
             };
+            if let Call::Update { epoch: Some(epoch), .. } = &called.call
+                && *epoch != claim.lease.epoch
+            {
+                return Err(format!("answered was {called}, by the word of epoch {epoch}"));
+            }
             let id = claim.claim_id.to_string();
             let Some(row) = step.after.claims.get(&id) else {
                 return Err(format!("answered was {called}, and no such claim is kept"));
@@ -270,7 +275,7 @@ impl Oracle {
         let owners =
             |to: &ClaimStatus, agent: &str| to.as_str() == row.status && (agent == before.agent || agent == row.agent);
         let is_asked_for = done.clone().any(|called| match &called.call {
-            Call::Update { agent, claim, to } => claim.to_string() == id && owners(to, agent.as_str()),
+            Call::Update { agent, claim, to, .. } => claim.to_string() == id && owners(to, agent.as_str()),
             _ => false,
         });
         let overruled = |to: Option<&str>| {

@@ -15,6 +15,8 @@ pub enum Fault {
     EpochReset,
     /// Who held a claim before can still move it.
     FormerOwnerWrites,
+    /// Who holds a claim again can move it by the word of an earlier epoch.
+    EpochIgnored,
     /// An event of a release is lost.
     EventLost,
     /// The index does not hear of every third claim that ends.
@@ -57,6 +59,7 @@ impl Fault {
                 Self::LockDoesNotHold,
                 Self::EpochReset,
                 Self::FormerOwnerWrites,
+                Self::EpochIgnored,
                 Self::EventLost,
                 Self::ChangeLostToIndex,
             ],
@@ -104,10 +107,12 @@ impl Fault {
 
 /// What a planted fault may change on the way into the store: nothing, most of the time.
 pub fn tamper<T: Any>(fault: Option<Fault>, mut argument: T) -> T {
-    if fault == Some(Fault::FormerOwnerWrites)
-        && let Some(change) = (&mut argument as &mut dyn Any).downcast_mut::<ClaimChange>()
-    {
-        change.owner = None;
+    if let Some(change) = (&mut argument as &mut dyn Any).downcast_mut::<ClaimChange>() {
+        match fault {
+            Some(Fault::FormerOwnerWrites) => change.owner = None,
+            Some(Fault::EpochIgnored) => change.epoch = None,
+            _ => {}
+        }
     }
     argument
 }

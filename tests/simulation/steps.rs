@@ -102,11 +102,12 @@ impl Run {
                 ("pr_submitted", _) => ClaimStatus::PrMerged,
                 _ => ClaimStatus::Closed,
             };
-            return Some(Call::Update { agent, claim, to });
+            return Some(Call::Update { agent, claim, epoch: None, to });
         }
-        let (agent, claim, _) = self.any_token()?;
+        let (agent, claim, epoch) = self.any_token()?;
         let to = ClaimStatus::ALL[self.rng.usize(..ClaimStatus::ALL.len())];
-        Some(Call::Update { agent, claim, to })
+        let epoch = self.rng.bool().then_some(epoch);
+        Some(Call::Update { agent, claim, epoch, to })
     }
 
     /// Active claims in an order that does not depend on their ids.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::super::door::{DoorArgs, UNKNOWN_FORM};
 use super::super::runtime;
 use super::super::show::{Format, print_json};
-use super::super::table::{Table, long, number, text};
+use super::super::table::{Table, long, number, place, text};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -114,7 +114,7 @@ fn head(status: &Status) {
 fn table(rows: &[(&Run, Option<u64>, Option<&str>)]) -> Table {
     let mut table = Table::of([
         text("run"),
-        text("issue"),
+        place("issue"),
         text("status"),
         text("priority"),
         number("attempt"),

@@ -10,7 +10,7 @@ use ratatui::text::{Line, Span};
 
 use super::super::claims::{cells, columns};
 use super::super::show::{BAD, BOLD, MARK, SOFT, span, status};
-use super::super::table::{Cell, Table, long, number, text};
+use super::super::table::{Cell, Table, long, number, place, text};
 use super::picture::Picture;
 
 /// Parts in trouble that are told; `issuecommand health` tells all.
@@ -142,7 +142,7 @@ impl View {
 
     /// What happened last.
     fn steps(&self) -> Table {
-        let mut table = Table::of([number("ago"), text("agent"), text("issue"), text("now"), long("note")]);
+        let mut table = Table::of([number("ago"), text("agent"), place("issue"), text("now"), long("note")]);
         for step in self.picture.steps.iter().take(STEP_ROW_COUNT_MAX.into()) {
             table.row([
                 Cell::from(span(self.picture.at - step.at)),

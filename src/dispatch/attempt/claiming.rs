@@ -108,8 +108,8 @@ impl Attempt {
         note: String,
         pr_url: Option<String>,
     ) -> Result<(), Setback> {
-        let (claim_id, agent) = (hold.claim_id, hold.agent_id.clone());
-        let wish = UpdateRequest { claim_id, agent, status, note: Some(note), pr_url };
+        let (claim_id, agent, epoch) = (hold.claim_id, hold.agent_id.clone(), Some(hold.epoch));
+        let wish = UpdateRequest { claim_id, agent, epoch, status, note: Some(note), pr_url };
         let mut moved = self.hub.manager().update(wish.clone()).await?;
         // It lapsed while no server ran: one word of its owner, and it is in progress again.
         if let UpdateOutcome::Refused(claim, _) = &moved
@@ -125,7 +125,7 @@ impl Attempt {
             UpdateOutcome::Moved { .. } => Ok(()),
             // After a crash it may stand there, or further, already.
             UpdateOutcome::Refused(claim, _) if claim.pr_url() == self.run.pr_url.as_deref() => Ok(()),
-            UpdateOutcome::Ended(claim) if claim.pr_url().is_some() => Ok(()),
+            UpdateOutcome::Ended(claim, _) if claim.pr_url().is_some() => Ok(()),
             UpdateOutcome::Refused(claim, why) => Err(Setback::Lost(format!("the claim is {}: {why}", claim.status()))),
             _ => Err(Setback::Lost(format!("the claim is no longer ours, and did not go to {status}"))),
         }

@@ -28,6 +28,9 @@ pub(super) async fn show(visit: Visit) -> Response {
             h2 { "What works only in part" }
             ul { @for trouble in &health.degraded { li .trouble { (trouble) } } }
         }
+        @if !health.needs_restart.is_empty() {
+            p { "Edited, and waiting for a restart: " code { (health.needs_restart.join(", ")) } }
+        }
         h2 { "Facts" }
         dl .facts {
             dt { "Does for all servers of its database" }

@@ -190,7 +190,12 @@ impl SqlStore {
 
     /// The same, where a server has it open now. Makes no file.
     pub fn address_in_use(config: &StoreConfig) -> Option<String> {
-        if sqlite::is_in_use(&config.path) { Self::noted_address(config) } else { None }
+        if Self::is_in_use(config) { Self::noted_address(config) } else { None }
+    }
+
+    /// Whether a server of this machine has it open now, or a command for a moment. Makes no file.
+    pub fn is_in_use(config: &StoreConfig) -> bool {
+        sqlite::is_in_use(&config.path)
     }
 
     /// Finishes what is queued, closes the database and gives up its lock. Later calls answer
