@@ -66,7 +66,7 @@ pub enum Door {
 pub struct Kept {
     pub store: Arc<SqlStore>,
     operations: Operations,
-    pub loaded: Loaded,
+    loaded: Loaded,
     /// Whether servers of the same PostgreSQL database run somewhere.
     is_served: bool,
     /// What answers as a server would that has just started; made when it is first asked.
@@ -106,33 +106,45 @@ impl DoorArgs {
         file.is_file().then_some(file)
     }
 
-    /// As [`DoorArgs::open`], for who only reads: makes no database where there is none.
-    ///
-    /// # Errors
-    /// As [`DoorArgs::open`], and when there is no database.
-    pub async fn open_existing(&self) -> anyhow::Result<Door> {
-        if self.url().is_none()
-            && let Ok(loaded) = load(&self.source())
-            && let StoreConfig { path: file, url, .. } = loaded.store()
-            && url.is_empty()
-            && !file.exists()
-        {
-            bail!(
-                "there is no database at {}: go to the folder of your {CONFIG_FILE_NAME}, or name it with --config",
-                file.display()
-            );
-        }
-        self.open().await
-    }
-
     /// Finds the way: to the server that is named, else to the one that has the configured store open, else into
     /// that store. A wrong line in the configuration keeps nobody from the running server that it is of, but opens no
     /// store; one that leaves open which server that is leads to none.
     ///
     /// # Errors
-    /// When neither the server nor the store can be reached, or the configuration is not valid and no server has
-    /// its store open, or does not say which server is meant.
+    /// When neither the server nor the store can be reached, or there is no store yet: a new one would not be the
+    /// server's. And when the configuration is not valid and no server has its store open, or does not say which server
+    /// is meant.
     pub async fn open(&self) -> anyhow::Result<Door> {
+        if let Some(file) = self.missing_database() {
+            bail!(
+                "there is no database at {}: go to the folder of your {CONFIG_FILE_NAME}, or name it with --config, and \
+                 set SQLITE_PATH if the server has it",
+                file.display()
+            );
+        }
+        self.find().await
+    }
+
+    /// As [`DoorArgs::open`], for what a store may begin with: makes the database where there is none, and says so.
+    ///
+    /// # Errors
+    /// As [`DoorArgs::open`], but for the missing store.
+    pub async fn open_or_begin(&self) -> anyhow::Result<Door> {
+        let missing = self.missing_database();
+        let door = self.find().await?;
+        if let (Some(file), Door::Store(_)) = (missing, &door) {
+            anstream::eprintln!("there was no database: {} is a new one", file.display());
+        }
+        Ok(door)
+    }
+
+    /// The database that the configuration names, if it is a file that is not there.
+    fn missing_database(&self) -> Option<PathBuf> {
+        let StoreConfig { path, url, .. } = load(&self.source()).ok().filter(|_| self.url().is_none())?.store();
+        (url.is_empty() && !path.exists()).then_some(path)
+    }
+
+    async fn find(&self) -> anyhow::Result<Door> {
         match self.way()? {
             Way::Server(client) => Ok(Door::Server(client)),
             Way::Store(loaded) => open_store(*loaded).await,
@@ -145,16 +157,28 @@ impl DoorArgs {
     /// # Errors
     /// When none runs, and as [`DoorArgs::open`].
     pub fn server(&self) -> anyhow::Result<Door> {
-        let client = match self.way()? {
-            Way::Server(client) => client,
-            Way::Store(loaded) => match SqlStore::address_in_use(&loaded.store()) {
-                Some(url) => OperatorClient::new(&url, key(&loaded))?,
-                None => bail!(
+        match self.server_or_configuration()? {
+            Way::Server(client) => Ok(Door::Server(client)),
+            Way::Store(_) => {
+                bail!(
                     "no server runs here: start one with `issuecommand serve`, or name one with --url or {URL_VARIABLE}"
-                ),
-            },
-        };
-        Ok(Door::Server(client))
+                )
+            }
+        }
+    }
+
+    /// The way to a running server, or, where none runs, the configuration that one would have. Opens no store.
+    ///
+    /// # Errors
+    /// As [`DoorArgs::open`], but for the store.
+    pub fn server_or_configuration(&self) -> anyhow::Result<Way> {
+        let way = self.way()?;
+        match &way {
+            Way::Store(loaded) if let Some(url) = SqlStore::address_in_use(&loaded.store()) => {
+                Ok(Way::Server(OperatorClient::new(&url, key(loaded))?))
+            }
+            _ => Ok(way),
+        }
     }
 
     fn way(&self) -> anyhow::Result<Way> {
@@ -182,7 +206,7 @@ impl DoorArgs {
 }
 
 /// What names the other end: a server, or the configuration of a store.
-enum Way {
+pub enum Way {
     Server(OperatorClient),
     Store(Box<Loaded>),
 }

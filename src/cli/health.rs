@@ -102,9 +102,9 @@ pub fn run(args: &HealthArgs) -> anyhow::Result<ExitCode> {
 fn tell(health: &Health) {
     let (state, uptime) = health.state();
     let style = state.style();
-    anstream::println!("{style}{}{style:#}, up {uptime}", state.text());
+    say!("{style}{}{style:#}, up {uptime}", state.text());
     for trouble in &health.degraded {
-        anstream::println!("{MARK}  {}{MARK:#}", in_one_line(trouble));
+        say!("{MARK}  {}{MARK:#}", in_one_line(trouble));
     }
     let Health { active_claims, stale_claims, active_agents, total_claims, .. } = health;
     let stale = if *stale_claims > 0 { format!(", {stale_claims} of them stale") } else { String::new() };

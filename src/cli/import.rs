@@ -39,7 +39,8 @@ pub struct ImportArgs {
 
 pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let reading = Reading::of_file(&args.file, SystemClock.now())?;
-    let report = runtime()?.block_on(async { take_in(args.door.open().await?, reading, args.dry_run).await })?;
+    let report =
+        runtime()?.block_on(async { take_in(args.door.open_or_begin().await?, reading, args.dry_run).await })?;
     args.format.show(&json!({ "dry_run": args.dry_run, "report": report }), || tell(&report, args.dry_run));
     Ok(if report.refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -121,9 +122,5 @@ fn tell(report: &ImportReport, dry_run: bool) {
     }
     let verb = if dry_run { "would be taken" } else { "taken" };
     let (skipped, refused) = (report.skipped.len(), report.refused.len());
-    anstream::println!(
-        "{} {verb}, {} here already, {skipped} skipped, {refused} refused",
-        report.taken,
-        report.already_here
-    );
+    say!("{} {verb}, {} here already, {skipped} skipped, {refused} refused", report.taken, report.already_here);
 }

@@ -77,7 +77,7 @@ pub fn release(args: &ReleaseArgs) -> anyhow::Result<ExitCode> {
     let Overruled { claim, .. } = read(&answer)?;
     let how = if args.agent.is_some() { "given back by" } else { "taken back from" };
     args.format.show(&answer, || {
-        anstream::println!("{} is free: {how} {}", claim.issue_ref(), claim.agent_id);
+        say!("{} is free: {how} {}", claim.issue_ref(), claim.agent_id);
     });
     Ok(ExitCode::SUCCESS)
 }
@@ -92,7 +92,7 @@ pub fn reassign(args: &ReassignArgs) -> anyhow::Result<ExitCode> {
     let Overruled { claim, idempotent } = read(&answer)?;
     let already = if idempotent { ", as before" } else { "" };
     args.format.show(&answer, || {
-        anstream::println!("{} is held by {}{already}", claim.issue_ref(), claim.agent_id);
+        say!("{} is held by {}{already}", claim.issue_ref(), claim.agent_id);
     });
     Ok(ExitCode::SUCCESS)
 }

@@ -320,7 +320,10 @@ async fn the_earliest_databases_keep_everything_in_one_row() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_state_is_refused_with_what_was_found() {
     let home = home("");
-    told(&home, &["token", "list"], &[]);
+    std::fs::write(home.path("nothing.json"), r#"{ "claims": [] }"#).unwrap();
+    let begun = run(&home, &["import", "nothing.json"], &[]);
+    let err = String::from_utf8(begun.stderr).unwrap();
+    assert!(err.contains("there was no database: ") && err.contains("claims.db is a new one"), "{err}");
     let db = Connection::open(home.path("other.db")).unwrap();
     db.execute_batch("CREATE TABLE customers (id INTEGER); CREATE TABLE orders (id INTEGER);").unwrap();
     std::fs::write(home.path("half.db"), b"SQLite format 3\0 and nothing behind it").unwrap();
