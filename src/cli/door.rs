@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use chrono::TimeDelta;
 use clap::Args;
 use issuecommand::api::{Api, Call, Caller, Fields, Identity, operate};
@@ -13,21 +13,23 @@ use issuecommand::claims::Operations;
 use issuecommand::config::{
     CONFIG_FILE_NAME, ConfigReport, ConfigSource, InPart, LiveConfig, Loaded, Secret, StoreConfig, load, load_in_part,
 };
-use issuecommand::domain::{Claim, ClaimId, IssueRef, RepoName, Skills, SystemClock, clean};
+use issuecommand::domain::{Claim, ClaimId, IssueRef, RepoName, Skills, SystemClock};
 use issuecommand::http::OperatorClient;
 use issuecommand::server::at_rest;
 use issuecommand::store::{Change, ClaimFilter, CommitObserver, RoleStore, SqlStore, Store, StoreError};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 use super::ConfigFile;
+use super::refused::refusal;
 
 /// The variable with the address of a server, for who gives no --url.
 const URL_VARIABLE: &str = "ISSUECOMMAND_URL";
 /// The variable with an access token for the server, for who has no `API_KEY`.
-const TOKEN_VARIABLE: &str = "ISSUECOMMAND_TOKEN";
+pub const TOKEN_VARIABLE: &str = "ISSUECOMMAND_TOKEN";
 /// What events say of a command that opened the store itself.
 const BY: &str = "command line";
 /// How long a server that has just taken the store gets to say where it listens.
@@ -79,15 +81,6 @@ impl Kept {
     }
 }
 
-/// An answer that says no.
-#[derive(Debug, thiserror::Error)]
-#[error("{told}")]
-pub struct Refused {
-    /// In one word, for programs.
-    pub reason: String,
-    told: String,
-}
-
 impl DoorArgs {
     /// The configuration, for a command that writes it.
     ///
@@ -136,6 +129,22 @@ impl DoorArgs {
             anstream::eprintln!("there was no database: {} is a new one", file.display());
         }
         Ok(door)
+    }
+
+    /// As [`DoorArgs::open`], for who only tries something: where there is no database, in an empty one in a folder that
+    /// goes when it is dropped.
+    ///
+    /// # Errors
+    /// As [`DoorArgs::open`], but for the missing store, and when there can be no such folder.
+    pub async fn open_to_try(&self) -> anyhow::Result<(Door, Option<TempDir>)> {
+        match self.way()? {
+            Way::Store(mut loaded) if self.missing_database().is_some() => {
+                let folder = tempfile::tempdir().context("failed to make a folder for the trial")?;
+                loaded.config.store.path = folder.path().join("trial.db");
+                Ok((open_store(*loaded).await?, Some(folder)))
+            }
+            _ => Ok((self.open().await?, None)),
+        }
     }
 
     /// The database that the configuration names, if it is a file that is not there.
@@ -374,33 +383,6 @@ impl Door {
 /// When it is not what this build knows.
 pub fn read<T: DeserializeOwned>(answer: &Value) -> anyhow::Result<T> {
     T::deserialize(answer).context(UNKNOWN_FORM)
-}
-
-/// What an answer that says no comes to.
-pub fn refusal(call: Call, status: u16, body: &Value) -> anyhow::Error {
-    let told = ["message", "reason", "error"].iter().find_map(|field| body[field].as_str());
-    match (status, told) {
-        (401, None | Some("unauthorized")) => {
-            anyhow!("the server does not know the key: set API_KEY, or {TOKEN_VARIABLE} to a token")
-        }
-        (429, _) => anyhow!("asked too often: ask again in {} s", body["retry_after_seconds"]),
-        (404, Some(told)) if body["error"] == "not_found" && names_a_run(call) => {
-            anyhow!("{told}: `issuecommand status --ended` lists the runs there are")
-        }
-        (_, Some(told)) => {
-            let reason = ["reason", "error"].iter().find_map(|field| body[field].as_str()).unwrap_or_default();
-            Refused { reason: reason.to_owned(), told: clean(told, usize::MAX) }.into()
-        }
-        (_, None) => anyhow!("the server answered {status}: {body}"),
-    }
-}
-
-/// Whether a call is about one run.
-fn names_a_run(call: Call) -> bool {
-    matches!(
-        call,
-        Call::DispatchRun | Call::DispatchCancel | Call::DispatchAnswer | Call::DispatchLogs | Call::DispatchQueue
-    )
 }
 
 /// An answer with claims.

@@ -43,6 +43,7 @@ mod policy;
 mod progress;
 #[cfg(test)]
 mod reference;
+mod refused;
 mod serve;
 mod shell;
 mod show;

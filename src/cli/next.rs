@@ -11,7 +11,8 @@ use issuecommand::domain::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::door::{DoorArgs, read, refusal};
+use super::door::{DoorArgs, read};
+use super::refused::refusal;
 use super::show::{BOLD, Format, print_json, span};
 use super::table::Table;
 use super::{HELD_BY_ANOTHER, NOTHING_TO_DO, output, runtime, serve};

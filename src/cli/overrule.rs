@@ -8,7 +8,8 @@ use issuecommand::domain::{AgentId, Claim};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::door::{DoorArgs, Refused, read};
+use super::door::{DoorArgs, read};
+use super::refused::Refused;
 use super::show::Format;
 use super::{HELD_BY_ANOTHER, runtime};
 

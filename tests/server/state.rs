@@ -271,6 +271,7 @@ async fn a_database_of_the_first_edition_is_imported_and_twice_is_once() {
     let before = std::fs::read(home.path("old.db")).unwrap();
     let trial = run(&home, &["import", "old.db", "--dry-run"], &[]);
     assert!(String::from_utf8_lossy(&trial.stdout).starts_with("6 would be taken, 0 here already"), "{trial:?}");
+    assert!(!home.path("claims.db").exists(), "a trial leaves nothing behind");
     let done = run(&home, &["import", "old.db"], &[]);
     let (out, err) = (String::from_utf8(done.stdout).unwrap(), String::from_utf8(done.stderr).unwrap());
     assert_eq!(out, "6 taken, 0 here already, 0 skipped, 2 refused\n", "{err}");

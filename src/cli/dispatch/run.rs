@@ -13,7 +13,8 @@ use issuecommand::server::{Server, Start};
 use serde_json::json;
 use tracing::warn;
 
-use super::super::door::{Door, DoorArgs, Refused};
+use super::super::door::{Door, DoorArgs};
+use super::super::refused::Refused;
 use super::super::show::print_json;
 use super::super::{EndRequests, is_database_taken, runtime};
 use super::following::{Following, NobodyWorks, Onto};
