@@ -73,7 +73,7 @@ impl Agent {
 
 pub fn run(args: &AgentsArgs) -> anyhow::Result<ExitCode> {
     let agents = runtime()?.block_on(async {
-        let door = args.door.open_existing().await?;
+        let door = args.door.open().await?;
         door.say_if_at_rest();
         present(&door).await
     })?;

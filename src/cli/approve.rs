@@ -48,9 +48,9 @@ pub fn run(args: &ApproveArgs) -> anyhow::Result<ExitCode> {
     let answer = runtime()?.block_on(async { args.door.open().await?.ask(Call::OperatorApprove, fields).await })?;
     let Approved { idempotent, approved_by } = read(&answer)?;
     args.format.show(&answer, || match approved_by {
-        Some(by) => anstream::println!("{issue} is approved as it reads now, by {by}; an edit asks for a new word"),
-        None if idempotent => anstream::println!("{issue} was not approved"),
-        None => anstream::println!("{issue} is approved no more"),
+        Some(by) => say!("{issue} is approved as it reads now, by {by}; an edit asks for a new word"),
+        None if idempotent => say!("{issue} was not approved"),
+        None => say!("{issue} is approved no more"),
     });
     Ok(ExitCode::SUCCESS)
 }

@@ -78,7 +78,7 @@ pub fn issues(args: &IssuesArgs) -> anyhow::Result<ExitCode> {
 
 /// The answer for one repository, or those for several as one.
 async fn listed(args: &IssuesArgs) -> anyhow::Result<Value> {
-    let door = args.door.open_existing().await?;
+    let door = args.door.open().await?;
     door.say_if_at_rest();
     let repos = if args.repos.is_empty() { with_issues(&door).await? } else { args.repos.clone() };
     let limit = args.limit.map(|limit| limit as usize).or((!args.format.json).then_some(ISSUE_COUNT));
@@ -134,7 +134,7 @@ fn tell(issues: &[Issue], answer: &Value) {
 
 pub fn repos(args: &ReposArgs) -> anyhow::Result<ExitCode> {
     let answer = runtime()?.block_on(async {
-        let door = args.door.open_existing().await?;
+        let door = args.door.open().await?;
         door.say_if_at_rest();
         door.ask(Call::Repos, Value::Null).await
     })?;

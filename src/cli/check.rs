@@ -9,7 +9,7 @@ use issuecommand::github::{Credentials, SourceError};
 use issuecommand::local::Place;
 use issuecommand::policy::PolicyHost;
 
-use super::ConfigFile;
+use super::{ConfigFile, output};
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
@@ -27,7 +27,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         Err(report) => {
             if args.json {
                 let problems: Vec<_> = report.problems.iter().map(ToString::to_string).collect();
-                anstream::println!("{}", serde_json::json!({ "ok": false, "problems": problems }));
+                say!("{}", serde_json::json!({ "ok": false, "problems": problems }));
             } else {
                 report.print();
             }
@@ -36,14 +36,14 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     };
     let socket = Place::check_socket(&loaded);
     if let (Err(error), true) = (&socket, args.json) {
-        anstream::println!("{}", serde_json::json!({ "ok": false, "problems": [format!("{error:#}")] }));
+        say!("{}", serde_json::json!({ "ok": false, "problems": [format!("{error:#}")] }));
         return Ok(ExitCode::FAILURE);
     }
     socket?;
     let source = match source_of(&loaded) {
         Ok(source) => source,
         Err(error) if args.json => {
-            anstream::println!("{}", serde_json::json!({ "ok": false, "problems": [error.to_string()] }));
+            say!("{}", serde_json::json!({ "ok": false, "problems": [error.to_string()] }));
             return Ok(ExitCode::FAILURE);
         }
         Err(error) => return Err(error.into()),
@@ -57,26 +57,26 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
                 let stamps =
                     serde_json::json!({ "ranker": ranker, "stale_rule": stale_rule, "repo_filter": repo_filter });
                 let doubts = doubts(&loaded.config);
-                anstream::println!(
+                say!(
                     "{}",
                     serde_json::json!({ "ok": true, "source": source, "policies": stamps, "dispatch": dispatch(&loaded.config), "warnings": doubts })
                 );
             } else {
-                anstream::print!("{}", Summary::of(&loaded));
-                anstream::println!("  {:11} {source}", "issues from");
+                output::print(Summary::of(&loaded));
+                say!("  {:11} {source}", "issues from");
                 for (part, stamp) in [("ranker", ranker), ("stale rule", stale_rule), ("repo filter", repo_filter)] {
-                    anstream::println!("  {part:11} {} (sha256 {})", stamp.source, &stamp.digest[..12]);
+                    say!("  {part:11} {} (sha256 {})", stamp.source, &stamp.digest[..12]);
                 }
-                anstream::println!("  {:11} {}", "dispatch", dispatch(&loaded.config));
+                say!("  {:11} {}", "dispatch", dispatch(&loaded.config));
                 for doubt in doubts(&loaded.config) {
-                    anstream::println!("{WARNING}warning:{WARNING:#} {doubt}");
+                    say!("{WARNING}warning:{WARNING:#} {doubt}");
                 }
             }
             Ok(ExitCode::SUCCESS)
         }
         Err(rejected) => {
             if args.json {
-                anstream::println!("{}", serde_json::json!({ "ok": false, "problems": [rejected.to_string()] }));
+                say!("{}", serde_json::json!({ "ok": false, "problems": [rejected.to_string()] }));
                 return Ok(ExitCode::FAILURE);
             }
             Err(rejected.into())

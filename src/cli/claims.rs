@@ -50,7 +50,7 @@ pub struct Claims {
 
 pub fn run(args: &ClaimsArgs) -> anyhow::Result<ExitCode> {
     let answer = runtime()?.block_on(async {
-        let door = args.door.open_existing().await?;
+        let door = args.door.open().await?;
         door.say_if_at_rest();
         door.ask(Call::Claims, json!({ "agent_id": args.agent, "repo": args.repo, "status": args.status })).await
     })?;

@@ -87,7 +87,7 @@ async fn start(port: u16, folder: &Path) -> anyhow::Result<Server> {
 
 /// Lets three agents ask, and a fourth meet a claim.
 async fn tour(manager: &Arc<ClaimManager>) -> anyhow::Result<()> {
-    anstream::println!(
+    say!(
         "\n{BOLD}IssueCommand{BOLD:#}: {} open issues of two repositories, three agents.\n",
         manager.health().open_issues
     );
@@ -103,19 +103,19 @@ async fn tour(manager: &Arc<ClaimManager>) -> anyhow::Result<()> {
             skills: Skills::default(),
         };
         let claim = granted(manager, request).await?;
-        anstream::println!(
+        say!(
             "  {NAME}{name:<11}{NAME:#} got {BOLD}{:<16}{BOLD:#} {}",
             claim.issue_ref().to_string(),
             claim.issue_title
         );
-        anstream::println!("  {:<11} {DIM}why: {}{DIM:#}", "", why(manager, &claim).await?);
+        say!("  {:<11} {DIM}why: {}{DIM:#}", "", why(manager, &claim).await?);
         first.get_or_insert(claim);
     }
     if let Some(held) = first {
         let request = ClaimRequest { agent: "late-1".parse()?, issue: held.issue_ref(), request_id: None };
         if let ClaimOutcome::HeldBy(owner) = manager.claim(request).await? {
             let issue: IssueRef = owner.issue_ref();
-            anstream::println!("  {NAME}{:<11}{NAME:#} wanted {issue} too: held by {}", "late-1", owner.agent_id);
+            say!("  {NAME}{:<11}{NAME:#} wanted {issue} too: held by {}", "late-1", owner.agent_id);
         }
     }
     Ok(())
@@ -143,17 +143,17 @@ fn invite(server: &Server, folder: &Path) {
     let url = format!("http://{}", server.address());
     let snippet =
         serde_json::json!({ "mcpServers": { "issuecommand": { "type": "http", "url": format!("{url}/mcp") } } });
-    anstream::println!("\n{BOLD}Join in{BOLD:#}, from another terminal:\n");
-    anstream::println!("  curl -s {url}/api/next -H 'content-type: application/json' -d '{{\"agent_id\":\"me\"}}'");
-    anstream::println!("  curl -s '{url}/api/claims?agent_id=me'");
-    anstream::println!("  curl -N {url}/sse\n");
-    anstream::println!("{BOLD}Watch it{BOLD:#} in a browser: {url}/\n");
-    anstream::println!("{BOLD}An MCP client{BOLD:#} (Claude Code, Cursor, ...) takes this:\n\n  {snippet}\n");
-    anstream::println!(
+    say!("\n{BOLD}Join in{BOLD:#}, from another terminal:\n");
+    say!("  curl -s {url}/api/next -H 'content-type: application/json' -d '{{\"agent_id\":\"me\"}}'");
+    say!("  curl -s '{url}/api/claims?agent_id=me'");
+    say!("  curl -N {url}/sse\n");
+    say!("{BOLD}Watch it{BOLD:#} in a browser: {url}/\n");
+    say!("{BOLD}An MCP client{BOLD:#} (Claude Code, Cursor, ...) takes this:\n\n  {snippet}\n");
+    say!(
         "{BOLD}Change the policy{BOLD:#} while it runs, and ask again:\n\n  $EDITOR {}\n",
         folder.join("issuecommand.toml").display()
     );
-    anstream::println!("{DIM}Ctrl-C ends the demo. What happens from here on:{DIM:#}\n");
+    say!("{DIM}Ctrl-C ends the demo. What happens from here on:{DIM:#}\n");
 }
 
 /// Tells what happens, line by line.
@@ -182,8 +182,5 @@ fn tell(event: &Event) {
         EventKind::SyncReconciled => return,
         _ => draft.details["status"].as_str().unwrap_or_default().to_owned(),
     };
-    anstream::println!(
-        "  {DIM}{time}{DIM:#}  {:<19} {NAME}{agent:<11}{NAME:#} {issue:<16} {detail}",
-        draft.kind.to_string()
-    );
+    say!("  {DIM}{time}{DIM:#}  {:<19} {NAME}{agent:<11}{NAME:#} {issue:<16} {detail}", draft.kind.to_string());
 }

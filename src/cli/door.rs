@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use chrono::TimeDelta;
 use clap::Args;
 use issuecommand::api::{Api, Call, Caller, Fields, Identity, operate};
@@ -13,21 +13,23 @@ use issuecommand::claims::Operations;
 use issuecommand::config::{
     CONFIG_FILE_NAME, ConfigReport, ConfigSource, InPart, LiveConfig, Loaded, Secret, StoreConfig, load, load_in_part,
 };
-use issuecommand::domain::{Claim, ClaimId, IssueRef, RepoName, Skills, SystemClock, clean};
+use issuecommand::domain::{Claim, ClaimId, IssueRef, RepoName, Skills, SystemClock};
 use issuecommand::http::OperatorClient;
 use issuecommand::server::at_rest;
 use issuecommand::store::{Change, ClaimFilter, CommitObserver, RoleStore, SqlStore, Store, StoreError};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 use super::ConfigFile;
+use super::refused::refusal;
 
 /// The variable with the address of a server, for who gives no --url.
 const URL_VARIABLE: &str = "ISSUECOMMAND_URL";
 /// The variable with an access token for the server, for who has no `API_KEY`.
-const TOKEN_VARIABLE: &str = "ISSUECOMMAND_TOKEN";
+pub const TOKEN_VARIABLE: &str = "ISSUECOMMAND_TOKEN";
 /// What events say of a command that opened the store itself.
 const BY: &str = "command line";
 /// How long a server that has just taken the store gets to say where it listens.
@@ -66,7 +68,7 @@ pub enum Door {
 pub struct Kept {
     pub store: Arc<SqlStore>,
     operations: Operations,
-    pub loaded: Loaded,
+    loaded: Loaded,
     /// Whether servers of the same PostgreSQL database run somewhere.
     is_served: bool,
     /// What answers as a server would that has just started; made when it is first asked.
@@ -77,15 +79,6 @@ impl Kept {
     async fn api(&self) -> anyhow::Result<&Api> {
         self.api.get_or_try_init(|| at_rest(Arc::clone(&self.store) as Arc<dyn Store>, &self.loaded)).await
     }
-}
-
-/// An answer that says no.
-#[derive(Debug, thiserror::Error)]
-#[error("{told}")]
-pub struct Refused {
-    /// In one word, for programs.
-    pub reason: String,
-    told: String,
 }
 
 impl DoorArgs {
@@ -106,33 +99,61 @@ impl DoorArgs {
         file.is_file().then_some(file)
     }
 
-    /// As [`DoorArgs::open`], for who only reads: makes no database where there is none.
-    ///
-    /// # Errors
-    /// As [`DoorArgs::open`], and when there is no database.
-    pub async fn open_existing(&self) -> anyhow::Result<Door> {
-        if self.url().is_none()
-            && let Ok(loaded) = load(&self.source())
-            && let StoreConfig { path: file, url, .. } = loaded.store()
-            && url.is_empty()
-            && !file.exists()
-        {
-            bail!(
-                "there is no database at {}: go to the folder of your {CONFIG_FILE_NAME}, or name it with --config",
-                file.display()
-            );
-        }
-        self.open().await
-    }
-
     /// Finds the way: to the server that is named, else to the one that has the configured store open, else into
     /// that store. A wrong line in the configuration keeps nobody from the running server that it is of, but opens no
     /// store; one that leaves open which server that is leads to none.
     ///
     /// # Errors
-    /// When neither the server nor the store can be reached, or the configuration is not valid and no server has
-    /// its store open, or does not say which server is meant.
+    /// When neither the server nor the store can be reached, or there is no store yet: a new one would not be the
+    /// server's. And when the configuration is not valid and no server has its store open, or does not say which server
+    /// is meant.
     pub async fn open(&self) -> anyhow::Result<Door> {
+        if let Some(file) = self.missing_database() {
+            bail!(
+                "there is no database at {}: go to the folder of your {CONFIG_FILE_NAME}, or name it with --config, and \
+                 set SQLITE_PATH if the server has it",
+                file.display()
+            );
+        }
+        self.find().await
+    }
+
+    /// As [`DoorArgs::open`], for what a store may begin with: makes the database where there is none, and says so.
+    ///
+    /// # Errors
+    /// As [`DoorArgs::open`], but for the missing store.
+    pub async fn open_or_begin(&self) -> anyhow::Result<Door> {
+        let missing = self.missing_database();
+        let door = self.find().await?;
+        if let (Some(file), Door::Store(_)) = (missing, &door) {
+            anstream::eprintln!("there was no database: {} is a new one", file.display());
+        }
+        Ok(door)
+    }
+
+    /// As [`DoorArgs::open`], for who only tries something: where there is no database, in an empty one in a folder that
+    /// goes when it is dropped.
+    ///
+    /// # Errors
+    /// As [`DoorArgs::open`], but for the missing store, and when there can be no such folder.
+    pub async fn open_to_try(&self) -> anyhow::Result<(Door, Option<TempDir>)> {
+        match self.way()? {
+            Way::Store(mut loaded) if self.missing_database().is_some() => {
+                let folder = tempfile::tempdir().context("failed to make a folder for the trial")?;
+                loaded.config.store.path = folder.path().join("trial.db");
+                Ok((open_store(*loaded).await?, Some(folder)))
+            }
+            _ => Ok((self.open().await?, None)),
+        }
+    }
+
+    /// The database that the configuration names, if it is a file that is not there.
+    fn missing_database(&self) -> Option<PathBuf> {
+        let StoreConfig { path, url, .. } = load(&self.source()).ok().filter(|_| self.url().is_none())?.store();
+        (url.is_empty() && !path.exists()).then_some(path)
+    }
+
+    async fn find(&self) -> anyhow::Result<Door> {
         match self.way()? {
             Way::Server(client) => Ok(Door::Server(client)),
             Way::Store(loaded) => open_store(*loaded).await,
@@ -145,16 +166,28 @@ impl DoorArgs {
     /// # Errors
     /// When none runs, and as [`DoorArgs::open`].
     pub fn server(&self) -> anyhow::Result<Door> {
-        let client = match self.way()? {
-            Way::Server(client) => client,
-            Way::Store(loaded) => match address_of(&loaded.store()) {
-                Some(url) => OperatorClient::new(&url, key(&loaded))?,
-                None => bail!(
+        match self.server_or_configuration()? {
+            Way::Server(client) => Ok(Door::Server(client)),
+            Way::Store(_) => {
+                bail!(
                     "no server runs here: start one with `issuecommand serve`, or name one with --url or {URL_VARIABLE}"
-                ),
-            },
-        };
-        Ok(Door::Server(client))
+                )
+            }
+        }
+    }
+
+    /// The way to a running server, or, where none runs, the configuration that one would have. Opens no store.
+    ///
+    /// # Errors
+    /// As [`DoorArgs::open`], but for the store.
+    pub fn server_or_configuration(&self) -> anyhow::Result<Way> {
+        let way = self.way()?;
+        match &way {
+            Way::Store(loaded) if let Some(url) = address_of(&loaded.store()) => {
+                Ok(Way::Server(OperatorClient::new(&url, key(loaded))?))
+            }
+            _ => Ok(way),
+        }
     }
 
     fn way(&self) -> anyhow::Result<Way> {
@@ -182,7 +215,7 @@ impl DoorArgs {
 }
 
 /// What names the other end: a server, or the configuration of a store.
-enum Way {
+pub enum Way {
     Server(OperatorClient),
     Store(Box<Loaded>),
 }
@@ -362,33 +395,6 @@ impl Door {
 /// When it is not what this build knows.
 pub fn read<T: DeserializeOwned>(answer: &Value) -> anyhow::Result<T> {
     T::deserialize(answer).context(UNKNOWN_FORM)
-}
-
-/// What an answer that says no comes to.
-pub fn refusal(call: Call, status: u16, body: &Value) -> anyhow::Error {
-    let told = ["message", "reason", "error"].iter().find_map(|field| body[field].as_str());
-    match (status, told) {
-        (401, None | Some("unauthorized")) => {
-            anyhow!("the server does not know the key: set API_KEY, or {TOKEN_VARIABLE} to a token")
-        }
-        (429, _) => anyhow!("asked too often: ask again in {} s", body["retry_after_seconds"]),
-        (404, Some(told)) if body["error"] == "not_found" && names_a_run(call) => {
-            anyhow!("{told}: `issuecommand status --ended` lists the runs there are")
-        }
-        (_, Some(told)) => {
-            let reason = ["reason", "error"].iter().find_map(|field| body[field].as_str()).unwrap_or_default();
-            Refused { reason: reason.to_owned(), told: clean(told, usize::MAX) }.into()
-        }
-        (_, None) => anyhow!("the server answered {status}: {body}"),
-    }
-}
-
-/// Whether a call is about one run.
-fn names_a_run(call: Call) -> bool {
-    matches!(
-        call,
-        Call::DispatchRun | Call::DispatchCancel | Call::DispatchAnswer | Call::DispatchLogs | Call::DispatchQueue
-    )
 }
 
 /// An answer with claims.

@@ -104,9 +104,9 @@ pub fn run(args: &HealthArgs) -> anyhow::Result<ExitCode> {
 fn tell(health: &Health) {
     let (state, uptime) = health.state();
     let style = state.style();
-    anstream::println!("{style}{}{style:#}, up {uptime}", state.text());
+    say!("{style}{}{style:#}, up {uptime}", state.text());
     for trouble in &health.degraded {
-        anstream::println!("{MARK}  {}{MARK:#}", in_one_line(trouble));
+        say!("{MARK}  {}{MARK:#}", in_one_line(trouble));
     }
     if !health.needs_restart.is_empty() {
         let settings = health.needs_restart.join(", ");

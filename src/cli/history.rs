@@ -9,8 +9,10 @@ use issuecommand::config::{ConfigSource, load};
 use issuecommand::domain::RepoName;
 use issuecommand::github::{Credentials, GithubSource};
 use issuecommand::replay::{Recorded, may_write, record};
+use serde_json::json;
 
 use super::progress::Step;
+use super::show::Format;
 use super::{ConfigFile, runtime};
 
 #[derive(Debug, Subcommand)]
@@ -35,6 +37,8 @@ pub struct PullArgs {
     files: bool,
     #[command(flatten)]
     config: ConfigFile,
+    #[command(flatten)]
+    format: Format,
 }
 
 pub fn run(command: HistoryCommand) -> anyhow::Result<ExitCode> {
@@ -51,14 +55,19 @@ pub fn run(command: HistoryCommand) -> anyhow::Result<ExitCode> {
             let step = Step::begin("recording");
             let recorded = record(&github, &args.repo, &args.out, args.files, &|so_far| tell(&step, so_far)).await;
             drop(step);
-            let recorded = recorded?;
-            let Recorded { issues, pulls, happenings, .. } = recorded;
-            let file = args.out.display();
-            anstream::eprintln!("{issues} issues, {pulls} pull requests and {happenings} events are in {file}");
-            if recorded.without_events {
-                anstream::eprintln!("GitHub told no events here: labels are those of today for all times");
-            }
-            anstream::eprintln!("Replay it: issuecommand policy replay --history {file}");
+            let Recorded { issues, pulls, happenings, without_events, .. } = recorded?;
+            let answer = json!({
+                "ok": true, "file": args.out, "issues": issues, "pulls": pulls, "happenings": happenings,
+                "without_events": without_events,
+            });
+            args.format.show(&answer, || {
+                let file = args.out.display();
+                anstream::eprintln!("{issues} issues, {pulls} pull requests and {happenings} events are in {file}");
+                if without_events {
+                    anstream::eprintln!("GitHub told no events here: labels are those of today for all times");
+                }
+                anstream::eprintln!("Replay it: issuecommand policy replay --history {file}");
+            });
             anyhow::Ok(ExitCode::SUCCESS)
         })
         .with_context(|| format!("nothing was written to {}", args.out.display()))

@@ -53,6 +53,6 @@ pub fn run(command: ImageCommand) -> anyhow::Result<ExitCode> {
     if !status.success() {
         bail!("{} could not build {}: see above", containers.runtime, build.tag);
     }
-    anstream::println!("{} is ready", build.tag);
+    say!("{} is ready", build.tag);
     Ok(ExitCode::SUCCESS)
 }

@@ -30,7 +30,7 @@ pub struct ImportArgs {
     /// What to take in: an export, or the first edition's JSON state or SQLite file
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Only say what would happen
+    /// Only say what would happen, and leave nothing behind
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -39,7 +39,13 @@ pub struct ImportArgs {
 
 pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let reading = Reading::of_file(&args.file, SystemClock.now())?;
-    let report = runtime()?.block_on(async { take_in(args.door.open().await?, reading, args.dry_run).await })?;
+    let report = runtime()?.block_on(async {
+        if args.dry_run {
+            let (door, _folder) = args.door.open_to_try().await?;
+            return take_in(door, reading, true).await;
+        }
+        take_in(args.door.open_or_begin().await?, reading, false).await
+    })?;
     args.format.show(&json!({ "dry_run": args.dry_run, "report": report }), || tell(&report, args.dry_run));
     Ok(if report.refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -121,9 +127,5 @@ fn tell(report: &ImportReport, dry_run: bool) {
     }
     let verb = if dry_run { "would be taken" } else { "taken" };
     let (skipped, refused) = (report.skipped.len(), report.refused.len());
-    anstream::println!(
-        "{} {verb}, {} here already, {skipped} skipped, {refused} refused",
-        report.taken,
-        report.already_here
-    );
+    say!("{} {verb}, {} here already, {skipped} skipped, {refused} refused", report.taken, report.already_here);
 }

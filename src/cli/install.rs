@@ -54,18 +54,15 @@ pub fn run(args: &InstallArgs) -> anyhow::Result<ExitCode> {
     let path = client.file(&homes, args.project)?;
     if args.print {
         anstream::eprintln!("{} reads {}:", client.title, path.display());
-        anstream::println!("{}", client.with_entry("", &entry, &path)?.trim_end());
+        say!("{}", client.with_entry("", &entry, &path)?.trim_end());
         return Ok(ExitCode::SUCCESS);
     }
     let (title, file) = (client.title, path.display());
     match write(client, &entry, &path)? {
-        Written::Unchanged => anstream::println!("{title} is set up already: {file}"),
-        Written::Created => anstream::println!("{title} is set up in the new file {file}; restart it if it runs"),
+        Written::Unchanged => say!("{title} is set up already: {file}"),
+        Written::Created => say!("{title} is set up in the new file {file}; restart it if it runs"),
         Written::Changed { backup } => {
-            anstream::println!(
-                "{title} is set up in {file}; restart it if it runs\nthe old file is kept as {}",
-                backup.display()
-            );
+            say!("{title} is set up in {file}; restart it if it runs\nthe old file is kept as {}", backup.display());
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -11,7 +11,7 @@ use issuecommand::domain::AgentId;
 use issuecommand::local::{Background, Place, Shim, serving};
 use issuecommand::mcp::AGENT_VARIABLE;
 
-use super::{ConfigFile, install, serve};
+use super::{ConfigFile, install, output, serve};
 
 /// What a team pastes into the instructions of its agents; docs/agents.md shows it too.
 pub const PROMPT: &str = include_str!("prompt.md");
@@ -62,7 +62,7 @@ pub fn run(args: McpArgs) -> anyhow::Result<ExitCode> {
     match args.command {
         Some(McpCommand::Install(args)) => return install::run(&args),
         Some(McpCommand::Prompt) => {
-            anstream::print!("{PROMPT}");
+            output::print(PROMPT);
             return Ok(ExitCode::SUCCESS);
         }
         None => {}

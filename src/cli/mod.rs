@@ -1,13 +1,21 @@
 //! What can be asked for on the command line: one file a command.
 
 use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anstyle::{AnsiColor, Style};
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use issuecommand::store::StoreError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use self::output::Unwritten;
+
+#[macro_use]
+mod output;
 
 mod agents;
 mod approve;
@@ -35,6 +43,7 @@ mod policy;
 mod progress;
 #[cfg(test)]
 mod reference;
+mod refused;
 mod serve;
 mod shell;
 mod show;
@@ -229,13 +238,26 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),
     };
-    match done {
-        Ok(code) => code,
-        Err(error) => {
-            anstream::eprintln!("{RED}error:{RED:#} {error:#}", RED = anstyle::AnsiColor::Red.on_default().bold());
-            if is_database_taken(&error) { DATABASE_TAKEN.into() } else { ExitCode::FAILURE }
+    let is_readers_wish = |error: &anyhow::Error| error.downcast_ref().is_some_and(Unwritten::is_readers_wish);
+    match done.map(|code| (code, output::check())) {
+        Ok((code, Ok(()))) => code,
+        Ok((code, Err(unwritten))) if unwritten.is_readers_wish() => code,
+        Ok((ExitCode::SUCCESS, Err(unwritten))) => failed(format_args!("{unwritten}; all else went well")),
+        Ok((_, Err(unwritten))) => failed(unwritten),
+        Err(error) if is_readers_wish(&error) => ExitCode::SUCCESS,
+        Err(error) if is_database_taken(&error) => {
+            failed(format_args!("{error:#}"));
+            DATABASE_TAKEN.into()
         }
+        Err(error) => failed(format_args!("{error:#}")),
     }
+}
+
+/// Says why; where standard error cannot be written either, the exit code says it alone.
+fn failed(why: impl Display) -> ExitCode {
+    const RED: Style = AnsiColor::Red.on_default().bold();
+    _ = writeln!(anstream::stderr(), "{RED}error:{RED:#} {why}");
+    ExitCode::FAILURE
 }
 
 /// Whether a server did not start because another has the database.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::Args;
 use issuecommand::api::Call;
 use issuecommand::domain::{
@@ -11,10 +11,11 @@ use issuecommand::domain::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::door::{DoorArgs, read, refusal};
+use super::door::{DoorArgs, read};
+use super::refused::refusal;
 use super::show::{BOLD, Format, print_json, span};
 use super::table::Table;
-use super::{HELD_BY_ANOTHER, NOTHING_TO_DO, runtime, serve};
+use super::{HELD_BY_ANOTHER, NOTHING_TO_DO, output, runtime, serve};
 
 /// Who asks.
 #[derive(Debug, Args)]
@@ -124,6 +125,22 @@ struct Taken {
     notice: Option<String>,
 }
 
+impl Taken {
+    /// In one line, for who could not be told more.
+    fn in_short(&self) -> String {
+        match (&self.claim, &self.work_item) {
+            (Some(claim), _) => {
+                format!("{} is held by {}, `issuecommand claims` shows it", claim.issue_ref(), claim.agent_id)
+            }
+            (None, Some(item)) => {
+                let holder = item.holder().map_or("its agent", AgentId::as_str);
+                format!("follow-up {} on {}#{} is held by {holder}", item.work_item_id, item.repo, item.pr_number)
+            }
+            (None, None) => "nothing was given out".to_owned(),
+        }
+    }
+}
+
 fn take(door: &DoorArgs, call: Call, fields: Value, format: Format) -> anyhow::Result<ExitCode> {
     let is_named = !fields["agent_id"].is_null();
     let (status, answer) = runtime()?.block_on(async { door.server()?.answer(call, fields).await })?;
@@ -134,9 +151,11 @@ fn take(door: &DoorArgs, call: Call, fields: Value, format: Format) -> anyhow::R
     let told = |field: &str| in_one_line(answer[field].as_str().unwrap_or_default());
     match (status, reason) {
         (200, _) => {
+            let taken: Taken = read(&answer)?;
             if !format.json {
-                tell(&read(&answer)?);
+                tell(&taken);
             }
+            output::check().with_context(|| taken.in_short())?;
             Ok(ExitCode::SUCCESS)
         }
         // The counts come with "nothing", not with a wish that makes no sense.
@@ -186,6 +205,6 @@ fn tell(taken: &Taken) {
             facts.row([name, text]);
         }
     }
-    anstream::println!("{BOLD}{head}{BOLD:#}  {}", in_one_line(title));
+    say!("{BOLD}{head}{BOLD:#}  {}", in_one_line(title));
     facts.print();
 }

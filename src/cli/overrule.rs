@@ -8,7 +8,8 @@ use issuecommand::domain::{AgentId, Claim};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::door::{DoorArgs, Refused, read};
+use super::door::{DoorArgs, read};
+use super::refused::Refused;
 use super::show::Format;
 use super::{HELD_BY_ANOTHER, runtime};
 
@@ -77,7 +78,7 @@ pub fn release(args: &ReleaseArgs) -> anyhow::Result<ExitCode> {
     let Overruled { claim, .. } = read(&answer)?;
     let how = if args.agent.is_some() { "given back by" } else { "taken back from" };
     args.format.show(&answer, || {
-        anstream::println!("{} is free: {how} {}", claim.issue_ref(), claim.agent_id);
+        say!("{} is free: {how} {}", claim.issue_ref(), claim.agent_id);
     });
     Ok(ExitCode::SUCCESS)
 }
@@ -92,7 +93,7 @@ pub fn reassign(args: &ReassignArgs) -> anyhow::Result<ExitCode> {
     let Overruled { claim, idempotent } = read(&answer)?;
     let already = if idempotent { ", as before" } else { "" };
     args.format.show(&answer, || {
-        anstream::println!("{} is held by {}{already}", claim.issue_ref(), claim.agent_id);
+        say!("{} is held by {}{already}", claim.issue_ref(), claim.agent_id);
     });
     Ok(ExitCode::SUCCESS)
 }

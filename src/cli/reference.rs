@@ -194,6 +194,42 @@ fn commands_are_told_apart_as_a_shell_does() {
     assert_eq!(found, ["issuecommand next --agent a b", "issuecommand claims", "issuecommand health"]);
 }
 
+/// What goes on until it is ended, makes files, or prints a text for other programs anyway.
+const WITHOUT_JSON: [&str; 12] = [
+    "completions",
+    "demo",
+    "export",
+    "image build",
+    "man",
+    "mcp",
+    "mcp prompt",
+    "policy new",
+    "serve",
+    "top",
+    "watch",
+    "worker",
+];
+
+/// The names of the commands below one, each with whether it takes --json.
+fn all_below(command: &Command, parent: &str) -> Vec<(String, bool)> {
+    let named = command.get_subcommands().map(|below| (format!("{parent} {}", below.get_name()), below));
+    let all = named.flat_map(|(name, below)| {
+        let takes_json = below.get_arguments().any(|arg| arg.get_long() == Some("json"));
+        let itself = (!below.is_subcommand_required_set()).then(|| (name.trim().to_owned(), takes_json));
+        itself.into_iter().chain(all_below(below, &name)).collect::<Vec<_>>()
+    });
+    all.collect()
+}
+
+#[test]
+fn whatever_answers_takes_json() {
+    let all = all_below(&Cli::command(), "");
+    let mut lacking: Vec<&str> = all.iter().filter(|(_, takes)| !takes).map(|(name, _)| name.as_str()).collect();
+    lacking.sort_unstable();
+    assert_eq!(lacking, WITHOUT_JSON);
+    assert!(all.len() > 40, "only {} commands were found", all.len());
+}
+
 /// The prompt is printed by the program, and stands in the guide for who writes agents.
 #[test]
 fn the_prompt_of_the_guide_is_the_one_that_is_printed() {

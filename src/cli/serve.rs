@@ -215,7 +215,7 @@ fn start_in_background(args: &ServeArgs, place: &Place, store: &StoreConfig) -> 
         }
     };
     let url = reply.url.unwrap_or_default();
-    anstream::println!("{word}: {url}, pid {}, log {}", reply.pid, place.log().display());
+    say!("{word}: {url}, pid {}, log {}", reply.pid, place.log().display());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,6 +1,5 @@
 //! `issuecommand completions` and `man`: for shells and for `man`, made of the same words as `--help`.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,7 +7,7 @@ use anyhow::Context;
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::Cli;
+use super::{Cli, output};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -34,24 +33,20 @@ pub struct ManArgs {
 pub fn completions(args: &CompletionsArgs) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "issuecommand", &mut script);
-    write(&script)
+    output::print_bytes(&script);
+    Ok(ExitCode::SUCCESS)
 }
 
 pub fn man(args: &ManArgs) -> anyhow::Result<ExitCode> {
     let Some(folder) = &args.folder else {
         let mut page = Vec::new();
         clap_mangen::Man::new(Cli::command().disable_help_subcommand(true)).render(&mut page)?;
-        return write(&page);
+        output::print_bytes(&page);
+        return Ok(ExitCode::SUCCESS);
     };
     std::fs::create_dir_all(folder)
         .and_then(|()| clap_mangen::generate_to(Cli::command(), folder))
         .with_context(|| format!("failed to write manual pages into {}", folder.display()))?;
     anstream::eprintln!("manual pages are in {}", folder.display());
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Writes it as it is: no style is taken out or put in.
-fn write(text: &[u8]) -> anyhow::Result<ExitCode> {
-    std::io::stdout().write_all(text).context("failed to write to standard output")?;
     Ok(ExitCode::SUCCESS)
 }

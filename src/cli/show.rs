@@ -37,7 +37,7 @@ impl Format {
 /// Prints one JSON document.
 pub fn print_json(answer: &impl Serialize) {
     let json = serde_json::to_string_pretty(answer).expect("what is shown has a JSON form");
-    anstream::println!("{}", written_out(&json));
+    say!("{}", written_out(&json));
 }
 
 /// JSON in which what a terminal would obey, or a reader not see, is written out: for who parses it the texts are the

@@ -84,7 +84,7 @@ pub fn write_backup(args: &BackupArgs) -> anyhow::Result<ExitCode> {
     let store = store_of(&args.config)?;
     let rows = with_bar("backing up", |progress| backup(&store, &args.file, progress))?;
     args.format.show(&json!({ "ok": true, "rows": rows, "file": args.file }), || {
-        anstream::println!("{rows} rows are in {}", args.file.display());
+        say!("{rows} rows are in {}", args.file.display());
     });
     Ok(ExitCode::SUCCESS)
 }
@@ -93,7 +93,7 @@ pub fn take_backup(args: &RestoreArgs) -> anyhow::Result<ExitCode> {
     let store = store_of(&args.config)?;
     let rows = with_bar("restoring", |progress| restore(&store, &args.file, progress))?;
     args.format.show(&json!({ "ok": true, "rows": rows }), || {
-        anstream::println!("{rows} rows were restored; `issuecommand serve` goes on with them");
+        say!("{rows} rows were restored; `issuecommand serve` goes on with them");
     });
     Ok(ExitCode::SUCCESS)
 }
@@ -114,7 +114,7 @@ fn move_store(args: &MigrateArgs) -> anyhow::Result<ExitCode> {
     } else {
         "servers without store.url (DATABASE_URL) go on with them"
     };
-    args.format.show(&json!({ "ok": true, "rows": rows }), || anstream::println!("{rows} rows were copied: {next}"));
+    args.format.show(&json!({ "ok": true, "rows": rows }), || say!("{rows} rows were copied: {next}"));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -128,9 +128,9 @@ fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             tokio::task::spawn_blocking(move || SqlStore::open_for_command(&store, std::sync::Arc::new(Nobody)));
         let found = opening.await??.check().await?;
         args.format.show(&json!({ "ok": found.is_empty(), "faults": found }), || {
-            found.iter().for_each(|fault| anstream::println!("{}", in_one_line(fault)));
+            found.iter().for_each(|fault| say!("{}", in_one_line(fault)));
             if found.is_empty() {
-                anstream::println!("everything holds together");
+                say!("everything holds together");
             }
         });
         Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

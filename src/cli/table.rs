@@ -7,6 +7,8 @@ use issuecommand::domain::in_one_line;
 use terminal_size::terminal_size_of;
 use unicode_width::UnicodeWidthStr;
 
+use super::output;
+
 /// What stands before each row, and between two columns.
 const INDENT: &str = "  ";
 const GAP: &str = "  ";
@@ -140,7 +142,7 @@ impl Table {
 
     /// Prints it: as wide as the terminal at most, and whole where standard output is none.
     pub fn print(&self) {
-        anstream::print!("{}", self.fitted());
+        output::print(self.fitted());
     }
 
     /// The same as a text.

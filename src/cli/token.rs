@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use anstyle::Style;
+use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use issuecommand::api::Call;
 use issuecommand::domain::{AccessScope, AgentId, TokenId, in_one_line};
@@ -11,9 +12,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::door::{DoorArgs, read};
-use super::runtime;
 use super::show::{Format, SOFT};
 use super::table::{Table, long, text, whole};
+use super::{output, runtime};
 
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
@@ -87,10 +88,17 @@ async fn create(args: &CreateArgs) -> anyhow::Result<ExitCode> {
     });
     let answer = args.door.open().await?.ask(Call::TokenCreate, fields).await?;
     let Created { token, record } = read(&answer)?;
-    args.format.show(&answer, || {
-        anstream::println!("{token}");
+    args.format.show(&answer, || say!("{token}"));
+    // A reader who left before this has not read it either.
+    output::check().map_err(|unwritten| {
+        let id = record.token_id;
+        anyhow!(
+            "{unwritten}; token {id} is made all the same: `issuecommand token revoke {id}` ends it, then make another"
+        )
+    })?;
+    if !args.format.json {
         anstream::eprintln!("{record}");
-    });
+    }
     anstream::eprintln!("Keep it now: it is shown this once.");
     Ok(ExitCode::SUCCESS)
 }
@@ -106,7 +114,7 @@ async fn revoke(args: &RevokeArgs) -> anyhow::Result<ExitCode> {
     let fields = json!({ "token_id": args.token_id });
     let answer = args.door.open().await?.ask(Call::TokenRevoke, fields).await?;
     let Revoked { record } = read(&answer)?;
-    args.format.show(&answer, || anstream::println!("{record}"));
+    args.format.show(&answer, || say!("{record}"));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -51,6 +51,12 @@ async fn a_recorded_history_is_one_that_can_be_replayed() {
     let Some(standin) = started().await else { return };
     with_issues(&standin, 120).await;
     let folder: TempDir = tempfile::tempdir().unwrap();
+    let output = pull(&standin, folder.path(), &["--json"]).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&answer["ok"], &answer["file"]), (&json!(true), &json!("history.jsonl")), "{answer}");
+    assert_eq!((&answer["issues"], &answer["pulls"]), (&json!(120), &json!(0)), "{answer}");
+    // Once more renews it, and tells people.
     let output = pull(&standin, folder.path(), &[]).await;
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(text(&output.stderr).starts_with("120 issues, 0 pull requests and "), "{}", text(&output.stderr));

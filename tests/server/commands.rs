@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use serde_json::{Value, json};
 
 use super::harness::{Home, PATIENCE, issue};
+use super::policies::{URGENT_FIRST, candidate};
 
 const KEY: &str = "a-key-for-tests";
 
@@ -56,9 +57,10 @@ fn tokens(home: &Home, env: &[(&str, &str)]) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_made_without_a_server_opens_one_and_ends_at_a_word() {
+async fn a_token_made_while_no_server_runs_opens_one_and_ends_at_a_word() {
     let home = home();
     let env = [("API_KEY", KEY)];
+    assert!(home.serve_with(&env).stop());
     let create = ["token", "create", "--agent", "a", "--scope", "claim", "--expires", "90d", "--label", "laptop"];
     let token = told(&home, &create, &env);
     assert!(
@@ -93,6 +95,42 @@ async fn a_token_made_without_a_server_opens_one_and_ends_at_a_word() {
     let everything = std::fs::read(home.path("claims.db")).unwrap();
     let kept = |secret: &str| everything.windows(secret.len()).any(|window| window == secret.as_bytes());
     assert!(!kept(token) && !kept(second.trim()), "only hashes are kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_command_of_operators_makes_a_second_database_beside_the_servers() {
+    let home = Home::new(&[issue("acme/small", 1, &[])], &candidate("shadow", URGENT_FIRST));
+    std::fs::create_dir(home.path("state")).unwrap();
+    // The server has a variable that the shell of its operator has not.
+    let server = home.serve_with(&[("SQLITE_PATH", "state/i.db")]);
+    let commands: [&[&str]; 11] = [
+        &["token", "create"],
+        &["token", "list"],
+        &["token", "revoke", "01a1fcbe-4c87-73ec-a443-ac97a93b60d6"],
+        &["export", "--output", "out.json"],
+        &["approve", "acme/small#1"],
+        &["release", "acme/small#1"],
+        &["reassign", "acme/small#1", "--to", "b"],
+        &["policy", "promote", "--note", "hi"],
+        &["policy", "rollback"],
+        &["policy", "rollback", "--list"],
+        &["run", "acme/small#1", "--detach"],
+    ];
+    let file = std::fs::read(home.path("issuecommand.toml")).unwrap();
+    for command in commands {
+        let why = complaint(&home, command, &[]);
+        assert!(why.contains("there is no database at ") && why.contains("claims.db: go to the folder"), "{why}");
+        assert!(why.contains("and set SQLITE_PATH if the server has it"), "{why}");
+    }
+    assert!(complaint(&home, &["policy", "candidate"], &[]).contains("no server runs here"));
+    assert!(told(&home, &["policy", "show"], &[]).contains("builtin:rules"), "it needs the configuration alone");
+    let names = std::fs::read_dir(home.root()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let strays: Vec<String> = names.filter(|name| name.starts_with("claims.db") || name == "out.json").collect();
+    assert!(strays.is_empty(), "{strays:?}");
+    assert_eq!(std::fs::read(home.path("issuecommand.toml")).unwrap(), file);
+    // With the same variable they find it.
+    assert!(told(&home, &["token", "list", "--json"], &[("SQLITE_PATH", "state/i.db")]).contains("[]"));
+    drop(server);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -74,7 +74,8 @@ async fn before_the_first_sync_is_done_nothing_is_said_to_take_no_part() {
     };
     let not_yet = "not known here yet: the first sync is not done";
     // A database in which no sync has left anything.
-    told(&home, &["token", "list"], &env);
+    std::fs::write(home.path("nothing.json"), r#"{ "claims": [] }"#).unwrap();
+    told(&home, &["import", "nothing.json"], &env);
     assert_eq!(line("acme/small#1"), not_yet);
     let server = home.serve();
     server.wait_for_backlog(1).await;

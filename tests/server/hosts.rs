@@ -8,12 +8,15 @@ use serde_json::{Value, json};
 
 use super::deploy::{assert_taken, folder, run, text, yaml};
 
+const CONFIGURATIONS: [&str; 3] =
+    ["container/issuecommand.toml", "kubernetes/issuecommand.toml", "systemd/issuecommand.toml"];
+
 /// Who a server is in a container.
 const USER: &str = "65532:65532";
 
 #[test]
 fn every_configuration_there_is_accepted() {
-    for name in ["container/issuecommand.toml", "kubernetes/issuecommand.toml"] {
+    for name in CONFIGURATIONS {
         let mut command = Command::new(env!("CARGO_BIN_EXE_issuecommand"));
         let check =
             |command: &mut Command| command.args(["config", "check", "--config"]).arg(folder().join(name)).output();
@@ -21,8 +24,24 @@ fn every_configuration_there_is_accepted() {
         assert_taken(&output);
         // What they say of secrets holds: without a key nobody beyond the machine is let in.
         let output = check(Command::new(env!("CARGO_BIN_EXE_issuecommand")).env_clear()).unwrap();
-        assert!(!output.status.success(), "{name} would serve everybody");
+        let is_for_others = text(name).contains("host = ");
+        assert_eq!(output.status.success(), !is_for_others, "{name} would serve everybody");
     }
+}
+
+#[test]
+fn operators_of_the_unit_find_its_database_by_the_configuration_alone() {
+    let unit = text("systemd/issuecommand.service");
+    let setting = |name: &str| unit.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap();
+    let config: toml::Table = text("systemd/issuecommand.toml").parse().unwrap();
+    let path = Path::new(config["store"]["path"].as_str().unwrap());
+    let state = Path::new("/var/lib").join(setting("StateDirectory"));
+    assert_eq!(path.parent(), Some(state.as_path()), "where the unit may write");
+    // What the unit alone sets, a shell does not have.
+    for variable in ["SQLITE_PATH", "DATABASE_URL", "HTTP_PORT"] {
+        assert!(!unit.contains(variable), "{variable} is for the unit alone");
+    }
+    assert!(setting("ExecStart").ends_with("serve --config /etc/issuecommand/issuecommand.toml"));
 }
 
 /// What systemd must be to know all words of the unit.

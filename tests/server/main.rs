@@ -44,6 +44,7 @@ mod history;
 mod hosts;
 mod kill;
 mod metrics;
+mod output;
 mod people;
 mod policies;
 mod profile;

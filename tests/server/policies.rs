@@ -91,6 +91,11 @@ async fn a_candidate_that_was_refused_is_told_with_why() {
     let printed = told(&home, &["policy", "candidate"], &[]);
     assert!(printed.starts_with("No candidate is on trial.\nThe newest edit is not in force: "), "{printed}");
     assert!(printed.contains("candidate.ranker") && printed.contains("tears"), "{printed}");
+    for (command, field) in [("candidate", "trial"), ("show", "policy")] {
+        let whole: Value = serde_json::from_str(&told(&home, &["policy", command, "--json"], &[])).unwrap();
+        assert!(whole["rejected"].as_str().is_some_and(|why| why.contains("tears")), "{command}: {whole:#}");
+        assert_eq!(whole[field].is_object(), command == "show", "{whole:#}");
+    }
     // One that is on trial stays while a worse edit is refused, and both are told.
     home.configure(&candidate("shadow", URGENT_FIRST));
     server.wait_until("/api/policies/candidate", |body| body["trial"].is_object()).await;

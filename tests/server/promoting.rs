@@ -89,12 +89,15 @@ async fn a_promotion_beside_an_override_for_every_repository_ends_as_soon_as_it_
     let everywhere = "[[policies.override]]\nrepos = [\"*\"]\nranker = { settings = { tiers = [[\"slow\"]] } }\n";
     let home = Home::new(&backlog(), &format!("{}{everywhere}", candidate("shadow", URGENT_FIRST)));
     let server = started(&home).await;
-    let promoted = told(&home, &["policy", "promote"], &[]);
-    assert!(promoted.ends_with("): in force now\n"), "{promoted}");
+    let answer = |args: &[&str]| -> Value { serde_json::from_str(&told(&home, args, &[])).unwrap() };
+    let promoted = answer(&["policy", "promote", "--json"]);
+    assert_eq!((&promoted["ok"], &promoted["outcome"]), (&json!(true), &json!("in_force")), "{promoted}");
+    assert_eq!(promoted["ranker"]["source"], "builtin:rules");
     let sets = server.get("/api/policies/history").await["sets"].clone();
     assert!(sets[0]["ranker"]["settings"].to_string().contains("urgent"), "{sets:#}");
-    let back = told(&home, &["policy", "rollback"], &[]);
-    assert!(back.contains(": in force now\n"), "{back}");
+    let back = answer(&["policy", "rollback", "--json"]);
+    assert_eq!((&back["ok"], &back["outcome"]), (&json!(true), &json!("in_force")), "{back}");
+    assert!(back["said"][0].as_str().unwrap().contains("is on trial again") && back["of"].is_string(), "{back}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -271,6 +271,7 @@ async fn a_database_of_the_first_edition_is_imported_and_twice_is_once() {
     let before = std::fs::read(home.path("old.db")).unwrap();
     let trial = run(&home, &["import", "old.db", "--dry-run"], &[]);
     assert!(String::from_utf8_lossy(&trial.stdout).starts_with("6 would be taken, 0 here already"), "{trial:?}");
+    assert!(!home.path("claims.db").exists(), "a trial leaves nothing behind");
     let done = run(&home, &["import", "old.db"], &[]);
     let (out, err) = (String::from_utf8(done.stdout).unwrap(), String::from_utf8(done.stderr).unwrap());
     assert_eq!(out, "6 taken, 0 here already, 0 skipped, 2 refused\n", "{err}");
@@ -320,7 +321,10 @@ async fn the_earliest_databases_keep_everything_in_one_row() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_state_is_refused_with_what_was_found() {
     let home = home("");
-    told(&home, &["token", "list"], &[]);
+    std::fs::write(home.path("nothing.json"), r#"{ "claims": [] }"#).unwrap();
+    let begun = run(&home, &["import", "nothing.json"], &[]);
+    let err = String::from_utf8(begun.stderr).unwrap();
+    assert!(err.contains("there was no database: ") && err.contains("claims.db is a new one"), "{err}");
     let db = Connection::open(home.path("other.db")).unwrap();
     db.execute_batch("CREATE TABLE customers (id INTEGER); CREATE TABLE orders (id INTEGER);").unwrap();
     std::fs::write(home.path("half.db"), b"SQLite format 3\0 and nothing behind it").unwrap();

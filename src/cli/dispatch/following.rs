@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::super::door::{Door, DoorArgs};
+use super::super::output;
 use super::super::show::written_out;
 use super::RunAnswer;
 
@@ -92,7 +93,10 @@ impl<'d> Following<'d> {
                 }
                 // An ended run's log grows no more, and what is left of it is there at once.
                 Ok(Look::LastLines) => wait = 0,
-                Ok(Look::GoesOn) => missed = 0,
+                Ok(Look::GoesOn) => {
+                    output::check()?;
+                    missed = 0;
+                }
                 Err(error) if missed >= MISS_COUNT_MAX => return Err(error),
                 // A server that restarts goes on with the run; one that served this run alone ended with it, and left
                 // the end in its database.
@@ -140,8 +144,8 @@ impl<'d> Following<'d> {
 pub(super) fn print(line: &LogLine, onto: Onto) -> anyhow::Result<()> {
     match onto {
         Onto::Stderr => anstream::eprintln!("{}", shown(line)),
-        Onto::Stdout => anstream::println!("{}", shown(line)),
-        Onto::StdoutAsJson => anstream::println!("{}", written_out(&serde_json::to_string(line)?)),
+        Onto::Stdout => say!("{}", shown(line)),
+        Onto::StdoutAsJson => say!("{}", written_out(&serde_json::to_string(line)?)),
     }
     Ok(())
 }

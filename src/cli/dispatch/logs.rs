@@ -39,7 +39,7 @@ pub struct LogsArgs {
 
 pub fn run(args: &LogsArgs) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(async {
-        let door = args.door.open_existing().await?;
+        let door = args.door.open().await?;
         door.say_if_at_rest();
         let RunAnswer { run, .. } = door.ask_for(Call::DispatchRun, json!({ "run": args.run })).await?;
         let mut end_requests = EndRequests::listen()?;

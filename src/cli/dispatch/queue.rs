@@ -53,7 +53,7 @@ struct Row {
 
 pub fn run(args: &QueueArgs) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(async {
-        let door = args.door.open_existing().await?;
+        let door = args.door.open().await?;
         door.say_if_at_rest();
         let answer = door.ask(Call::DispatchQueue, json!({ "run": args.moved, "place": args.to })).await?;
         let Queue { queue, paused } = read(&answer)?;
@@ -62,7 +62,7 @@ pub fn run(args: &QueueArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         if queue.is_empty() {
-            anstream::println!("nothing waits");
+            say!("nothing waits");
             return Ok(ExitCode::SUCCESS);
         }
         let texts = ["run", "issue", "priority", "asked for by", "waits for"].map(text);
@@ -79,7 +79,7 @@ pub fn run(args: &QueueArgs) -> anyhow::Result<ExitCode> {
         }
         table.print();
         if let Some(why) = &paused {
-            anstream::println!("PAUSED: {why} (`issuecommand resume` goes on)");
+            say!("PAUSED: {why} (`issuecommand resume` goes on)");
         }
         Ok(ExitCode::SUCCESS)
     })

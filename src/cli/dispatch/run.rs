@@ -13,7 +13,8 @@ use issuecommand::server::{Server, Start};
 use serde_json::json;
 use tracing::warn;
 
-use super::super::door::{Door, DoorArgs, Refused};
+use super::super::door::{Door, DoorArgs};
+use super::super::refused::Refused;
 use super::super::show::print_json;
 use super::super::{EndRequests, is_database_taken, runtime};
 use super::following::{Following, NobodyWorks, Onto};
@@ -69,7 +70,8 @@ async fn by_whom_there_is(
     meetings: &mut Meetings,
     end_requests: &mut EndRequests,
 ) -> anyhow::Result<ExitCode> {
-    let kept = match args.door.open().await? {
+    let opened = if args.detach { args.door.open().await? } else { args.door.open_or_begin().await? };
+    let kept = match opened {
         Door::Store(kept) => kept,
         door @ Door::Server(_) => return dispatch(args, &door, end_requests).await,
     };
@@ -181,7 +183,7 @@ async fn dispatch(args: &RunArgs, door: &Door, end_requests: &mut EndRequests) -
     if args.detach {
         match args.json {
             true => print_json(&run),
-            false => anstream::println!("{}", run.run_id.short()),
+            false => say!("{}", run.run_id.short()),
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -216,7 +218,7 @@ async fn dispatch(args: &RunArgs, door: &Door, end_requests: &mut EndRequests) -
         RunStatus::Completed => {
             let pr_url = ended.pr_url.context("the run says that it is through, and names no pull request")?;
             if !args.json {
-                anstream::println!("{pr_url}");
+                say!("{pr_url}");
             }
             Ok(ExitCode::SUCCESS)
         }

@@ -64,7 +64,7 @@ struct Runs {
 pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     use anyhow::Context;
     runtime()?.block_on(async {
-        let door = args.door.open_existing().await?;
+        let door = args.door.open().await?;
         door.say_if_at_rest();
         let mut answer: Value = door.ask(Call::DispatchStatus, Value::Null).await?;
         let ended: Runs = match args.ended {
@@ -82,7 +82,7 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
         let past = ended.runs.iter().filter(|run| run.status().is_terminal()).map(|run| (run, None, None));
         let rows: Vec<_> = active.chain(past).collect();
         if !rows.is_empty() {
-            anstream::println!();
+            say!();
             table(&rows).print();
         }
         Ok(ExitCode::SUCCESS)
@@ -96,19 +96,19 @@ fn head(status: &Status) {
         Status { .. } => "works on what it is told to",
     };
     let (used_slots, slots, queued) = (status.slots_used, status.slots, status.queued);
-    anstream::println!("dispatch {taking}; {used_slots} of {slots} slots taken, {queued} queued");
+    say!("dispatch {taking}; {used_slots} of {slots} slots taken, {queued} queued");
     match status.waiting_human {
         0 => {}
-        1 => anstream::println!("1 waits for people, and takes no slot: `issuecommand answer RUN TEXT`"),
-        count => anstream::println!("{count} wait for people, and take no slot: `issuecommand answer RUN TEXT`"),
+        1 => say!("1 waits for people, and takes no slot: `issuecommand answer RUN TEXT`"),
+        count => say!("{count} wait for people, and take no slot: `issuecommand answer RUN TEXT`"),
     }
     if let Some(why) = &status.paused {
-        anstream::println!("PAUSED: {why} (`issuecommand resume` goes on)");
+        say!("PAUSED: {why} (`issuecommand resume` goes on)");
     }
     let limits = if status.limits_enforced == Some(false) { ", WITHOUT enforced limits" } else { "" };
-    anstream::println!("containers by {}{limits}", status.runtime);
+    say!("containers by {}{limits}", status.runtime);
     let used = &status.used_today;
-    anstream::println!("used today: {} tokens, {:.2} USD", used.tokens(), used.cost_usd);
+    say!("used today: {} tokens, {:.2} USD", used.tokens(), used.cost_usd);
 }
 
 fn table(rows: &[(&Run, Option<u64>, Option<&str>)]) -> Table {

@@ -71,14 +71,14 @@ pub struct AnswerArgs {
 
 pub fn pause(args: &PauseArgs) -> anyhow::Result<ExitCode> {
     tell(&args.door, Call::DispatchPause, json!({ "reason": args.reason }), args.format, |_| {
-        anstream::println!("paused: what is under way goes on");
+        say!("paused: what is under way goes on");
         Ok(())
     })
 }
 
 pub fn resume(args: &ResumeArgs) -> anyhow::Result<ExitCode> {
     tell(&args.door, Call::DispatchResume, Value::Null, args.format, |_| {
-        anstream::println!("resumed");
+        say!("resumed");
         Ok(())
     })
 }
@@ -87,7 +87,7 @@ pub fn cancel(args: &CancelArgs) -> anyhow::Result<ExitCode> {
     tell(&args.door, Call::DispatchCancel, json!({ "run": args.run }), args.format, |answer| {
         let RunAnswer { run, left, .. } = read(answer)?;
         let waits = if left { "; its server ends it when it hears of this" } else { "" };
-        anstream::println!("run {} on {} is {}{waits}", run.run_id.short(), run.issue_ref(), run.status());
+        say!("run {} on {} is {}{waits}", run.run_id.short(), run.issue_ref(), run.status());
         Ok(())
     })
 }
@@ -97,7 +97,7 @@ pub fn answer(args: &AnswerArgs) -> anyhow::Result<ExitCode> {
     tell(&args.door, Call::DispatchAnswer, fields, args.format, |answer| {
         let RunAnswer { left, .. } = read(answer)?;
         let when = if left { "its server tells its agent when it hears of this" } else { "its agent is told" };
-        anstream::println!("{when}");
+        say!("{when}");
         Ok(())
     })
 }
@@ -110,7 +110,7 @@ fn tell(
     format: Format,
     told: impl FnOnce(&Value) -> anyhow::Result<()>,
 ) -> anyhow::Result<ExitCode> {
-    let answer = runtime()?.block_on(async { door.open_existing().await?.ask(call, fields).await })?;
+    let answer = runtime()?.block_on(async { door.open().await?.ask(call, fields).await })?;
     if format.json {
         print_json(&answer);
     } else {

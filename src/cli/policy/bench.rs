@@ -53,20 +53,20 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
             "file": chosen.file, "measured": ranker.iter().map(row).collect::<Vec<_>>(),
             "stale_rule": rows(stale_rule), "repo_filter": rows(repo_filter),
         });
-        anstream::println!("{all}");
+        say!("{all}");
         return Ok(ExitCode::SUCCESS);
     }
-    anstream::println!("{}, in milliseconds of one processor:", short(&chosen.file));
+    say!("{}, in milliseconds of one processor:", short(&chosen.file));
     if !ranker.is_empty() {
         print_ranker(ranker);
     }
     if !stale_rule.is_empty() {
         print_sweep("claims", "assess all", stale_rule);
-        anstream::println!("The server asks about all live claims every leases.sweep_seconds; no agent waits for it.");
+        say!("The server asks about all live claims every leases.sweep_seconds; no agent waits for it.");
     }
     if !repo_filter.is_empty() {
         print_sweep("repositories", "exclude all", repo_filter);
-        anstream::println!("The server asks when repositories or the filter change; no agent waits for it.");
+        say!("The server asks when repositories or the filter change; no agent waits for it.");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -100,9 +100,7 @@ fn print_ranker(measured: &[Measurement]) {
         table.row([it.issue_count.to_string()].into_iter().chain(ms).chain([memory]));
     }
     table.print();
-    anstream::println!(
-        "The server scores changed issues only, off the request path; choose and explain are waited for."
-    );
+    say!("The server scores changed issues only, off the request path; choose and explain are waited for.");
 }
 
 fn print_sweep(rows: &str, call: &str, measured: &[SweepMeasurement]) {

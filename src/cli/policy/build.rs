@@ -30,12 +30,12 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
     };
     if args.json {
         let built = json!({ "file": built.file, "bytes": built.bytes, "sha256": built.sha256 });
-        anstream::println!("{built}");
+        say!("{built}");
         return Ok(ExitCode::SUCCESS);
     }
     let seconds = started.elapsed().as_secs_f64();
-    anstream::println!("built {} ({}) in {seconds:.1} s", short(&built.file), size(built.bytes));
-    anstream::println!("sha256 {}", built.sha256);
-    anstream::println!("next: issuecommand policy test");
+    say!("built {} ({}) in {seconds:.1} s", short(&built.file), size(built.bytes));
+    say!("sha256 {}", built.sha256);
+    say!("next: issuecommand policy test");
     Ok(ExitCode::SUCCESS)
 }

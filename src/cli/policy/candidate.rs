@@ -2,16 +2,16 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
 use clap::Args;
 use issuecommand::api::Call;
 use issuecommand::claims::TrialReport;
 use issuecommand::domain::Preference;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::Value;
 
-use super::super::door::{Door, DoorArgs, UNKNOWN_FORM};
+use super::super::door::{DoorArgs, read};
 use super::super::runtime;
-use super::super::show::{Format, print_json};
+use super::super::show::Format;
 use super::super::table::{Table, long, text};
 
 /// Disagreements that are printed unless somebody asks for more.
@@ -30,33 +30,38 @@ pub struct CandidateArgs {
 
 pub fn run(args: &CandidateArgs) -> anyhow::Result<ExitCode> {
     let answer = runtime()?.block_on(async {
-        match args.door.open().await? {
-            door @ Door::Server(_) => {
-                let mut answer = door.ask(Call::PolicyCandidate, Value::Null).await?;
-                // Why there is none may be that it was refused, which is told with what is in force.
-                answer["rejected"] = door.ask(Call::PolicyEffective, json!({})).await?["rejected"].take();
-                anyhow::Ok(answer)
-            }
-            Door::Store(..) => bail!("no server runs, so nothing is on trial: start one with `issuecommand serve`"),
+        let door = args.door.server()?;
+        let mut answer = door.ask(Call::PolicyCandidate, Value::Null).await?;
+        // Why there is none may be that it was refused, which is told with what is in force.
+        let mut effective = door.ask(Call::PolicyEffective, Value::Null).await?;
+        if effective["rejected"].is_string() {
+            answer["rejected"] = effective["rejected"].take();
         }
+        anyhow::Ok(answer)
     })?;
-    if args.format.json {
-        print_json(&answer["trial"]);
-        return Ok(ExitCode::SUCCESS);
-    }
-    let rejected = answer["rejected"].as_str();
-    match (answer["trial"].is_null(), rejected) {
-        (true, None) => anstream::println!("There is no candidate: set [policies.candidate] in issuecommand.toml."),
-        (true, Some(_)) => anstream::println!("No candidate is on trial."),
-        (false, _) => {
-            let trial: TrialReport = serde_json::from_value(answer["trial"].clone()).context(UNKNOWN_FORM)?;
-            print(&trial, args.limit);
-        }
-    }
-    if let Some(why) = rejected {
-        anstream::println!("The newest edit is not in force: {why}");
-    }
+    let told: Told = read(&answer)?;
+    args.format.show(&answer, || tell(&told, args.limit));
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is told of the trial, and why there may be none.
+#[derive(Debug, Deserialize)]
+struct Told {
+    #[serde(default)]
+    trial: Option<TrialReport>,
+    #[serde(default)]
+    rejected: Option<String>,
+}
+
+fn tell(told: &Told, limit: usize) {
+    match (&told.trial, &told.rejected) {
+        (None, None) => say!("There is no candidate: set [policies.candidate] in issuecommand.toml."),
+        (None, Some(_)) => say!("No candidate is on trial."),
+        (Some(trial), _) => print(trial, limit),
+    }
+    if let Some(why) = &told.rejected {
+        say!("The newest edit is not in force: {why}");
+    }
 }
 
 fn print(trial: &TrialReport, limit: usize) {
@@ -66,18 +71,18 @@ fn print(trial: &TrialReport, limit: usize) {
         "canary" => format!(" for {:.0} % of agents", candidate.share * 100.0),
         _ => String::new(),
     };
-    anstream::println!("{}  {digest}  {}{share}", candidate.ranker.source, candidate.mode.as_str());
+    say!("{}  {digest}  {}{share}", candidate.ranker.source, candidate.mode.as_str());
     if !is_well {
-        anstream::println!(
+        say!(
             "It failed over and over and is left alone until the next edit; `issuecommand policy show` and the log say why."
         );
     }
     match agreement {
         Some(agreement) => {
             let compared = counts.agreed + counts.disagreed;
-            anstream::println!("agreed on {} of {compared} requests ({:.1} %)", counts.agreed, agreement * 100.0);
+            say!("agreed on {} of {compared} requests ({:.1} %)", counts.agreed, agreement * 100.0);
         }
-        None => anstream::println!("No request has been compared yet."),
+        None => say!("No request has been compared yet."),
     }
     let others = [
         (counts.undecided, "undecided: the other passed over all that it was shown"),
@@ -85,7 +90,7 @@ fn print(trial: &TrialReport, limit: usize) {
         (counts.dropped, "not looked at: too many came at once"),
     ];
     for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
-        anstream::println!("{count} {what}");
+        say!("{count} {what}");
     }
     let mut table = Table::of([text("when"), text("agent"), text("picked"), long("would have picked")]);
     for it in disagreements.iter().take(limit) {

@@ -42,22 +42,17 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             "ok": passed, "file": chosen.file, "sha256": trial.specimen.sha256, "bytes": trial.specimen.bytes,
             "findings": trial.findings,
         });
-        anstream::println!("{found}");
+        say!("{found}");
     } else {
-        anstream::println!(
-            "{} ({}, sha256 {})",
-            short(&chosen.file),
-            size(trial.specimen.bytes),
-            trial.specimen.sha256
-        );
+        say!("{} ({}, sha256 {})", short(&chosen.file), size(trial.specimen.bytes), trial.specimen.sha256);
         for finding in &trial.findings {
             let (mark, color) = if finding.ok { ("ok  ", AnsiColor::Green) } else { ("FAIL", AnsiColor::Red) };
             let style = color.on_default();
             let entry = finding.entry.as_ref().map(|entry| format!("{entry} ")).unwrap_or_default();
-            anstream::println!("  {style}{mark}{style:#}  {entry}{}: {}", finding.what, finding.detail);
+            say!("  {style}{mark}{style:#}  {entry}{}: {}", finding.what, finding.detail);
         }
         if passed {
-            anstream::println!("A server would take it. Pin it with: sha256 = \"{}\"", trial.specimen.sha256);
+            say!("A server would take it. Pin it with: sha256 = \"{}\"", trial.specimen.sha256);
         }
     }
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })

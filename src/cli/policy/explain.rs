@@ -13,9 +13,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::cli::door::{Door, DoorArgs};
-use crate::cli::runtime;
 use crate::cli::show::{BAD, BOLD, Format, GOOD, MARK, SOFT, print_json};
 use crate::cli::table::{Table, long, number, text};
+use crate::cli::{output, runtime};
 
 /// Why there will never be a decision to look at.
 pub const NOT_RECORDING: &str = "decisions are not recorded: store.decision_max_entries is 0";
@@ -50,7 +50,7 @@ pub struct ExplainArgs {
 
 pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(async {
-        let door = args.door.open_existing().await?;
+        let door = args.door.open().await?;
         let (answer, field) = match &args.issue {
             Some(issue) => {
                 let fields = json!({ "repo": issue.repo, "issue_number": issue.number, "agent_id": args.agent });
@@ -62,9 +62,9 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         if args.format.json {
             print_json(found);
         } else if field == "decision" {
-            anstream::print!("{}", decision_told(&Decision::deserialize(found)?));
+            output::print(decision_told(&Decision::deserialize(found)?));
         } else {
-            anstream::print!("{}", issue_told(&Explanation::deserialize(found)?));
+            output::print(issue_told(&Explanation::deserialize(found)?));
         }
         Ok(ExitCode::SUCCESS)
     })

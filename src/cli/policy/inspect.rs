@@ -55,7 +55,7 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
             "exports": specimen.exports, "annotations": told, "signed_by": signed_by, "settings_schemas": schemas,
             "problem": fit.err(),
         });
-        anstream::println!("{all}");
+        say!("{all}");
         return Ok(ExitCode::SUCCESS);
     }
     print(&specimen, name, &told, &signed_by, &schemas, fit);
@@ -122,10 +122,10 @@ fn print(
     }
     facts.print();
     if let Err(why) = fit {
-        anstream::println!("A server would not take it: {why}");
+        say!("A server would not take it: {why}");
     }
     for (kind, schema) in schemas {
-        anstream::println!("\nSettings, below [policies.{}.settings]:", kind.key());
+        say!("\nSettings, below [policies.{}.settings]:", kind.key());
         let mut table = Table::of([text("key"), text("type"), text("default"), long("what")]);
         keys(schema, schema, "", &mut table);
         table.print();

@@ -60,7 +60,7 @@ pub fn run(args: &NewArgs) -> anyhow::Result<ExitCode> {
     };
     let project = scaffold(&std::path::absolute(&args.folder)?, language, kind)?;
     let folder = short(&project.folder);
-    anstream::println!("made {folder}, a {kind} in {language}; its README.md says what is where");
-    anstream::println!("next: cd {folder} && issuecommand policy build && issuecommand policy test");
+    say!("made {folder}, a {kind} in {language}; its README.md says what is where");
+    say!("next: cd {folder} && issuecommand policy build && issuecommand policy test");
     Ok(ExitCode::SUCCESS)
 }

@@ -4,9 +4,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 use issuecommand::promotion::promote;
+use serde_json::json;
 
 use super::super::door::DoorArgs;
 use super::super::runtime;
+use super::super::show::Format;
 use super::in_force::{begin, word};
 
 #[derive(Debug, Args)]
@@ -16,6 +18,8 @@ pub struct PromoteArgs {
     /// Why, for the history
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
+    #[command(flatten)]
+    format: Format,
 }
 
 pub fn run(args: &PromoteArgs) -> anyhow::Result<ExitCode> {
@@ -24,6 +28,7 @@ pub fn run(args: &PromoteArgs) -> anyhow::Result<ExitCode> {
         promote(&door, &ground, &word(args.note.as_ref())).await
     })?;
     let digest = ranker.digest.get(..12).unwrap_or(&ranker.digest);
-    anstream::println!("promoted {} ({digest}): {}", ranker.source, outcome.told());
+    let answer = json!({ "ok": true, "ranker": ranker, "outcome": outcome });
+    args.format.show(&answer, || say!("promoted {} ({digest}): {}", ranker.source, outcome.told()));
     Ok(ExitCode::SUCCESS)
 }

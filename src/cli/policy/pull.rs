@@ -55,31 +55,31 @@ pub fn run(args: &PullArgs) -> anyhow::Result<ExitCode> {
             "file": file, "signed_by": pulled.signed.map(|signed| signed.to_string()), "unread": pulled.unread,
             "kinds": kinds.into_iter().map(PolicyKind::key).collect::<Vec<_>>(),
         });
-        anstream::println!("{all}");
+        say!("{all}");
         return Ok(ExitCode::SUCCESS);
     }
-    anstream::println!("pulled {} to {}", pulled.reference, short(&file));
-    anstream::println!("manifest {}", pulled.manifest_digest);
+    say!("pulled {} to {}", pulled.reference, short(&file));
+    say!("manifest {}", pulled.manifest_digest);
     match (&pulled.signed, &pulled.signatures) {
-        (Some(signed), _) => anstream::println!("signed by {signed}"),
+        (Some(signed), _) => say!("signed by {signed}"),
         (None, Some(_)) if keeps_present => {
-            anstream::println!("the signatures that lay beside it stay: --key or --identity and --issuer replace them");
+            say!("the signatures that lay beside it stay: --key or --identity and --issuer replace them");
         }
-        (None, Some(_)) => anstream::println!("signed, by whom was not asked: --key or --identity and --issuer do"),
+        (None, Some(_)) => say!("signed, by whom was not asked: --key or --identity and --issuer do"),
         (None, None) => {}
     }
     match (&pulled.unread, &pulled.signatures) {
         (None, _) => {}
-        (Some(why), None) => anstream::println!("its signatures could not be read: {why}"),
-        (Some(why), Some(_)) => anstream::println!("not all of its signatures could be read: {why}"),
+        (Some(why), None) => say!("its signatures could not be read: {why}"),
+        (Some(why), Some(_)) => say!("not all of its signatures could be read: {why}"),
     }
     let signed_by = signer.map(|signer| toml_of(&seen_from(beside, signer))).transpose()?;
-    anstream::println!("Put it in force with, in {}:\n", config.display());
+    say!("Put it in force with, in {}:\n", config.display());
     for kind in kinds {
-        anstream::println!("[policies.{}]", kind.key());
-        anstream::println!("source = \"oci://{}\"\nsha256 = \"{}\"", pulled.reference, pulled.sha256);
+        say!("[policies.{}]", kind.key());
+        say!("source = \"oci://{}\"\nsha256 = \"{}\"", pulled.reference, pulled.sha256);
         if let Some(signed_by) = &signed_by {
-            anstream::println!("signed_by = {signed_by}");
+            say!("signed_by = {signed_by}");
         }
     }
     Ok(ExitCode::SUCCESS)

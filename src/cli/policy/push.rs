@@ -39,12 +39,12 @@ pub fn run(args: &PushArgs) -> anyhow::Result<ExitCode> {
         let all = json!({
             "reference": pushed.reference, "manifest_digest": pushed.manifest_digest, "sha256": pushed.sha256,
         });
-        anstream::println!("{all}");
+        say!("{all}");
         return Ok(ExitCode::SUCCESS);
     }
-    anstream::println!("pushed {}", pushed.reference);
-    anstream::println!("manifest {}", pushed.manifest_digest);
-    anstream::println!("component sha256 {}", pushed.sha256);
-    anstream::println!("next, where the server is: issuecommand policy pull {}", pushed.reference);
+    say!("pushed {}", pushed.reference);
+    say!("manifest {}", pushed.manifest_digest);
+    say!("component sha256 {}", pushed.sha256);
+    say!("next, where the server is: issuecommand policy pull {}", pushed.reference);
     Ok(ExitCode::SUCCESS)
 }

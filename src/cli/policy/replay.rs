@@ -22,8 +22,8 @@ use serde_json::{Value, json};
 use super::explain::NOT_RECORDING;
 use crate::cli::door::{DoorArgs, UNKNOWN_FORM};
 use crate::cli::progress::Bar;
-use crate::cli::runtime;
 use crate::cli::show::print_json;
+use crate::cli::{output, runtime};
 
 /// Labels by whose tiers waiting is told when none are named: those of the built-in ranker.
 const PRIORITIES: [&str; 2] = [
@@ -135,14 +135,14 @@ fn of_decisions(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     if args.json {
         print_json(&report);
     } else {
-        anstream::print!("{report}");
+        output::print(&report);
     }
     Ok(if report.replayed == 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// The newest recorded decisions, whole, the oldest of them first.
 async fn recorded(args: &ReplayArgs) -> anyhow::Result<Vec<Decision>> {
-    let door = args.door.open_existing().await?;
+    let door = args.door.open().await?;
     let listed = door.ask(Call::Decisions, json!({ "limit": args.limit })).await?;
     if listed["is_recording"] == false && listed["decisions"] == json!([]) {
         bail!(NOT_RECORDING);
@@ -185,7 +185,7 @@ fn show(args: &ReplayArgs, report: &Report) -> anyhow::Result<()> {
     if args.json {
         print_json(report);
     } else {
-        anstream::print!("{}", Table(report));
+        output::print(Table(report));
     }
     if let Some(file) = &args.html {
         anstream::eprintln!("The page is in {}", file.display());

@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 use issuecommand::api::Call;
-use issuecommand::promotion::roll_back;
+use issuecommand::promotion::{RolledBack, roll_back};
 use issuecommand::store::PolicySetKept;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::door::{DoorArgs, read};
 use super::super::runtime;
@@ -25,12 +25,11 @@ pub struct RollbackArgs {
     /// Print the sets that were in force, and change nothing
     #[arg(long)]
     list: bool,
-    /// Print them as JSON, for scripts
-    #[arg(long, requires = "list")]
-    json: bool,
     /// Why, for the history
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
+    #[command(flatten)]
+    format: Format,
 }
 
 #[derive(Debug, Deserialize)]
@@ -46,22 +45,28 @@ pub fn run(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
         let (ground, door) = begin(&args.door).await?;
         roll_back(&door, &ground, args.to, &word(args.note.as_ref())).await
     })?;
+    let RolledBack { ranker, of, outcome, said } = &done;
+    let answer = json!({ "ok": true, "ranker": ranker, "of": of, "outcome": outcome, "said": said });
+    args.format.show(&answer, || tell_of(&done, args.to.is_none()));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell_of(done: &RolledBack, is_last: bool) {
     for line in &done.said {
-        anstream::println!("{line}");
+        say!("{line}");
     }
     let digest = done.ranker.digest.get(..12).unwrap_or(&done.ranker.digest);
     let of = done.of.format("%Y-%m-%d %H:%M");
-    anstream::println!("rolled back to {} ({digest}) of {of}: {}", done.ranker.source, done.outcome.told());
-    if args.to.is_none() {
-        anstream::println!("(once more undoes this; --list prints what was in force before, for --to)");
+    say!("rolled back to {} ({digest}) of {of}: {}", done.ranker.source, done.outcome.told());
+    if is_last {
+        say!("(once more undoes this; --list prints what was in force before, for --to)");
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn list(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
     let answer = runtime()?.block_on(async { args.door.open().await?.ask(Call::PolicyHistory, Value::Null).await })?;
     let History { sets } = read(&answer)?;
-    Format { json: args.json }.show(&answer, || tell(&sets));
+    args.format.show(&answer, || tell(&sets));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -9,7 +9,7 @@ use issuecommand::domain::{AgentId, RepoName};
 use issuecommand::policy::PolicyHost;
 use serde_json::{Value, json};
 
-use super::super::door::{Door, DoorArgs};
+use super::super::door::{Door, DoorArgs, Way};
 use super::super::runtime;
 use super::super::show::Format;
 use super::super::table::{Table, text as column, whole};
@@ -30,17 +30,16 @@ pub struct ShowArgs {
 
 pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let answer = runtime()?.block_on(ask(args))?;
-    args.format.show(&answer["policy"], || print(args, &answer));
+    args.format.show(&answer, || print(args, &answer));
     Ok(ExitCode::SUCCESS)
 }
 
 /// A running server says what is in force; without one it is what the configuration would put in force.
 async fn ask(args: &ShowArgs) -> anyhow::Result<Value> {
     let fields = json!({ "repo": args.repo, "agent_id": args.agent });
-    match args.door.open().await? {
-        door @ Door::Server(_) => door.ask(Call::PolicyEffective, fields).await,
-        Door::Store(kept) => {
-            let loaded = kept.loaded;
+    match args.door.server_or_configuration()? {
+        Way::Server(client) => Door::Server(client).ask(Call::PolicyEffective, fields).await,
+        Way::Store(loaded) => {
             anstream::eprintln!("No server runs: this is what the configuration would put in force.");
             let policies = loaded.config.effective_policies();
             let set = PolicyHost::new(None)?.load(&policies, &loaded.folder)?;
@@ -59,9 +58,9 @@ fn print(args: &ShowArgs, answer: &Value) {
     ];
     let asked: Vec<String> = asked.into_iter().flatten().collect();
     if !asked.is_empty() {
-        anstream::println!("for {}", asked.join(", "));
+        say!("for {}", asked.join(", "));
     }
-    anstream::println!("view         {}", text(&policy["view"]));
+    say!("view         {}", text(&policy["view"]));
     if let Value::Object(matched) = &policy["override"] {
         let list = |name: &str| {
             let items = matched.get(name).and_then(Value::as_array).into_iter().flatten();
@@ -70,23 +69,23 @@ fn print(args: &ShowArgs, answer: &Value) {
         let (repos, groups) = (list("repos"), list("groups"));
         let parts = [("repos", repos), ("groups", groups)].into_iter().filter(|(_, list)| !list.is_empty());
         let parts: Vec<String> = parts.map(|(name, list)| format!("{name} {list}")).collect();
-        anstream::println!("override     {}", parts.join("; "));
+        say!("override     {}", parts.join("; "));
     }
     print_stages(policy["stages"].as_array().map_or(&[][..], Vec::as_slice));
     for (name, part) in [("stale rule", "stale_rule"), ("repo filter", "repo_filter")] {
         let (source, digest) = (text(&policy[part]["source"]), short(&policy[part]["digest"]));
         let line = format!("{name:12} {source}  {digest}  {}", settings(&policy[part]));
-        anstream::println!("{}", line.trim_end());
+        say!("{}", line.trim_end());
     }
     let allowed: Vec<&str> = policy["allowed_repos"].as_array().into_iter().flatten().map(text).collect();
     if !allowed.is_empty() {
-        anstream::println!("{:12} and ALLOWED_REPOS {}", "", allowed.join(", "));
+        say!("{:12} and ALLOWED_REPOS {}", "", allowed.join(", "));
     }
     if let Value::Object(candidate) = &policy["candidate"] {
         let share = candidate["share"].as_f64().filter(|_| candidate["mode"] == "canary");
         let share = share.map(|share| format!(" {:.0} %", share * 100.0)).unwrap_or_default();
         let ranker = &candidate["ranker"];
-        anstream::println!(
+        say!(
             "{:12} {}  {} ({}{share})",
             "candidate",
             text(&ranker["source"]),
@@ -95,15 +94,15 @@ fn print(args: &ShowArgs, answer: &Value) {
         );
     }
     for unchecked in policy["settings_unchecked"].as_array().into_iter().flatten() {
-        anstream::println!("{}", text(unchecked));
+        say!("{}", text(unchecked));
     }
     if let Some(why) = answer["rejected"].as_str() {
-        anstream::println!("The newest edit is not in force: {why}");
+        say!("The newest edit is not in force: {why}");
     }
 }
 
 fn print_stages(stages: &[Value]) {
-    anstream::println!("ranker");
+    say!("ranker");
     let mut table = Table::of([column(""), column(""), column(""), column(""), column(""), whole("")]);
     for stage in stages {
         let weight = stage["weight"].as_f64().filter(|_| stage["role"] == "score");

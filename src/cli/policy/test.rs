@@ -46,11 +46,11 @@ pub fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
     };
     let failed = outcomes.iter().filter(|outcome| !outcome.passed()).count();
     if args.json {
-        anstream::println!("{}", json!({ "ok": failed == 0, "file": file, "cases": outcomes }));
+        say!("{}", json!({ "ok": failed == 0, "file": file, "cases": outcomes }));
     } else {
         outcomes.iter().for_each(print);
         let style = if failed == 0 { GOOD } else { BAD };
-        anstream::println!("{style}{} passed, {failed} failed{style:#}", outcomes.len() - failed);
+        say!("{style}{} passed, {failed} failed{style:#}", outcomes.len() - failed);
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -88,17 +88,17 @@ fn with_time(policies: PoliciesConfig) -> PoliciesConfig {
 
 fn print(outcome: &CaseOutcome) {
     if outcome.passed() {
-        anstream::println!("  {GOOD}ok{GOOD:#}    {}", outcome.name);
+        say!("  {GOOD}ok{GOOD:#}    {}", outcome.name);
         return;
     }
-    anstream::println!("  {BAD}FAIL{BAD:#}  {}", outcome.name);
+    say!("  {BAD}FAIL{BAD:#}  {}", outcome.name);
     for difference in &outcome.differences {
-        anstream::println!("        {}", difference.what);
-        anstream::println!("          {GOOD}expected{GOOD:#}  {}", difference.expected);
-        anstream::println!("          {BAD}got{BAD:#}       {}", difference.got);
+        say!("        {}", difference.what);
+        say!("          {GOOD}expected{GOOD:#}  {}", difference.expected);
+        say!("          {BAD}got{BAD:#}       {}", difference.got);
     }
     if !outcome.answer.is_empty() {
-        anstream::println!("        {DIM}what the policy said:{DIM:#}");
-        outcome.answer.iter().for_each(|row| anstream::println!("          {DIM}{row}{DIM:#}"));
+        say!("        {DIM}what the policy said:{DIM:#}");
+        outcome.answer.iter().for_each(|row| say!("          {DIM}{row}{DIM:#}"));
     }
 }
