@@ -110,7 +110,7 @@ fn tell(health: &Health) {
     }
     if !health.needs_restart.is_empty() {
         let settings = health.needs_restart.join(", ");
-        anstream::println!("  edited, and waiting for a restart: {}", in_one_line(&settings));
+        say!("  edited, and waiting for a restart: {}", in_one_line(&settings));
     }
     let Health { active_claims, stale_claims, active_agents, total_claims, .. } = health;
     let stale = if *stale_claims > 0 { format!(", {stale_claims} of them stale") } else { String::new() };
