@@ -150,7 +150,7 @@ impl DoorArgs {
     /// The database that the configuration names, if it is a file that is not there.
     fn missing_database(&self) -> Option<PathBuf> {
         let StoreConfig { path, url, .. } = load(&self.source()).ok().filter(|_| self.url().is_none())?.store();
-        (url.is_empty() && !path.exists()).then_some(path)
+        (url.is_empty() && !path.exists()).then(|| std::path::absolute(&path).unwrap_or(path))
     }
 
     async fn find(&self) -> anyhow::Result<Door> {

@@ -94,12 +94,12 @@ async fn every_block_of_commands_runs_as_written_or_says_why_not() {
         let of_one = "/api/explain?repo=acme/webshop&issue_number=8";
         server.wait_until(of_one, |body| body["explanation"]["ready_count"] == 18).await;
         let port = server.url.rsplit(':').next().unwrap().to_owned();
-        let mut shell = Shell::open(home.root(), Some(&port));
         // A database has one server: a page that starts its own goes on with what this one knows.
         let starts_one =
             |block: &Block| matches!(block.way(), Way::UntilEnded(_)) && block.text.starts_with("issuecommand ");
         let starts_its_own = blocks.iter().any(starts_one);
         let server = Some(server).filter(|_| !starts_its_own);
+        let mut shell = Shell::open(home.root(), Some(&port));
         for block in blocks.iter().filter(|block| is_run(block)) {
             if block.way() == Way::WithReview {
                 review(server.as_ref().unwrap()).await;
