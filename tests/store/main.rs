@@ -17,6 +17,7 @@ mod follow_ups;
 mod imports;
 mod issues;
 mod keeping;
+mod moves;
 mod operator;
 mod past;
 mod places;
@@ -203,7 +204,8 @@ macro_rules! conformance {
                 async fn $case() {
                     // Where the machine has no such database it was said already.
                     if let Some(engine) = tokio::task::spawn_blocking(|| $engine).await.unwrap() {
-                        super::$module::$case(super::bed::Bed::open(engine).await).await;
+                        let engine: std::sync::Arc<dyn super::bed::Engine> = std::sync::Arc::new(engine);
+                        super::$module::$case(super::bed::Bed::on(std::sync::Arc::clone(&engine)).await).await;
                     }
                 }
             )+
