@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
+use chrono::SecondsFormat;
 use clap::{Args, Subcommand, ValueEnum};
 use issuecommand::config::{ConfigSource, StoreConfig, load};
 use issuecommand::domain::in_one_line;
-use issuecommand::store::{SqlStore, backup, migrate, restore};
+use issuecommand::store::{SqlStore, backup, migrate, reopen, restore};
 use serde_json::json;
 
 use super::door::Nobody;
@@ -43,8 +44,10 @@ pub struct RestoreArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum StoreCommand {
-    /// Copy everything from the SQLite file to PostgreSQL, or back; both are named in the configuration
+    /// Move everything from the SQLite file to PostgreSQL, or back; both are named in the configuration
     Migrate(MigrateArgs),
+    /// Go on with a store that was moved elsewhere, or put back by other means than `issuecommand restore`
+    Reopen(ReopenArgs),
     /// Look for what does not hold together
     Check(CheckArgs),
 }
@@ -55,9 +58,20 @@ pub enum StoreCommand {
 pub struct MigrateArgs {
     #[command(flatten)]
     config: ConfigFile,
-    /// Where to: `postgres` (store.url, from the file store.path) or `sqlite` (the other way). It must hold nothing
+    /// Where to: `postgres` (store.url, from the file store.path) or `sqlite` (the other way). It must hold nothing, or
+    /// only what was moved from there before. End all servers first: the store that is left lets nobody in any more
     #[arg(long, value_name = "STORE")]
     to: Kind,
+    #[command(flatten)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  issuecommand store reopen")]
+pub struct ReopenArgs {
+    #[command(flatten)]
+    config: ConfigFile,
     #[command(flatten)]
     format: Format,
 }
@@ -101,6 +115,7 @@ pub fn take_backup(args: &RestoreArgs) -> anyhow::Result<ExitCode> {
 pub fn run(command: &StoreCommand) -> anyhow::Result<ExitCode> {
     match command {
         StoreCommand::Migrate(args) => move_store(args),
+        StoreCommand::Reopen(args) => go_on(args),
         StoreCommand::Check(args) => check(args),
     }
 }
@@ -109,12 +124,24 @@ fn move_store(args: &MigrateArgs) -> anyhow::Result<ExitCode> {
     let store = store_of(&args.config)?;
     let to_postgres = matches!(args.to, Kind::Postgres);
     let rows = with_bar("migrating", |progress| migrate(&store, to_postgres, progress))?;
-    let next = if to_postgres {
-        "servers with store.url (DATABASE_URL) go on with them; keep the file until they do"
-    } else {
-        "servers without store.url (DATABASE_URL) go on with them"
-    };
-    args.format.show(&json!({ "ok": true, "rows": rows }), || say!("{rows} rows were copied: {next}"));
+    let (with, left) = if to_postgres { ("with", "the file") } else { ("without", "PostgreSQL") };
+    args.format.show(&json!({ "ok": true, "rows": rows }), || {
+        say!("{rows} rows were moved: servers {with} store.url (DATABASE_URL) go on with them");
+        say!("{left} lets nobody in from now on; `issuecommand store reopen` is the way back");
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+fn go_on(args: &ReopenArgs) -> anyhow::Result<ExitCode> {
+    let moved = reopen(&store_of(&args.config)?)?;
+    let to = moved.as_ref().map(|moved| &moved.to);
+    args.format.show(&json!({ "ok": true, "was_moved_to": to }), || {
+        if let Some(moved) = &moved {
+            let at = moved.at.to_rfc3339_opts(SecondsFormat::Secs, true);
+            say!("what was done since {at} in {} is not here: let no server use that", moved.to);
+        }
+        say!("epochs and events count anew from here; `issuecommand serve` goes on with this store");
+    });
     Ok(ExitCode::SUCCESS)
 }
 

@@ -192,8 +192,8 @@ impl Claim {
         Ok(Advance::Changed)
     }
 
-    /// Gives the claim to another agent, under an epoch of its own: what the former owner still sends
-    /// is refused. The work stays where it stands; a lapsed claim is in progress again. `why` goes into
+    /// Gives the claim to another agent, under a lease of its own, whose epoch nobody had: what the former owner still
+    /// sends is refused. The work stays where it stands; a lapsed claim is in progress again. `why` goes into
     /// the history. The former owner is returned.
     ///
     /// # Errors
@@ -202,7 +202,7 @@ impl Claim {
         &mut self,
         to: AgentId,
         why: String,
-        lease: TimeDelta,
+        lease: Lease,
         now: Timestamp,
     ) -> Result<AgentId, TransitionError> {
         if self.status.is_terminal() {
@@ -211,7 +211,7 @@ impl Claim {
         if self.status == ClaimStatus::Stale {
             self.status = ClaimStatus::InProgress;
         }
-        self.lease = Lease { epoch: self.lease.epoch + 1, expires_at: now + lease };
+        self.lease = lease;
         self.last_updated = now;
         self.status_history.push(StatusEntry { status: self.status, timestamp: now, note: Some(why) });
         Ok(std::mem::replace(&mut self.agent_id, to))
@@ -333,7 +333,8 @@ mod tests {
         for status in ClaimStatus::ALL {
             let mut claim = claim_in(status);
             let before = claim.clone();
-            let answer = claim.reassign("b2".parse().unwrap(), "a1 went home".into(), LEASE, at(30));
+            let lease = Lease { epoch: 2, expires_at: at(150) };
+            let answer = claim.reassign("b2".parse().unwrap(), "a1 went home".into(), lease, at(30));
             if status.is_terminal() {
                 assert!(answer.is_err(), "{status}");
                 assert_eq!(claim, before);

@@ -24,8 +24,20 @@ pub const LEASE: TimeDelta = TimeDelta::minutes(120);
 /// A database that can be opened again after it was closed.
 #[async_trait]
 pub trait Engine: Send + Sync {
+    /// Where it is.
+    fn place(&self) -> StoreConfig;
+
     /// Opens it, keeping so many past claims and events.
-    async fn open(&self, keep: Keep, observer: Arc<dyn CommitObserver>) -> Arc<dyn Store>;
+    async fn open(&self, keep: Keep, observer: Arc<dyn CommitObserver>) -> Arc<dyn Store> {
+        keep.open(self.place(), observer).await
+    }
+}
+
+/// What `store check` finds in it; nobody else may have it open.
+pub async fn faults(engine: &dyn Engine) -> Vec<String> {
+    let (config, observer) = (engine.place(), Arc::new(Recorder::default()));
+    let opening = tokio::task::spawn_blocking(move || SqlStore::open(&config, observer));
+    opening.await.unwrap().unwrap().check().await.unwrap()
 }
 
 /// How much past to keep.
@@ -60,8 +72,8 @@ impl Sqlite {
 
 #[async_trait]
 impl Engine for Sqlite {
-    async fn open(&self, keep: Keep, observer: Arc<dyn CommitObserver>) -> Arc<dyn Store> {
-        keep.open(StoreConfig { path: self.file(), ..StoreConfig::default() }, observer).await
+    fn place(&self) -> StoreConfig {
+        StoreConfig { path: self.file(), ..StoreConfig::default() }
     }
 }
 
@@ -94,8 +106,8 @@ impl OnPostgres {
 
 #[async_trait]
 impl Engine for OnPostgres {
-    async fn open(&self, keep: Keep, observer: Arc<dyn CommitObserver>) -> Arc<dyn Store> {
-        keep.open(StoreConfig { url: Secret::new(&*self.url), ..StoreConfig::default() }, observer).await
+    fn place(&self) -> StoreConfig {
+        StoreConfig { url: Secret::new(&*self.url), ..StoreConfig::default() }
     }
 }
 
@@ -143,7 +155,7 @@ impl Recorder {
 
 /// An open store and what its observer saw.
 pub struct Bed {
-    engine: Box<dyn Engine>,
+    engine: Arc<dyn Engine>,
     pub store: Arc<dyn Store>,
     pub seen: Arc<Recorder>,
 }
@@ -156,9 +168,13 @@ impl fmt::Debug for Bed {
 
 impl Bed {
     pub async fn open(engine: impl Engine + 'static) -> Self {
+        Self::on(Arc::new(engine)).await
+    }
+
+    pub async fn on(engine: Arc<dyn Engine>) -> Self {
         let seen = Arc::new(Recorder::default());
         let store = engine.open(Keep::default(), seen.clone()).await;
-        Self { engine: Box::new(engine), store, seen }
+        Self { engine, store, seen }
     }
 
     /// Closes the store and opens the same database again.

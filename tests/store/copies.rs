@@ -1,45 +1,47 @@
-//! Backups, the way back, and the way from SQLite to PostgreSQL and back: nothing is lost, and counting goes on.
+//! Backups, and the way back: nothing is lost, and no number is given out twice.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use issuecommand::config::{Secret, StoreConfig};
-use issuecommand::domain::{Actor, ClaimStatus, Step};
-use issuecommand::store::{CommitObserver, Snapshot, SqlStore, Store, StoreError, backup, migrate, restore};
+use issuecommand::config::StoreConfig;
+use issuecommand::domain::{Actor, Claim, ClaimStatus, EventSeq, Step};
+use issuecommand::store::{
+    AdvanceOutcome, ClaimOverrule, CommitObserver, OverruleOutcome, Snapshot, SqlStore, Store, StoreError, backup,
+    reopen, restore,
+};
 use tokio::task::spawn_blocking;
 
 use crate::bed::{Recorder, change, decision_on, exactly, granted, issue, named};
-use crate::postgres::Postgres;
 
-struct Folder(tempfile::TempDir);
+pub struct Folder(tempfile::TempDir);
 
 impl Folder {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn sqlite(&self, name: &str) -> StoreConfig {
+    pub fn sqlite(&self, name: &str) -> StoreConfig {
         StoreConfig { path: self.path(name), ..StoreConfig::default() }
     }
 }
 
-async fn open(config: &StoreConfig) -> Arc<SqlStore> {
+pub async fn open(config: &StoreConfig) -> Arc<SqlStore> {
     let config = config.clone();
     let opening =
         spawn_blocking(move || SqlStore::open(&config, Arc::new(Recorder::default()) as Arc<dyn CommitObserver>));
     Arc::new(opening.await.unwrap().unwrap())
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     spawn_blocking(work).await.unwrap()
 }
 
 /// A store with something of most kinds in it.
-async fn fill(config: &StoreConfig) -> Arc<SqlStore> {
+pub async fn fill(config: &StoreConfig) -> Arc<SqlStore> {
     let store = open(config).await;
     let issues: Vec<_> = (1..=5).map(issue).collect();
     let batch = issuecommand::store::IssueBatch {
@@ -60,10 +62,10 @@ async fn fill(config: &StoreConfig) -> Arc<SqlStore> {
 }
 
 /// Everything that can be read of a store, as text.
-async fn contents(store: &SqlStore) -> String {
-    // Which commit of which fleet it was is nothing that is kept.
-    let snapshot = Snapshot { commit_seq: 0, ..store.snapshot_load().await.unwrap() };
-    let events = store.event_list_after(issuecommand::domain::EventSeq(0), 1000).await.unwrap();
+pub async fn contents(store: &SqlStore) -> String {
+    // Which commit of which fleet it was is nothing that is kept, and each copy counts events from elsewhere.
+    let snapshot = Snapshot { commit_seq: 0, last_event: EventSeq(0), ..store.snapshot_load().await.unwrap() };
+    let events = store.event_list_after(EventSeq(0), 1000).await.unwrap();
     let history = store.claim_history(Default::default(), None, 100).await.unwrap();
     let decisions = store.decision_list(Default::default(), 100).await.unwrap();
     let component = store.policy_component_piece("d".into(), 0).await.unwrap();
@@ -71,7 +73,7 @@ async fn contents(store: &SqlStore) -> String {
     format!("{snapshot:#?}\n{events:#?}\n{history:#?}\n{decisions:#?}\n{component:?}\n{details:#?}")
 }
 
-fn nothing(_: u64, _: u64) {}
+pub fn nothing(_: u64, _: u64) {}
 
 #[tokio::test]
 async fn a_backup_is_written_while_a_server_writes_and_restored_whole() {
@@ -91,15 +93,125 @@ async fn a_backup_is_written_while_a_server_writes_and_restored_whole() {
     is_one_private_file(&folder.path("backup.db"));
 
     let (config, file) = (folder.sqlite("restored.db"), folder.path("backup.db"));
-    assert_eq!(blocking(move || restore(&config, &file, &mut nothing)).await.unwrap(), rows);
+    // And where epochs begin on the three issues that nobody had: the backup counts from a number of its own.
+    assert_eq!(blocking(move || restore(&config, &file, &mut nothing)).await.unwrap(), rows + 3);
     let restored = open(&folder.sqlite("restored.db")).await;
     assert_eq!(contents(&restored).await, before);
     assert_eq!(restored.check().await.unwrap(), Vec::<String>::new());
-    // Numbers go on behind those that were given.
-    let claim = granted(restored.claim_insert(exactly("a9", 2)).await.unwrap()).claim;
-    assert_eq!(claim.lease.epoch, 2);
-    let last = restored.event_list_after(issuecommand::domain::EventSeq(0), 1000).await.unwrap().pop().unwrap();
-    assert_eq!(last.event_id.0, 4);
+}
+
+/// What is given out on a store once its backup was made: an epoch to another owner of a claim, one on an issue that
+/// was free, one on an issue that came since, and the place of the last event.
+async fn given_out(store: &Arc<SqlStore>, to: &str) -> [u64; 4] {
+    let held = store.claim_list(Default::default()).await.unwrap();
+    let claim = held.iter().find(|claim| claim.issue_number.get() == 1).unwrap();
+    let again = reassigned(store, claim, to).await.lease.epoch;
+    let free = granted(store.claim_insert(exactly(to, 3)).await.unwrap()).claim.lease.epoch;
+    let batch = issuecommand::store::IssueBatch {
+        repo: crate::bed::repo(),
+        issues: vec![issue(77)],
+        cursor: None,
+        now: crate::bed::at(0),
+    };
+    store.issue_apply(batch).await.unwrap();
+    let new = granted(store.claim_insert(exactly(to, 77)).await.unwrap()).claim.lease.epoch;
+    let events = store.event_list_after(EventSeq(0), 1000).await.unwrap();
+    [again, free, new, events.last().unwrap().event_id.0]
+}
+
+async fn reassigned(store: &Arc<SqlStore>, claim: &Claim, to: &str) -> Claim {
+    let wish = ClaimOverrule {
+        claim_id: claim.claim_id,
+        to: Some(to.parse().unwrap()),
+        by: "ann".into(),
+        note: None,
+        lease: crate::bed::LEASE,
+        now: crate::bed::at(5),
+    };
+    match store.claim_overrule(wish).await.unwrap() {
+        OverruleOutcome::Done(claim) => *claim,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The first event that a reader gets who saw `seen` last.
+async fn next_event(store: &Arc<SqlStore>, seen: u64) -> u64 {
+    store.event_list_after(EventSeq(seen), 1).await.unwrap()[0].event_id.0
+}
+
+#[tokio::test]
+async fn no_restored_store_gives_out_an_epoch_or_a_place_that_was_given_out_after_the_backup() {
+    let folder = Folder::new();
+    let store = fill(&folder.sqlite("claims.db")).await;
+    let (config, file) = (folder.sqlite("claims.db"), folder.path("backup.db"));
+    blocking(move || backup(&config, &file, &mut nothing)).await.unwrap();
+    let (kept, told) = (store.snapshot_load().await.unwrap(), contents(&store).await);
+    let mut before = given_out(&store, "gina").await;
+    // The same backup twice: what was given out after the first time must not come again either.
+    for (name, to) in [("first.db", "hugo"), ("second.db", "ida")] {
+        tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+        let (config, file) = (folder.sqlite(name), folder.path("backup.db"));
+        blocking(move || restore(&config, &file, &mut nothing)).await.unwrap();
+        let restored = open(&folder.sqlite(name)).await;
+        assert_eq!(contents(&restored).await, told);
+        // Whoever has a claim goes on under the epoch that it was told.
+        let held = restored.claim_list(Default::default()).await.unwrap();
+        let beat = change(&held[0], Step::to(ClaimStatus::Claimed, Actor::Owner), 4);
+        assert_eq!(held[0].lease.epoch, 1);
+        let moved = restored.claim_advance(issuecommand::store::ClaimChange { epoch: Some(1), ..beat }).await.unwrap();
+        assert!(matches!(moved, AdvanceOutcome::Moved(..)), "{moved:?}");
+        let after = given_out(&restored, to).await;
+        for (later, earlier) in after.iter().zip(before) {
+            assert!(*later > earlier, "{after:?} after {before:?}");
+        }
+        // A reader that saw an event which is undone finds that some are missing, and one that saw less gets all.
+        let last_copied = kept.last_event.0;
+        assert_eq!(next_event(&restored, last_copied - 1).await, last_copied);
+        for undone in [last_copied, before[3]] {
+            assert!(next_event(&restored, undone).await > undone + 1);
+        }
+        assert_eq!(restored.snapshot_load().await.unwrap().granted_count, kept.granted_count + 3);
+        assert_eq!(restored.check().await.unwrap(), Vec::<String>::new());
+        before = after;
+    }
+}
+
+#[tokio::test]
+async fn events_that_were_copied_stay_until_as_many_came_as_are_kept() {
+    let folder = Folder::new();
+    drop(fill(&folder.sqlite("claims.db")).await);
+    let (config, file) = (folder.sqlite("claims.db"), folder.path("backup.db"));
+    let (from, to) = (config.clone(), folder.sqlite("restored.db"));
+    blocking(move || backup(&from, &file, &mut nothing).and_then(|_| restore(&to, &file, &mut nothing))).await.unwrap();
+    let config = StoreConfig { event_max_entries: 4, ..folder.sqlite("restored.db") };
+    let restored = open(&config).await;
+    let copied = restored.event_list_after(EventSeq(0), 100).await.unwrap();
+    for (came, number) in (3..=5).zip([3, 4, 5]) {
+        granted(restored.claim_insert(exactly("a3", number)).await.unwrap());
+        let kept = restored.event_list_after(EventSeq(0), 100).await.unwrap();
+        assert_eq!(kept.len(), copied.len() + came - 2);
+    }
+    for _ in 0..2 {
+        let held = restored.claim_list(Default::default()).await.unwrap();
+        let step = change(held.last().unwrap(), Step::to(ClaimStatus::Released, Actor::Owner), 1);
+        restored.claim_advance(step).await.unwrap();
+    }
+    let kept = restored.event_list_after(EventSeq(0), 100).await.unwrap();
+    assert!(kept.len() <= 5 && kept[0].event_id.0 > 1_000_000, "{kept:#?}");
+}
+
+#[tokio::test]
+async fn a_store_that_was_put_back_by_other_means_counts_anew_once_it_is_reopened() {
+    let folder = Folder::new();
+    drop(fill(&folder.sqlite("claims.db")).await);
+    std::fs::copy(folder.path("claims.db"), folder.path("copied.db")).unwrap();
+    let before = given_out(&open(&folder.sqlite("claims.db")).await, "gina").await;
+    let config = folder.sqlite("copied.db");
+    assert_eq!(blocking(move || reopen(&config)).await.unwrap(), None);
+    let after = given_out(&open(&folder.sqlite("copied.db")).await, "hugo").await;
+    assert!(after.iter().zip(before).all(|(later, earlier)| *later > earlier), "{after:?} after {before:?}");
+    let config = folder.sqlite("nowhere.db");
+    assert!(blocking(move || reopen(&config)).await.is_err() && !folder.path("nowhere.db").exists());
 }
 
 fn is_one_private_file(file: &Path) {
@@ -129,42 +241,4 @@ async fn a_backup_overwrites_nothing_and_is_restored_over_nothing() {
     std::fs::write(folder.path("text.db"), "no database at all, whatever its name says").unwrap();
     let (config, file) = (folder.sqlite("new.db"), folder.path("text.db"));
     refused(blocking(move || restore(&config, &file, &mut nothing)).await, "is no database of issuecommand");
-}
-
-#[tokio::test]
-async fn a_store_moves_to_postgres_and_back_and_loses_nothing() {
-    let Some(url) = blocking(|| Postgres::of_this_process().map(|server| server.database())).await else { return };
-    let folder = Folder::new();
-    let store = fill(&folder.sqlite("claims.db")).await;
-    let before = contents(&store).await;
-    drop(store);
-    let both = StoreConfig { url: Secret::new(url), ..folder.sqlite("claims.db") };
-    let config = both.clone();
-    blocking(move || migrate(&config, true, &mut nothing)).await.unwrap();
-    let moved = open(&both).await;
-    assert_eq!(contents(&moved).await, before);
-    assert_eq!(moved.check().await.unwrap(), Vec::<String>::new());
-    granted(moved.claim_insert(exactly("a4", 4)).await.unwrap());
-    let grown = contents(&moved).await;
-    let back = StoreConfig { path: folder.path("back.db"), ..both.clone() };
-    blocking(move || migrate(&back, false, &mut nothing)).await.unwrap();
-    let back = open(&folder.sqlite("back.db")).await;
-    assert_eq!(contents(&back).await, grown);
-    let again = blocking(move || migrate(&both, true, &mut nothing)).await;
-    assert!(again.is_err(), "it holds something already");
-}
-
-#[tokio::test]
-async fn damage_is_found_and_named() {
-    let folder = Folder::new();
-    drop(fill(&folder.sqlite("claims.db")).await);
-    let file = rusqlite::Connection::open(folder.path("claims.db")).unwrap();
-    file.execute_batch("UPDATE claims SET ended_at_ms = NULL; DELETE FROM lease_epochs WHERE number = 1").unwrap();
-    file.execute_batch("UPDATE repos SET record = 'no JSON'; UPDATE claims SET record = '{}' WHERE active = 1")
-        .unwrap();
-    drop(file);
-    let found = open(&folder.sqlite("claims.db")).await.check().await.unwrap().join("\n");
-    for fault in ["an ended claim without", "never had such an epoch", "cannot be read"] {
-        assert!(found.contains(fault), "{found}");
-    }
 }

@@ -1,13 +1,14 @@
 //! The conformance suite of the store port. Every adapter must pass every case.
 //!
 //! A case is an async function of a [`Bed`]: an open store, what its observer saw, and a way to reopen
-//! it. An adapter joins with one line at the end of this file.
+//! it. An adapter joins with one line at the end of this file. What a case leaves must hold together.
 
 #![allow(clippy::unwrap_used)]
 
 mod approvals;
 mod bed;
 mod blockers;
+mod checks;
 mod claims;
 mod copies;
 mod decisions;
@@ -17,6 +18,7 @@ mod follow_ups;
 mod imports;
 mod issues;
 mod keeping;
+mod moves;
 mod operator;
 mod past;
 mod places;
@@ -203,7 +205,9 @@ macro_rules! conformance {
                 async fn $case() {
                     // Where the machine has no such database it was said already.
                     if let Some(engine) = tokio::task::spawn_blocking(|| $engine).await.unwrap() {
-                        super::$module::$case(super::bed::Bed::open(engine).await).await;
+                        let engine: std::sync::Arc<dyn super::bed::Engine> = std::sync::Arc::new(engine);
+                        super::$module::$case(super::bed::Bed::on(std::sync::Arc::clone(&engine)).await).await;
+                        assert_eq!(super::bed::faults(&*engine).await, Vec::<String>::new());
                     }
                 }
             )+

@@ -11,6 +11,7 @@
 use super::super::Change;
 use super::super::sql::connection::{Connection, OptionalRow};
 use super::super::sql::engine::News;
+use super::super::sql::lineage::Moved;
 use super::super::sql::value::{Error, Result, params};
 use super::Address;
 
@@ -23,8 +24,9 @@ pub(in crate::store) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED R
      SELECT pg_advisory_xact_lock(1229213776, hashtext(current_schema()))";
 pub(in crate::store) const NEWEST: &str = "SELECT coalesce(max(seq), 0) FROM commits";
 // With the last one that was told, without its changes: where that is missing, too much is.
-const SINCE: &str =
-    "SELECT seq, mark, CASE WHEN seq = ?1 THEN '[]' ELSE changes END FROM commits WHERE seq >= ?1 ORDER BY seq";
+// And, in the same question, whether all that is here was moved elsewhere.
+const SINCE: &str = "SELECT moved_to, moved_at_ms, seq, mark, CASE WHEN seq = ?1 THEN '[]' ELSE changes END \
+     FROM lineage LEFT JOIN commits ON seq >= ?1 ORDER BY seq";
 const MARK: &str = "SELECT mark FROM commits WHERE seq = ?1";
 const INSERT: &str =
     "INSERT INTO commits (seq, changes) SELECT coalesce(max(seq), 0) + 1, ?1 FROM commits RETURNING seq, mark";
@@ -63,6 +65,9 @@ impl Commits {
     }
 
     /// Begins a transaction that nobody else writes beside; answers what others committed meanwhile.
+    ///
+    /// # Errors
+    /// Where all that is here was moved, too: nobody writes here any more.
     pub(in crate::store) fn begin(&mut self, connection: &Connection) -> Result<News> {
         connection.run(BEGIN)?;
         self.catch_up(connection)
@@ -71,10 +76,13 @@ impl Commits {
     /// What others committed since this server last looked.
     pub(in crate::store) fn catch_up(&mut self, connection: &Connection) -> Result<News> {
         let mut statement = connection.prepare_cached(SINCE)?;
-        let noted = statement.query_map([self.told], |row| Ok((row.get(0)?, row.get(1)?, row.get::<String>(2)?)))?;
+        let noted = statement.query_map([self.told], |row| {
+            Moved::read(row, 0)?.map_or(Ok(()), |moved| Err(moved.refusal()))?;
+            Ok((row.get::<Option<i64>>(2)?, row.get::<Option<i64>>(3)?, row.get::<Option<String>>(4)?))
+        })?;
         let (mut next, mut newest, mut news) = (self.told, self.mark, Vec::new());
         for noted in noted {
-            let (seq, mark, noted): (i64, i64, _) = noted?;
+            let (Some(seq), Some(mark), Some(noted)) = noted? else { break };
             // Before the first commit there is none to begin with.
             let is_next = seq == next || (self.told == 0 && next == 0 && seq == 1);
             let is_next = is_next && (seq != self.told || mark == self.mark);

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use fallible_iterator::FallibleIterator;
 use postgres::types::ToSql;
 use postgres::{Client, Row, Statement};
 
@@ -47,6 +48,16 @@ impl Session {
 
     pub(in crate::store) fn query(&mut self, statement: &Statement, values: &[Value<'_>]) -> Result<Vec<Row>> {
         Ok(self.client().query(statement, &borrowed(values))?)
+    }
+
+    /// Shows `read` the rows of an answer as they come.
+    pub(in crate::store) fn each_row(&mut self, sql: &str, mut read: impl FnMut(&Row) -> Result<()>) -> Result<()> {
+        let statement = self.prepare(sql)?;
+        let mut rows = self.client().query_raw(&statement, std::iter::empty::<i64>())?;
+        while let Some(row) = rows.next()? {
+            read(&row)?;
+        }
+        Ok(())
     }
 
     /// Runs statements that take and answer nothing, in one message.

@@ -1,20 +1,20 @@
 //! Whether a database holds together.
 
+mod records;
+
+use std::collections::BTreeMap;
+use std::error::Error as _;
+
 use super::connection::Connection;
-use super::value::Result;
-use super::{SqlStore, snapshot};
+use super::value::{Error, Result};
+use super::{SqlStore, events, snapshot};
 use crate::store::StoreError;
 
 /// What must hold, and how to find where it does not: each statement answers the places, as text.
-const RULES: [(&str, &str); 6] = [
+const RULES: [(&str, &str); 5] = [
     (
         "an issue with two active claims",
         "SELECT repo || '#' || number FROM claims WHERE active = 1 GROUP BY repo, number HAVING count(*) > 1",
-    ),
-    (
-        "a claim whose issue never had such an epoch",
-        "SELECT claims.claim_id FROM claims LEFT JOIN lease_epochs ON lease_epochs.repo = claims.repo \
-         AND lease_epochs.number = claims.number WHERE claims.active = 1 AND lease_epochs.epoch IS NULL",
     ),
     (
         "an ended claim without the time of its end",
@@ -31,39 +31,93 @@ const RULES: [(&str, &str); 6] = [
     ),
     ("a decision for no agent", "SELECT decision_id FROM decisions WHERE agent_id = ''"),
 ];
-/// Places that are named of each rule.
+const NEWEST_EVENT: &str = "SELECT coalesce(max(seq), 0) FROM events";
+/// Reading all of a large database takes longer than anything that a server asks.
+const TAKE_TIME: &str = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0";
+/// Places that are named of each kind of fault.
 const NAMED_COUNT_MAX: usize = 10;
 
 impl SqlStore {
     /// Looks for what does not hold together: damage to the file, rows that break a rule, records that cannot be
-    /// read. Answers what it found, one line each.
+    /// read, or that say another thing than the columns they are found by. Answers what it found, one line each. Memory
+    /// holds one row at a time, but for what servers hold of a store all the while.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn check(&self) -> std::result::Result<Vec<String>, StoreError> {
-        self.readers.read("check the database", faults).await
+        let look = |connection: &Connection| connection.as_of_one_commit(|| faults(connection));
+        self.readers.read("check the database", look).await
+    }
+}
+
+/// What was found: of each kind of fault the first places, and how many there are.
+#[derive(Default)]
+struct Found(BTreeMap<String, (Vec<String>, usize)>);
+
+impl Found {
+    fn add(&mut self, what: &str, place: &str) {
+        let (named, count) = self.0.entry(what.to_owned()).or_default();
+        *count += 1;
+        if named.len() < NAMED_COUNT_MAX {
+            named.push(format!("{what}: {place}"));
+        }
+    }
+
+    /// Notes that looking at something ended in a failure.
+    fn add_end(&mut self, what: &str, looked: Result<()>) {
+        if let Err(error) = looked {
+            self.add("what cannot be read to its end", &format!("{what} ({})", why(&error)));
+        }
+    }
+
+    fn lines(self) -> Vec<String> {
+        let kind = |(what, (mut named, count)): (String, (Vec<String>, usize))| {
+            if count > named.len() {
+                named.push(format!("{what}: {} more", count - named.len()));
+            }
+            named
+        };
+        self.0.into_iter().flat_map(kind).collect()
     }
 }
 
 fn faults(connection: &Connection) -> Result<Vec<String>> {
-    let mut found = Vec::new();
-    if let Connection::Sqlite(_) = connection {
-        let lines = texts(connection, "PRAGMA integrity_check")?;
-        found.extend(lines.into_iter().filter(|line| line != "ok").map(|line| format!("the file is damaged: {line}")));
+    let mut found = Found::default();
+    match connection {
+        Connection::Sqlite(_) => {
+            let read = each_text(connection, "PRAGMA integrity_check", |line| {
+                if line != "ok" {
+                    found.add("the file is damaged", line);
+                }
+            });
+            found.add_end("all tables", read);
+        }
+        Connection::Postgres(_) => connection.run(TAKE_TIME)?,
     }
     for (what, sql) in RULES {
-        let places = texts(connection, sql)?;
-        found.extend(places.iter().take(NAMED_COUNT_MAX).map(|place| format!("{what}: {place}")));
-        if places.len() > NAMED_COUNT_MAX {
-            found.push(format!("{what}: {} more", places.len() - NAMED_COUNT_MAX));
-        }
+        let read = each_text(connection, sql, |place| found.add(what, place));
+        found.add_end(what, read);
     }
-    if let Err(error) = snapshot::load(connection) {
-        found.push(format!("what servers read at their start cannot be read: {error}"));
+    records::look(connection, &mut found);
+    let (newest, counted): (i64, _) =
+        (connection.query_row(NEWEST_EVENT, (), |row| row.get(0))?, events::last(connection)?);
+    if newest > counted {
+        found.add("an event behind the last that was counted", &format!("{newest}, counted were {counted}"));
     }
-    Ok(found)
+    if let Err(error) = snapshot::read(connection) {
+        found.add("what servers read at their start cannot be read", &why(&error));
+    }
+    Ok(found.lines())
 }
 
-fn texts(connection: &Connection, sql: &str) -> Result<Vec<String>> {
-    connection.prepare_cached(sql)?.query_map((), |row| row.get(0))?.collect()
+fn each_text(connection: &Connection, sql: &str, mut see: impl FnMut(&str)) -> Result<()> {
+    connection.each_row(sql, |row| {
+        see(row.text(0)?);
+        Ok(())
+    })
+}
+
+/// An error and what caused it.
+fn why(error: &Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }

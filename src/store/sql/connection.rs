@@ -44,6 +44,22 @@ impl Connection {
         self.prepare_cached(sql)?.query_row(params, read)
     }
 
+    /// Shows `read` every row of an answer, one after the other: memory holds few of them, however many there are.
+    /// Nothing else is asked of this connection meanwhile.
+    pub(crate) fn each_row(&self, sql: &str, mut read: impl FnMut(&Row<'_>) -> Result<()>) -> Result<()> {
+        match self {
+            Self::Sqlite(connection) => {
+                let mut statement = connection.prepare_cached(sql)?;
+                let mut rows = statement.query([])?;
+                while let Some(row) = rows.next()? {
+                    read(&Row::Sqlite(row))?;
+                }
+                Ok(())
+            }
+            Self::Postgres(session) => session.borrow_mut().each_row(sql, |row| read(&Row::Postgres(row))),
+        }
+    }
+
     /// Runs statements that take and answer nothing.
     pub(crate) fn run(&self, sql: &'static str) -> Result<()> {
         match self {

@@ -1,16 +1,18 @@
 //! Everything that a database holds, into another one: for backups, and for the way from SQLite to PostgreSQL and
-//! back. Read as of one commit, beside servers that run; written in one transaction.
+//! back. A backup is read as of one commit, beside servers that run; what is left for another store is read while
+//! nobody writes to it, and marked ([`lineage`]). All is written in one transaction.
 
 use std::fs;
 use std::path::Path;
 
 use super::connection::{Connection, OptionalRow};
+use super::lineage::{self, Moved};
 use super::value::{Error, Result, Value};
 use crate::config::StoreConfig;
 use crate::store::{StoreError, postgres, sqlite};
 
 /// The tables that hold what is kept, each behind those that it refers to. Left out is what is of a running fleet:
-/// servers, their roles, word of their commits, and words of theirs to each other.
+/// servers, their roles, word of their commits, and words of theirs to each other; and a store's own lineage.
 const TABLES: [&str; 35] = [
     "repos",
     "cursors",
@@ -90,63 +92,131 @@ pub fn backup(config: &StoreConfig, file: &Path, progress: Progress<'_>) -> std:
     done
 }
 
-/// Takes a backup into the store of `config`, which must hold nothing. Answers how many rows it took.
+/// Takes a backup into the store of `config`, which must hold nothing, or nothing that counts: all that it held was
+/// moved elsewhere. Answers how many rows it took.
 ///
 /// # Errors
 /// When the store holds something or a server has its SQLite file, or the store or the file fails.
 pub fn restore(config: &StoreConfig, file: &Path, progress: Progress<'_>) -> std::result::Result<u64, StoreError> {
     let from = StoreConfig { path: file.to_owned(), ..StoreConfig::default() };
-    copy_into(&source(&from).map_err(|source| StoreError::failed("read the backup", source))?, config, progress)
+    let from = source(&from).map_err(|source| StoreError::failed("read the backup", source))?;
+    let to = Writable::made(config)?;
+    copy(&from, &to.connection, progress).map_err(|source| StoreError::failed("copy the store", source))
 }
 
-/// Copies the SQLite file of `config` into its PostgreSQL database, or back, into one that holds nothing.
+/// Moves the contents of the SQLite file of `config` into its PostgreSQL database, or back, into one that holds
+/// nothing, or nothing that counts. Nobody writes to the store that is left, from before the first row is read: its
+/// servers are refused for ever after, and so is who opens it.
 ///
 /// # Errors
-/// As for [`restore`], and when no PostgreSQL database is configured.
+/// As for [`restore`], and when no PostgreSQL database is configured, or a server uses the store that is to be left.
 pub fn migrate(
     config: &StoreConfig,
     to_postgres: bool,
     progress: Progress<'_>,
 ) -> std::result::Result<u64, StoreError> {
-    let on_file = StoreConfig { url: Default::default(), ..config.clone() };
-    let (from, to) = if to_postgres { (&on_file, config) } else { (config, &on_file) };
     let failed = |source| StoreError::failed("migrate the store", source);
     if config.url.is_empty() {
         return Err(failed(Error::Unavailable("no PostgreSQL database is configured: set store.url".into())));
     }
-    // Nobody writes to what is copied: what came after would be lost.
-    let _alone = if to_postgres { Some(sqlite::open(&on_file)?.lock) } else { None };
-    let from = source(from).map_err(failed)?;
-    if !to_postgres {
-        refuse_if_served(&from).map_err(failed)?;
-    }
-    copy_into(&from, to, progress)
+    let on_file = StoreConfig { url: Default::default(), ..config.clone() };
+    let (from, to) = if to_postgres { (&on_file, config) } else { (config, &on_file) };
+    let from = Writable::there(from)?;
+    // Before anything is made; and once more when nobody else can write.
+    refuse_if_in_use(&from.connection).map_err(failed)?;
+    hand_over(&from.connection, &Writable::made(to)?, progress).map_err(failed)
 }
 
-/// A server that is there writes on.
-fn refuse_if_served(connection: &Connection) -> Result<()> {
-    let sql = "SELECT url FROM servers WHERE seen_at_ms > extract(epoch FROM now()) * 1000 - 15000 LIMIT 1";
+/// Goes on with a store whose contents were moved elsewhere, or that was put back by other means than [`restore`]:
+/// takes the mark off, and has it count behind all that was given out meanwhile. Answers where its contents were moved.
+///
+/// # Errors
+/// When a server has the SQLite file, or the store fails or is not there.
+pub fn reopen(config: &StoreConfig) -> std::result::Result<Option<Moved>, StoreError> {
+    let failed = |source| StoreError::failed("reopen the store", source);
+    let Writable { connection, .. } = &Writable::there(config)?;
+    let reopened = in_transaction(connection, || {
+        let moved = lineage::moved(connection)?;
+        lineage::unmark(connection)?;
+        lineage::leap(connection, connection)?;
+        Ok(moved)
+    });
+    reopened.map_err(failed)
+}
+
+/// A store that is up to date, to write. A SQLite file is nobody else's meanwhile.
+struct Writable {
+    connection: Connection,
+    /// What it is called, without a password.
+    name: String,
+    _lock: Option<fs::File>,
+}
+
+impl Writable {
+    /// One that is there.
+    fn there(config: &StoreConfig) -> std::result::Result<Self, StoreError> {
+        if config.url.is_empty() && !config.path.exists() {
+            return Err(StoreError::failed("open the database", no_file(&config.path)));
+        }
+        Self::open(config)
+    }
+
+    /// One that is made where there is none.
+    fn made(config: &StoreConfig) -> std::result::Result<Self, StoreError> {
+        if !config.url.is_empty() {
+            postgres::Address::new(config.url.clone(), config.ca_file.clone()).migrate()?;
+        }
+        Self::open(config)
+    }
+
+    fn open(config: &StoreConfig) -> std::result::Result<Self, StoreError> {
+        if config.url.is_empty() {
+            let sqlite::Opened { connection, lock, path, .. } = sqlite::open(config)?;
+            let name = format!("the SQLite file {}", path.display());
+            return Ok(Self { connection: Connection::Sqlite(connection), name, _lock: Some(lock) });
+        }
+        let address = postgres::Address::new(config.url.clone(), config.ca_file.clone());
+        let connection = address.copying_connection().and_then(|connection| address.up_to_date(connection));
+        let connection = connection.map_err(|source| StoreError::failed("open the database", source))?;
+        Ok(Self { connection, name: address.shown(), _lock: None })
+    }
+}
+
+/// What is moved is moved from where it is, and not from under a server: that would only be refused from then on. One
+/// that ended in peace has no address any more.
+fn refuse_if_in_use(connection: &Connection) -> Result<()> {
+    lineage::refuse_if_moved(connection)?;
+    let Connection::Postgres(_) = connection else { return Ok(()) };
+    let sql = "SELECT url FROM servers WHERE url <> '' \
+         AND seen_at_ms > extract(epoch FROM clock_timestamp()) * 1000 - 15000 LIMIT 1";
     match connection.query_row(sql, (), |row| row.get::<String>(0)).optional()? {
-        Some(url) => Err(Error::Unavailable(format!("the server at {url} uses it: end it first, and any other"))),
+        Some(url) => Err(Error::Unavailable(format!(
+            "the server at {url} uses it, or did 15 seconds ago: end it first, and any other"
+        ))),
         None => Ok(()),
     }
+}
+
+fn no_file(path: &Path) -> Error {
+    Error::Unavailable(format!("there is no database at {}", path.display()))
 }
 
 /// A connection to a store that is there and up to date, to read.
 fn source(config: &StoreConfig) -> Result<Connection> {
     if !config.url.is_empty() {
         let address = postgres::Address::new(config.url.clone(), config.ca_file.clone());
-        return address.up_to_date(address.copying_connection()?);
+        let connection = address.up_to_date(address.copying_connection()?)?;
+        return lineage::refuse_if_moved(&connection).map(|()| connection);
     }
     if !config.path.exists() {
-        return Err(Error::Unavailable(format!("there is no database at {}", config.path.display())));
+        return Err(no_file(&config.path));
     }
     let busy_timeout = std::time::Duration::from_millis(config.busy_timeout_ms);
     let connection = Connection::Sqlite(sqlite::reading_connection(&config.path, busy_timeout)?);
     let known = sqlite::newest_version();
     let sql = "SELECT coalesce(max(version), 0) FROM refinery_schema_history";
     match connection.query_row(sql, (), |row| row.get::<i64>(0)) {
-        Ok(version) if version == i64::from(known) => Ok(connection),
+        Ok(version) if version == i64::from(known) => lineage::refuse_if_moved(&connection).map(|()| connection),
         Ok(version) => Err(Error::Unavailable(format!(
             "{} is of another version (schema {version}, this one knows {known}): start a server of this version on it \
              first",
@@ -165,34 +235,51 @@ fn into_file(from: &Connection, file: &Path, progress: Progress<'_>) -> std::res
         .map_err(|source| StoreError::failed("write the backup", source))
 }
 
-fn copy_into(from: &Connection, config: &StoreConfig, progress: Progress<'_>) -> std::result::Result<u64, StoreError> {
-    let failed = |source| StoreError::failed("copy the store", source);
-    if config.url.is_empty() {
-        let opened = sqlite::open(config)?;
-        return copy(from, &Connection::Sqlite(opened.connection), progress).map_err(failed);
-    }
-    let address = postgres::Address::new(config.url.clone(), config.ca_file.clone());
-    address.migrate()?;
-    copy(from, &address.copying_connection().map_err(failed)?, progress).map_err(failed)
-}
-
 /// Copies every row, as of one commit; all of them, or none.
 fn copy(from: &Connection, to: &Connection, progress: Progress<'_>) -> Result<u64> {
-    from.as_of_one_commit(|| {
-        // Servers that begin meanwhile wait with their writes, and read everything anew.
-        to.run(match to {
-            Connection::Sqlite(_) => "BEGIN IMMEDIATE",
-            Connection::Postgres(_) => postgres::BEGIN,
-        })?;
-        let copied = copy_rows(from, to, progress);
-        match copied {
-            Ok(count) => to.run("COMMIT").map(|()| count),
-            Err(error) => {
-                to.run("ROLLBACK")?;
-                Err(error)
-            }
-        }
+    from.as_of_one_commit(|| in_transaction(to, || copy_rows(from, to, progress)))
+}
+
+/// Copies every row while nobody writes to `from`, and leaves its mark there: both, or neither.
+fn hand_over(from: &Connection, to: &Writable, progress: Progress<'_>) -> Result<u64> {
+    // The mark comes first: a process that ends in between leaves a store that has to be reopened, not two in use.
+    let marked = in_transaction(from, || {
+        refuse_if_in_use(from)?;
+        begin(&to.connection)?;
+        let count = copy_rows(from, &to.connection, progress)?;
+        lineage::mark(from, &to.name)?;
+        Ok(count)
+    });
+    let committed = marked.and_then(|count| {
+        let committed = to.connection.run("COMMIT").map(|()| count);
+        committed.inspect_err(|_| {
+            // Nobody went on there. If this fails as well, whoever opens it is told what to do.
+            let _ = lineage::unmark(from);
+        })
+    });
+    committed.inspect_err(|_| undo(&to.connection))
+}
+
+/// Runs `work` in a transaction that nobody else writes beside; keeps what it did, or nothing of it.
+fn in_transaction<T>(connection: &Connection, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    begin(connection)?;
+    let done = work().and_then(|done| connection.run("COMMIT").map(|()| done));
+    done.inspect_err(|_| undo(connection))
+}
+
+/// Servers that begin meanwhile wait with their writes, and read everything anew.
+fn begin(connection: &Connection) -> Result<()> {
+    connection.run(match connection {
+        Connection::Sqlite(_) => "BEGIN IMMEDIATE",
+        Connection::Postgres(_) => postgres::BEGIN,
     })
+}
+
+fn undo(connection: &Connection) {
+    if connection.is_in_transaction() {
+        // One that cannot be said ends with the connection.
+        let _ = connection.run("ROLLBACK");
+    }
 }
 
 fn copy_rows(from: &Connection, to: &Connection, progress: Progress<'_>) -> Result<u64> {
@@ -200,6 +287,9 @@ fn copy_rows(from: &Connection, to: &Connection, progress: Progress<'_>) -> Resu
         let sql = format!("SELECT count(*) FROM {table}");
         connection.query_row(&sql, (), |row| row.get::<i64>(0)).map(|count| count.unsigned_abs())
     };
+    if lineage::moved(to)?.is_some() {
+        empty(to)?;
+    }
     for table in TABLES {
         if count(to, table)? > 0 {
             return Err(Error::Unavailable(format!("the store holds something already (in {table})")));
@@ -213,8 +303,18 @@ fn copy_rows(from: &Connection, to: &Connection, progress: Progress<'_>) -> Resu
             progress(done, total);
         })?;
     }
-    count_on(from, to)?;
+    count_on(to)?;
+    lineage::leap(from, to)?;
     Ok(total)
+}
+
+/// Forgets what was moved elsewhere, and that it was.
+fn empty(store: &Connection) -> Result<()> {
+    let of_sqlite: &[&str] = if let Connection::Sqlite(_) = store { &["texts_unread"] } else { &[] };
+    for table in TABLES.iter().rev().chain(&["run_words"]).chain(of_sqlite) {
+        store.execute(&format!("DELETE FROM {table}"), ())?;
+    }
+    lineage::unmark(store)
 }
 
 fn copy_table(from: &Connection, to: &Connection, table: &str, one_more: &mut dyn FnMut()) -> Result<()> {
@@ -227,35 +327,23 @@ fn copy_table(from: &Connection, to: &Connection, table: &str, one_more: &mut dy
     let places: Vec<String> = (1..=columns.len()).map(|place| format!("?{place}")).collect();
     let names = columns.join(", ");
     let mut insert = to.prepare_cached(&format!("INSERT INTO {table} ({names}) VALUES ({})", places.join(", ")))?;
-    let mut select = from.prepare_cached(&format!("SELECT {names} FROM {table}"))?;
-    let rows = select.query_map((), |row| (0..columns.len()).map(|column| row.value(column)).collect())?;
-    for row in rows {
-        let row: Vec<Value<'static>> = row?;
+    from.each_row(&format!("SELECT {names} FROM {table}"), |row| {
+        let row: Vec<Value<'static>> = (0..columns.len()).map(|column| row.value(column)).collect::<Result<_>>()?;
         insert.execute(row)?;
         one_more();
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
-/// Has the numbers that are counted go on behind those that were ever given.
-fn count_on(from: &Connection, to: &Connection) -> Result<()> {
-    let newest_event = super::events::last(from)?;
-    match to {
-        Connection::Sqlite(_) => {
-            to.execute("DELETE FROM sqlite_sequence WHERE name = 'events'", ())?;
-            to.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?1)", [newest_event])?;
-        }
-        Connection::Postgres(_) => {
-            to.execute(postgres::LEAP, ())?;
-            to.execute("UPDATE event_count SET newest = ?1", [newest_event])?;
-            for (table, column) in COUNTED {
-                let sql = format!(
-                    "SELECT setval(pg_get_serial_sequence('{table}', '{column}'), coalesce(max({column}), 0) + 1, false) \
-                     FROM {table}"
-                );
-                to.query_row(&sql, (), |row| row.get::<i64>(0))?;
-            }
-        }
+/// Has PostgreSQL count on behind the numbers that were copied; SQLite does so by itself.
+fn count_on(to: &Connection) -> Result<()> {
+    let Connection::Postgres(_) = to else { return Ok(()) };
+    for (table, column) in COUNTED {
+        let sql = format!(
+            "SELECT setval(pg_get_serial_sequence('{table}', '{column}'), coalesce(max({column}), 0) + 1, false) \
+             FROM {table}"
+        );
+        to.query_row(&sql, (), |row| row.get::<i64>(0))?;
     }
     Ok(())
 }

@@ -52,6 +52,17 @@ pub(super) fn last(connection: &Connection) -> Result<i64> {
     connection.query_row(sql, (), |row| row.get(0))
 }
 
+/// Has the next event come behind `newest`.
+pub(super) fn count_from(connection: &Connection, newest: i64) -> Result<()> {
+    match connection {
+        Connection::Sqlite(_) => {
+            connection.execute("DELETE FROM sqlite_sequence WHERE name = 'events'", ())?;
+            connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?1)", [newest]).map(drop)
+        }
+        Connection::Postgres(_) => connection.execute("UPDATE event_count SET newest = ?1", [newest]).map(drop),
+    }
+}
+
 /// The newest event's place.
 pub(super) fn event_seq(seq: i64) -> EventSeq {
     EventSeq(u64::try_from(seq).unwrap_or(0))

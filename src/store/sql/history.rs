@@ -13,7 +13,9 @@ const TRIM_EVERY_COUNT_MAX: usize = 64;
 
 pub(super) const CLAIMS_TRIM: &str = "DELETE FROM claims WHERE claim_id IN \
      (SELECT claim_id FROM claims WHERE active = 0 ORDER BY ended_at_ms DESC, claim_id DESC LIMIT 9223372036854775807 OFFSET ?1)";
-pub(super) const EVENTS_TRIM: &str = "DELETE FROM events WHERE seq <= ?1";
+// A copy counts on far behind what it holds: those stay until as many as may be kept have come since.
+pub(super) const EVENTS_TRIM: &str =
+    "DELETE FROM events WHERE seq <= ?1 AND ?1 >= (SELECT counted_from FROM lineage WHERE one = 1)";
 // Those of live claims stay, however old: somebody may want to know why they were given out.
 pub(super) const DECISIONS_TRIM: &str = "DELETE FROM decisions WHERE seq <= (SELECT max(seq) FROM decisions) - ?1 AND NOT EXISTS \
      (SELECT 1 FROM claims WHERE claims.claim_id = decisions.claim_id AND active = 1)";

@@ -6,7 +6,7 @@ use super::connection::OptionalRow;
 use super::history::limit;
 use super::value::{Result, params};
 use super::writer::WriteTxn;
-use super::{events, issues};
+use super::{events, issues, lineage};
 use crate::domain::{Claim, ClaimStatus, EventDraft, EventKind, IssueState, RestoredClaim};
 use crate::store::{Change, ClaimImport, ImportOutcome};
 
@@ -48,7 +48,7 @@ fn take_active(
         return Ok(ImportOutcome::AlreadyHere(known.status()));
     }
     let issue = restored.issue_ref();
-    let claim = restored.after_epoch(claims::last_epoch(txn.connection, &issue)?, lease);
+    let claim = restored.after_epoch(lineage::last_epoch(txn.connection, &issue)?, lease);
     let row = params![
         claim.claim_id.to_string(),
         claim.repo.as_str(),
@@ -82,7 +82,7 @@ fn take_past(txn: &mut WriteTxn<'_>, restored: RestoredClaim, lease: chrono::Tim
         return Ok(ImportOutcome::AlreadyHere(known.status()));
     }
     let issue = restored.issue_ref();
-    let last_epoch = claims::last_epoch(txn.connection, &issue)?;
+    let last_epoch = lineage::last_epoch(txn.connection, &issue)?;
     let claim = restored.after_epoch(last_epoch, lease);
     let row = params![
         claim.claim_id.to_string(),

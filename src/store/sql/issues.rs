@@ -5,7 +5,7 @@ use super::connection::{Connection, OptionalRow};
 use super::repos;
 use super::value::{Result, params};
 use super::writer::WriteTxn;
-use super::{approvals, blockers, claims};
+use super::{approvals, blockers, claims, lineage};
 use crate::domain::{
     Actor, Advance, ClaimStatus, EventKind, Issue, IssueNumber, IssueRef, IssueState, RepoName, Step, Timestamp,
     label_key,
@@ -69,8 +69,12 @@ pub(super) fn deliver(txn: &mut WriteTxn<'_>, issue: &Issue, now: Timestamp) -> 
 fn apply_one(txn: &mut WriteTxn<'_>, issue: &Issue, now: Timestamp, applied: &mut IssueApplied) -> Result<()> {
     let issue_ref = issue.issue_ref();
     // A page that was read before a delivery came in knows less than the delivery.
-    if known(txn.connection, &issue_ref)?.is_some_and(|(_, updated_at)| updated_at > issue.updated_at) {
+    let known = known(txn.connection, &issue_ref)?;
+    if known.is_some_and(|(_, updated_at)| updated_at > issue.updated_at) {
         return Ok(());
+    }
+    if known.is_none() {
+        lineage::begin_epochs(txn.connection, &issue_ref)?;
     }
     let was_open = state(txn.connection, &issue_ref)? == Some(IssueState::Open);
     let Written { changed, text_changed } = upsert(txn.connection, issue)?;

@@ -20,6 +20,7 @@ mod follow_ups;
 mod history;
 mod import;
 mod issues;
+pub(in crate::store) mod lineage;
 mod lists;
 mod operator;
 mod past;
@@ -52,7 +53,8 @@ use super::sqlite::{self, Opened};
 use super::{CommitObserver, StoreError};
 use crate::config::StoreConfig;
 
-pub use copy::{Progress, backup, migrate, restore};
+pub use copy::{Progress, backup, migrate, reopen, restore};
+pub use lineage::Moved;
 pub(in crate::store) use writer::Looker;
 
 /// An open database.
@@ -147,6 +149,7 @@ impl SqlStore {
         observer: Arc<dyn CommitObserver>,
         server: String,
     ) -> Result<Self, StoreError> {
+        lineage::refuse_if_moved(&connection).map_err(|source| StoreError::failed("open the database", source))?;
         let mut engine = engine;
         let trim = history::Trim::new(config);
         let prepared = engine.begin(&connection).and_then(|news| {

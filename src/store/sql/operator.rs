@@ -1,14 +1,16 @@
 //! What an operator does to any claim: takes it back, or gives it to another agent.
 
+use chrono::TimeDelta;
 use serde_json::json;
 
 use super::claims::{self, EPOCH_SET};
 use super::columns::{number, to_json};
 use super::events;
+use super::lineage;
 use super::signals;
 use super::value::{Result, params};
 use super::writer::WriteTxn;
-use crate::domain::{Actor, AgentId, Claim, ClaimStatus, EventDraft, EventKind, Step};
+use crate::domain::{Actor, AgentId, Claim, ClaimStatus, EventDraft, EventKind, Lease, Step, Timestamp};
 use crate::store::{Change, ClaimOverrule, OverruleOutcome};
 
 // A request id belongs to the agent that sent it: it does not go to another one with the claim.
@@ -38,7 +40,8 @@ pub(super) fn overrule(txn: &mut WriteTxn<'_>, wish: ClaimOverrule) -> Result<Ov
         Some(to) if to == claim.agent_id => return Ok(OverruleOutcome::AlreadyTheirs(Box::new(claim))),
         Some(to) => {
             let why = why(&claim.agent_id, &to, wish.note.as_deref());
-            let former = match claim.reassign(to, why, wish.lease, wish.now) {
+            let lease = next_lease(txn, &claim, wish.lease, wish.now)?;
+            let former = match claim.reassign(to, why, lease, wish.now) {
                 Ok(former) => former,
                 Err(error) => return Ok(OverruleOutcome::Refused(Box::new(claim), error)),
             };
@@ -54,6 +57,13 @@ pub(super) fn overrule(txn: &mut WriteTxn<'_>, wish: ClaimOverrule) -> Result<Ov
 fn why(from: &AgentId, to: &AgentId, note: Option<&str>) -> String {
     let moved = format!("reassigned from {from} to {to}");
     note.map_or(moved.clone(), |note| format!("{moved}: {note}"))
+}
+
+/// The lease of a claim's next owner, behind every one that was given on its issue: the epoch of the last may be further
+/// than the claim's own, as in a copy.
+pub(super) fn next_lease(txn: &WriteTxn<'_>, claim: &Claim, lease: TimeDelta, now: Timestamp) -> Result<Lease> {
+    let last = lineage::last_epoch(txn.connection, &claim.issue_ref())?.max(claim.lease.epoch);
+    Ok(Lease { epoch: last + 1, expires_at: now + lease })
 }
 
 /// Writes who holds a claim from now on, and under which epoch.

@@ -104,7 +104,8 @@ fn list(connection: &Connection, within: TimeDelta) -> Result<Vec<ServerSeen>> {
     Ok(servers)
 }
 
-fn now(connection: &Connection) -> Result<i64> {
+/// The present by the database's clock, in milliseconds since the Unix epoch.
+pub(super) fn now(connection: &Connection) -> Result<i64> {
     let sql = match connection {
         Connection::Sqlite(_) => NOW_OF_SQLITE,
         Connection::Postgres(_) => NOW_OF_POSTGRES,

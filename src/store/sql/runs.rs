@@ -148,6 +148,7 @@ impl RunStore for SqlStore {
             else {
                 return Ok(None);
             };
+            let lease = operator::next_lease(txn, &claim, lease, now)?;
             if claim.reassign(owner, why, lease, now).is_err() {
                 return Ok(None);
             }

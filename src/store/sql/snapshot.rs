@@ -13,8 +13,8 @@ const ISSUES_WHERE: &str = "FROM issues WHERE open = 1 ORDER BY repo, number";
 pub(super) const FINISHED: &str = "SELECT past.repo, past.number FROM lease_epochs AS past \
      CROSS JOIN issues WHERE issues.repo = past.repo AND issues.number = past.number AND issues.open = 1 \
      AND past.finished = 1 ORDER BY past.repo, past.number";
-/// Every grant raises the epoch of its issue by one.
-const GRANTED_COUNT: &str = "SELECT CAST(coalesce(sum(epoch), 0) AS BIGINT) FROM lease_epochs";
+/// Every grant raises the epoch of its issue by one; a copy raises all by whole millions ([`super::lineage`]).
+const GRANTED_COUNT: &str = "SELECT CAST(coalesce(sum(epoch % 1000000), 0) AS BIGINT) FROM lease_epochs";
 
 /// Reads everything as of one commit.
 pub(super) fn load(connection: &Connection) -> Result<Snapshot> {

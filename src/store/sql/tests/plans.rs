@@ -25,6 +25,7 @@ fn no_hot_statement_scans_a_table() {
         (claims::EPOCH_GET, "PRIMARY KEY"),
         (claims::EPOCH_SET, ""),
         (claims::FINISHED_SET, "PRIMARY KEY"),
+        (lineage::EPOCH_BEGIN, "PRIMARY KEY"),
         (operator::REASSIGN, "PRIMARY KEY"),
         (import::INSERT_PAST, ""),
         (tokens::INSERT, ""),
