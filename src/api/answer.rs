@@ -90,6 +90,11 @@ pub enum Failure {
     /// Without a key only programs of this machine may call, not web pages in its browsers.
     #[error("{0} may not call this server; name it in server.allowed_hosts or server.allowed_origins, or set a key")]
     NotFromHere(String),
+    /// A form that no page of this server sent, as far as can be seen: a proxy may have put another host in its place.
+    #[error(
+        "{0} is not taken here: let the proxy before this server pass Host on, or name the origin in server.allowed_origins"
+    )]
+    FormNotFromHere(String),
     /// There is no such path, or not with this method.
     #[error("there is no such path, or not with this method")]
     NoSuchPath,
@@ -140,7 +145,7 @@ impl Failure {
             Self::TokenEnded(_) => row(401, "unauthorized"),
             Self::AgentForbidden { .. } => row(403, "agent_forbidden"),
             Self::ScopeTooNarrow { .. } => row(403, "scope_too_narrow"),
-            Self::NotFromHere(_) => row(403, "not_from_here"),
+            Self::NotFromHere(_) | Self::FormNotFromHere(_) => row(403, "not_from_here"),
             Self::NoSuchPath => Row { message: None, ..row(404, "not_found") },
             Self::Fields(_) => row(400, "request_failed"),
             Self::WebhookPayload(_) => row(400, "invalid_webhook_payload"),

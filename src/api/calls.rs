@@ -231,6 +231,11 @@ impl Api {
         self.dispatcher.as_ref()?.counts().await.ok()
     }
 
+    /// How many other servers there are of this database; `None` where nobody knows.
+    pub async fn other_server_count(&self) -> Option<usize> {
+        self.dispatcher.as_ref()?.count_others().await.ok()
+    }
+
     /// The same, with what works on issues.
     #[must_use]
     pub fn with_dispatcher(self, dispatcher: Arc<Dispatcher>) -> Self {

@@ -8,7 +8,7 @@ use tracing::warn;
 use super::{Answer, Api, Failure};
 use crate::claims::{FeedbackOutcome, PullChange};
 use crate::config::Secret;
-use crate::domain::{EventKind, FeedbackKind, FollowUpStatus, ReviewSignal};
+use crate::domain::{EventKind, Feedback, FeedbackKind, FollowUpStatus, RepoName, ReviewSignal};
 use crate::github::{Delivery, read_delivery};
 use crate::metrics::metrics;
 
@@ -104,24 +104,15 @@ impl Api {
         delivery_id: Option<&str>,
     ) -> Result<Value, Failure> {
         let manager = self.manager();
+        if repo_of(&delivery).is_some_and(|repo| manager.exclusion(repo).is_some()) {
+            return Ok(ignored("repo_not_allowed"));
+        }
         let settled = |count: usize| json!({ "ok": true, "processed": true, "event_type": event, "action": action, "resolved_followups": count });
+        let news = |is_news: bool| if is_news { settled(0) } else { ignored("something_newer_is_known") };
         Ok(match delivery {
             Delivery::Feedback { pull_is_open: false, .. } => ignored("pull_request_closed"),
             Delivery::Feedback { feedback, pull_author, .. } => {
-                if feedback.kind == FeedbackKind::ReviewChangesRequested {
-                    manager.take_in_review(&feedback.pull_url, ReviewSignal::ChangesRequested).await?;
-                }
-                let outcome = manager.take_in_feedback(&feedback, &pull_author, delivery_id).await?;
-                let (work_item_id, created) = match outcome {
-                    FeedbackOutcome::Created(item) => (item.work_item_id, true),
-                    FeedbackOutcome::Known(id) => (id, false),
-                    FeedbackOutcome::Ignored(why) => return Ok(ignored(why)),
-                };
-                json!({
-                    "ok": true, "processed": true, "event_type": event,
-                    "source_event_type": feedback.kind, "created": created, "idempotent": !created,
-                    "work_item_id": work_item_id, "repo": feedback.pull.repo, "pr_number": feedback.pull.number,
-                })
+                self.hear_feedback(event, &feedback, &pull_author, delivery_id).await?
             }
             Delivery::FeedbackSettled { pull, sources, answered } => {
                 let (to, note) = match answered {
@@ -130,16 +121,11 @@ impl Api {
                 };
                 settled(manager.settle_feedback(pull, sources, to, note).await?)
             }
-            Delivery::Pull { pull, .. } if manager.exclusion(&pull.repo).is_some() => ignored("repo_not_allowed"),
             Delivery::Pull { pull, pushed } => {
                 let change = if pushed { PullChange::Pushed } else { PullChange::Seen };
                 let outcome = manager.take_in_pull(pull, change).await?;
-                if outcome.outdated {
-                    return Ok(ignored("something_newer_is_known"));
-                }
-                settled(outcome.resolved_followups)
+                if outcome.outdated { news(false) } else { settled(outcome.resolved_followups) }
             }
-            Delivery::Review { pull, .. } if manager.exclusion(&pull.repo).is_some() => ignored("repo_not_allowed"),
             Delivery::Review { pull, review } => {
                 let page = pull.url.clone();
                 let outcome = manager.take_in_pull(pull, PullChange::Seen).await?;
@@ -148,9 +134,6 @@ impl Api {
                     0 if event == "pull_request_review" => ignored("no_changes_requested"),
                     _ => settled(outcome.resolved_followups),
                 }
-            }
-            Delivery::Pushed { repo, .. } | Delivery::Check { repo, .. } if manager.exclusion(&repo).is_some() => {
-                ignored("repo_not_allowed")
             }
             Delivery::Pushed { repo, branch, head_sha, committed_at } => {
                 match manager.take_in_push(&repo, &branch, head_sha, committed_at).await? {
@@ -162,24 +145,15 @@ impl Api {
                 0 => ignored("no_claims_commit"),
                 _ => settled(0),
             },
-            Delivery::Issue(issue) if manager.exclusion(&issue.repo).is_some() => ignored("repo_not_allowed"),
-            Delivery::Issue(issue) => match manager.take_in_issue(issue).await? {
-                true => settled(0),
-                false => ignored("something_newer_is_known"),
-            },
-            Delivery::Labelled { issue, .. } if manager.exclusion(&issue.repo).is_some() => ignored("repo_not_allowed"),
+            Delivery::Issue(issue) => news(manager.take_in_issue(issue).await?),
             Delivery::Labelled { issue, label, by } => {
                 let is_news = manager.take_in_issue(issue.clone()).await?;
                 manager.take_in_label(&issue, label, by).await?;
-                if is_news { settled(0) } else { ignored("something_newer_is_known") }
+                news(is_news)
             }
-            Delivery::IssueGone(issue) if manager.exclusion(&issue.repo).is_some() => ignored("repo_not_allowed"),
             Delivery::IssueGone(issue) => {
                 manager.forget_issue(issue).await?;
                 settled(0)
-            }
-            Delivery::Dependency { issue, .. } if manager.exclusion(&issue.repo).is_some() => {
-                ignored("repo_not_allowed")
             }
             Delivery::Dependency { issue, blocker, added } => {
                 manager.take_in_dependency(issue, blocker, added).await?;
@@ -191,6 +165,43 @@ impl Api {
             }
             Delivery::Nothing(why) => ignored(why),
         })
+    }
+
+    async fn hear_feedback(
+        &self,
+        event: &str,
+        feedback: &Feedback,
+        pull_author: &str,
+        delivery_id: Option<&str>,
+    ) -> Result<Value, Failure> {
+        let manager = self.manager();
+        if feedback.kind == FeedbackKind::ReviewChangesRequested {
+            manager.take_in_review(&feedback.pull_url, ReviewSignal::ChangesRequested).await?;
+        }
+        let (work_item_id, created) = match manager.take_in_feedback(feedback, pull_author, delivery_id).await? {
+            FeedbackOutcome::Created(item) => (item.work_item_id, true),
+            FeedbackOutcome::Known(id) => (id, false),
+            FeedbackOutcome::Ignored(why) => return Ok(ignored(why)),
+        };
+        Ok(json!({
+            "ok": true, "processed": true, "event_type": event,
+            "source_event_type": feedback.kind, "created": created, "idempotent": !created,
+            "work_item_id": work_item_id, "repo": feedback.pull.repo, "pr_number": feedback.pull.number,
+        }))
+    }
+}
+
+/// The repository that must take part for a delivery to count. Feedback counts where there is a claim that it belongs to.
+fn repo_of(delivery: &Delivery) -> Option<&RepoName> {
+    match delivery {
+        Delivery::Pull { pull, .. } | Delivery::Review { pull, .. } => Some(&pull.repo),
+        Delivery::Pushed { repo, .. } | Delivery::Check { repo, .. } => Some(repo),
+        Delivery::Issue(issue) | Delivery::Labelled { issue, .. } => Some(&issue.repo),
+        Delivery::IssueGone(issue) | Delivery::Dependency { issue, .. } => Some(&issue.repo),
+        Delivery::Feedback { .. }
+        | Delivery::FeedbackSettled { .. }
+        | Delivery::Repositories
+        | Delivery::Nothing(_) => None,
     }
 }
 

@@ -9,6 +9,7 @@ mod tests;
 use std::io::Write;
 use std::path::Path;
 
+use rustix::fs::{Access, access};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use toml_edit::{DocumentMut, Item, Table, TableLike};
@@ -255,6 +256,25 @@ fn short_candidate(candidate: &CandidateConfig) -> Value {
         fields.remove("share");
     }
     form
+}
+
+/// Why [`replace_file`] cannot, or should not, put another text in the place of a file; `None` where it may. What a system
+/// mounts read-only is found out here, before anybody is offered an edit.
+pub fn not_replaceable(file: &Path) -> Option<String> {
+    let shown = file.display();
+    let found = std::fs::canonicalize(file).and_then(|file| Ok((std::fs::metadata(&file)?, file)));
+    let (metadata, file) = match found {
+        Ok(found) => found,
+        Err(error) => return Some(format!("{shown} cannot be read: {error}")),
+    };
+    // A replaced file would be writable again; and who took that right away meant it.
+    if metadata.permissions().readonly() || access(&file, Access::WRITE_OK).is_err() {
+        return Some(format!("{shown} is read-only"));
+    }
+    // The new text is written beside it first.
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let refused = access(folder, Access::WRITE_OK | Access::EXEC_OK).err();
+    refused.map(|error| format!("the folder of {shown} cannot be written: {}", std::io::Error::from(error)))
 }
 
 /// Puts a text in the place of a file at once: who reads the file sees the old text or the new one. A link

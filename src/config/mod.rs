@@ -28,7 +28,10 @@ mod which_server;
 #[cfg(test)]
 mod tests;
 
-pub use edit::{EDIT_TURN, EditError, replace_file, with_candidate, with_candidate_promoted, with_ranker, with_value};
+pub use edit::{
+    EDIT_TURN, EditError, not_replaceable, replace_file, with_candidate, with_candidate_promoted, with_ranker,
+    with_value,
+};
 pub use finite::not_finite;
 pub use keys::{changes_needing_restart, defaults, is_hot, values};
 pub use live::{LiveConfig, Replaced, follow};

@@ -19,6 +19,8 @@ pub const CONFIG_FILE_NAME: &str = "issuecommand.toml";
 pub const DOTENV_FILE_NAME: &str = ".env";
 /// Largest issuecommand.toml. Ours: far more than anyone writes by hand.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+/// A key of so many random bytes is guessed by nobody, however fast: 128 bits (NIST SP 800-57's least strength after 2030).
+const API_KEY_BYTES_SAFE: usize = 16;
 
 /// Where to read from. Files are read at every [`load`], the environment is what it was at the start.
 #[derive(Clone, Default)]
@@ -272,6 +274,14 @@ impl Sources<'_> {
         if config.server.api_key.is_empty() {
             notes.push(format!(
                 "there is no API key, so every program on this machine may call; only {} is served",
+                config.server.host
+            ));
+        }
+        let key = config.server.api_key.expose();
+        if !key.is_empty() && key.len() < API_KEY_BYTES_SAFE && !config.server.host.is_loopback() {
+            notes.push(format!(
+                "the API key is shorter than {API_KEY_BYTES_SAFE} bytes, and whoever reaches {} can guess as often as they \
+                 like: set a longer one, as `openssl rand -hex 32` makes it",
                 config.server.host
             ));
         }

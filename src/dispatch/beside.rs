@@ -85,6 +85,16 @@ impl Dispatcher {
         Ok(Others(servers))
     }
 
+    /// How many other servers of the database said lately that they are there. One that was killed counts for some seconds.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn count_others(&self) -> Result<usize, StoreError> {
+        let servers = self.store().server_list(TWIN_SILENCE_MAX).await?;
+        let is_other = |server: &&ServerSeen| !server.url.is_empty() && server.server != self.store().server_name();
+        Ok(servers.iter().filter(is_other).count())
+    }
+
     /// Tells other servers how many more runs could begin here, of the most urgent ones: whether one elsewhere makes way
     /// hangs on that.
     pub(super) async fn note_slots(&self) {

@@ -10,7 +10,9 @@ use serde_json::Value;
 use super::dispatcher::Dispatcher;
 use super::intake::topics;
 use crate::claims::ManagerError;
-use crate::config::{Config, ConfigSource, EDIT_TURN, Loaded, Origin, load, replace_file, values, with_value};
+use crate::config::{
+    Config, ConfigSource, EDIT_TURN, Loaded, Origin, load, not_replaceable, replace_file, values, with_value,
+};
 use crate::domain::RepoName;
 use crate::github::SourceError;
 
@@ -69,6 +71,9 @@ impl Dispatcher {
         let Some(file) = self.config_file() else {
             return Err("the server runs without an issuecommand.toml: there is nothing to write to".into());
         };
+        if let Some(why) = not_replaceable(file) {
+            return Err(format!("{why}: nothing was changed; edit it where it comes from"));
+        }
         let _turn = EDIT_TURN.lock().await;
         let before = fs::read_to_string(file).map_err(|error| format!("failed to read {}: {error}", file.display()))?;
         let after = with_value(&before, key, value).map_err(|error| error.to_string())?;

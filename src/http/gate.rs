@@ -69,9 +69,9 @@ pub(super) fn is_below(paths: &[&str], path: &str) -> bool {
     paths.iter().any(|guarded| path.strip_prefix(guarded).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
-/// Failed authentications are counted by address, so that a key cannot be guessed at speed and a
-/// flood of wrong ones costs the holders of the right one nothing; valid ones by credential, because
-/// a whole fleet of agents may stand behind one address.
+/// Valid credentials are counted each by itself, for a whole fleet of agents may stand behind one address. Failed ones are
+/// counted by address, and never keep a right one out, or any stranger there could lock that fleet out. So what is limited
+/// is their noise; what keeps a key from being guessed is its length.
 fn admit(state: &HttpState, address: IpAddr, request: &Request) -> Result<Identity, Failure> {
     let limits = state.api.limits();
     let identity = match identify(state, request) {
@@ -91,9 +91,9 @@ fn identify(state: &HttpState, request: &Request) -> Result<Identity, Failure> {
     if is_page
         && !request.method().is_safe()
         && bearer.is_none()
-        && let Some(who) = not_our_own(headers, &state.server)
+        && let Some(what) = not_our_own(headers, &state.server)
     {
-        return Err(Failure::NotFromHere(who));
+        return Err(Failure::FormNotFromHere(what));
     }
     // What a browser sends by itself opens what a person looks at; where programs ask, only a bearer counts.
     let typed = is_page.then(|| password(headers)).flatten();

@@ -27,14 +27,15 @@ pub(super) fn stranger(uri: &Uri, headers: &HeaderMap, server: &ServerConfig) ->
 }
 
 /// Who sends a form, if that is not a page of this server itself, nor of an origin that the configuration names: a browser
-/// says where a form is from, and what it sends along by itself is nobody's word.
+/// says where a form is from, and what it sends along by itself is nobody's word. Behind a proxy that puts another `Host` in
+/// the place of the browser's, our own forms look like others'.
 pub(super) fn not_our_own(headers: &HeaderMap, server: &ServerConfig) -> Option<String> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?").to_ascii_lowercase());
     let Some(origin) = text(ORIGIN) else { return Some("a form without an origin".into()) };
     let bare = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
     let is_own = bare.is_some() && bare == text(HOST).as_deref();
     let is_named = server.allowed_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(&origin));
-    (!is_own && !is_named).then(|| format!("origin {origin}"))
+    (!is_own && !is_named).then(|| format!("a form of {origin}"))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -85,7 +86,7 @@ mod tests {
         assert_eq!(judged(Some("https://box.example:3100"), &server), None);
         assert_eq!(judged(Some("http://Box.example:3100"), &server), None);
         for other in ["http://box.example", "http://evil.example:3100", "null", "box.example:3100"] {
-            assert_eq!(judged(Some(other), &server).unwrap(), format!("origin {other}"));
+            assert_eq!(judged(Some(other), &server).unwrap(), format!("a form of {other}"));
         }
         assert!(judged(None, &server).is_some(), "no browser");
         server.allowed_origins = vec!["https://issues.example".into()];

@@ -104,37 +104,15 @@ pub(super) fn compact(call: Call, mut body: Value) -> Value {
         Call::Repos => keep_each(fields.get_mut("repos"), REPO),
         Call::OperatorRelease | Call::OperatorReassign => keep(fields.get_mut("claim"), CLAIM_LISTED),
         Call::Explain => keep(fields.get_mut("explanation"), &["standing", "why", "held_by", "rank"]),
-        Call::Decision => {
-            // What the policy saw is for replaying it, not for reading.
-            let mut decision = fields.get_mut("decision");
-            keep_each(decision.as_mut().and_then(|decision| decision.get_mut("considered")), DECISION_ROW);
-            if let Some(decision) = decision.and_then(Value::as_object_mut) {
-                decision.remove("pages");
-            }
-            fields.remove("states");
-        }
-        Call::DispatchStatus => {
-            let active = fields.get_mut("status").and_then(|status| status.get_mut("active"));
-            active.and_then(Value::as_array_mut).into_iter().flatten().for_each(compact_run);
-        }
-        Call::DispatchIssue | Call::DispatchRun | Call::DispatchCancel | Call::DispatchAnswer => {
-            fields.get_mut("run").into_iter().for_each(compact_run);
-        }
-        Call::DispatchRuns => {
-            fields.get_mut("runs").and_then(Value::as_array_mut).into_iter().flatten().for_each(compact_run);
-        }
-        Call::DispatchQueue => {
-            keep_each(fields.get_mut("queue"), QUEUE_PLACE);
-            fields.get_mut("run").into_iter().for_each(compact_run);
-        }
-        Call::DispatchLogs => {
-            keep_each(fields.get_mut("lines"), LOG_LINE);
-            for line in fields.get_mut("lines").and_then(Value::as_array_mut).into_iter().flatten() {
-                if let Value::String(text) = &mut line["text"] {
-                    shorten(text, LOG_TEXT_BYTES_MAX);
-                }
-            }
-        }
+        Call::Decision => compact_decision(fields),
+        Call::DispatchStatus
+        | Call::DispatchQueue
+        | Call::DispatchIssue
+        | Call::DispatchRuns
+        | Call::DispatchRun
+        | Call::DispatchCancel
+        | Call::DispatchAnswer
+        | Call::DispatchLogs => compact_dispatch(fields),
         Call::DispatchPause
         | Call::DispatchResume
         | Call::DispatchConfig
@@ -156,6 +134,33 @@ pub(super) fn compact(call: Call, mut body: Value) -> Value {
     }
     shorten_claim_ids(&mut body);
     body
+}
+
+/// What the policy saw is for replaying it, not for reading.
+fn compact_decision(fields: &mut Map<String, Value>) {
+    let mut decision = fields.get_mut("decision");
+    keep_each(decision.as_mut().and_then(|decision| decision.get_mut("considered")), DECISION_ROW);
+    if let Some(decision) = decision.and_then(Value::as_object_mut) {
+        decision.remove("pages");
+    }
+    fields.remove("states");
+}
+
+/// Whatever of runs, queue and log an answer holds: their names say the same in all of them.
+fn compact_dispatch(fields: &mut Map<String, Value>) {
+    let each = |list: Option<&mut Value>, compact: fn(&mut Value)| {
+        list.and_then(Value::as_array_mut).into_iter().flatten().for_each(compact);
+    };
+    each(fields.get_mut("status").and_then(|status| status.get_mut("active")), compact_run);
+    each(fields.get_mut("runs"), compact_run);
+    fields.get_mut("run").into_iter().for_each(compact_run);
+    keep_each(fields.get_mut("queue"), QUEUE_PLACE);
+    keep_each(fields.get_mut("lines"), LOG_LINE);
+    each(fields.get_mut("lines"), |line| {
+        if let Value::String(text) = &mut line["text"] {
+            shorten(text, LOG_TEXT_BYTES_MAX);
+        }
+    });
 }
 
 /// Of the claim in the way a rejection says whose it is.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Ground, Way, Word, is_same};
 use crate::api::Call;
-use crate::config::replace_file;
+use crate::config::{not_replaceable, replace_file};
 use crate::domain::PolicyStamp;
 
 /// How long a server gets to put an edit in force: compiling a large component takes seconds.
@@ -103,10 +103,8 @@ async fn newest(way: &dyn Way) -> anyhow::Result<Value> {
 /// Writes the file, if it says what it did when the new text was made of it.
 fn write_over(file: &Path, before: &str, text: &str) -> anyhow::Result<()> {
     let failed = || format!("failed to write {}", file.display());
-    let metadata = std::fs::metadata(file).with_context(failed)?;
-    // A replaced file would be writable again; and who took that right away meant it.
-    if metadata.permissions().readonly() {
-        bail!("{} is read-only: nothing was changed; edit it where it comes from", file.display());
+    if let Some(why) = not_replaceable(file) {
+        bail!("{why}: nothing was changed; edit it where it comes from");
     }
     if std::fs::read_to_string(file).with_context(failed)? != before {
         bail!("{} was edited meanwhile: nothing was changed; look at it and try again", file.display());

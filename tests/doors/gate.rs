@@ -109,6 +109,17 @@ async fn a_trusted_proxys_clients_have_their_own_limits() {
 }
 
 #[tokio::test]
+async fn strangers_who_try_keys_are_limited_and_lock_nobody_out_of_their_address() {
+    let mut config = config();
+    config.rate_limits = narrow();
+    let server = Server::start(config).await;
+    let with = |key: &str| sent(server.bare(Method::GET, "/api/claims").bearer_auth(key));
+    let statuses = [with("wrong").await.0, with("wrong").await.0, with("another").await.0];
+    assert_eq!(statuses, [401, 429, 429], "their noise is");
+    assert_eq!(with(KEY).await.0, 200, "a right key is let in at once");
+}
+
+#[tokio::test]
 async fn without_a_key_programs_of_this_machine_come_in_and_web_pages_do_not() {
     let mut config = config();
     config.server.api_key = Secret::default();

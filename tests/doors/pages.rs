@@ -250,6 +250,88 @@ async fn no_other_site_can_have_a_browser_do_anything() {
 }
 
 #[tokio::test]
+async fn forms_behind_a_proxy_that_puts_its_own_host_in_are_refused_with_what_to_do_and_taken_once_that_is_done() {
+    let outside = "https://issues.example.org";
+    let server = Server::over(config(), &[]).await;
+    let browser = Browser::new(&server);
+    for path in ["/login", "/logout", "/dispatch/pause"] {
+        let response = browser.post_from(Some(outside), path, &[("key", KEY)]).await;
+        let (status, text) = (response.status(), response.text().await.unwrap());
+        assert!(status == 403 && text.contains(&format!("a form of {outside} is not taken here")), "{path}: {text}");
+        assert!(text.contains("pass Host on, or name the origin in server.allowed_origins"), "{path}: {text}");
+        assert!(!text.contains("allowed_hosts") && !text.contains("set a key"), "{path}: {text}");
+    }
+    // One that passes it on, and a server that knows what browsers see.
+    let log_in = async |server: &Server, host: Option<&str>| {
+        let form = Browser::new(server).request(Method::POST, "/login").header("origin", outside);
+        let form = if let Some(host) = host { form.header("host", host) } else { form };
+        let form = form.header("content-type", "application/x-www-form-urlencoded").body(format!("key={KEY}"));
+        form.send().await.unwrap().headers().contains_key("set-cookie")
+    };
+    assert!(log_in(&server, Some("issues.example.org")).await);
+    let mut named = config();
+    named.server.allowed_origins = vec![outside.into()];
+    assert!(log_in(&Server::over(named, &[]).await, None).await);
+}
+
+#[tokio::test]
+async fn an_issue_is_found_by_its_name_and_decisions_and_policies_are_narrowed_by_forms() {
+    let mut composed = config();
+    composed.policies =
+        toml::from_str("[[override]]\nrepos = [\"acme/large\"]\nranker = { settings = { tiers = [] } }\n").unwrap();
+    let large = json!({ "repo": "acme/large", "number": 7, "title": "L", "created_at": "2026-01-01T00:00:00Z" });
+    let server = Server::over(composed, &[issue(1, &[]), large]).await;
+    for agent in ["ann", "bob"] {
+        claimed(&server, agent).await;
+    }
+    let mut browser = Browser::new(&server);
+    browser.log_in(KEY).await;
+    for page in ["/queue", "/explain", "/explain/acme/small/1"] {
+        let (status, text) = browser.get(page).await;
+        assert!(
+            status == 200 && text.contains("action=\"/explain\"") && text.contains("name=\"issue\""),
+            "{page}: {text}"
+        );
+    }
+    let led = async |query: &str| {
+        let response = browser.request(Method::GET, &format!("/explain?{query}")).send().await.unwrap();
+        assert_eq!(response.status(), 303, "{query}");
+        response.headers()["location"].to_str().unwrap().to_owned()
+    };
+    assert_eq!(led("issue=+Acme%2FSmall%231+&agent_id=").await, "/explain/acme/small/1");
+    let at = led("issue=acme%2Fsmall%231&agent_id=%3Cb%3E%26x").await;
+    assert_eq!(at, "/explain/acme/small/1?agent_id=%3Cb%3E%26x");
+    let (status, text) = browser.get(&at).await;
+    assert!(status == 200 && text.contains("For &lt;b&gt;&amp;x, ") && !text.contains("<b>&"), "{text}");
+    assert_eq!(browser.get("/explain/acme/small/1?agent_id=").await.0, 200, "nobody in particular");
+    for wrong in ["acme/small", "%23", "%3Cscript%3Ealert(1)%3C/script%3E", "//evil.example/a%231", "a/b%230"] {
+        let (status, text) = browser.get(&format!("/explain?issue={wrong}")).await;
+        assert!(status == 400 && text.contains("<h1>Not shown") && text.contains("acme/webshop#7"), "{wrong}: {text}");
+        assert!(!text.contains("<script>alert"), "{text}");
+    }
+
+    let (_, all) = browser.get("/decisions?repo=&agent_id=&issue_number=").await;
+    assert!(all.contains(">ann</a>") && all.contains(">bob</a>") && all.contains("action=\"/decisions\""), "{all}");
+    let (_, of_ann) = browser.get("/decisions?repo=&agent_id=ann&issue_number=").await;
+    assert!(of_ann.contains(">ann</a>") && !of_ann.contains(">bob</a>"), "{of_ann}");
+    assert!(of_ann.contains("name=\"agent_id\" value=\"ann\""), "the form says what it shows: {of_ann}");
+    let (status, text) = browser.get("/decisions?repo=other%2Fgone").await;
+    assert!(status == 200 && text.contains("<option value=\"other/gone\" selected>"), "{text}");
+    for wrong in ["issue_number=7", "repo=%3Cb%3E", "issue_number=x&repo=acme%2Fsmall"] {
+        let (status, text) = browser.get(&format!("/decisions?{wrong}")).await;
+        assert!(status == 400 && text.contains("<h1>Not shown") && !text.contains("<b>"), "{wrong} {status}: {text}");
+    }
+
+    let (_, all) = browser.get("/policies?repo=&agent_id=").await;
+    assert!(all.contains("an override for repositories acme/large") && all.contains("action=\"/policies\""), "{all}");
+    let (_, large) = browser.get("/policies?repo=acme%2Flarge&agent_id=").await;
+    assert!(large.contains("By an override for repositories acme/large"), "{large}");
+    assert!(large.contains("<option value=\"acme/large\" selected>"), "{large}");
+    let (status, text) = browser.get("/policies?repo=%22%3E%3Cb%3E").await;
+    assert!(status == 400 && text.contains("<h1>Not shown") && !text.contains("<b>"), "{status}: {text}");
+}
+
+#[tokio::test]
 async fn logging_in_leads_to_no_other_site_and_wrong_keys_are_throttled() {
     let mut limited = config();
     limited.rate_limits = narrow();

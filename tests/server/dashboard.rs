@@ -148,6 +148,9 @@ async fn a_person_walks_the_dashboard() {
     browser.fill("Repository", "acme/small").await;
     browser.click("Show").await;
     browser.wait_for("!document.querySelector('main').innerText.includes('acme/large#')").await;
+    browser.fill("Issue", "acme/large#2").await;
+    browser.click("Explain").await;
+    browser.wait_for("document.title == 'acme/large#2 · IssueCommand'").await;
 
     browser.click("Log out").await;
     browser.wait_for("document.querySelector('input[type=password]')").await;
@@ -213,6 +216,12 @@ async fn judge(browser: &Browser, axe: &str, page: &str) {
     assert!(judged["passes"].as_array().unwrap().len() > 10, "{page}: it was judged");
     let told: Vec<_> = faults.iter().map(|it| format!("{}: {} {}", it["impact"], it["help"], it["nodes"])).collect();
     assert!(told.is_empty(), "{page}: {told:#?}");
+    let nameless = "[...document.querySelectorAll('div[tabindex]')].filter((it) => !it.role || !it.ariaLabel).map((it) => it.innerText)";
+    assert_eq!(
+        browser.run(&format!("return {nameless}")).await,
+        json!([]),
+        "{page}: keys stop where nothing has a name"
+    );
     let too_wide = browser.run("return document.documentElement.scrollWidth - window.innerWidth").await;
     assert!(too_wide.as_i64().unwrap() <= 0, "{page} is {too_wide} wider than its window");
 }
@@ -232,7 +241,7 @@ async fn everybody_can_use_every_page_dark_and_light_wide_and_narrow() {
     let decision = format!("/decisions/{}", decision.as_str().unwrap());
     let pages: Vec<&str> = PAGES
         .into_iter()
-        .chain([claim.as_str(), &decision, "/explain/acme/large/2", "/claims?ended=1", "/policies/sets/1"])
+        .chain([claim.as_str(), &decision, "/explain/acme/large/2", "/explain", "/claims?ended=1", "/policies/sets/1"])
         .collect();
     for (scheme, width) in [("light", 1280), ("dark", 1280), ("light", 380)] {
         browser.prefer(scheme).await;
@@ -327,6 +336,13 @@ async fn a_rule_is_tried_put_on_trial_promoted_and_taken_back_in_the_browser_alo
     browser.wait_for_text("weight = -50").await;
     assert_eq!(head(&server, "agent-a").await, "acme/large#2", "a trial serves nobody");
     browser.wait_for_text("Agreed on 0 of 1 requests").await;
+    // What the drawing shows stands in numbers, and stays open while the page is brought up to date.
+    browser.wait_for("document.querySelector('details summary')").await;
+    browser.run("document.querySelector('details summary').click()").await;
+    assert_eq!(head(&server, "agent-b").await, "acme/large#2");
+    browser.wait_for_text("Agreed on 0 of 2 requests").await;
+    let sum = "[...document.querySelectorAll('details[open] tbody td:nth-child(2)')].reduce((sum, cell) => sum + Number(cell.innerText), 0)";
+    browser.wait_for(&format!("{sum} == 2")).await;
     looked_at("policies-trial").await;
 
     browser.fill("Why", "it agreed with us").await;

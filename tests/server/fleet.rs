@@ -73,6 +73,18 @@ async fn what_one_server_gives_out_every_server_knows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_one_server_says_that_others_keep_their_own_policies() {
+    let Some(places) = places().await else { return };
+    let first = places[0].serve();
+    let page = async || first.client.get(format!("{}/policies", first.url)).send().await.unwrap().text().await.unwrap();
+    assert!(!page().await.contains("of this database beside this one"), "it is alone");
+    let _second = places[1].serve();
+    let both = page().await;
+    assert!(both.contains("1 other server of this database beside this one"), "{both}");
+    assert!(both.contains("edits the issuecommand.toml of this server only"), "{both}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_roles_of_a_server_that_is_killed_go_to_another() {
     let Some(places) = places().await else { return };
     let first = places[0].serve();

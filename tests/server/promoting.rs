@@ -1,10 +1,12 @@
 //! Rankers promoted and put back, while a server runs and agents work.
 
+use std::process::{Command, Stdio};
+
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
 use super::commands::{complaint, told};
-use super::harness::{Home, Server};
+use super::harness::{Home, Server, wait_for_address};
 use super::policies::{URGENT_FIRST, backlog, candidate, head, started, tried};
 use crate::cosign::Team;
 use crate::workshop::{PLAIN, WITHOUT_WORK_ORDER, component};
@@ -256,4 +258,63 @@ async fn what_a_page_promotes_is_refused_by_the_server_as_a_commands_is_and_the_
     let newest = server.get("/api/policies/history").await["sets"][0].clone();
     assert_eq!((&newest["why"], &newest["by"]), (&json!("trial given up: it fails"), &json!("local")), "{newest:#}");
     assert!(!file().contains("candidate") && file().contains("# Kept."), "{}", file());
+}
+
+/// Has `sh` mount its first argument read-only, where only it and its children see that.
+const SHUT: [&str; 4] = ["--map-root-user", "--mount", "sh", "-c"];
+const MOUNT: &str = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\"";
+
+/// Whether that can be done here; says so where not.
+fn can_shut(folder: &std::path::Path) -> bool {
+    let output = Command::new("unshare").args(SHUT).arg(MOUNT).arg(folder).output();
+    let can = output.as_ref().is_ok_and(|output| output.status.success());
+    if !can {
+        eprintln!("skipped: nothing can be mounted read-only here: {output:?}");
+    }
+    can
+}
+
+/// A server with the configuration in `folder`, which units, containers and ConfigMaps mount read-only.
+fn serve_from(home: &Home, folder: &std::path::Path, is_shut: bool) -> Server {
+    let serve = home.command();
+    let file = folder.join("issuecommand.toml");
+    let mut command = Command::new(if is_shut { "unshare".as_ref() } else { serve.get_program() });
+    if is_shut {
+        command.args(SHUT).arg(format!("{MOUNT} && exec \"$@\"")).arg(folder).arg(serve.get_program());
+    }
+    command.args(serve.get_args()).arg("--config").arg(file).env_clear().current_dir(home.root());
+    command.envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let url = wait_for_address(&mut child);
+    Server { child, url, client: reqwest::Client::new() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_configuration_is_mounted_read_only_pages_say_so_and_offer_nothing_that_cannot_work() {
+    let home = Home::new(&backlog(), &candidate("shadow", URGENT_FIRST));
+    let (folder, file) = (home.path("conf"), home.path("conf/issuecommand.toml"));
+    if !can_shut(home.root()) {
+        return;
+    }
+    std::fs::create_dir(&folder).unwrap();
+    let text = std::fs::read_to_string(home.path("issuecommand.toml")).unwrap();
+    let text = text.replace("\"claims.db\"", "\"../claims.db\"").replace("\"backlog.jsonl\"", "\"../backlog.jsonl\"");
+    std::fs::write(&file, &text).unwrap();
+    let server = serve_from(&home, &folder, false);
+    let before = seen(&server).await;
+    assert!(server.stop());
+
+    let server = serve_from(&home, &folder, true);
+    let page = server.client.get(format!("{}/policies", server.url)).send().await.unwrap().text().await.unwrap();
+    assert!(page.contains("The candidate"), "what is on trial is told all the same: {page}");
+    let (_, tried) = sent(&server, "/playground", &[("settings", "tiers%20%3D%20%5B%5B%22slow%22%5D%5D")]).await;
+    for (name, text) in [("policies", page), ("playground", tried)] {
+        assert!(!text.contains("name=\"seen\""), "{name} offers what cannot work: {text}");
+        assert!(text.contains("Nothing is put in force or back from here, for "), "{name}: {text}");
+        assert!(text.contains("conf/issuecommand.toml is read-only. Edit it where it comes from"), "{name}: {text}");
+    }
+    // Somebody whose page is from before it was so.
+    let (status, told) = sent(&server, "/policies/promote", &[("seen", &before), ("note", "")]).await;
+    assert!(status == 409 && told.contains("is read-only: nothing was changed"), "{status}: {told}");
+    assert_eq!(std::fs::read_to_string(file).unwrap(), text);
 }

@@ -108,6 +108,21 @@ fn a_file_is_replaced_at_once_and_a_link_to_it_stays_a_link() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "new");
     assert!(link.is_symlink());
 }
+
+#[test]
+fn a_file_that_cannot_be_replaced_is_told_with_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, link) = (folder.path().join("real.toml"), folder.path().join("link.toml"));
+    let told = |path: &std::path::Path| not_replaceable(path).unwrap_or_default();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    assert!(told(&link).contains("link.toml cannot be read: No such file"), "{}", told(&link));
+    std::fs::write(&file, "old").unwrap();
+    assert_eq!((not_replaceable(&file), not_replaceable(&link)), (None, None));
+    let mut permissions = std::fs::metadata(&file).unwrap().permissions();
+    permissions.set_readonly(true);
+    std::fs::set_permissions(&file, permissions).unwrap();
+    assert!(told(&link).ends_with("link.toml is read-only"), "{}", told(&link));
+}
 /// As a team writes it over the months.
 const GROWN: &str = r##"# Ours.
 [policies.ranker] # the order of work

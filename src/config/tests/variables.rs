@@ -244,6 +244,22 @@ fn a_name_one_slip_away_is_pointed_out() {
 }
 
 #[test]
+fn a_short_key_is_pointed_out_where_others_reach_the_server() {
+    let notes = |host: &str, key: &str| {
+        Folder::with(&format!("[server]\nhost = \"{host}\"\n")).load(&[("API_KEY", key)]).unwrap().notes
+    };
+    let (short, long) = ("fifteen-letters", "sixteen-letters!");
+    assert!(short.len() == 15 && long.len() == 16);
+    let told = notes("0.0.0.0", short);
+    let [note] = &told[..] else { panic!("{told:?}") };
+    assert!(note.contains("shorter than 16 bytes, and whoever reaches 0.0.0.0 can guess"), "{note}");
+    assert!(!note.contains(short), "{note}");
+    for (host, key) in [("0.0.0.0", long), ("127.0.0.1", short), ("::1", short)] {
+        assert!(notes(host, key).is_empty(), "{host} {key}");
+    }
+}
+
+#[test]
 fn a_server_without_a_key_is_pointed_out() {
     let notes = Folder::with("").load(&[]).unwrap().notes;
     assert_eq!(notes, ["there is no API key, so every program on this machine may call; only 127.0.0.1 is served"]);

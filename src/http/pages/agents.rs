@@ -3,6 +3,7 @@
 use axum::response::Response;
 use maud::{Markup, html};
 
+use super::tables::wide;
 use super::visit::Visit;
 use super::words::{claim_at, claim_badge, counted, since};
 use crate::claims::{BusyAgent, ClaimManager};
@@ -27,10 +28,10 @@ fn page(manager: &ClaimManager) -> Markup {
         @if agents.is_empty() {
             p .why { "No agent holds a claim. Agents connect with " code { "issuecommand mcp install" } ", or over HTTP." }
         } @else {
-            div .wide tabindex="0" { table {
+            (wide("Agents at work", html! { table {
                 thead { tr { th { "Agent" } th { "Last heard of" } th .number { "Claims" } th { "What it holds" } } }
                 tbody { @for agent in agents.iter().take(AGENT_COUNT_MAX) { (row(agent, now)) } }
-            } }
+            } }))
             @if agents.len() > AGENT_COUNT_MAX { p .soft { "The first " (AGENT_COUNT_MAX) ", by name." } }
         }
     }

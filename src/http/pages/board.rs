@@ -10,7 +10,7 @@ use serde_json::json;
 use super::visit::Visit;
 use super::words::{claim_at, claim_status, counted, length, since};
 use crate::api::Call;
-use crate::claims::{ClaimColumn, Health, UNDER_WAY};
+use crate::claims::{ClaimColumn, Health};
 use crate::domain::{AgentId, Claim, ClaimStatus, RepoName, Run, RunStatus, Timestamp};
 use crate::http::query::query;
 use crate::store::ClaimFilter;
@@ -115,7 +115,7 @@ fn page(board: &Board<'_>) -> Markup {
             (counted(*active_agents, "agent"))
         }
         (needs_somebody(board))
-        (narrowing("/", board.narrowed, &board.repos, false))
+        (narrowing("/", board.narrowed, &board.repos, html! {}))
         div .columns {
             @for column in &board.columns {
                 section aria-label=(claim_status(column.status)) data-key=(column.status.as_str()) {
@@ -179,23 +179,19 @@ fn is_asked_for(run: &Run, filter: &ClaimFilter) -> bool {
         && filter.agent.as_ref().is_none_or(|agent| holder == Some(agent))
 }
 
-/// A form that narrows a page to a repository and an agent.
-pub(super) fn narrowing(path: &str, narrowed: &Narrowed, repos: &[RepoName], by_status: bool) -> Markup {
+/// A form that narrows a page to a repository and an agent, and by what is in `more`.
+pub(super) fn narrowing(path: &str, narrowed: &Narrowed, repos: &[RepoName], more: Markup) -> Markup {
+    let asked = narrowed.repo.trim();
     html! {
         form .narrow role="search" action=(path) {
             label { "Repository " select name="repo" {
                 option value="" { "all" }
-                @for repo in repos { option value=(repo) selected[repo.as_str() == narrowed.repo.trim()] { (repo) } }
+                @for repo in repos { option value=(repo) selected[repo.as_str() == asked] { (repo) } }
+                // One that takes part no more, or never did.
+                @if !asked.is_empty() && !repos.iter().any(|repo| repo.as_str() == asked) { option value=(asked) selected { (asked) } }
             } }
             label { "Agent " input name="agent_id" value=(narrowed.agent_id) placeholder="all" autocomplete="off"; }
-            @if by_status {
-                label { "Stands " select name="status" {
-                    option value="" { "anywhere" }
-                    @for status in UNDER_WAY {
-                        option value=(status.as_str()) selected[status.as_str() == narrowed.status.trim()] { (claim_status(status)) }
-                    }
-                } }
-            }
+            (more)
             button { "Show" }
         }
     }

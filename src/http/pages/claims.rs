@@ -7,12 +7,13 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::board::{Narrowed, narrowing};
+use super::tables::wide;
 use super::visit::Visit;
 use super::words::{
     claim_at, claim_badge, claim_status, counted, issue_link, length, minute, outside, run_badge, since,
 };
 use crate::api::Call;
-use crate::claims::{Belongings, ClaimManager};
+use crate::claims::{Belongings, ClaimManager, UNDER_WAY};
 use crate::domain::{Claim, FollowUp, Run, Timestamp};
 use crate::http::query::query;
 use crate::store::ClaimFilter;
@@ -59,8 +60,19 @@ fn under_way(manager: &ClaimManager, narrowed: &Narrowed, filter: &ClaimFilter) 
             " · " a href="/claims?ended=1" { "those that ended" }
             @if filter.status.is_some() { " · " a href="/claims" { "all under way" } }
         }
-        (narrowing("/claims", narrowed, &repos, true))
+        (narrowing("/claims", narrowed, &repos, by_status(&narrowed.status)))
         @if claims.is_empty() { p .why { "No such claim is under way." } } @else { (table(&claims, manager.now(), "Lease ends in")) }
+    }
+}
+
+fn by_status(asked: &str) -> Markup {
+    html! {
+        label { "Stands " select name="status" {
+            option value="" { "anywhere" }
+            @for status in UNDER_WAY {
+                option value=(status.as_str()) selected[status.as_str() == asked.trim()] { (claim_status(status)) }
+            }
+        } }
     }
 }
 
@@ -92,7 +104,7 @@ async fn past(visit: &Visit, cursor: Option<String>) -> Response {
 /// Claims in rows; the last column has their leases, where it has a name.
 fn table(claims: &[Claim], now: Timestamp, lease: &str) -> Markup {
     html! {
-        div .wide tabindex="0" { table {
+        (wide("Claims", html! { table {
             thead { tr {
                 th { "Claim" } th { "Issue" } th { "Agent" } th { "Stands" } th { "Since" } th { "Pull request" }
                 @if !lease.is_empty() { th .number { (lease) } }
@@ -110,7 +122,7 @@ fn table(claims: &[Claim], now: Timestamp, lease: &str) -> Markup {
                     }
                 }
             }
-        } }
+        } }))
     }
 }
 

@@ -5,15 +5,13 @@ use axum::response::Response;
 use maud::{Markup, html};
 use serde_json::json;
 
-use super::bars::{Bar, chart};
+use super::bars::{Bar, Rows};
+use super::tables::wide;
 use super::visit::Visit;
 use super::words::{issue_link, minute, stamp};
 use crate::api::Call;
 use crate::claims::{DecisionSummary, points};
 use crate::domain::{Decision, DecisionRow};
-
-/// Candidates of a decision that have a bar.
-const BAR_COUNT: usize = 8;
 
 /// One recorded decision.
 pub(super) async fn show(visit: Visit, Path(decision_id): Path<String>) -> Response {
@@ -25,19 +23,6 @@ pub(super) async fn show(visit: Visit, Path(decision_id): Path<String>) -> Respo
 
 fn page(decision: &Decision) -> Markup {
     let summary = DecisionSummary::of(decision);
-    let chosen = |row: &DecisionRow| decision.chosen == Some(row.issue().to_string());
-    let bars: Vec<_> = decision
-        .considered
-        .iter()
-        .filter(|row| row.passed_over.is_none())
-        .take(BAR_COUNT)
-        .map(|row| Bar {
-            name: row.issue().to_string(),
-            score: row.score,
-            reasons: &row.reasons,
-            is_marked: chosen(row),
-        })
-        .collect();
     html! {
         h1 { (decision.agent_id) " got " (decision.chosen.as_deref().unwrap_or("nothing")) }
         p .soft { (minute(decision.decided_at)) " · " (stamp(&decision.ranker)) }
@@ -51,29 +36,38 @@ fn page(decision: &Decision) -> Markup {
             }
         }
         p .why { (summary.why) }
-        @if !bars.is_empty() { h2 { "The first candidates" } (chart(&bars)) }
-        @if !decision.considered.is_empty() { h2 { (summary.considered_count) " considered" } (candidates(decision, chosen)) }
+        @if !decision.considered.is_empty() { h2 { (summary.considered_count) " considered" } (candidates(decision)) }
         @if decision.left_out_count > 0 { p .soft { (decision.left_out_count) " of them were too many to be recorded." } }
     }
 }
 
-fn candidates(decision: &Decision, chosen: impl Fn(&DecisionRow) -> bool) -> Markup {
+fn candidates(decision: &Decision) -> Markup {
+    let bars: Vec<_> = decision.considered.iter().filter(|row| row.passed_over.is_none()).map(bar_of).collect();
+    let rows = Rows::of(&bars);
     html! {
-        div .wide tabindex="0" { table {
-            thead { tr { th .number { "Place" } th { "Issue" } th .number { "Score" } th { "Terms" } } }
+        (rows.legend())
+        (wide("Candidates", html! { table .queue {
+            thead { tr { th .number { "Place" } th { "Issue" } th { "Its score, by terms" } th .number { "Score" } } }
             tbody {
-                @for (place, row) in decision.considered.iter().enumerate() {
-                    tr .marked[chosen(row)] {
-                        td .number { @if row.passed_over.is_none() { (place + 1) } @else { "–" } }
+                @for (place, row) in (1..).zip(&decision.considered) {
+                    tr .marked[decision.chosen == Some(row.issue().to_string())] {
+                        td .number { @if row.passed_over.is_none() { (place) } @else { "–" } }
                         td { (issue_link(&row.issue())) }
-                        td .number { (points(row.score)) }
-                        td {
-                            @if let Some(reason) = &row.passed_over { "passed over: " (reason) }
-                            @else if !row.reasons.is_empty() { (row.why()) }
+                        td .bar {
+                            @if let Some(reason) = &row.passed_over { "passed over: " (reason) } @else {
+                                // The words stand below it.
+                                div aria-hidden="true" { (rows.drawn(&bar_of(row))) }
+                                @if !row.reasons.is_empty() { div .soft { (row.why()) } }
+                            }
                         }
+                        td .number { (points(row.score)) }
                     }
                 }
             }
-        } }
+        } }))
     }
+}
+
+fn bar_of(row: &DecisionRow) -> Bar<'_> {
+    Bar { name: row.issue().to_string(), score: row.score, reasons: &row.reasons }
 }

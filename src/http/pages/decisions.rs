@@ -7,10 +7,12 @@ use axum::response::Response;
 use maud::{Markup, html};
 use serde_json::Value;
 
+use super::board::{Narrowed, narrowing};
+use super::tables::wide;
 use super::visit::Visit;
 use super::words::{minute, named_issue, stamp};
 use crate::api::{Call, DECISION_COUNT_DEFAULT, DECISION_COUNT_MAX, Fields};
-use crate::claims::DecisionSummary;
+use crate::claims::{ClaimManager, DecisionSummary};
 use crate::http::query::query;
 
 /// How many times as many the link at the end shows.
@@ -18,34 +20,46 @@ const MORE_TIMES: usize = 5;
 
 /// The last decisions, narrowed by the fields that the API narrows them by.
 pub(super) async fn list(visit: Visit, Query(asked): Query<BTreeMap<String, String>>) -> Response {
-    let asked: Fields = asked.into_iter().map(|(name, value)| (name, value.into())).collect();
+    // An empty field, as a form sends it, narrows nothing.
+    let asked = asked.into_iter().filter(|(_, value)| !value.trim().is_empty());
+    let asked: Fields = asked.map(|(name, value)| (name, value.into())).collect();
     let mut answer = visit.ask(Call::Decisions, Value::Object(asked.clone())).await;
     let is_recording = answer.body["is_recording"] != false;
     match serde_json::from_value::<Vec<DecisionSummary>>(answer.body["decisions"].take()) {
-        Ok(found) if answer.status == 200 => visit.page("Decisions", &page(&asked, &found, is_recording)),
+        Ok(found) if answer.status == 200 => {
+            visit.page("Decisions", &page(visit.state.api.manager(), &asked, &found, is_recording))
+        }
         _ => visit.trouble(&answer),
     }
 }
 
 /// The decisions that were found by `asked`, newest first; `is_recording`: whether there will be more.
-fn page(asked: &Fields, decisions: &[DecisionSummary], is_recording: bool) -> Markup {
+fn page(manager: &ClaimManager, asked: &Fields, decisions: &[DecisionSummary], is_recording: bool) -> Markup {
     let narrowed: Vec<_> = asked.iter().filter(|(name, _)| *name != "limit").collect();
     html! {
         h1 { "Decisions" }
         p .soft {
             "What agents got when they asked, newest first"
             @for (name, value) in &narrowed { ", " (in_words(name)) " " em { (value.as_str().unwrap_or_default()) } }
-            @if narrowed.is_empty() {
-                "; the fields " code { "agent_id" } ", " code { "repo" } " and " code { "issue_number" } " of the address narrow it"
-            } @else {
-                " · " a href="/decisions" { "all" }
-            }
+            @if !narrowed.is_empty() { " · " a href="/decisions" { "all" } }
         }
+        (narrowing_of(manager, asked))
         @if decisions.is_empty() { p .why { (nothing(narrowed.is_empty(), is_recording)) } } @else { (table(asked, decisions)) }
         @if let Some(count) = more(asked, decisions.len()) {
             p { a href=(with(asked, "limit", &count.to_string())) { "Show up to " (count) } }
         }
     }
+}
+
+/// The form that narrows them.
+fn narrowing_of(manager: &ClaimManager, asked: &Fields) -> Markup {
+    let repos: Vec<_> = manager.repos().into_iter().map(|entry| entry.repo.full_name).collect();
+    let told = |name: &str| asked.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let narrowed = Narrowed { repo: told("repo"), agent_id: told("agent_id"), ..Narrowed::default() };
+    let number = html! {
+        label { "Issue number " input name="issue_number" value=(told("issue_number")) inputmode="numeric" size="8" placeholder="any" autocomplete="off"; }
+    };
+    narrowing("/decisions", &narrowed, &repos, number)
 }
 
 fn in_words(name: &str) -> &str {
@@ -67,12 +81,12 @@ fn nothing(all: bool, is_recording: bool) -> &'static str {
 
 fn table(asked: &Fields, decisions: &[DecisionSummary]) -> Markup {
     html! {
-        div .wide tabindex="0" { table {
+        (wide("Decisions", html! { table {
             thead { tr {
                 th { "When" } th { "Agent" } th { "Got" } th { "Why" } th .number { "Considered" } th { "Under" }
             } }
             tbody { @for it in decisions { (row(asked, it)) } }
-        } }
+        } }))
     }
 }
 

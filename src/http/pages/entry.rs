@@ -40,11 +40,12 @@ pub(super) async fn ask(State(state): State<HttpState>, Query(wanted): Query<Wan
     respond(200, &form(&wanted.next, None))
 }
 
-/// Begins a session, where the key or token is good. Wrong ones are counted by address, as at every door.
+/// Begins a session, where the key or token is good. Wrong ones are counted by address, as at every door; a good one is let
+/// in all the same.
 pub(super) async fn log_in(State(state): State<HttpState>, request: Request) -> Response {
     let (headers, extensions) = (request.headers().clone(), request.extensions().clone());
-    if let Some(who) = not_our_own(&headers, &state.server) {
-        return refused(Failure::NotFromHere(who), "/login");
+    if let Some(what) = not_our_own(&headers, &state.server) {
+        return refused(Failure::FormNotFromHere(what), "/login");
     }
     let shown = match axum::RequestExt::extract::<Form<Shown>, _>(request).await {
         Ok(Form(shown)) => shown,
@@ -69,7 +70,7 @@ pub(super) async fn log_in(State(state): State<HttpState>, request: Request) -> 
 /// Ends the session.
 pub(super) async fn log_out(State(state): State<HttpState>, headers: HeaderMap) -> Response {
     match not_our_own(&headers, &state.server) {
-        Some(who) => refused(Failure::NotFromHere(who), "/logout"),
+        Some(what) => refused(Failure::FormNotFromHere(what), "/logout"),
         None => elsewhere("/login", Some(session::ended(&headers, is_https(&state, &headers)))),
     }
 }

@@ -2,6 +2,9 @@
 
 use maud::{Markup, html};
 
+use super::drawing::{at, key};
+use super::tables::wide;
+use super::words::{counted, minute};
 use crate::domain::{Timestamp, TrialCounts, from_unix_ms};
 use crate::store::TrialHour;
 
@@ -48,7 +51,8 @@ impl Span {
     }
 }
 
-/// A drawing of the requests of `hours`, oldest first; nothing where there are none.
+/// A drawing of the requests of `hours`, oldest first, and its numbers for who does not see it; nothing where there are
+/// none.
 pub(super) fn chart(hours: &[TrialHour]) -> Markup {
     let (span_hours, spans) = spans(hours);
     let tallest = spans.iter().map(Span::total).max().unwrap_or(0);
@@ -58,22 +62,46 @@ pub(super) fn chart(hours: &[TrialHour]) -> Markup {
     }
     let step = (WIDTH / spans.len() as f64).min(STEP_WIDTH_MAX);
     let (end, label_y) = (step * spans.len() as f64, BARS_HEIGHT + 18.0);
+    let outcomes: Vec<_> =
+        OUTCOMES.iter().filter(|outcome| spans.iter().any(|span| (outcome.count)(&span.counts) > 0)).collect();
+    let told = format!(
+        "Requests by what came of them, from {} to {}: the numbers of each bar stand below",
+        minute(first.begins),
+        minute(last.begins)
+    );
     html! {
         figure {
-            svg viewBox=(format!("0 0 {WIDTH} {}", BARS_HEIGHT + LABEL_HEIGHT)) role="img" aria-label="Requests over time, by what came of them" {
+            svg viewBox=(format!("0 0 {WIDTH} {}", BARS_HEIGHT + LABEL_HEIGHT)) role="img" aria-label=(told) {
                 @for (place, span) in spans.iter().enumerate() {
                     (drawn(span, step * place as f64, step * BAR_SHARE, BARS_HEIGHT / tallest as f64))
                 }
                 line .zero x1="0" x2=(WIDTH) y1=(BARS_HEIGHT) y2=(BARS_HEIGHT) {}
-                text x="0" y=(label_y) { (told(first.begins)) }
-                @if end > WIDTH / 2.0 { text x=(at(end)) y=(label_y) text-anchor="end" { (told(last.begins)) } }
+                text x="0" y=(label_y) { (minute(first.begins)) }
+                @if end > WIDTH / 2.0 { text x=(at(end)) y=(label_y) text-anchor="end" { (minute(last.begins)) } }
             }
             figcaption {
-                @for outcome in OUTCOMES.iter().filter(|outcome| spans.iter().any(|span| (outcome.count)(&span.counts) > 0)) {
-                    span .key { svg viewBox="0 0 10 10" { rect class=(outcome.class) width="10" height="10" rx="2" {} } (outcome.told) }
-                }
+                @for outcome in &outcomes { (key(outcome.class, outcome.told)) }
                 span { "a bar is " (length(span_hours)) ", the tallest " (tallest) @if tallest == 1 { " request" } @else { " requests" } }
             }
+        }
+        (numbers(&spans, &outcomes))
+    }
+}
+
+/// The same in numbers: a row for each bar that there is.
+fn numbers(spans: &[Span], outcomes: &[&Outcome]) -> Markup {
+    let bars: Vec<_> = spans.iter().filter(|span| span.total() > 0).collect();
+    html! {
+        details {
+            summary { "The numbers of " (counted(bars.len(), "bar")) }
+            (wide("Requests over time", html! { table {
+                thead { tr { th { "From" } @for outcome in outcomes { th .number { (outcome.told) } } } }
+                tbody {
+                    @for span in bars {
+                        tr { td { (minute(span.begins)) } @for outcome in outcomes { td .number { ((outcome.count)(&span.counts)) } } }
+                    }
+                }
+            } }))
         }
     }
 }
@@ -91,7 +119,7 @@ fn drawn(span: &Span, x: f64, width: f64, per_request: f64) -> Markup {
             @for (outcome, count, foot, height) in pieces {
                 @if count > 0 {
                     rect class=(outcome.class) x=(at(x)) y=(at(foot)) width=(at(width)) height=(at(height)) {
-                        title { (told(span.begins)) ": " (count) " " (outcome.told) }
+                        title { (minute(span.begins)) ": " (count) " " (outcome.told) }
                     }
                 }
             }
@@ -120,10 +148,6 @@ fn spans(hours: &[TrialHour]) -> (u64, Vec<Span>) {
     (span_hours, spans)
 }
 
-fn told(at: Timestamp) -> String {
-    at.format("%Y-%m-%d %H:%M UTC").to_string()
-}
-
 fn length(span_hours: u64) -> String {
     match span_hours {
         1 => "an hour".to_owned(),
@@ -132,11 +156,6 @@ fn length(span_hours: u64) -> String {
         hours if hours > 24 => format!("{} days", hours / 24),
         hours => format!("{hours} hours"),
     }
-}
-
-/// A place in the drawing: two decimals are finer than any screen.
-fn at(place: f64) -> String {
-    format!("{place:.2}")
 }
 
 #[cfg(test)]
@@ -177,6 +196,23 @@ mod tests {
         }
         assert_eq!(chart.matches("class=\"key\"").count(), 2, "only what there is has a key: {chart}");
         assert!(chart.contains("1970-01-01 01:00 UTC: 1 agreed"), "{chart}");
+    }
+
+    #[test]
+    fn every_bar_stands_in_numbers_too_and_gaps_do_not() {
+        let chart = chart(&[hour(0, 3, 1), hour(5, 12, 0)]).into_string();
+        let (_, numbers) = chart.split_once("<details><summary>The numbers of 2 bars</summary>").unwrap();
+        for row in [
+            r#"<td>1970-01-01 00:00 UTC</td><td class="number">3</td><td class="number">1</td>"#,
+            r#"<td>1970-01-01 05:00 UTC</td><td class="number">12</td><td class="number">0</td>"#,
+        ] {
+            assert!(numbers.contains(row), "{row}: {numbers}");
+        }
+        assert_eq!(numbers.matches("<tr>").count(), 1 + 2, "{numbers}");
+        assert!(
+            chart.contains(r#"aria-label="Requests by what came of them, from 1970-01-01 00:00 UTC to"#),
+            "{chart}"
+        );
     }
 
     #[test]

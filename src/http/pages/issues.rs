@@ -1,24 +1,65 @@
 //! The page of one issue: where it stands and why, the terms of its score, and what was decided.
 
 use axum::extract::{Path, Query};
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::bars::{Bar, chart};
+use super::bars::{Bar, Rows};
+use super::tables::wide;
 use super::visit::Visit;
-use super::words::{minute, outside, signed, stamp};
+use super::words::{explained_at, minute, named_issue, outside, signed, stamp};
 use crate::api::Call;
 use crate::claims::{DecisionSummary, Explanation, NotChosen, nth, points};
 use crate::domain::{IssueRef, Reason};
 use crate::http::query::query;
 
-/// Whom a page is about, besides the issue.
+/// Whom a page is about, besides the issue; an empty field, as a form sends it, is nobody.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ForAgent {
-    agent_id: Option<String>,
+    #[serde(default)]
+    agent_id: String,
+}
+
+/// Which issue somebody asks about, and for whom.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AskedAbout {
+    #[serde(default)]
+    issue: String,
+    #[serde(default)]
+    agent_id: String,
+}
+
+/// Leads to the page of the issue that was typed; asks for one where there is none.
+pub(super) async fn find(visit: Visit, Query(AskedAbout { issue, agent_id }): Query<AskedAbout>) -> Response {
+    let (name, agent) = (issue.trim(), agent_id.trim());
+    if name.is_empty() {
+        let body = html! { h1 { "Why an issue stands where it does" } (asking("", agent)) };
+        return visit.page("Explain", &body);
+    }
+    let issue: IssueRef = match name.parse() {
+        Ok(issue) => issue,
+        Err(error) => return visit.refused(400, &format!("{error}, as in acme/webshop#7")),
+    };
+    let fields = (!agent.is_empty()).then(|| ("agent_id".to_owned(), agent.into()));
+    let page = explained_at(&issue.repo, issue.number) + &query(fields.into_iter().collect());
+    (StatusCode::SEE_OTHER, [(LOCATION, page)]).into_response()
+}
+
+/// A form that leads to why an issue stands where it does, for an agent if one is named.
+pub(super) fn asking(issue: &str, agent: &str) -> Markup {
+    html! {
+        form .narrow action="/explain" {
+            label { "Issue " input name="issue" value=(issue) placeholder="owner/name#number" required autocomplete="off"; }
+            label { "For agent " input name="agent_id" value=(agent) placeholder="any" autocomplete="off"; }
+            button { "Explain" }
+        }
+    }
 }
 
 /// One issue.
@@ -28,8 +69,8 @@ pub(super) async fn show(
     Query(ForAgent { agent_id }): Query<ForAgent>,
 ) -> Response {
     let mut fields = json!({ "repo": format!("{owner}/{repo}"), "issue_number": number });
-    if let Some(agent) = agent_id {
-        fields["agent_id"] = agent.into();
+    if !agent_id.trim().is_empty() {
+        fields["agent_id"] = agent_id.into();
     }
     match visit.found::<Explanation>(Call::Explain, fields, "explanation").await {
         Ok(explanation) => {
@@ -63,7 +104,7 @@ fn page(explanation: &Explanation, issue: &IssueRef, on_github: Option<&str>) ->
             ul { @for reason in &explanation.skip_reasons { li { (reason) } } }
         }
         @let bars = bars_of(explanation, issue);
-        @if !bars.is_empty() { h2 { "Beside the first on offer" } (chart(&bars)) }
+        @if !bars.is_empty() { h2 { "Beside the first on offer" } (beside(&bars, issue)) }
         @if let Some(holder) = &explanation.held_by {
             p { a href=(format!("/claims/{}", holder.claim_id)) { "The claim of " (holder.agent_id) } }
         }
@@ -73,6 +114,8 @@ fn page(explanation: &Explanation, issue: &IssueRef, on_github: Option<&str>) ->
         }
         @if !explanation.not_chosen.is_empty() { h2 { "Considered, and not given out" } (not_chosen(&explanation.not_chosen)) }
         p .soft { a href=(all_about(issue)) { "All decisions that considered it" } }
+        h2 { "Another issue, or for an agent" }
+        (asking(&issue.to_string(), explanation.agent_id.as_ref().map_or("", |agent| agent.as_str())))
     }
 }
 
@@ -83,22 +126,39 @@ fn all_about(issue: &IssueRef) -> String {
 
 /// The first on offer, and the issue itself behind them where it is none of those.
 fn bars_of<'a>(explanation: &'a Explanation, issue: &IssueRef) -> Vec<Bar<'a>> {
-    let mut bars: Vec<_> = explanation
-        .first
-        .iter()
-        .map(|rival| Bar { is_marked: issue.repo == rival.repo && issue.number == rival.number, ..Bar::of(rival) })
-        .collect();
+    let mut bars: Vec<_> = explanation.first.iter().map(Bar::of).collect();
+    let name = issue.to_string();
     if let Some(score) = explanation.score
-        && !bars.iter().any(|bar| bar.is_marked)
+        && !bars.iter().any(|bar| bar.name == name)
     {
-        bars.push(Bar { name: issue.to_string(), score, reasons: &explanation.reasons, is_marked: true });
+        bars.push(Bar { name, score, reasons: &explanation.reasons });
     }
     bars
 }
 
+/// Scores in rows; the issue's own is marked.
+fn beside(bars: &[Bar<'_>], issue: &IssueRef) -> Markup {
+    let (rows, own) = (Rows::of(bars), issue.to_string());
+    html! {
+        (rows.legend())
+        (wide("Beside the first on offer", html! { table .queue {
+            thead { tr { th { "Issue" } th { "Its score, by terms" } th .number { "Score" } } }
+            tbody {
+                @for bar in bars {
+                    tr .marked[bar.name == own] {
+                        td { @if bar.name == own { (bar.name) } @else { (named_issue(&bar.name)) } }
+                        td .bar { (rows.drawn(bar)) }
+                        td .number { (points(bar.score)) }
+                    }
+                }
+            }
+        } }))
+    }
+}
+
 fn terms(reasons: &[Reason], score: Option<f64>) -> Markup {
     html! {
-        div .wide tabindex="0" { table {
+        (wide("Terms of its score", html! { table {
             thead { tr { th { "Rule" } th .number { "Points" } th { "What it saw" } } }
             tbody {
                 @for reason in reasons {
@@ -108,13 +168,13 @@ fn terms(reasons: &[Reason], score: Option<f64>) -> Markup {
                     tr .marked { td { "Score" } td .number { (points(score)) } td {} }
                 }
             }
-        } }
+        } }))
     }
 }
 
 fn not_chosen(decisions: &[NotChosen]) -> Markup {
     html! {
-        div .wide tabindex="0" { table {
+        (wide("Decisions that did not give it out", html! { table {
             thead { tr { th { "When" } th { "Agent" } th .number { "Score" } th { "Why not" } th { "Given out" } } }
             tbody {
                 @for not in decisions {
@@ -133,7 +193,7 @@ fn not_chosen(decisions: &[NotChosen]) -> Markup {
                     }
                 }
             }
-        } }
+        } }))
     }
 }
 

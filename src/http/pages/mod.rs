@@ -10,6 +10,7 @@ mod claims;
 mod decision;
 mod decisions;
 mod document;
+mod drawing;
 mod entry;
 mod health;
 mod hours;
@@ -22,6 +23,7 @@ mod ruling;
 mod runs;
 mod sets;
 mod shared;
+mod tables;
 mod visit;
 mod words;
 
@@ -72,6 +74,7 @@ pub(super) fn pages() -> Router<HttpState> {
         .route("/runs/{run}/answer", post(acts::answer))
         .route("/dispatch/pause", post(acts::pause))
         .route("/dispatch/resume", post(acts::resume))
+        .route("/explain", get(issues::find))
         .route("/explain/{owner}/{repo}/{number}", get(issues::show))
         .route("/decisions", get(decisions::list))
         .route("/decisions/{decision_id}", get(decision::show))

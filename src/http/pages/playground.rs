@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::bars::{Bar, Rows};
-use super::ruling;
+use super::ruling::Offer;
+use super::tables::wide;
 use super::visit::Visit;
 use super::words::{counted, explained_at};
 use crate::claims::{Tried, points};
@@ -33,10 +34,11 @@ pub(super) async fn try_out(visit: Visit, Form(Typed { settings }): Form<Typed>)
             "Settings are tried with the key, or with a token of scope admin: it takes the server's time.",
         );
     }
+    let offer = Offer::to(&visit).await;
     let manager = visit.state.api.manager();
     let (source, _) = manager.ranker_settings();
     let result = match read_settings(&settings).and_then(|settings| manager.try_settings(settings)) {
-        Ok(tried) => html! { (told(&tried)) (in_force(&visit, &settings)) },
+        Ok(tried) => html! { (told(&tried)) (in_force(&visit, &offer, &settings)) },
         Err(why) => html! { div .why role="alert" { pre { (why.trim_end()) } } },
     };
     visit.still_page("Playground", &page(&visit, &source, &settings, result))
@@ -48,8 +50,8 @@ pub(super) fn read_settings(typed: &str) -> Result<Map<String, Value>, String> {
 }
 
 /// What can be done with settings that were tried.
-fn in_force(visit: &Visit, settings: &str) -> Markup {
-    let Some(seen) = ruling::seen(visit) else { return html! {} };
+fn in_force(visit: &Visit, offer: &Offer, settings: &str) -> Markup {
+    let Some(seen) = &offer.seen else { return offer.note() };
     let (policies, _) = visit.state.api.manager().policies_in_force();
     html! {
         h2 { "What is to become of them" }
@@ -60,6 +62,7 @@ fn in_force(visit: &Visit, settings: &str) -> Markup {
                 " " (candidate.ranker.source) " is on trial now, and gives way to them if these are put on trial."
             }
         }
+        (offer.note())
         div .acts { form method="post" action="/playground/candidate" {
             input type="hidden" name="settings" value=(settings);
             input type="hidden" name="seen" value=(seen);
@@ -98,7 +101,7 @@ fn told(tried: &Tried) -> Markup {
         }
         @if tried.first.is_empty() { p .why { "Nothing would be on offer." } } @else {
             (rows.legend())
-            div .wide tabindex="0" { table .queue {
+            (wide("What would come first", html! { table .queue {
                 thead { tr { th .number { "Place" } th .number { "Now" } th { "Issue" } th { "Its score, by terms" } th .number { "Score" } } }
                 tbody {
                     @for ((place, row), bar) in (1..).zip(&tried.first).zip(&bars) {
@@ -111,11 +114,11 @@ fn told(tried: &Tried) -> Markup {
                         }
                     }
                 }
-            } }
+            } }))
         }
         @if !tried.behind.is_empty() {
             h2 { "What comes first now, and would not" }
-            div .wide tabindex="0" { table {
+            (wide("What comes first now, and would not", html! { table {
                 thead { tr { th .number { "Now" } th { "Issue" } th { "Then" } } }
                 tbody {
                     @for row in &tried.behind {
@@ -127,7 +130,7 @@ fn told(tried: &Tried) -> Markup {
                         }
                     }
                 }
-            } }
+            } }))
         }
     }
 }

@@ -6,28 +6,33 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::tables::wide;
 use super::visit::Visit;
 use super::words::{explained_at, minute, short, signed, stamp};
-use super::{hours, ruling};
+use super::{board, hours, ruling};
 use crate::api::{Answer, Call, Fields};
 use crate::claims::{TrialReport, points};
-use crate::config::CandidateMode;
-use crate::domain::{Disagreement, PolicyStamp, Preference};
+use crate::config::{CandidateMode, OverrideConfig};
+use crate::domain::{Disagreement, PolicyStamp, Preference, RepoName};
 use crate::policy::{Effective, Part};
 use crate::store::PolicySetKept;
 
-/// For whom policies are shown: for all that have nothing of their own, unless said.
+/// For whom policies are shown: for all that have nothing of their own, unless said. An empty field, as a form sends it,
+/// says nothing.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ForWhom {
-    repo: Option<String>,
-    agent_id: Option<String>,
+    #[serde(default)]
+    repo: String,
+    #[serde(default)]
+    agent_id: String,
 }
 
 /// The policies in force, the candidate's trial, and what was in force before.
 pub(super) async fn show(visit: Visit, Query(ForWhom { repo, agent_id }): Query<ForWhom>) -> Response {
-    let fields = [("repo", repo), ("agent_id", agent_id)];
-    let asked: Fields = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect();
+    let fields = [("repo", repo.trim()), ("agent_id", agent_id.trim())];
+    let said = fields.into_iter().filter(|(_, value)| !value.is_empty());
+    let asked: Fields = said.map(|(name, value)| (name.to_owned(), value.into())).collect();
     let mut told = asked.clone();
     let questions =
         [(Call::PolicyEffective, asked), (Call::PolicyCandidate, Fields::new()), (Call::PolicyHistory, Fields::new())];
@@ -38,7 +43,7 @@ pub(super) async fn show(visit: Visit, Query(ForWhom { repo, agent_id }): Query<
         }
     }
     match serde_json::from_value(Value::Object(told)) {
-        Ok(policies) => visit.page("Policies", &page(&policies, &Beside::of(&visit))),
+        Ok(policies) => visit.page("Policies", &page(&policies, &Beside::of(&visit).await)),
         Err(error) => visit.refused(500, &format!("the policies have no form that can be shown: {error}")),
     }
 }
@@ -59,44 +64,48 @@ struct Policies {
 struct Beside {
     /// What the candidate's ranker is told, part by part.
     candidate_settings: Vec<Value>,
-    /// What forms bring back of what they were shown with; `None` where there are none.
-    seen: Option<String>,
-    /// Whether that is for want of a file.
-    lacks_file: bool,
+    offer: ruling::Offer,
+    /// Repositories for which one may ask what decides.
+    repos: Vec<RepoName>,
+    /// For whom something else decides.
+    overrides: Vec<OverrideConfig>,
 }
 
 impl Beside {
-    fn of(visit: &Visit) -> Self {
-        let candidate = visit.state.api.manager().policies_in_force().0.candidate;
-        let parts = candidate.iter().flat_map(|it| it.ranker.parts());
+    async fn of(visit: &Visit) -> Self {
+        let offer = ruling::Offer::to(visit).await;
+        let manager = visit.state.api.manager();
+        let (in_force, _) = manager.policies_in_force();
+        let parts = in_force.candidate.iter().flat_map(|it| it.ranker.parts());
         Self {
             candidate_settings: parts.map(|part| Value::Object(part.settings.clone())).collect(),
-            seen: ruling::seen(visit),
-            lacks_file: visit.may_rule() && visit.state.config_file.is_none(),
+            offer,
+            repos: manager.repos().into_iter().map(|entry| entry.repo.full_name).collect(),
+            overrides: in_force.overrides.clone(),
         }
     }
 }
 
 fn page(policies: &Policies, beside: &Beside) -> Markup {
     let Policies { policy, rejected, trial, sets, repo, agent_id } = policies;
+    let told = |field: &Option<String>| field.clone().unwrap_or_default();
+    let narrowed = board::Narrowed { repo: told(repo), agent_id: told(agent_id), ..board::Narrowed::default() };
     html! {
         h1 { "Policies" }
         p { a href="/playground" { "Try other settings" } " on the live backlog, without effect; "
             a href="/replays" { "replay" } " what was decided under what decides now." }
-        @if beside.lacks_file {
-            p .soft { "The server runs without an issuecommand.toml, so nothing is put in force or back from here." }
-        }
+        (beside.offer.note())
+        (board::narrowing("/policies", &narrowed, &beside.repos, html! {}))
         p .soft {
             "For " @match repo { Some(repo) => (repo), None => "every repository without a ranker of its own" }
             ", " @match agent_id { Some(agent) => { "agent " (agent) }, None => "every agent without a view of its own" }
             ": the view " em { (policy.view) }
         }
         @if let Some(overridden) = &policy.overridden {
-            p .soft {
-                "By an override"
-                @if !overridden.repos.is_empty() { " for repositories " (overridden.repos.join(", ")) }
-                @if !overridden.groups.is_empty() { " for groups " (overridden.groups.join(", ")) }
-            }
+            p .soft { "By an override" (for_whom(&overridden.repos, &overridden.groups)) }
+        } @else if !beside.overrides.is_empty() {
+            p .soft { "Something else decides by overrides; name a repository and an agent to see what:" }
+            ul .soft { @for it in &beside.overrides { li { "an override" (for_whom(&it.repos, &it.groups)) } } }
         }
         @if let Some(why) = rejected { p .why { "The newest edit is not in force: " (why) } }
         h2 { "In force" }
@@ -105,9 +114,17 @@ fn page(policies: &Policies, beside: &Beside) -> Markup {
         @if let Some(trial) = trial { (trial_of(trial, beside)) }
         @if !sets.is_empty() {
             h2 { "What was in force, newest first" }
-            @if beside.seen.is_some() { p .soft { "The page of a set says what it was told, and puts its ranker back." } }
+            @if beside.offer.seen.is_some() { p .soft { "The page of a set says what it was told, and puts its ranker back." } }
             (past(sets))
         }
+    }
+}
+
+/// For whom an override is.
+fn for_whom(repos: &[String], groups: &[String]) -> Markup {
+    html! {
+        @if !repos.is_empty() { " for repositories " (repos.join(", ")) }
+        @if !groups.is_empty() { " for groups " (groups.join(", ")) }
     }
 }
 
@@ -123,7 +140,7 @@ fn since(set: &PolicySetKept) -> Markup {
 
 fn in_force(policy: &Effective) -> Markup {
     html! {
-        div .wide tabindex="0" { table {
+        (wide("Policies in force", html! { table {
             thead { tr { th { "What" } th { "Role" } th .number { "Weight" } th { "Component" } th { "Settings" } } }
             tbody {
                 @for part in &policy.stages { (row_of(part)) }
@@ -134,7 +151,7 @@ fn in_force(policy: &Effective) -> Markup {
                     tr { td { "and" } td {} td {} td { "ALLOWED_REPOS" } td .settings { code { (policy.allowed_repos.join(", ")) } } }
                 }
             }
-        } }
+        } }))
         @for unchecked in &policy.settings_unchecked { p .soft { (unchecked) } }
     }
 }
@@ -189,7 +206,7 @@ fn trial_of(trial: &TrialReport, beside: &Beside) -> Markup {
             }
         }
         (hours::chart(hours))
-        @if let Some(seen) = &beside.seen {
+        @if let Some(seen) = &beside.offer.seen {
             div .acts data-key="trial-acts" {
                 (ruling::form("/policies/promote", seen, html! { button { "Promote it" } }))
                 (ruling::form("/policies/give-up", seen, html! { button .danger { "Give it up" } }))
@@ -197,10 +214,10 @@ fn trial_of(trial: &TrialReport, beside: &Beside) -> Markup {
         }
         @if !disagreements.is_empty() {
             h2 { "Where it did not agree, newest first" }
-            div .wide tabindex="0" { table {
+            (wide("Where it did not agree", html! { table {
                 thead { tr { th { "When" } th { "Agent" } th { "Picked" } th { "Would have picked" } } }
                 tbody { @for it in disagreements { (disagreement(it)) } }
-            } }
+            } }))
         }
     }
 }
@@ -233,7 +250,7 @@ fn preference(preference: Option<&Preference>) -> Markup {
 
 fn past(sets: &[PolicySetKept]) -> Markup {
     html! {
-        div .wide tabindex="0" { table {
+        (wide("What was in force", html! { table {
             thead { tr { th .number { "Set" } th { "Since" } th { "Ranker" } th { "Why" } th { "By" } } }
             tbody {
                 @for set in sets {
@@ -246,6 +263,6 @@ fn past(sets: &[PolicySetKept]) -> Markup {
                     }
                 }
             }
-        } }
+        } }))
     }
 }

@@ -6,6 +6,8 @@ use maud::{Markup, html};
 
 use super::bars::{Bar, Rows};
 use super::board::{Narrowed, narrowing};
+use super::issues::asking;
+use super::tables::wide;
 use super::visit::Visit;
 use super::words::{counted, explained_at};
 use crate::claims::{Ahead, ClaimManager, points};
@@ -36,9 +38,9 @@ fn page(manager: &ClaimManager, narrowed: &Narrowed, repo: Option<&RepoName>, ag
             @if ahead.ready_count > ahead.first.len() { "; the first " (ahead.first.len()) " stand here" }
             ". An agent may be kept from one, by a cap for example: each issue's page says so for an agent that is named."
         }
-        (narrowing("/queue", narrowed, &repos, false))
-        @if ahead.first.is_empty() { p .why { "Nothing is on offer. An issue's page says why it is not: " code { "/explain/OWNER/REPO/NUMBER" } } }
-        @else { (table(&ahead)) }
+        (narrowing("/queue", narrowed, &repos, html! {}))
+        (asking("", &narrowed.agent_id))
+        @if ahead.first.is_empty() { p .why { "Nothing is on offer. The page of an issue says why it is not." } } @else { (table(&ahead)) }
     }
 }
 
@@ -47,7 +49,7 @@ fn table(ahead: &Ahead) -> Markup {
     let rows = Rows::of(&bars);
     html! {
         (rows.legend())
-        div .wide tabindex="0" { table .queue {
+        (wide("Issues on offer", html! { table .queue {
             thead { tr { th .number { "Place" } th { "Issue" } th { "Its score, by terms" } th .number { "Score" } } }
             tbody {
                 @for (place, (rival, bar)) in ahead.first.iter().zip(&bars).enumerate() {
@@ -59,6 +61,6 @@ fn table(ahead: &Ahead) -> Markup {
                     }
                 }
             }
-        } }
+        } }))
     }
 }

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use serde::Deserialize;
 
+use super::tables::wide;
 use super::visit::Visit;
 use super::words::{minute, named_issue, stamp};
 use crate::replay::{ChangedPick, DecisionsOutcome, OWN_DECISION_COUNT_MAX, OwnReplay};
@@ -46,7 +47,7 @@ pub(super) async fn list(visit: Visit) -> Response {
             } }
         }
         @if reports.is_empty() { p .why { "Nothing was replayed since the server started." } }
-        @for it in &reports { (report(it)) }
+        @for (it, nth) in reports.iter().zip(1..) { (report(it, nth)) }
     };
     visit.page("Replays", &body)
 }
@@ -71,7 +72,8 @@ pub(super) async fn make(visit: Visit, Form(Wanted { count }): Form<Wanted>) -> 
     }
 }
 
-fn report(it: &OwnReplay) -> Markup {
+/// One report; `nth`: its place on the page.
+fn report(it: &OwnReplay, nth: usize) -> Markup {
     let OwnReplay { at, by, wanted, report } = it;
     html! {
         section data-key=(at.to_rfc3339()) {
@@ -83,13 +85,13 @@ fn report(it: &OwnReplay) -> Markup {
             @if !report.left_out.is_empty() {
                 ul { @for (why, count) in &report.left_out { li { (count) " cannot: " (why) } } }
             }
-            div .wide tabindex="0" { table {
+            (wide(&format!("Report {nth}: how often each policy picks another issue"), html! { table {
                 thead { tr {
                     th { "Policy" } th { "Picks another issue" } th .number { "How often" } th .number { "Made by itself" } th .number { "Of these, the same again" }
                 } }
                 tbody { @for outcome in &report.outcomes { (row(outcome, report.replayed)) } }
-            } }
-            @for outcome in report.outcomes.iter().filter(|outcome| outcome.differing > 0) { (differing(outcome)) }
+            } }))
+            @for outcome in report.outcomes.iter().filter(|outcome| outcome.differing > 0) { (differing(outcome, nth)) }
         }
     }
 }
@@ -113,14 +115,14 @@ fn row(outcome: &DecisionsOutcome, replayed: usize) -> Markup {
     }
 }
 
-fn differing(outcome: &DecisionsOutcome) -> Markup {
+fn differing(outcome: &DecisionsOutcome, nth: usize) -> Markup {
     let more = outcome.differing.saturating_sub(SHOWN_COUNT);
     html! {
         h3 { "Picked otherwise by " (outcome.name) }
-        div .wide tabindex="0" { table {
+        (wide(&format!("Report {nth}: picked otherwise by {}", outcome.name), html! { table {
             thead { tr { th { "When" } th { "Agent" } th { "Got" } th { "Instead" } } }
             tbody { @for pick in outcome.first.iter().take(SHOWN_COUNT) { (changed(pick)) } }
-        } }
+        } }))
         @if more > 0 { p .soft { "and " (more) " more" } }
     }
 }

@@ -18,9 +18,9 @@ use sha2::{Digest, Sha256};
 
 use super::playground::read_settings;
 use super::visit::{Visit, told};
-use super::words::short;
+use super::words::{counted, short};
 use crate::api::Call;
-use crate::config::{ConfigSource, EDIT_TURN, Loaded, PoliciesConfig, load};
+use crate::config::{ConfigSource, EDIT_TURN, Loaded, PoliciesConfig, load, not_replaceable};
 use crate::promotion::{self, Ground, Way, Word};
 
 /// Where what became of it shows.
@@ -178,11 +178,53 @@ impl Way for Visit {
     }
 }
 
-/// What tells the policies in force from others, for forms on a page that shows them; `None` for who may not say which
-/// decide, and where no file could be edited.
-pub(super) fn seen(visit: &Visit) -> Option<String> {
-    let may = visit.may_rule() && visit.state.config_file.is_some();
-    may.then(|| digest_of(&visit.state.api.manager().policies_in_force().0))
+/// Whether a page has forms that say which policies decide.
+pub(super) struct Offer {
+    /// What tells the policies in force from others, for the forms to bring back; `None` where there are none: for who may
+    /// not say which decide, and where no file can be edited.
+    pub(super) seen: Option<String>,
+    /// Why there are none, or what they leave undone, for who may say it.
+    note: Option<String>,
+}
+
+impl Offer {
+    pub(super) async fn to(visit: &Visit) -> Self {
+        if !visit.may_rule() {
+            return Self { seen: None, note: None };
+        }
+        if let Some(why) = cannot_edit(visit.state.config_file.as_deref()) {
+            return Self { seen: None, note: Some(why) };
+        }
+        let seen = Some(digest_of(&visit.state.api.manager().policies_in_force().0));
+        let others = visit.state.api.other_server_count().await.filter(|count| *count > 0);
+        let note = others.map(|count| {
+            format!(
+                "{} of this database beside this one: what is put in force or back from here edits the issuecommand.toml of \
+                 this server only. Edit theirs in the same way, or an agent gets what the server says that it asks.",
+                counted(count, "other server")
+            )
+        });
+        Self { seen, note }
+    }
+
+    /// The note, where there is one.
+    pub(super) fn note(&self) -> Markup {
+        html! { @if let Some(note) = &self.note { p .why { (note) } } }
+    }
+}
+
+/// Why nothing can be put in force from a page, and what to do instead.
+fn cannot_edit(file: Option<&FilePath>) -> Option<String> {
+    let Some(file) = file else {
+        return Some(
+            "The server runs without an issuecommand.toml, so nothing is put in force or back from here.".into(),
+        );
+    };
+    let why = not_replaceable(file)?;
+    Some(format!(
+        "Nothing is put in force or back from here, for {why}. Edit it where it comes from (beside the unit, in the \
+         image, in the ConfigMap); where the server sees the file change, it takes the edit up by itself."
+    ))
 }
 
 fn digest_of(policies: &PoliciesConfig) -> String {

@@ -5,6 +5,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 use serde_json::json;
 
+use super::tables::wide;
 use super::visit::Visit;
 use super::words::{counted, issue_link, minute, outside, run_badge, since};
 use crate::api::Call;
@@ -36,7 +37,7 @@ pub(super) async fn list(visit: Visit) -> Response {
         (head(&status))
         @if visit.may_act() { (pausing(&status)) }
         @for (title, runs) in [("Under way", &working), ("Waiting for a slot", &queued), ("Ended, newest first", &ended)] {
-            @if !runs.is_empty() { h2 { (title) } (table(runs, now)) }
+            @if !runs.is_empty() { h2 { (title) } (table(title, runs, now)) }
         }
         @if runs.is_empty() {
             p .why { "Nothing was worked on here yet. Label an issue " code { "agent" } ", or run " code { "issuecommand run OWNER/REPO#N" } "." }
@@ -77,9 +78,9 @@ fn pausing(status: &DispatchStatus) -> Markup {
     }
 }
 
-fn table(runs: &[&Run], now: Timestamp) -> Markup {
+fn table(name: &str, runs: &[&Run], now: Timestamp) -> Markup {
     html! {
-        div .wide tabindex="0" { table {
+        (wide(name, html! { table {
             thead { tr { th { "Run" } th { "Issue" } th { "Stands" } th { "Priority" } th .number { "Attempt" } th { "Changed" } th { "What" } } }
             tbody {
                 @for run in runs {
@@ -94,7 +95,7 @@ fn table(runs: &[&Run], now: Timestamp) -> Markup {
                     }
                 }
             }
-        } }
+        } }))
     }
 }
 

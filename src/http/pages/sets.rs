@@ -6,7 +6,8 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::policies::{component, settings_of};
-use super::ruling;
+use super::ruling::{self, Offer};
+use super::tables::wide;
 use super::visit::Visit;
 use super::words::{minute, stamp};
 use crate::api::Call;
@@ -27,16 +28,16 @@ pub(super) async fn show(visit: Visit, Path(set_id): Path<u64>) -> Response {
         let then = &set.record.ranker_stamp;
         (&present.digest, &present.settings_digest) == (&then.digest, &then.settings_digest)
     });
-    visit.page(&format!("Set {set_id}"), &page(set, is_present, ruling::seen(&visit)))
+    visit.page(&format!("Set {set_id}"), &page(set, is_present, &Offer::to(&visit).await))
 }
 
-fn page(set: &PolicySetKept, is_present: bool, seen: Option<String>) -> Markup {
+fn page(set: &PolicySetKept, is_present: bool, offer: &Offer) -> Markup {
     let PolicySetKept { set_id, at, why, by, record } = set;
     html! {
         h1 { "Set " (set_id) ": " (record.ranker_stamp.source) }
         p .soft { "In force since " (minute(*at)) ": " (why) @if let Some(by) = by { ", by " (by) } " · " a href="/policies" { "all policies" } }
         h2 { "Its ranker" }
-        div .wide tabindex="0" { table {
+        (wide("Its ranker", html! { table {
             thead { tr { th { "What" } th { "Component" } th { "Settings" } } }
             tbody { @for (nth, (policy, part)) in record.ranker.parts().zip(&record.parts).enumerate() {
                 tr {
@@ -45,21 +46,22 @@ fn page(set: &PolicySetKept, is_present: bool, seen: Option<String>) -> Markup {
                     td .settings { (told(policy)) }
                 }
             } }
-        } }
+        } }))
         @if let Some(candidate) = &record.candidate { p .soft { "On trial beside it: " (stamp(candidate)) } }
-        @match seen {
+        @match &offer.seen {
             _ if is_present => p .why { "This ranker is in force now." },
-            None => {},
+            None => (offer.note()),
             Some(seen) => {
                 section data-key="acts" {
                     h2 { "Put it back" }
+                    (offer.note())
                     p .soft {
                         "The ranker of issuecommand.toml becomes this one; comments and all else stay. A component whose file is "
                         "another now comes out of the history. If its promotion was what ended the trial of the present ranker, that "
                         "trial goes on."
                     }
                     div .acts {
-                        (ruling::form(&format!("/policies/sets/{set_id}/roll-back"), &seen, html! { button { "Roll back to this one" } }))
+                        (ruling::form(&format!("/policies/sets/{set_id}/roll-back"), seen, html! { button { "Roll back to this one" } }))
                     }
                 }
             }

@@ -35,7 +35,8 @@ function patch(old, fresh) {
     return;
   }
   if (old.isEqualNode(fresh) || isBeingEdited(old)) return;
-  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+  // Whether details are open is the reader's to say.
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name);
   for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   patchChildren(old, fresh);
 }
