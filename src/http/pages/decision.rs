@@ -51,9 +51,28 @@ fn page(decision: &Decision) -> Markup {
             }
         }
         p .why { (summary.why) }
-        @if !bars.is_empty() { h2 { "The first candidates" } (chart(&bars)) }
-        @if !decision.considered.is_empty() { h2 { (summary.considered_count) " considered" } (candidates(decision, chosen)) }
+        @let chart = chart(&bars);
+        @if !chart.0.is_empty() { h2 { "The first candidates" } (chart) (without_terms(decision)) }
+        @if !decision.considered.is_empty() {
+            h2 { (summary.considered_count) " considered" }
+            @if decision.explained_count < decision.considered.len() {
+                p .soft { "The terms of a score are recorded of the first " (decision.explained_count) "." }
+            }
+            (candidates(decision, chosen))
+        }
         @if decision.left_out_count > 0 { p .soft { (decision.left_out_count) " of them were too many to be recorded." } }
+    }
+}
+
+/// What the bars stand for that have no colours.
+fn without_terms(decision: &Decision) -> Markup {
+    let others = decision.considered.iter().take(BAR_COUNT).skip(decision.explained_count);
+    html! {
+        @if others.filter(|row| row.passed_over.is_none()).any(|row| row.score != 0.0) {
+            p .legend .soft {
+                span .key { svg viewBox="0 0 10 10" aria-hidden="true" { rect .plain width="10" height="10" rx="2" {} } "terms not recorded" }
+            }
+        }
     }
 }
 
@@ -69,7 +88,7 @@ fn candidates(decision: &Decision, chosen: impl Fn(&DecisionRow) -> bool) -> Mar
                         td .number { (points(row.score)) }
                         td {
                             @if let Some(reason) = &row.passed_over { "passed over: " (reason) }
-                            @else if !row.reasons.is_empty() { (row.why()) }
+                            @else if place < decision.explained_count { (row.why()) } @else { "–" }
                         }
                     }
                 }

@@ -35,7 +35,8 @@ function patch(old, fresh) {
     return;
   }
   if (old.isEqualNode(fresh) || isBeingEdited(old)) return;
-  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+  // Whether details are open is the reader's to say.
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name);
   for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   patchChildren(old, fresh);
 }
@@ -121,6 +122,10 @@ function follow() {
   };
   for (const kind of ["gap", ...document.body.dataset.kinds.split(" ")]) stream.addEventListener(kind, lookSoon);
 }
+
+// On a narrow window the pages stand on one line that is scrolled: this one is among those that show.
+const here = document.querySelector("nav [aria-current]");
+if (here) here.parentElement.scrollLeft = here.offsetLeft - (here.parentElement.clientWidth - here.offsetWidth) / 2;
 
 document.addEventListener("visibilitychange", () => { follow(); lookSoon(); });
 setInterval(lookSoon, AGE_MS);
