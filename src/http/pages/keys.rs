@@ -19,7 +19,7 @@ pub(super) fn all(schema: Option<&Value>) -> Markup {
                         tr { td { code { (key) } } td { (kind) } td { code { (default) } } td { (what) } }
                     } }
                 } }
-                @if let Some(examples) = examples { h3 { "Examples" } pre { code { (examples.trim_end()) } } }
+                @if let Some(examples) = examples { p { strong { "Examples" } } pre { code { (examples.trim_end()) } } }
             }
         }
     }
