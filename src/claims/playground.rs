@@ -13,8 +13,8 @@ use super::plan::Plan;
 use super::service::blocking;
 use crate::policy::{PolicySet, Shortlisted};
 
-/// Issues at the head of an order that are compared with the other: a page of bars.
-const FIRST_COUNT: usize = 30;
+/// Issues at the head of an order that are compared with the other: what a person takes in at a look.
+const FIRST_COUNT: usize = 10;
 
 /// What other settings would make of the backlog.
 #[derive(Debug)]
@@ -55,6 +55,12 @@ impl ClaimManager {
     pub fn ranker_settings(&self) -> (String, Map<String, Value>) {
         let ranker = self.desk.current().config.ranker.base.clone();
         (ranker.source, ranker.settings)
+    }
+
+    /// What that ranker can be told, as the JSON Schema that it gives of its settings; `None` where it gives none.
+    pub fn ranker_schema(&self) -> Option<Value> {
+        let text = blocking(|| self.desk.current().set.ranker.settings_schema()).ok()?;
+        serde_json::from_str(&text).ok()
     }
 
     /// How the backlog would be ordered if the ranker were told `settings`; all else stays as it is. Takes as long as an

@@ -32,18 +32,14 @@ pub fn router(state: &HttpState) -> Router {
     }
     routes
         .merge(pages::pages())
-        .fallback(no_such_path)
-        .method_not_allowed_fallback(no_such_path)
+        .fallback(pages::nothing_here)
+        .method_not_allowed_fallback(pages::nothing_here)
         .with_state(state.clone())
         .merge(openapi::page(&state.webhooks))
         .route("/mcp", any(mcp))
         .layer(middleware::from_fn_with_state(state.clone(), gate::gate))
         .layer(middleware::from_fn(request_traced))
         .merge(probes::routes(state))
-}
-
-async fn no_such_path() -> Answer {
-    Failure::NoSuchPath.into()
 }
 
 /// Carries the fields of a request to the call of its route.
@@ -54,7 +50,7 @@ fn carry(route: &'static Route) -> MethodRouter<HttpState> {
         match parts {
             Ok(parts) => asked.of(&state, route, &parts).await,
             // What is no text is no path of ours.
-            Err(_) => no_such_path().await.into_response(),
+            Err(_) => Answer::from(Failure::NoSuchPath).into_response(),
         }
     };
     let method = MethodFilter::try_from((route.method)()).expect("the table names methods that axum knows");

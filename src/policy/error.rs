@@ -119,6 +119,9 @@ fn cause(message: Option<&str>, why: &str) -> String {
     message.map_or_else(|| format!("{why} (log an error before giving up, and it is told here)"), ToOwned::to_owned)
 }
 
+/// What the words of a policy that does not take its settings come after.
+const CONFIGURE_REFUSED: &str = "`configure` was refused by the policy: ";
+
 /// Why a policy was not taken into service. The set in force stays in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyRejected {
@@ -150,3 +153,31 @@ impl fmt::Display for PolicyRejected {
 }
 
 impl std::error::Error for PolicyRejected {}
+
+impl PolicyRejected {
+    /// The same for somebody who typed other settings of the ranker, and loaded nothing.
+    pub(crate) fn of_typed_settings(&self) -> String {
+        match self {
+            Self { policy: "ranker", stage: None, source, reason, .. } => {
+                format!("{source} does not take them: {}", reason.strip_prefix(CONFIGURE_REFUSED).unwrap_or(reason))
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_typed_settings_is_told_of_them_and_of_nothing_that_was_loaded() {
+        let told = |stage: Option<&str>| {
+            let error = PolicyError::Refused { call: "configure", message: "rules[0]: no weight".into() };
+            let (source, stage, reason) = ("builtin:rules".into(), stage.map(str::to_owned), error.to_string());
+            PolicyRejected { policy: "ranker", source, stage, file: None, reason }.of_typed_settings()
+        };
+        assert_eq!(told(None), "builtin:rules does not take them: rules[0]: no weight");
+        assert!(told(Some("late")).contains("was not loaded: as stage \"late\""), "another stage's are not typed here");
+    }
+}

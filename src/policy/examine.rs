@@ -9,6 +9,7 @@ use super::facts::Facts;
 use super::host::PolicyHost;
 use super::instance::{CONFIGURE, Function, Kind, Policy};
 use super::ranker::{Ranker, RankerKind};
+use super::ranking::Ranking;
 use super::repo_filter::RepoFilterKind;
 use super::repo_filters::RepoFilters;
 use super::schema::{self, Held};
@@ -41,6 +42,16 @@ impl Ranker {
     /// The most memory that one instance held after a call so far, in bytes.
     pub fn memory_bytes_peak(&self) -> usize {
         self.policy().memory_bytes_peak()
+    }
+}
+
+impl Ranking {
+    /// The JSON Schema of the settings of its base, for repositories without a ranker of their own, as that gives it.
+    ///
+    /// # Errors
+    /// [`PolicyError`] when it gives none.
+    pub fn settings_schema(&self) -> Result<String, PolicyError> {
+        schema_of(self.chain_for(None).base().policy())
     }
 }
 

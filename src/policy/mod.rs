@@ -3,7 +3,8 @@
 //!
 //! [`PolicyHost::load`] turns a configuration into a [`PolicySet`], or says why not. The way there:
 //! `source` reads a component and demands its `signature`, `cache` compiles it or finds it compiled, `check`
-//! looks at its imports and exports, `examine` holds its settings to its `schema`, `instance` configures it, and
+//! looks at its imports and exports, `examine` holds its settings to its `schema` (`settings` lists that for people),
+//! `instance` configures it, and
 //! `ranker` (with its optional `work_order`), `stale_rule` and `repo_filter` try it on a `sample`.
 //!
 //! A set is put together in `set`: components become a `chain`, chains become the `ranking` of a view, and
@@ -36,6 +37,7 @@ mod rows;
 mod sample;
 mod schema;
 mod set;
+mod settings;
 pub(crate) mod signature;
 mod skips;
 mod source;
@@ -60,6 +62,7 @@ pub use repo_filters::RepoFilters;
 pub use rows::{BLOCK_ROW_COUNT_MAX, IssueBlock, IssueRows};
 pub(crate) use schema::{Held, hold};
 pub use set::PolicySet;
+pub use settings::{Setting, settings_examples, settings_listed};
 pub use signature::Signed;
 pub use source::COMPONENT_BYTES_MAX;
 pub(crate) use source::{is_pinned, is_signed};

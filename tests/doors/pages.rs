@@ -419,3 +419,30 @@ async fn servers_of_one_machine_log_nobody_out_of_each_other() {
     ];
     assert!(out[0] != out[1] && out.iter().all(|name| name.starts_with("issuecommand_session_")), "{out:?}");
 }
+
+#[tokio::test]
+async fn where_there_is_nothing_a_browser_gets_a_page_and_a_program_what_the_api_says() {
+    let server = Server::over(config(), &[issue(1, &[])]).await;
+    let mut browser = Browser::new(&server);
+    let get = async |browser: &Browser<'_>, path: &str, accept: &str| {
+        let response = browser.request(Method::GET, path).header("accept", accept).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    };
+    let (as_browser, nowhere) = ("text/html,application/xhtml+xml,*/*;q=0.8", "There is no page at <code>");
+    let (status, text) = get(&browser, "/nopage", as_browser).await;
+    assert!(status == 404 && text.contains(nowhere) && !text.contains("<nav"), "who is not in: {status} {text}");
+    assert_eq!(get(&browser, "/explain/foo", as_browser).await.0, 401, "below a page one is asked in first");
+    browser.log_in(KEY).await;
+    for path in ["/nopage", "/explain/foo", "/%3Cb%3E", "/dispatch/pause", "/login/x"] {
+        let (status, text) = get(&browser, path, as_browser).await;
+        assert!(status == 404 && text.contains(&format!("{nowhere}{path}</code>")), "{path} {status}: {text}");
+        assert!(
+            text.contains("<nav") && text.contains("api key") && text.contains("href=\"/queue\""),
+            "{path}: {text}"
+        );
+        for accept in ["*/*", "application/json"] {
+            let (status, text) = get(&browser, path, accept).await;
+            assert_eq!((status, text.as_str()), (404, r#"{"error":"not_found","ok":false}"#), "{path}, {accept}");
+        }
+    }
+}

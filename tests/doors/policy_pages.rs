@@ -130,6 +130,46 @@ async fn settings_that_are_none_or_that_the_ranker_refuses_are_never_written() {
 }
 
 #[tokio::test]
+async fn the_playground_says_what_can_be_set_and_what_would_come_of_it_before_the_long_tables() {
+    let issues: Vec<Value> = (1..=14).map(|number| issue(number, if number > 12 { &["slow"] } else { &[] })).collect();
+    let server = Server::over(config(), &issues).await;
+    std::fs::write(server.inside.config_file(), "").unwrap();
+    let mut browser = Browser::new(&server);
+    browser.log_in(KEY).await;
+    let (_, empty) = browser.get("/playground").await;
+    let example = "placeholder=\"# For example:\n[[rules]]\nfield = &quot;label&quot;\nop = &quot;is&quot;";
+    assert!(empty.contains(example), "{empty}");
+    for told in ["What can be set", "<code>rules[].half_life_days</code>", "<code>follow_ups</code>", "[aging]\n"] {
+        assert!(empty.contains(told), "{told}: {empty}");
+    }
+    let (_, _, tried) = browser.post("/playground", &[("settings", "tiers%20%3D%20%5B%5B%22slow%22%5D%5D")]).await;
+    let place = |told: &str| tried.find(told).unwrap_or_else(|| panic!("{told}: {tried}"));
+    assert!(tried.contains("14 issues on offer; now 14 are. 10 of the first 10 places would"), "{tried}");
+    assert!(place("would go to another issue") < place("Put them in force"), "{tried}");
+    assert!(place("Put them in force") < place("What can be set"), "{tried}");
+    let (_, orders) = tried.split_once("What would come first").unwrap();
+    let (then, now) = orders.split_once("What comes first now, and would not").unwrap();
+    assert_eq!((then.matches("<tr>").count(), now.matches("<tr>").count()), (1 + 10, 1 + 2), "{orders}");
+
+    for (typed, told) in [
+        (
+            "rules%20%3D%20%5B%7B%20wieght%20%3D%201%20%7D%5D",
+            "builtin:rules does not take them: rules[0].wieght: unknown field",
+        ),
+        ("rules%20%3D", "TOML parse error at line 1"),
+    ] {
+        let (status, _, text) = browser.post("/playground", &[("settings", typed)]).await;
+        let (_, alert) = text.split_once("role=\"alert\"").unwrap_or_else(|| panic!("{text}"));
+        assert!(
+            status == 200 && alert.contains("Nothing was tried") && alert.contains(told),
+            "{typed} {status}: {text}"
+        );
+        assert!(!text.contains("was not loaded") && !text.contains("configure"), "{text}");
+        assert!(!text.contains("Put them in force"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn what_agents_were_given_is_replayed_under_the_ranker_in_force_and_the_one_on_trial() {
     let issues: Vec<Value> = (1..=6).map(|number| issue(number, if number > 3 { &["urgent"] } else { &[] })).collect();
     let server = Server::over(with_candidate(), &issues).await;

@@ -343,6 +343,24 @@ async fn people_see_the_last_decisions_and_narrow_them_as_programs_do() {
 }
 
 #[tokio::test]
+async fn pages_say_in_words_where_scores_have_no_terms_and_which_terms_were_not_recorded() {
+    let server = Server::over(config(), &[issue(1, &[]), issue(2, &[])]).await;
+    let (_, _, _, text) = page(&server, "/explain/acme/small/1", Some(KEY)).await;
+    assert!(text.contains("0, without a term") && text.contains("Each of them scores 0"), "{text}");
+    assert!(!text.contains("What it saw") && !text.contains("<figure"), "nothing is drawn of nothing: {text}");
+
+    let settings = json!({ "rules": [{ "field": "label", "op": "is", "value": "bug", "weight": 10 }] });
+    let bugs: Vec<Value> = (1..=6).map(|number| issue(number, &["bug"])).collect();
+    let server = Server::over(with_settings(settings), &bugs).await;
+    let (_, got) = next(&server, "a").await;
+    let decision = format!("/decisions/{}", got["claim"]["decision_id"].as_str().unwrap());
+    let (_, _, _, text) = page(&server, &decision, Some(KEY)).await;
+    assert!(text.contains("The terms of a score are recorded of the first 3."), "{text}");
+    assert_eq!(text.matches("terms not recorded").count(), 1, "one key for the grey bars: {text}");
+    assert_eq!(text.matches("<td>–</td>").count(), 3, "{text}");
+}
+
+#[tokio::test]
 async fn only_pages_take_the_key_as_a_password() {
     let server = Server::over(config(), &[issue(1, &[])]).await;
     let (status, asks, ..) = page(&server, "/explain/acme/small/1", None).await;

@@ -250,10 +250,36 @@ async fn everybody_can_use_every_page_dark_and_light_wide_and_narrow() {
             browser.go(&format!("{}{page}", server.url)).await;
             browser.wait_for("document.querySelector('#live').className == 'on'").await;
             judge(&browser, &axe, &format!("{page}, {scheme}, {width} wide")).await;
+            if width < 400 {
+                fits_a_phone(&browser, page).await;
+            }
             let name = page.split(['/', '?']).find(|part| !part.is_empty()).unwrap_or("board");
             browser.picture(&format!("{nth:02}-{name}-{scheme}-{width}")).await;
         }
+        browser.go(&format!("{}/explain/nothing", server.url)).await;
+        browser.wait_for_text("There is no page at").await;
+        judge(&browser, &axe, &format!("no page, {scheme}, {width} wide")).await;
+        browser.picture(&format!("nothing-here-{scheme}-{width}")).await;
+        browser.go(&format!("{}/playground", server.url)).await;
+        browser.run("document.querySelector('summary').click()").await;
+        write_settings(&browser, "").await;
+        judge(&browser, &axe, &format!("what can be set, {scheme}, {width} wide")).await;
+        browser.picture(&format!("playground-keys-{scheme}-{width}")).await;
     }
+}
+
+/// The pages stand on one line with this one in sight, and no date is broken.
+async fn fits_a_phone(browser: &Browser, page: &str) {
+    let header = browser.run("return document.querySelector('header').offsetHeight").await;
+    assert!(header.as_i64().unwrap() <= 96, "{page}: the header is {header} high");
+    let seen = "const here = document.querySelector('nav [aria-current]').getBoundingClientRect(); \
+                const line = document.querySelector('nav').getBoundingClientRect(); \
+                return here.left >= line.left - 1 && here.right <= line.right + 1";
+    if !page.starts_with("/explain") {
+        assert_eq!(browser.run(seen).await, true, "{page}: its name is out of sight");
+    }
+    let broken = "return [...document.querySelectorAll('td a[href^=\"/decisions/\"]')].filter((date) => date.getClientRects().length > 1).length";
+    assert_eq!(browser.run(broken).await, 0, "{page}: dates over several lines");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -280,7 +306,8 @@ async fn settings_are_tried_on_the_live_backlog_and_nothing_comes_of_it() {
     browser.click("Try them").await;
     browser.wait_for("document.querySelector('[role=alert]')").await;
     let told = browser.run("return document.querySelector('[role=alert]').innerText").await;
-    assert!(told.as_str().unwrap().contains("rules"), "{told}");
+    assert!(told.as_str().unwrap().contains("builtin:rules does not take them: rules"), "{told}");
+    browser.picture("playground-refused").await;
     assert_eq!(call(&server, "GET", "/api/policies/effective", Value::Null).await, before, "nothing came of it");
     assert_eq!(next(&server, "agent-a").await["repo"], "acme/large", "the settings in force decide");
     kept_to_itself(&browser, &server).await;

@@ -95,7 +95,8 @@ impl Desk {
         let present = self.current();
         let mut config = PoliciesConfig { candidate: None, ..present.config.clone() };
         config.ranker.base.settings = settings;
-        let set = self.host.for_trying().load(&config, &present.folder).map_err(|refused| refused.to_string())?;
+        let set =
+            self.host.for_trying().load(&config, &present.folder).map_err(|refused| refused.of_typed_settings())?;
         if set.ranker.main_stamp().digest != present.set.ranker.main_stamp().digest {
             return Err("the ranker's file is another one than the ranker in force: nothing was tried".into());
         }

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use issuecommand::authoring::{PolicyKind, Specimen, settings_schema, signed_by};
 use issuecommand::config::BUILTIN_PREFIX;
-use issuecommand::policy::{builtin_component, builtin_names};
+use issuecommand::policy::{Setting, builtin_component, builtin_names, settings_listed};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
@@ -127,73 +127,9 @@ fn print(
     for (kind, schema) in schemas {
         say!("\nSettings, below [policies.{}.settings]:", kind.key());
         let mut table = Table::of([text("key"), text("type"), text("default"), long("what")]);
-        keys(schema, schema, "", &mut table);
+        for Setting { key, kind, default, what } in settings_listed(schema) {
+            table.row([key, kind, default, what]);
+        }
         table.print();
     }
-}
-
-/// The deepest place in a schema that is still listed.
-const DEPTH_MAX: usize = 4;
-
-/// Words of a setting that are listed; of more, the count, and --json has them.
-const WORD_COUNT_MAX: usize = 4;
-/// Longest default that is shown whole, in characters.
-const DEFAULT_LENGTH_MAX: usize = 30;
-
-fn cut(default: &str) -> String {
-    match default.char_indices().nth(DEFAULT_LENGTH_MAX) {
-        Some((end, _)) => format!("{}…", &default[..end]),
-        None => default.to_owned(),
-    }
-}
-
-/// One row for each key that a schema knows.
-fn keys(root: &Value, schema: &Value, path: &str, table: &mut Table) {
-    let schema = resolved(root, schema);
-    for (name, of_key) in schema["properties"].as_object().into_iter().flatten() {
-        let of_key = resolved(root, of_key);
-        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let default = of_key.get("default").map_or_else(String::new, |default| cut(&default.to_string()));
-        let what = of_key.get("description").map_or_else(String::new, text);
-        table.row([path.clone(), type_of(root, of_key), default, what.lines().next().unwrap_or_default().to_owned()]);
-        if path.split('.').count() < DEPTH_MAX {
-            keys(root, of_key, &path, table);
-            if let Some(items) = of_key.get("items") {
-                keys(root, items, &format!("{path}[]"), table);
-            }
-        }
-    }
-}
-
-fn type_of(root: &Value, schema: &Value) -> String {
-    let told = |list: &[Value], one: &dyn Fn(&Value) -> String| list.iter().map(one).collect::<Vec<_>>().join(" | ");
-    let list = |name: &str| schema.get(name).and_then(Value::as_array);
-    if let Some(words) = list("enum") {
-        return match words.len() {
-            0..=WORD_COUNT_MAX => told(words, &Value::to_string),
-            count => format!("one of {count} words"),
-        };
-    }
-    if let Some(word) = schema.get("const") {
-        return word.to_string();
-    }
-    if let Some(forms) = list("anyOf").filter(|_| schema.get("type").is_none()) {
-        return told(forms, &|form| type_of(root, resolved(root, form)));
-    }
-    let name = match &schema["type"] {
-        Value::Array(names) => names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" | "),
-        name => name.as_str().unwrap_or("any").to_owned(),
-    };
-    match (schema.get("items"), schema.get("additionalProperties")) {
-        (Some(items), _) => format!("{name} of {}", type_of(root, resolved(root, items))),
-        (_, Some(values @ Value::Object(_))) => format!("{name} of {}", type_of(root, resolved(root, values))),
-        _ => name,
-    }
-}
-
-/// What a reference within the schema stands for.
-fn resolved<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
-    let pointer = schema.get("$ref").and_then(Value::as_str).and_then(|text| text.strip_prefix('#'));
-    pointer.and_then(|pointer| root.pointer(pointer)).unwrap_or(schema)
 }

@@ -36,8 +36,26 @@ fn page(decision: &Decision) -> Markup {
             }
         }
         p .why { (summary.why) }
-        @if !decision.considered.is_empty() { h2 { (summary.considered_count) " considered" } (candidates(decision)) }
+        @if !decision.considered.is_empty() {
+            h2 { (summary.considered_count) " considered" }
+            @if decision.explained_count < decision.considered.len() {
+                p .soft { "The terms of a score are recorded of the first " (decision.explained_count) "." }
+            }
+            (candidates(decision))
+        }
         @if decision.left_out_count > 0 { p .soft { (decision.left_out_count) " of them were too many to be recorded." } }
+    }
+}
+
+/// What the bars stand for that have no colours.
+fn without_terms(decision: &Decision) -> Markup {
+    let others = decision.considered.iter().skip(decision.explained_count);
+    html! {
+        @if others.filter(|row| row.passed_over.is_none()).any(|row| row.score != 0.0) {
+            p .legend .soft {
+                span .key { svg viewBox="0 0 10 10" aria-hidden="true" { rect .plain width="10" height="10" rx="2" {} } "terms not recorded" }
+            }
+        }
     }
 }
 
@@ -46,6 +64,7 @@ fn candidates(decision: &Decision) -> Markup {
     let rows = Rows::of(&bars);
     html! {
         (rows.legend())
+        (without_terms(decision))
         (wide("Candidates", html! { table .queue {
             thead { tr { th .number { "Place" } th { "Issue" } th { "Its score, by terms" } th .number { "Score" } } }
             tbody {

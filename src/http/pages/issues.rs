@@ -97,14 +97,21 @@ fn page(explanation: &Explanation, issue: &IssueRef, on_github: Option<&str>) ->
         }
         @if explanation.score.is_some() {
             h2 { "Its score" @if let Some(rank) = explanation.rank { ", " (nth(rank)) " of " (explanation.ready_count) } }
-            (terms(&explanation.reasons, explanation.score))
+            @if explanation.reasons.is_empty() {
+                p { (points(explanation.score.unwrap_or_default())) ", without a term: no rule in force says anything of it." }
+            } @else { (terms(&explanation.reasons, explanation.score)) }
         }
         @if explanation.skip_reasons.len() > 1 {
             h2 { "Every reason for which it is skipped" }
             ul { @for reason in &explanation.skip_reasons { li { (reason) } } }
         }
         @let bars = bars_of(explanation, issue);
-        @if !bars.is_empty() { h2 { "Beside the first on offer" } (beside(&bars, issue)) }
+        @if !bars.is_empty() {
+            h2 { "Beside the first on offer" }
+            @if bars.iter().all(|bar| bar.score == 0.0) {
+                p .soft { "Each of them scores 0, so there are no bars to compare." }
+            } @else { (beside(&bars, issue)) }
+        }
         @if let Some(holder) = &explanation.held_by {
             p { a href=(format!("/claims/{}", holder.claim_id)) { "The claim of " (holder.agent_id) } }
         }

@@ -15,6 +15,8 @@ mod entry;
 mod health;
 mod hours;
 mod issues;
+mod keys;
+mod missing;
 mod playground;
 mod policies;
 mod queue;
@@ -36,6 +38,7 @@ use axum::routing::{get, post};
 use super::state::HttpState;
 
 pub(super) use entry::refused;
+pub(super) use missing::answer as nothing_here;
 pub(super) use shared::Renderings;
 
 /// The first parts of the pages' paths: the gate guards them, and the board at `/`, as it guards the API.

@@ -105,7 +105,7 @@ fn row(outcome: &DecisionsOutcome, replayed: usize) -> Markup {
             td .bar {
                 svg viewBox=(format!("0 0 {BAR_WIDTH} {BAR_HEIGHT}")) role="img" aria-label=(percent) preserveAspectRatio="none" {
                     rect .c0 width=(format!("{:.1}", share * BAR_WIDTH)) height=(BAR_HEIGHT) {}
-                    rect .rest x=(format!("{:.1}", share * BAR_WIDTH)) width=(format!("{:.1}", (1.0 - share) * BAR_WIDTH)) height=(BAR_HEIGHT) {}
+                    rect .track width=(BAR_WIDTH) height=(BAR_HEIGHT) {}
                 }
             }
             td .number { (outcome.differing) " (" (percent) ")" }

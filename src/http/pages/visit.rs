@@ -38,16 +38,27 @@ impl FromRequestParts<HttpState> for Visit {
 
     async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, Infallible> {
         let identity = parts.extensions.get::<Identity>().cloned();
-        let (path, query) = (parts.uri.path().to_owned(), parts.uri.query().unwrap_or_default().to_owned());
         // The gate lets nobody in without one; a page that it did not guard would tell nothing.
         let nobody = || Identity { scope: AccessScope::Read, ..Identity::local() };
-        let identity = identity.unwrap_or_else(nobody);
-        let has_session = identity.principal != Principal::Local && session::identity(state, &parts.headers).is_some();
-        Ok(Self { state: state.clone(), identity, path, query, has_session })
+        Ok(Self::by(identity.unwrap_or_else(nobody), state, parts))
     }
 }
 
 impl Visit {
+    fn by(identity: Identity, state: &HttpState, parts: &Parts) -> Self {
+        let (path, query) = (parts.uri.path().to_owned(), parts.uri.query().unwrap_or_default().to_owned());
+        let has_session = identity.principal != Principal::Local && session::identity(state, &parts.headers).is_some();
+        Self { state: state.clone(), identity, path, query, has_session }
+    }
+
+    /// A look at a path that the gate may not guard, by somebody who is in all the same; `None` where nobody is.
+    pub(super) fn beside_the_gate(state: &HttpState, parts: &Parts) -> Option<Self> {
+        let let_in = parts.extensions.get::<Identity>().cloned();
+        let local = || state.server.api_key.is_empty().then(Identity::local);
+        let identity = let_in.or_else(|| session::identity(state, &parts.headers)).or_else(local)?;
+        Some(Self::by(identity, state, parts))
+    }
+
     /// Whether who looks may do what operators do.
     pub(super) fn may_act(&self) -> bool {
         self.identity.scope == AccessScope::Admin
@@ -129,7 +140,8 @@ impl Visit {
         self.page_with(status, "Not shown", &document::trouble(why), true)
     }
 
-    fn page_with(&self, status: u16, title: &str, body: &Markup, is_still: bool) -> Response {
+    /// A page with this status; `is_still`: it stays as it is.
+    pub(super) fn page_with(&self, status: u16, title: &str, body: &Markup, is_still: bool) -> Response {
         let (who, path, has_session) = (self.identity.name.as_str(), self.path.as_str(), self.has_session);
         respond(status, &document::whole(&Frame { title, path, who, has_session, is_still }, body))
     }

@@ -123,6 +123,10 @@ function follow() {
   for (const kind of ["gap", ...document.body.dataset.kinds.split(" ")]) stream.addEventListener(kind, lookSoon);
 }
 
+// On a narrow window the pages stand on one line that is scrolled: this one is among those that show.
+const here = document.querySelector("nav [aria-current]");
+if (here) here.parentElement.scrollLeft = here.offsetLeft - (here.parentElement.clientWidth - here.offsetWidth) / 2;
+
 document.addEventListener("visibilitychange", () => { follow(); lookSoon(); });
 setInterval(lookSoon, AGE_MS);
 follow();
