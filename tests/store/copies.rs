@@ -87,14 +87,13 @@ async fn a_backup_is_written_while_a_server_writes_and_restored_whole() {
         (rows, shown)
     })
     .await;
-    assert_eq!(shown.last(), Some(&(rows, rows)));
+    assert!(shown.last().is_some_and(|(done, total)| done == total && *total <= rows), "{shown:?}");
     // What comes after it is not in it.
     granted(store.claim_insert(exactly("a3", 3)).await.unwrap());
     is_one_private_file(&folder.path("backup.db"));
 
     let (config, file) = (folder.sqlite("restored.db"), folder.path("backup.db"));
-    // And where epochs begin on the three issues that nobody had: the backup counts from a number of its own.
-    assert_eq!(blocking(move || restore(&config, &file, &mut nothing)).await.unwrap(), rows + 3);
+    assert_eq!(blocking(move || restore(&config, &file, &mut nothing)).await.unwrap(), rows);
     let restored = open(&folder.sqlite("restored.db")).await;
     assert_eq!(contents(&restored).await, before);
     assert_eq!(restored.check().await.unwrap(), Vec::<String>::new());
