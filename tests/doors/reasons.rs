@@ -357,7 +357,6 @@ async fn pages_say_in_words_where_scores_have_no_terms_and_which_terms_were_not_
     let (_, _, _, text) = page(&server, &decision, Some(KEY)).await;
     assert!(text.contains("The terms of a score are recorded of the first 3."), "{text}");
     assert_eq!(text.matches("terms not recorded").count(), 1, "one key for the grey bars: {text}");
-    assert_eq!(text.matches("<td>–</td>").count(), 3, "{text}");
 }
 
 #[tokio::test]

@@ -8,8 +8,9 @@ use super::{Claim, ClaimStatus, LEASE_EPOCH_FIRST, Lease, StatusEntry};
 use crate::domain::elsewhere::{self, ENTRY_COUNT_MAX, TEXT_BYTES_MAX};
 use crate::domain::{AgentId, ClaimId, IssueNumber, IssueRef, RepoName, Timestamp};
 
-/// Highest epoch that is believed: four billion grants on one issue. Room is left to count on from it.
-const EPOCH_MAX: u64 = u32::MAX as u64;
+/// Highest epoch that is believed: what every reader of JSON can tell from its neighbours is twice as high. A copy of a
+/// store counts from the microseconds of its clock (`store/sql/lineage.rs`), which get so far in the year 2112.
+const EPOCH_MAX: u64 = 1 << 52;
 
 /// The contract's record of a claim, before anything is known of it. What it does not name is ignored.
 #[derive(Debug, Clone, Deserialize)]
@@ -209,6 +210,9 @@ mod tests {
         let lease = json!({ "lease": { "epoch": 3, "expires_at": "2026-10-02T00:00:00Z" } });
         let epoch = |changes: Value, last| restored(changes).unwrap().after_epoch(last, TimeDelta::zero()).lease.epoch;
         assert_eq!(epoch(lease.clone(), 0), 3);
+        let of_a_copy =
+            json!({ "lease": { "epoch": 1_795_000_000_000_001_u64, "expires_at": "2026-10-02T00:00:00Z" } });
+        assert_eq!(epoch(of_a_copy, 0), 1_795_000_000_000_001, "a restored store's");
         assert_eq!(epoch(lease.clone(), 3), 4);
         let mut past = lease;
         past["status"] = json!("released");

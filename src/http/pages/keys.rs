@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
+use super::tables::wide;
 use crate::policy::{Setting, settings_examples, settings_listed};
 
 /// Every key that the ranker knows, and examples to take from.
@@ -13,12 +14,12 @@ pub(super) fn all(schema: Option<&Value>) -> Markup {
         @if settings.is_empty() { p .soft { "It declares no settings; its author says what it takes." } } @else {
             details data-key="keys" {
                 summary { "What can be set" }
-                div .wide tabindex="0" { table .keys {
+                (wide("What can be set", html! { table .keys {
                     thead { tr { th { "Key" } th { "May be" } th { "Without it" } th { "What it does" } } }
                     tbody { @for Setting { key, kind, default, what } in &settings {
                         tr { td { code { (key) } } td { (kind) } td { code { (default) } } td { (what) } }
                     } }
-                } }
+                } }))
                 @if let Some(examples) = examples { p { strong { "Examples" } } pre { code { (examples.trim_end()) } } }
             }
         }
