@@ -305,7 +305,7 @@ mod tests {
             told(47),
             "  claim     agent  issue              held\n  7fdad2cb  ada-1  acme/webshop#1042   11m\n"
         );
-        assert_eq!(told(36), "  claim     agent  issue       held\n  7fdad2cb  ada-1  …shop#1042   11m\n");
+        assert_eq!(told(35), "  claim     agent  issue       held\n  7fdad2cb  ada-1  …shop#1042   11m\n");
     }
 
     #[test]
