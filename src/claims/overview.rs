@@ -8,8 +8,9 @@ use chrono::TimeDelta;
 use super::explanation::Rival;
 use super::order::Question;
 use super::service::blocking;
+use super::truth::pull_of_page;
 use super::{ClaimManager, ManagerError};
-use crate::domain::{AgentId, Claim, ClaimStatus, FollowUp, IssueNumber, IssueRef, RepoName, Run, Timestamp};
+use crate::domain::{AgentId, Claim, ClaimStatus, FollowUp, RepoName, Run, Timestamp};
 use crate::policy::ViewName;
 use crate::store::ClaimFilter;
 
@@ -76,7 +77,7 @@ impl ClaimManager {
         let is_its = |run: &Run| run.hold.as_ref().is_some_and(|hold| hold.claim_id == claim.claim_id);
         let mut runs = self.store.run_list_of_issue(claim.issue_ref(), BELONGING_COUNT_MAX).await?;
         runs.retain(is_its);
-        let mut follow_ups = match pull_of(claim) {
+        let mut follow_ups = match claim.pr_url().and_then(pull_of_page) {
             Some(pull) => self.store.follow_up_list_of_pull(pull, BELONGING_COUNT_MAX).await?,
             None => Vec::new(),
         };
@@ -161,10 +162,4 @@ impl ClaimManager {
         claims.iter_mut().for_each(|claim| self.renew_by_calls(claim, lease));
         claims
     }
-}
-
-/// The pull request of a claim, in the sequence of its repository's issues.
-fn pull_of(claim: &Claim) -> Option<IssueRef> {
-    let number = claim.pr_url()?.rsplit("/pull/").next()?.parse().ok()?;
-    Some(IssueRef::new(claim.repo.clone(), IssueNumber::new(number).ok()?))
 }

@@ -15,7 +15,7 @@ use crate::domain::{
     Claim, ClaimStatus, Feedback, FollowUp, FollowUpStatus, IssueRef, Merged, PullRequest, PullState, RepoName,
     Reservation, Timestamp, WorkItemId,
 };
-use crate::store::{ClaimFollow, FollowUpInserted, PullApplied, Settlement, Settles};
+use crate::store::{ClaimFollow, FollowUpInserted, Settlement, Settles};
 use crate::sync::PullWatch;
 
 /// What made somebody describe a pull request.
@@ -56,11 +56,11 @@ impl ClaimManager {
     /// # Errors
     /// When the store fails.
     pub async fn take_in_pull(&self, pull: PullRequest, change: PullChange) -> Result<PullOutcome, ManagerError> {
+        let before = self.store.pull_get(pull.pull_ref()).await?;
+        if before.as_ref().is_some_and(|before| before.updated_at > pull.updated_at) {
+            return Ok(PullOutcome { outdated: true, ..PullOutcome::default() });
+        }
         let behind = self.claims_behind_pull(&pull);
-        let before = match self.store.pull_apply(pull.clone()).await? {
-            PullApplied::Outdated => return Ok(PullOutcome { outdated: true, ..PullOutcome::default() }),
-            PullApplied::News(before) => before,
-        };
         let was_known = before.is_some();
         let mut claims = Vec::new();
         for claim in &behind {
@@ -80,6 +80,8 @@ impl ClaimManager {
         };
         self.note_pull_signs(&claims, &pull, pushed_at).await?;
         let resolved_followups = self.settle_by(&pull, pushed_at).await?;
+        // Noted last: of what ends halfway here the next reading must still see that it is new.
+        self.store.pull_apply(pull).await?;
         Ok(PullOutcome { resolved_followups, claims, outdated: false })
     }
 

@@ -1,6 +1,6 @@
 //! The variables that are set: those of the process, and below them those of a `.env` file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
@@ -145,6 +145,17 @@ impl Environment {
         Problem { file, line, key: name.to_owned(), message, ..Problem::default() }
     }
 
+    /// `.env` files that hold secrets and that everybody on this machine may read. Files that hold nothing but a secret
+    /// are mounted by container engines, which set their modes.
+    pub fn open_to_all(&self) -> BTreeSet<&str> {
+        let secrets = VARIABLES.iter().filter(|variable| variable.secret && self.value(variable.name).is_some());
+        let files = secrets.filter_map(|variable| match self.place(variable.name)? {
+            Place::File(file, Some(_)) => Some(file.as_str()),
+            _ => None,
+        });
+        files.filter(|file| is_open_to_all(Path::new(file))).collect()
+    }
+
     /// Names that are one slip away from a variable of ours, and that variable.
     pub fn near_misses(&self) -> Vec<(&str, &'static str)> {
         let unknown = self.values.keys().map(String::as_str).filter(|name| Variable::named(name).is_none());
@@ -156,6 +167,19 @@ impl Environment {
             })
             .collect()
     }
+}
+
+/// Whether others may read it than its owner and its group.
+#[cfg(unix)]
+fn is_open_to_all(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    const READ_BY_OTHERS: u32 = 0o004;
+    path.metadata().is_ok_and(|file| file.permissions().mode() & READ_BY_OTHERS != 0)
+}
+
+#[cfg(not(unix))]
+fn is_open_to_all(_: &Path) -> bool {
+    false
 }
 
 /// The secret in a file, without blanks around it. An empty file is no way to say that there is none: a server without

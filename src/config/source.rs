@@ -291,6 +291,9 @@ impl Sources<'_> {
                 config.policies.repo_filter.source
             ));
         }
+        for file in self.environment.open_to_all() {
+            notes.push(format!("{file} holds secrets, and everybody on this machine may read it: `chmod 600 {file}`"));
+        }
         for (name, near) in self.environment.near_misses() {
             notes.push(format!("{name} is set, but nothing reads it; did you mean {near}?"));
         }

@@ -23,6 +23,8 @@ const SEND_COUNT_MAX: u32 = 5;
 const OWN_ID: &str = "issuecommand-again-";
 /// JSON-RPC's code for errors that an implementation defines.
 const ERROR_CODE: i32 = -32000;
+/// JSON-RPC's code for what is no JSON.
+const PARSE_ERROR_CODE: i32 = -32700;
 
 const LISTEN: &str = "subscriptions/listen";
 const CALL: &str = "tools/call";
@@ -79,7 +81,9 @@ pub(super) enum Next {
     Ask(Vec<u8>),
     /// Anything else: send it, if a server is there.
     Tell(Vec<u8>),
-    /// It concerns no server.
+    /// It concerns no server: say this to the client.
+    Answer(Vec<u8>),
+    /// It concerns nobody.
     Drop,
 }
 
@@ -93,9 +97,14 @@ pub(super) struct Again {
 impl Conversation {
     /// Takes a line from the client. `is_heard`: a server is there, which may hear it.
     pub(super) fn hear_client(&mut self, line: Vec<u8>, is_heard: bool) -> Next {
-        let Ok(Value::Object(mut message)) = serde_json::from_slice(&line) else {
+        let mut message = match serde_json::from_slice(&line) {
+            Ok(Value::Object(message)) => message,
             // Not for us to judge: the server answers what it makes of it.
-            return self.tell(line);
+            Ok(_) => return self.tell(line),
+            Err(error) => {
+                let why = format!("a line is no JSON ({error}): each message is one line of JSON-RPC 2.0");
+                return Next::Answer(refusal(&Value::Null, PARSE_ERROR_CODE, &why));
+            }
         };
         let method = message.get("method").and_then(Value::as_str).unwrap_or_default().to_owned();
         match message.get("id") {
@@ -199,14 +208,14 @@ impl Conversation {
             open.sent_count += 1;
         }
         let why = format!("every server that got this request ended before it answered ({SEND_COUNT_MAX} times)");
-        again.to_client = spent.iter().map(|open| refusal(&open.id, &why)).collect();
+        again.to_client = spent.iter().map(|open| refusal(&open.id, ERROR_CODE, &why)).collect();
         self.begun = self.greeting.is_some() || self.open.iter().any(|open| open.method != "server/discover");
         again
     }
 
     /// Answers every open request, since no server can: `why`.
     pub(super) fn give_up(&mut self, why: &str) -> Vec<Vec<u8>> {
-        self.open.drain(..).map(|open| refusal(&open.id, why)).collect()
+        self.open.drain(..).map(|open| refusal(&open.id, ERROR_CODE, why)).collect()
     }
 
     /// The request under an id of ours, so that its answer can be told from those the client waits for.
@@ -237,8 +246,8 @@ fn add_request_id(method: &str, message: &mut Map<String, Value>) -> bool {
     }
 }
 
-fn refusal(id: &Value, why: &str) -> Vec<u8> {
-    json!({ "jsonrpc": "2.0", "id": id, "error": { "code": ERROR_CODE, "message": why } }).to_string().into_bytes()
+fn refusal(id: &Value, code: i32, why: &str) -> Vec<u8> {
+    json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": why } }).to_string().into_bytes()
 }
 
 fn bytes(message: &Map<String, Value>) -> Vec<u8> {

@@ -160,6 +160,7 @@ impl Carrier {
         let (line, needed) = match self.talk.hear_client(line, self.server.is_some()) {
             Next::Ask(line) => (line, true),
             Next::Tell(line) => (line, false),
+            Next::Answer(line) => return self.to_client(line).await,
             Next::Drop => return Ok(()),
         };
         match &self.server {

@@ -152,12 +152,3 @@ pub struct ClaimFollow {
     /// The present.
     pub now: Timestamp,
 }
-
-/// What a description of a pull request told the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PullApplied {
-    /// It is news; how the pull request was known before.
-    News(Option<Box<PullRequest>>),
-    /// Something newer is known: the description is an old one.
-    Outdated,
-}

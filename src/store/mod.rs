@@ -44,7 +44,7 @@ pub use decisions::DecisionFilter;
 pub use error::StoreError;
 pub use follow_ups::{
     ClaimFollow, FollowUpChange, FollowUpFilter, FollowUpInserted, FollowUpLink, FollowUpMoved, FollowUpTake,
-    FollowUpTaken, PullApplied, Settlement, Settles,
+    FollowUpTaken, Settlement, Settles,
 };
 pub use imports::{ClaimImport, FollowUpImport, FollowUpImportOutcome, ImportOutcome};
 pub use issues::{IssueApplied, IssueBatch, IssueFilter, ListName, RepoMark, SyncCursor};
@@ -106,8 +106,8 @@ pub trait Store:
     /// One follow-up, active or past.
     async fn follow_up_get(&self, work_item_id: WorkItemId) -> Result<Option<FollowUp>, StoreError>;
 
-    /// Writes what GitHub said of a pull request, unless something newer is known.
-    async fn pull_apply(&self, pull: PullRequest) -> Result<PullApplied, StoreError>;
+    /// Writes what GitHub said of a pull request, unless something newer is known; answers whether it did.
+    async fn pull_apply(&self, pull: PullRequest) -> Result<bool, StoreError>;
     /// One pull request, as GitHub last described it.
     async fn pull_get(&self, pull: IssueRef) -> Result<Option<PullRequest>, StoreError>;
     /// Whether a webhook delivery was processed before.

@@ -286,7 +286,7 @@ async fn an_issue_is_found_by_its_name_and_decisions_and_policies_are_narrowed_b
     }
     let mut browser = Browser::new(&server);
     browser.log_in(KEY).await;
-    for page in ["/queue", "/explain", "/explain/acme/small/1"] {
+    for page in ["/queue", "/queue?first=200", "/explain", "/explain/acme/small/1"] {
         let (status, text) = browser.get(page).await;
         assert!(
             status == 200 && text.contains("action=\"/explain\"") && text.contains("name=\"issue\""),
@@ -329,6 +329,24 @@ async fn an_issue_is_found_by_its_name_and_decisions_and_policies_are_narrowed_b
     assert!(large.contains("<option value=\"acme/large\" selected>"), "{large}");
     let (status, text) = browser.get("/policies?repo=%22%3E%3Cb%3E").await;
     assert!(status == 400 && text.contains("<h1>Not shown") && !text.contains("<b>"), "{status}: {text}");
+}
+
+#[tokio::test]
+async fn the_queue_is_shown_as_far_down_as_was_asked_for() {
+    let backlog: Vec<_> = (1..=60u64)
+        .map(|number| json!({ "repo": "acme/small", "number": number, "title": "T", "created_at": "2026-01-01T00:00:00Z" }))
+        .collect();
+    let server = Server::over(config(), &backlog).await;
+    let mut browser = Browser::new(&server);
+    browser.log_in(KEY).await;
+    for (query, shown) in [("", 50), ("?first=", 50), ("?first=all", 50), ("?first=51", 60), ("?first=9999", 60)] {
+        let (status, text) = browser.get(&format!("/queue{query}")).await;
+        assert_eq!((status, text.matches("<tr data-key").count()), (200, shown), "{query}");
+        assert!(
+            text.contains("60 issues on offer") && text.contains("the first 50 stand here") == (shown == 50),
+            "{query}"
+        );
+    }
 }
 
 #[tokio::test]

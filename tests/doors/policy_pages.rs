@@ -29,8 +29,6 @@ fn on_trial(tier: &str) -> CandidateConfig {
 fn with_candidate() -> Config {
     let mut config = config();
     config.policies.candidate = Some(on_trial("urgent"));
-    // A busy machine is no fault of a policy.
-    (config.policies.call_ms_max, config.policies.choose_ms_max) = (5_000, 1_000);
     config
 }
 
@@ -71,6 +69,20 @@ async fn which_policies_decide_is_said_by_no_agent_and_by_nobody_who_may_only_lo
     assert!(browser.get("/policies/sets/1").await.1.contains("This ranker is in force now."));
     assert_eq!(browser.get("/policies/sets/7").await.0, 404);
     assert_eq!(server.inside.config_text(), before);
+}
+
+#[tokio::test]
+async fn a_trial_that_ends_puts_no_other_policies_in_force() {
+    let server = Server::over(with_candidate(), &[issue(1, &[])]).await;
+    server.wait_until("/api/policies/history", |body| body["sets"][0].is_object()).await;
+    server.pass(60);
+    server.inside.api.manager().apply_config(config(), std::path::Path::new("/")).await.unwrap();
+    server.wait_until("/api/policies/history", |body| body["sets"][1].is_object()).await;
+    let mut browser = Browser::new(&server);
+    browser.log_in(KEY).await;
+    let (_, text) = browser.get("/policies").await;
+    assert!(text.contains("id=\"since\">Since 2026-11-01 00:00 UTC"), "{text}");
+    assert!(text.contains("<td>2026-11-01 01:00 UTC</td>"), "the end of the trial is among what was: {text}");
 }
 
 #[tokio::test]

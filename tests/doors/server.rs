@@ -29,11 +29,13 @@ pub const KEY: &str = "a-key-for-tests";
 /// Longest wait for what must happen.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A server's configuration: with a key, without limits.
+/// A server's configuration: with a key, without limits on callers, and with such on policies as a busy machine does not
+/// reach: work is given out without a policy that is late.
 pub fn config() -> Config {
     let mut config = Config::default();
     config.server.api_key = Secret::new(KEY);
     config.rate_limits.enabled = false;
+    (config.policies.call_ms_max, config.policies.choose_ms_max) = (5000, 1000);
     config
 }
 
@@ -114,6 +116,11 @@ impl Inside {
     /// The configuration file.
     pub fn config_file(&self) -> PathBuf {
         self.dir.path().join("issuecommand.toml")
+    }
+
+    /// The database, past the server.
+    pub fn database(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.dir.path().join("claims.db")).unwrap()
     }
 
     /// What the configuration file says.

@@ -85,6 +85,24 @@ async fn a_push_resolves_only_what_an_agent_was_answering() {
 }
 
 #[tokio::test]
+async fn what_a_push_ends_is_ended_at_the_next_reading_where_the_first_broke_off() {
+    let server = server().await;
+    submitted(&server, "a1", 1, 9).await;
+    deliver(&server, "d1", "pull_request", &pull_event("edited", &pull(9, 10, &json!({})))).await;
+    deliver(&server, "d2", "issue_comment", &comment_event(1, 9, "ann", "One")).await;
+    assert_eq!(server.post("/api/next-work", json!({ "agent_id": "a1" })).await.1["kind"], "pr_followup");
+    // As a sync reads it: the commit is another, and nobody says when it came.
+    let pushed = pull_event("edited", &pull(9, 30, &json!({ "head": { "ref": "fix", "sha": "b2" } })));
+    let full = "CREATE TRIGGER full BEFORE UPDATE ON follow_ups BEGIN SELECT RAISE(ABORT, 'disk is full'); END";
+    server.inside.database().execute_batch(full).unwrap();
+    assert_eq!(deliver(&server, "d3", "pull_request", &pushed).await.0, 503);
+    assert_eq!(follow_ups(&server).await.len(), 1);
+    server.inside.database().execute_batch("DROP TRIGGER full").unwrap();
+    assert_eq!(deliver(&server, "d3", "pull_request", &pushed).await.1["resolved_followups"], 1);
+    assert!(follow_ups(&server).await.is_empty());
+}
+
+#[tokio::test]
 async fn feedback_that_is_taken_back_or_resolved_needs_no_answer() {
     let server = server().await;
     deliver(&server, "d1", "pull_request_review_comment", &line_event(1, 9)).await;

@@ -101,8 +101,11 @@ impl Postgres {
     /// Ends it as `kill -9` of all its processes does: nothing is written down any more.
     pub fn crash(&self) {
         let server = self.keeper.lock().unwrap().server.clone();
-        // Its other processes are its children, and see to it themselves that they do not outlive it.
-        assert!(Command::new("kill").args(["-KILL", &server]).status().unwrap().success());
+        // Those that serve its clients are its children: they notice that it is gone, and answer until then.
+        let children = std::fs::read_to_string(format!("/proc/{server}/task/{server}/children")).unwrap_or_default();
+        let all: Vec<_> = std::iter::once(server.as_str()).chain(children.split_whitespace()).collect();
+        // One of them may have ended by itself.
+        assert!(Command::new("kill").arg("-KILL").args(&all).output().is_ok());
         // That it is gone is nothing that it tells.
         while Client::connect(&self.url("postgres"), NoTls).is_ok() {
             sleep(Duration::from_millis(20));

@@ -75,7 +75,10 @@ async fn what_was_asked_is_counted() {
     ] {
         assert_eq!(value(&told, series), Some(wanted), "{series} of\n{told}");
     }
-    let chosen = value(&told, "issuecommand_policy_call_seconds_count{policy=\"ranker\",function=\"choose\"}");
+    let chosen = value(
+        &told,
+        "issuecommand_policy_call_seconds_count{policy=\"ranker\",function=\"choose\",purpose=\"serving\"}",
+    );
     assert!(chosen.is_some_and(|count| count >= 20.0), "{told}");
     assert!(value(&told, "issuecommand_sync_age_seconds").is_some(), "{told}");
     assert!(value(&told, "issuecommand_store_writes_total").is_some_and(|count| count >= 20.0), "{told}");

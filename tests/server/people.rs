@@ -69,7 +69,7 @@ async fn next_and_claim_give_work_and_their_exit_codes_say_how_it_went() {
     assert_eq!(code, Some(2), "{err}");
 
     let (code, _, err) = ended(&home, &["release", "acme/webshop#7", "--agent", "bob"], &[]);
-    assert_eq!((code, err.as_str()), (Some(4), "acme/webshop#7 is held by alice\n"));
+    assert_eq!((code, err.as_str()), (Some(4), "acme/webshop#7 is held by alice under epoch 1: stop working on it\n"));
     let id = again.lines().find_map(|line| line.trim().strip_prefix("claim")).unwrap().trim().to_owned();
     let short = &id[id.len() - 8..];
     let back = told(&home, &["release", short, "--agent", "alice"], &[]);

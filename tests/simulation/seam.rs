@@ -205,7 +205,7 @@ handed_on! { Store {
     follow_up_history(limit: usize) -> Vec<FollowUp>;
     follow_up_list_of_pull(pull: IssueRef, limit: usize) -> Vec<FollowUp>;
     follow_up_get(work_item_id: WorkItemId) -> Option<FollowUp>;
-    pull_apply(pull: PullRequest) -> PullApplied;
+    pull_apply(pull: PullRequest) -> bool;
     pull_get(pull: IssueRef) -> Option<PullRequest>;
     delivery_seen(delivery_id: String) -> bool;
     delivery_record(delivery_id: String) -> ();

@@ -137,7 +137,12 @@ impl Run {
             return None;
         }
         let claim = live[self.rng.usize(..live.len())].0;
-        let to = self.rng.bool().then(|| self.agent());
+        let to = match self.rng.u8(..4) {
+            0..2 => None,
+            2 => Some(self.agent()),
+            // Back to who had it: the words of its earlier epochs may still be under way.
+            _ => self.tokens.iter().find(|(_, held, _)| *held == claim).map(|(agent, ..)| agent.clone()),
+        };
         Some(Call::Overrule { claim, to })
     }
 

@@ -1,7 +1,7 @@
 //! Pull requests, deliveries, and claims that follow what GitHub says.
 
 use issuecommand::domain::{ClaimStatus, IssueNumber, Merged, PullRequest, PullState};
-use issuecommand::store::{ClaimFollow, PullApplied};
+use issuecommand::store::ClaimFollow;
 
 use crate::bed::{Bed, Keep, at, issue_ref, repo};
 
@@ -34,9 +34,9 @@ fn follow(claim: &issuecommand::domain::Claim, to: ClaimStatus) -> ClaimFollow {
 }
 
 pub async fn an_older_description_changes_nothing(bed: Bed) {
-    assert_eq!(bed.store.pull_apply(pull(5)).await.unwrap(), PullApplied::News(None));
-    assert_eq!(bed.store.pull_apply(pull(4)).await.unwrap(), PullApplied::Outdated);
-    assert_eq!(bed.store.pull_apply(pull(6)).await.unwrap(), PullApplied::News(Some(Box::new(pull(5)))));
+    for (minute, is_news) in [(5, true), (4, false), (6, true), (6, true)] {
+        assert_eq!(bed.store.pull_apply(pull(minute)).await.unwrap(), is_news, "that of minute {minute}");
+    }
     assert_eq!(bed.store.pull_get(issue_ref(50)).await.unwrap(), Some(pull(6)));
     assert_eq!(bed.store.pull_get(issue_ref(51)).await.unwrap(), None);
 }

@@ -31,6 +31,8 @@ const DIGEST_DIGIT_COUNT: usize = 12;
   issuecommand explain acme/webshop#7 --agent alice     why it is hers next, or is not
   issuecommand explain --last                           the last pick, or why there was nothing
 
+Exit codes: 0 it is explained, 1 no sync has seen such an issue, or it failed.
+
 `issuecommand explain` and `issuecommand policy explain` are the same.")]
 pub struct ExplainArgs {
     #[command(flatten)]
@@ -59,14 +61,14 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
             None => (last(&door, args.agent.as_ref()).await?, "decision"),
         };
         let found = &answer[field];
-        if args.format.json {
-            print_json(found);
-        } else if field == "decision" {
-            output::print(decision_told(&Decision::deserialize(found)?));
-        } else {
-            output::print(issue_told(&Explanation::deserialize(found)?));
+        let explanation = (field == "explanation").then(|| Explanation::deserialize(found)).transpose()?;
+        match &explanation {
+            _ if args.format.json => print_json(found),
+            Some(explanation) => output::print(issue_told(explanation)),
+            None => output::print(decision_told(&Decision::deserialize(found)?)),
         }
-        Ok(ExitCode::SUCCESS)
+        let is_known = explanation.is_none_or(|it| it.standing != IssueStanding::Unknown);
+        Ok(if is_known { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     })
 }
 

@@ -243,6 +243,26 @@ fn a_name_one_slip_away_is_pointed_out() {
     assert_eq!(notes, ["HTTP_PROT is set, but nothing reads it; did you mean HTTP_PORT?"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn secrets_in_a_file_that_everybody_may_read_are_pointed_out() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::with("");
+    let notes = |text: &str, mode: u32| {
+        let file = folder.path().join(".env");
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
+        folder.load(&[("API_KEY", "k")]).unwrap().notes
+    };
+    let told = notes("GITHUB_TOKEN=hunter2\n", 0o644);
+    let [note] = &told[..] else { panic!("{told:?}") };
+    assert!(note.contains("holds secrets") && note.contains("chmod 600") && !note.contains("hunter2"), "{note}");
+    assert!(notes("GITHUB_TOKEN=hunter2\n", 0o640).is_empty());
+    assert!(notes("HTTP_PORT=3101\n", 0o644).is_empty(), "no secret");
+    assert!(notes("GITHUB_TOKEN=\n", 0o644).is_empty(), "an empty one is none");
+    assert!(notes("API_KEY=another\n", 0o644).is_empty(), "the process's own is what counts");
+}
+
 #[test]
 fn a_short_key_is_pointed_out_where_others_reach_the_server() {
     let notes = |host: &str, key: &str| {

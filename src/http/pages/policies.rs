@@ -15,7 +15,7 @@ use crate::claims::{TrialReport, points};
 use crate::config::{CandidateMode, OverrideConfig};
 use crate::domain::{Disagreement, PolicyStamp, Preference, RepoName};
 use crate::policy::{Effective, Part};
-use crate::store::PolicySetKept;
+use crate::store::{PolicySetKept, PolicySetRecord};
 
 /// For whom policies are shown: for all that have nothing of their own, unless said. An empty field, as a form sends it,
 /// says nothing.
@@ -109,7 +109,7 @@ fn page(policies: &Policies, beside: &Beside) -> Markup {
         }
         @if let Some(why) = rejected { p .why { "The newest edit is not in force: " (why) } }
         h2 { "In force" }
-        @if let Some(set) = sets.first() { (since(set)) }
+        @if let Some(set) = begun(sets) { (since(set)) }
         (in_force(policy))
         @if let Some(trial) = trial { (trial_of(trial, beside)) }
         @if !sets.is_empty() {
@@ -126,6 +126,13 @@ fn for_whom(repos: &[String], groups: &[String]) -> Markup {
         @if !repos.is_empty() { " for repositories " (repos.join(", ")) }
         @if !groups.is_empty() { " for groups " (groups.join(", ")) }
     }
+}
+
+/// The set by which the policies came in force that are so now: a trial that began or ended since then changed none.
+fn begun(sets: &[PolicySetKept]) -> Option<&PolicySetKept> {
+    let serving = |set: &PolicySetKept| PolicySetRecord { candidate: None, on_trial: None, ..set.record.clone() };
+    let now = sets.first().map(serving);
+    sets.iter().take_while(|set| now.as_ref() == Some(&serving(set))).last()
 }
 
 /// Since when the policies are as they are, and by whose word.

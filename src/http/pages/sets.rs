@@ -35,7 +35,7 @@ fn page(set: &PolicySetKept, is_present: bool, offer: &Offer) -> Markup {
     let PolicySetKept { set_id, at, why, by, record } = set;
     html! {
         h1 { "Set " (set_id) ": " (record.ranker_stamp.source) }
-        p .soft { "In force since " (minute(*at)) ": " (why) @if let Some(by) = by { ", by " (by) } " · " a href="/policies" { "all policies" } }
+        p .soft { "Of " (minute(*at)) ": " (why) @if let Some(by) = by { ", by " (by) } " · " a href="/policies" { "all policies" } }
         h2 { "Its ranker" }
         (wide("Its ranker", html! { table {
             thead { tr { th { "What" } th { "Component" } th { "Settings" } } }

@@ -155,3 +155,14 @@ fn when_no_server_comes_every_open_request_gets_the_reason() {
     assert_eq!(told, [(&json!(1), &json!("no server")), (&json!(2), &json!("no server"))]);
     assert!(!talk.needs_server());
 }
+
+#[test]
+fn what_is_no_json_is_answered_by_nobody_but_us() {
+    let mut talk = Conversation::default();
+    for line in [&b"hello"[..], b"{\"jsonrpc\":", b"\xff"] {
+        let Next::Answer(answer) = talk.hear_client(line.to_vec(), true) else { panic!("{line:?}") };
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        assert_eq!((&answer["id"], &answer["error"]["code"]), (&Value::Null, &json!(-32700)), "{answer}");
+    }
+    assert!(!talk.needs_server());
+}

@@ -17,8 +17,8 @@ use crate::store::{
     DependencyDue, DependencyReading, FollowUpChange, FollowUpFilter, FollowUpImport, FollowUpImportOutcome,
     FollowUpInserted, FollowUpLink, FollowUpMoved, FollowUpTake, FollowUpTaken, ImportOutcome, InsertOutcome,
     IssueApplied, IssueBatch, IssueFilter, KeptToken, LabelDue, ListName, OverruleOutcome, PastClaims, PolicyAudit,
-    PolicySetKept, PolicySetRecord, PullApplied, RepoMark, Settlement, Snapshot, Store, StoreError, SyncCursor,
-    TokenInsertOutcome, TokenRevokeOutcome, Trial, TrialBatch,
+    PolicySetKept, PolicySetRecord, RepoMark, Settlement, Snapshot, Store, StoreError, SyncCursor, TokenInsertOutcome,
+    TokenRevokeOutcome, Trial, TrialBatch,
 };
 
 #[async_trait]
@@ -94,7 +94,7 @@ impl Store for SqlStore {
         self.readers.read("get a follow-up", move |connection| follow_ups::get(connection, work_item_id)).await
     }
 
-    async fn pull_apply(&self, pull: PullRequest) -> Result<PullApplied, StoreError> {
+    async fn pull_apply(&self, pull: PullRequest) -> Result<bool, StoreError> {
         self.writer.write("write a pull request", |txn| pulls::apply(txn, pull)).await
     }
 

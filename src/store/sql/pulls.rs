@@ -5,7 +5,6 @@ use super::connection::{Connection, OptionalRow};
 use super::value::{Result, params};
 use super::writer::WriteTxn;
 use crate::domain::{IssueRef, Merged, PullRequest};
-use crate::store::PullApplied;
 
 pub(super) const UPSERT: &str = "INSERT INTO pulls (repo, number, updated_at_ms, record) VALUES (?1, ?2, ?3, ?4) \
      ON CONFLICT (repo, number) DO UPDATE SET updated_at_ms = excluded.updated_at_ms, record = excluded.record";
@@ -14,12 +13,12 @@ pub(super) const DELIVERY_SEEN: &str = "SELECT EXISTS (SELECT 1 FROM deliveries 
 pub(super) const DELIVERY_RECORD: &str =
     "INSERT INTO deliveries (delivery_id) VALUES (?1) ON CONFLICT (delivery_id) DO NOTHING";
 
-/// Writes a description, unless a newer one is known. What it does not say of a merge stays as known.
-pub(super) fn apply(txn: &mut WriteTxn<'_>, mut pull: PullRequest) -> Result<PullApplied> {
+/// Writes a description, unless a newer one is known; answers whether it did. What it does not say of a merge stays as known.
+pub(super) fn apply(txn: &mut WriteTxn<'_>, mut pull: PullRequest) -> Result<bool> {
     let known = get(txn.connection, &pull.pull_ref())?;
     if let Some(known) = &known {
         if known.updated_at > pull.updated_at {
-            return Ok(PullApplied::Outdated);
+            return Ok(false);
         }
         if pull.merged == Merged::Unknown && known.state == pull.state {
             pull.merged = known.merged;
@@ -28,7 +27,7 @@ pub(super) fn apply(txn: &mut WriteTxn<'_>, mut pull: PullRequest) -> Result<Pul
     let row = params![pull.repo.as_str(), number(pull.number), ms(pull.updated_at), to_json(&pull)?];
     txn.connection.prepare_cached(UPSERT)?.execute(row)?;
     txn.trim.pull_noted(txn.connection)?;
-    Ok(PullApplied::News(known.map(Box::new)))
+    Ok(true)
 }
 
 /// One pull request, as last described.
