@@ -2,7 +2,7 @@
 
 use crate::domain::{
     AgentId, ClaimId, ClaimStatus, FollowUp, FollowUpRefusal, FollowUpStatus, FollowUpStep, IssueNumber, IssueRef,
-    PullRequest, RepoName, RequestId, Reservation, Timestamp, WorkItemId,
+    RepoName, RequestId, Reservation, Timestamp, WorkItemId,
 };
 
 /// What became of a piece of feedback.
