@@ -63,6 +63,14 @@ impl PolicySetRecord {
         self.ranker.parts().zip(&self.parts).chain(on_trial)
     }
 
+    /// Whether agents are served alike under both, whatever is on trial beside.
+    pub fn serves_as(&self, other: &Self) -> bool {
+        // A candidate is the last of the views, and serves none.
+        let serving = |it: &Self| it.views.len() - usize::from(it.candidate.is_some() && !it.views.is_empty());
+        self.views[..serving(self)] == other.views[..serving(other)]
+            && (&self.stale_rule, &self.repo_filter) == (&other.stale_rule, &other.repo_filter)
+    }
+
     /// The digests of those components.
     pub fn component_digests(&self) -> impl Iterator<Item = &str> {
         let on_trial = self.on_trial.iter().flat_map(|it| &it.parts);

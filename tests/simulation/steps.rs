@@ -90,24 +90,45 @@ impl Run {
         all[self.rng.usize(..all.len())].clone()
     }
 
-    /// A step: most of the time the next one of a claim by its owner, else anything by anybody who ever held it.
+    /// A step: most of the time the next one of a claim by its owner, now and then by the word of an earlier hold of
+    /// that owner, else anything by anybody who ever held it.
     fn update(&mut self) -> Option<Call> {
-        let live: Vec<_> = self.live();
+        let (live, late) = (self.live(), self.late_tokens());
+        if !late.is_empty() && self.rng.u8(..4) == 0 {
+            let (agent, claim, epoch, status) = late[self.rng.usize(..late.len())].clone();
+            let to = self.step_from(&status);
+            return Some(Call::Update { agent, claim, epoch: Some(epoch), to });
+        }
         if !live.is_empty() && self.rng.u8(..4) > 0 {
             let (claim, agent, status) = live[self.rng.usize(..live.len())].clone();
-            let to = match (status.as_str(), self.rng.u8(..5)) {
-                (_, 0) => ClaimStatus::Released,
-                ("claimed" | "stale", _) => ClaimStatus::InProgress,
-                ("in_progress", _) => ClaimStatus::PrSubmitted,
-                ("pr_submitted", _) => ClaimStatus::PrMerged,
-                _ => ClaimStatus::Closed,
-            };
+            let to = self.step_from(&status);
             return Some(Call::Update { agent, claim, epoch: None, to });
         }
         let (agent, claim, epoch) = self.any_token()?;
         let to = ClaimStatus::ALL[self.rng.usize(..ClaimStatus::ALL.len())];
         let epoch = self.rng.bool().then_some(epoch);
         Some(Call::Update { agent, claim, epoch, to })
+    }
+
+    /// Where a claim goes next, now and then back.
+    fn step_from(&mut self, status: &str) -> ClaimStatus {
+        match (status, self.rng.u8(..5)) {
+            (_, 0) => ClaimStatus::Released,
+            ("claimed" | "stale", _) => ClaimStatus::InProgress,
+            ("in_progress", _) => ClaimStatus::PrSubmitted,
+            ("pr_submitted", _) => ClaimStatus::PrMerged,
+            _ => ClaimStatus::Closed,
+        }
+    }
+
+    /// What agents were told of claims that they hold under another epoch now, and how those stand.
+    fn late_tokens(&self) -> Vec<(AgentId, ClaimId, u64, String)> {
+        let late = self.tokens.iter().filter_map(|(agent, claim, epoch)| {
+            let row = self.oracle.ledger.claims.get(&claim.to_string())?;
+            let is_late = row.active && row.agent == agent.as_str() && row.epoch != *epoch;
+            is_late.then(|| (agent.clone(), *claim, *epoch, row.status.clone()))
+        });
+        late.collect()
     }
 
     /// Active claims in an order that does not depend on their ids.
@@ -136,12 +157,13 @@ impl Run {
         if live.is_empty() {
             return None;
         }
-        let claim = live[self.rng.usize(..live.len())].0;
+        let (claim, holder, _) = live[self.rng.usize(..live.len())].clone();
+        let had_it = |token: &&(AgentId, ClaimId, u64)| token.1 == claim && token.0 != holder;
         let to = match self.rng.u8(..4) {
             0..2 => None,
             2 => Some(self.agent()),
-            // Back to who had it: the words of its earlier epochs may still be under way.
-            _ => self.tokens.iter().find(|(_, held, _)| *held == claim).map(|(agent, ..)| agent.clone()),
+            // Back to who had it: words of its earlier hold may still be under way.
+            _ => self.tokens.iter().find(had_it).map(|(agent, ..)| agent.clone()),
         };
         Some(Call::Overrule { claim, to })
     }

@@ -15,7 +15,7 @@ use crate::claims::{TrialReport, points};
 use crate::config::{CandidateMode, OverrideConfig};
 use crate::domain::{Disagreement, PolicyStamp, Preference, RepoName};
 use crate::policy::{Effective, Part};
-use crate::store::{PolicySetKept, PolicySetRecord};
+use crate::store::PolicySetKept;
 
 /// For whom policies are shown: for all that have nothing of their own, unless said. An empty field, as a form sends it,
 /// says nothing.
@@ -130,9 +130,8 @@ fn for_whom(repos: &[String], groups: &[String]) -> Markup {
 
 /// The set by which the policies came in force that are so now: a trial that began or ended since then changed none.
 fn begun(sets: &[PolicySetKept]) -> Option<&PolicySetKept> {
-    let serving = |set: &PolicySetKept| PolicySetRecord { candidate: None, on_trial: None, ..set.record.clone() };
-    let now = sets.first().map(serving);
-    sets.iter().take_while(|set| now.as_ref() == Some(&serving(set))).last()
+    let now = sets.first()?;
+    sets.iter().take_while(|set| set.record.serves_as(&now.record)).last()
 }
 
 /// Since when the policies are as they are, and by whose word.
