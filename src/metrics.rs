@@ -80,6 +80,17 @@ pub struct RequestsLeft {
     pub until_reset: Duration,
 }
 
+/// What is left to the token that has the fewest, by resource. What was told in an hour that is over is forgotten.
+fn fewest(budgets: &mut BTreeMap<(String, u64), BudgetLeft>) -> BTreeMap<String, i64> {
+    let (now, mut fewest) = (Instant::now(), BTreeMap::new());
+    budgets.retain(|_, told| told.until > now);
+    for ((resource, _), told) in budgets.iter() {
+        let least = fewest.entry(resource.clone()).or_insert(told.left);
+        *least = told.left.min(*least);
+    }
+    fewest
+}
+
 /// What is left of the budget of one token, and when that is over.
 #[derive(Debug, Clone, Copy)]
 struct BudgetLeft {
@@ -227,8 +238,10 @@ impl Metrics {
     /// # Errors
     /// Never: text takes everything.
     pub fn encode(&self, text: &mut String) -> fmt::Result {
+        // Held to the end: of two who ask at once, neither sees what the other has half made.
+        let mut budgets = self.budgets.lock();
         self.github_requests_left.clear();
-        for (resource, left) in self.github_requests_left() {
+        for (resource, left) in fewest(&mut budgets) {
             self.github_requests_left.get_or_create(&Resource { resource }).set(left);
         }
         prometheus_client::encoding::text::encode_registry(text, &self.registry)
@@ -283,14 +296,12 @@ impl Metrics {
     /// Requests left in GitHub's hour to the token that has the fewest, by resource. What was told in an hour that is
     /// over is forgotten.
     pub fn github_requests_left(&self) -> BTreeMap<String, i64> {
-        let (now, mut fewest) = (Instant::now(), BTreeMap::new());
-        let mut budgets = self.budgets.lock();
-        budgets.retain(|_, told| told.until > now);
-        for ((resource, _), told) in budgets.iter() {
-            let least = fewest.entry(resource.clone()).or_insert(told.left);
-            *least = told.left.min(*least);
-        }
-        fewest
+        fewest(&mut self.budgets.lock())
+    }
+
+    /// Forgets the token of this number: nobody asks with it any more.
+    pub fn github_token_gone(&self, token: u64) {
+        self.budgets.lock().retain(|(_, known), _| *known != token);
     }
 
     /// Notes a sync that ended.
@@ -325,6 +336,8 @@ mod tests {
         metrics.github_answered(304, 1, told(4_999, 3_600));
         metrics.github_answered(200, 2, told(5_000, 3_600));
         metrics.github_answered(200, 3, told(7, 0));
+        metrics.github_answered(200, 4, told(8, 3_600));
+        metrics.github_token_gone(4);
         metrics.synced(SyncOutcome::Whole);
         for status in [RunStatus::Dispatched, RunStatus::Running, RunStatus::Queued, RunStatus::Completed] {
             metrics.run_stepped(status);

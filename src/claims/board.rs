@@ -180,6 +180,7 @@ impl Board {
             Change::IssueOpen(facts) => self.set_issue(*facts),
             Change::BlockersSet(issue, blockers) => self.set_blockers(&issue, blockers),
             Change::ApprovalSet(issue, kept) => self.set_approval(&issue, kept),
+            Change::IssueFinished(issue) => self.set_finished(&issue, true),
             Change::IssueGone(issue) => self.remove_issue(&issue),
             Change::IssuePlaced(place) => self.set_place(*place),
             Change::Notice(notice) => self.notices.add(*notice),

@@ -71,7 +71,8 @@ impl ClaimManager {
     ) -> Result<usize, ManagerError> {
         let mut from_branch = Vec::new();
         for (claim_id, pull) in self.pulls_of_claims_in(repo) {
-            if self.store.pull_get(pull).await?.is_some_and(|pull| pull.head_branch == branch) {
+            let known = self.store.pull_get(pull).await?;
+            if known.is_some_and(|pull| pull.from_here && pull.head_branch == branch) {
                 from_branch.push(claim_id);
             }
         }

@@ -47,6 +47,9 @@ pub struct ClaimManager {
     pub(super) absent: super::absent::Absent,
     /// Claims that got a pull request a short while ago.
     pub(super) links: super::links::Links,
+    /// Held while a description of a pull request is taken in: deliveries come side by side, and an older one must not
+    /// go on behind a newer one.
+    pub(super) taking_in_pull: tokio::sync::Mutex<()>,
     /// What sweeps did since the last sync told of it.
     pub(super) swept: Mutex<crate::sync::Swept>,
     /// The way to the trial of a candidate.

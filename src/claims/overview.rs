@@ -11,7 +11,7 @@ use super::service::blocking;
 use super::truth::pull_of_page;
 use super::{ClaimManager, ManagerError};
 use crate::domain::{AgentId, Claim, ClaimStatus, FollowUp, RepoName, Run, Timestamp};
-use crate::policy::ViewName;
+use crate::policy::{Shortlisted, ViewName};
 use crate::store::ClaimFilter;
 
 /// Statuses that a claim under way can have, in the order of its life; what lapsed comes last.
@@ -25,6 +25,9 @@ pub const UNDER_WAY: [ClaimStatus; 5] = [
 
 /// Runs, and pieces of feedback, that are told of one claim. Ours: more than anybody reads.
 pub const BELONGING_COUNT_MAX: usize = 200;
+
+/// Issues whose terms a policy is asked for at once: so many it explains within the time that it has for a request.
+const EXPLAINED_COUNT_MAX: usize = 50;
 
 /// The claims of one status.
 #[derive(Debug, Clone)]
@@ -53,6 +56,8 @@ pub struct BusyAgent {
 pub struct Ahead {
     /// The first issues on offer, each with the terms of its score.
     pub first: Vec<Rival>,
+    /// Of how many of them the policy told the terms, within the time that it has.
+    pub explained_count: usize,
     /// How many are on offer.
     pub ready_count: usize,
     /// In which view: what some agents are offered in another order.
@@ -138,11 +143,14 @@ impl ClaimManager {
             let first = board.shortlist(&view, &question, None, count_max, |_| false);
             (first.rows, board.view(&view).order.ready_count(&question))
         };
-        // As for a trial: a policy that cannot explain so many at once is not left alone by agents for that.
-        let explained = blocking(|| policies.set.ranking_of(&view).explain_on_trial(&rows, now));
-        let mut reasons = explained.and_then(Result::ok).unwrap_or_default().into_iter();
-        let rival = |row| Rival::of(row, reasons.next().unwrap_or_default());
-        Ahead { first: rows.iter().map(rival).collect(), ready_count, view }
+        // As for a trial: a policy that cannot explain so many is not left alone by agents for that.
+        let ranking = policies.set.ranking_of(&view);
+        let explain = |some: &[Shortlisted]| ranking.explain_on_trial(some, now).and_then(Result::ok);
+        let explained = blocking(|| rows.chunks(EXPLAINED_COUNT_MAX).map_while(explain).flatten().collect::<Vec<_>>());
+        let explained_count = explained.len();
+        let reasons = explained.into_iter().chain(std::iter::repeat_with(Vec::new));
+        let first = rows.iter().zip(reasons).map(|(row, reasons)| Rival::of(row, reasons)).collect();
+        Ahead { first, explained_count, ready_count, view }
     }
 
     /// Live claims that pass the filter, as they were last written.

@@ -56,6 +56,7 @@ impl ClaimManager {
     /// # Errors
     /// When the store fails.
     pub async fn take_in_pull(&self, pull: PullRequest, change: PullChange) -> Result<PullOutcome, ManagerError> {
+        let _alone = self.taking_in_pull.lock().await;
         let before = self.store.pull_get(pull.pull_ref()).await?;
         if before.as_ref().is_some_and(|before| before.updated_at > pull.updated_at) {
             return Ok(PullOutcome { outdated: true, ..PullOutcome::default() });
@@ -81,8 +82,8 @@ impl ClaimManager {
         self.note_pull_signs(&claims, &pull, pushed_at).await?;
         let resolved_followups = self.settle_by(&pull, pushed_at).await?;
         // Noted last: of what ends halfway here the next reading must still see that it is new.
-        self.store.pull_apply(pull).await?;
-        Ok(PullOutcome { resolved_followups, claims, outdated: false })
+        let is_newest = self.store.pull_apply(pull).await?;
+        Ok(PullOutcome { resolved_followups, claims, outdated: !is_newest })
     }
 
     /// The active claims that a pull request came from: those whose agents reported its page, or else those

@@ -91,7 +91,7 @@ impl ClaimManager {
         let (status, wellness) = (Status::new(clock.now()), Wellness::from_start(&*clock));
         let (trials, cases) = Trials::new();
         let offered = Default::default();
-        let (nothings, absent, links, swept, roles, sync_wished) = Default::default();
+        let (nothings, absent, links, taking_in_pull, swept, roles, sync_wished) = Default::default();
         let manager = Arc::new(Self {
             store,
             source,
@@ -108,6 +108,7 @@ impl ClaimManager {
             nothings,
             absent,
             links,
+            taking_in_pull,
             swept,
             trials,
             roles,

@@ -23,7 +23,8 @@ impl ClaimManager {
     /// Checks a step to `pr_merged` or `closed` of its owner. Other steps need no check, and steps that are
     /// refused anyway get none.
     pub(super) async fn verify(&self, request: &UpdateRequest) -> Result<Verdict, ManagerError> {
-        let (UpdateRequest { claim_id, agent, status, pr_url, .. }, unchecked) = (request, Verdict::Verified(None));
+        let UpdateRequest { claim_id, agent, epoch, status, pr_url, .. } = request;
+        let unchecked = Verdict::Verified(None);
         if !matches!(status, ClaimStatus::PrMerged | ClaimStatus::Closed) {
             return Ok(unchecked);
         }
@@ -32,7 +33,8 @@ impl ClaimManager {
                 || matches!((claim.status(), status), (ClaimStatus::PrMerged, ClaimStatus::Closed))
         };
         let claim = self.store.claim_get(*claim_id).await?;
-        let Some(claim) = claim.filter(|claim| claim.agent_id == *agent && is_next(claim)) else {
+        let is_its = |claim: &Claim| claim.agent_id == *agent && epoch.is_none_or(|epoch| epoch == claim.lease.epoch);
+        let Some(claim) = claim.filter(|claim| is_its(claim) && is_next(claim)) else {
             return Ok(unchecked);
         };
         let page = pr_url.as_deref().or(claim.pr_url());

@@ -109,7 +109,7 @@ async fn present(door: &Door) -> anyhow::Result<Vec<Agent>> {
 
 fn tell(agents: &[Agent]) {
     if agents.is_empty() {
-        return anstream::eprintln!("no agent holds anything, and none has asked");
+        return tell!("no agent holds anything, and none has asked");
     }
     let now = SystemClock.now();
     let since = |at: Option<Timestamp>| at.map_or_else(String::new, |at| span(now - at));

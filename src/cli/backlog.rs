@@ -108,7 +108,7 @@ async fn with_issues(door: &Door) -> anyhow::Result<Vec<RepoName>> {
 
 fn tell(issues: &[Issue], answer: &Value) {
     if issues.is_empty() {
-        return anstream::eprintln!("there is no open issue that nobody holds");
+        return tell!("there is no open issue that nobody holds");
     }
     let now = SystemClock.now();
     let mut table = Table::of([place("issue"), number("open for"), long("title"), long("labels")]);
@@ -128,7 +128,7 @@ fn tell(issues: &[Issue], answer: &Value) {
     });
     let left: Vec<String> = [more, more_repos].into_iter().flatten().collect();
     if !left.is_empty() {
-        anstream::eprintln!("not listed: {}; --limit takes in more", left.join(", and "));
+        tell!("not listed: {}; --limit takes in more", left.join(", and "));
     }
 }
 
@@ -141,9 +141,7 @@ pub fn repos(args: &ReposArgs) -> anyhow::Result<ExitCode> {
     let Repos { repos } = read(&answer)?;
     args.format.show(&answer, || {
         if repos.is_empty() {
-            return anstream::eprintln!(
-                "no repository takes part; `issuecommand health` says whether the sync went well"
-            );
+            return tell!("no repository takes part; `issuecommand health` says whether the sync went well");
         }
         let mut table = Table::of([place("repository"), number("open issues"), text("seen by"), long("description")]);
         for repo in &repos {

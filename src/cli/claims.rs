@@ -57,7 +57,7 @@ pub fn run(args: &ClaimsArgs) -> anyhow::Result<ExitCode> {
     let Claims { claims } = read(&answer)?;
     args.format.show(&answer, || {
         if claims.is_empty() {
-            return anstream::eprintln!("nobody holds anything");
+            return tell!("nobody holds anything");
         }
         let now = SystemClock.now();
         let mut table = Table::of([whole("claim")].into_iter().chain(columns()));

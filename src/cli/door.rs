@@ -126,7 +126,7 @@ impl DoorArgs {
         let missing = self.missing_database();
         let door = self.find().await?;
         if let (Some(file), Door::Store(_)) = (missing, &door) {
-            anstream::eprintln!("there was no database: {} is a new one", file.display());
+            tell!("there was no database: {} is a new one", file.display());
         }
         Ok(door)
     }
@@ -271,7 +271,7 @@ fn running_despite(loaded: &Loaded, report: &ConfigReport) -> anyhow::Result<Ope
             if port == 0 { "PORT".to_owned() } else { port.to_string() }
         );
     };
-    anstream::eprintln!("{fault}; asking the server at {url}, which has {} open", store.path.display());
+    tell!("{fault}; asking the server at {url}, which has {} open", store.path.display());
     Ok(OperatorClient::new(&url, key(loaded))?)
 }
 
@@ -304,7 +304,7 @@ impl Door {
     /// Says on standard error that nobody works, where that is so: what follows is what was kept.
     pub fn say_if_at_rest(&self) {
         if self.is_at_rest() {
-            anstream::eprintln!("no server runs here: this is what is kept (`issuecommand serve` starts one)");
+            tell!("no server runs here: this is what is kept (`issuecommand serve` starts one)");
         }
     }
 

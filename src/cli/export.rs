@@ -35,7 +35,7 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
                 let count = |list: &str| state[list].as_array().map_or(0, Vec::len);
                 let (active, past) = (count("claims"), count("history"));
                 let (waiting, ended) = (count("followups"), count("followup_history"));
-                anstream::eprintln!(
+                tell!(
                     "{active} active claims and {past} past ones, {waiting} active follow-ups and {ended} past ones are in {}",
                     file.display()
                 );

@@ -62,11 +62,11 @@ pub fn run(command: HistoryCommand) -> anyhow::Result<ExitCode> {
             });
             args.format.show(&answer, || {
                 let file = args.out.display();
-                anstream::eprintln!("{issues} issues, {pulls} pull requests and {happenings} events are in {file}");
+                tell!("{issues} issues, {pulls} pull requests and {happenings} events are in {file}");
                 if without_events {
-                    anstream::eprintln!("GitHub told no events here: labels are those of today for all times");
+                    tell!("GitHub told no events here: labels are those of today for all times");
                 }
-                anstream::eprintln!("Replay it: issuecommand policy replay --history {file}");
+                tell!("Replay it: issuecommand policy replay --history {file}");
             });
             anyhow::Ok(ExitCode::SUCCESS)
         })

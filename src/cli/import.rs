@@ -117,13 +117,10 @@ fn parts(records: Vec<Sent>) -> Vec<Vec<Sent>> {
 
 fn tell(report: &ImportReport, dry_run: bool) {
     for skipped in &report.skipped {
-        anstream::eprintln!(
-            "{}",
-            in_one_line(&format!("skipped {} ({}): {}", skipped.place, skipped.record, skipped.why))
-        );
+        tell!("{}", in_one_line(&format!("skipped {} ({}): {}", skipped.place, skipped.record, skipped.why)));
     }
     for refused in &report.refused {
-        anstream::eprintln!("{}", in_one_line(&format!("refused {}: {}", refused.place, refused.why)));
+        tell!("{}", in_one_line(&format!("refused {}: {}", refused.place, refused.why)));
     }
     let verb = if dry_run { "would be taken" } else { "taken" };
     let (skipped, refused) = (report.skipped.len(), report.refused.len());

@@ -53,7 +53,7 @@ pub fn run(args: &InstallArgs) -> anyhow::Result<ExitCode> {
     let entry = entry(args)?;
     let path = client.file(&homes, args.project)?;
     if args.print {
-        anstream::eprintln!("{} reads {}:", client.title, path.display());
+        tell!("{} reads {}:", client.title, path.display());
         say!("{}", client.with_entry("", &entry, &path)?.trim_end());
         return Ok(ExitCode::SUCCESS);
     }

@@ -81,7 +81,7 @@ pub fn run(args: McpArgs) -> anyhow::Result<ExitCode> {
             report.print();
             return Ok(ExitCode::FAILURE);
         }
-        anstream::eprintln!("{}; going on with the server that runs", report.first());
+        tell!("{}; going on with the server that runs", report.first());
     }
     let place = place?;
     let agent = args.identity.agent.map_or_else(serve::agent_of_client, |agent| Ok(Some(agent)))?;

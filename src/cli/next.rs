@@ -162,11 +162,11 @@ fn take(door: &DoorArgs, call: Call, fields: Value, format: Format) -> anyhow::R
         (409, "invalid_issue") if answer["counts"].is_object() => {
             let retry = answer["retry_after_seconds"].as_i64().map(chrono::TimeDelta::seconds);
             let retry = retry.map(|after| format!("; ask again in {}", span(after))).unwrap_or_default();
-            anstream::eprintln!("nothing to do: {}{retry}", told("why"));
+            tell!("nothing to do: {}{retry}", told("why"));
             Ok(NOTHING_TO_DO.into())
         }
         (409, "already_claimed") => {
-            anstream::eprintln!("{}", told("message"));
+            tell!("{}", told("message"));
             Ok(HELD_BY_ANOTHER.into())
         }
         (400, _) if !is_named && told("message").contains("agent_id") => {

@@ -1,4 +1,4 @@
-//! Standard output, for all commands. What cannot be written there is no reason to die half-way: by then a command may
+//! Standard output and standard error, for all commands. What cannot be written there is no reason to die half-way: by then a command may
 //! have done what was asked. So whoever prints goes on, the first fault is kept, and it is told at the end.
 
 use std::fmt::Display;
@@ -24,6 +24,17 @@ impl Unwritten {
 macro_rules! say {
     () => { $crate::cli::output::print("\n") };
     ($($words:tt)+) => { $crate::cli::output::print(format_args!("{}\n", format_args!($($words)+))) };
+}
+
+/// Tells a line on standard error, as `eprintln!` does: beside what a command is for, so that nothing ends where it does
+/// not arrive.
+macro_rules! tell {
+    ($($words:tt)+) => { $crate::cli::output::tell(format_args!($($words)+)) };
+}
+
+/// Tells a line on standard error.
+pub fn tell(line: impl Display) {
+    _ = writeln!(anstream::stderr(), "{line}");
 }
 
 /// Prints a text; with styles, where they are shown.

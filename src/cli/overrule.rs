@@ -70,7 +70,7 @@ pub fn release(args: &ReleaseArgs) -> anyhow::Result<ExitCode> {
     let is_of_another = |error: &anyhow::Error| matches!(error.downcast_ref(), Some(Refused { reason, .. }) if reason == "agent_mismatch");
     let answer = match released {
         Err(error) if is_of_another(&error) => {
-            anstream::eprintln!("{error}");
+            tell!("{error}");
             return Ok(HELD_BY_ANOTHER.into());
         }
         released => released?,

@@ -209,7 +209,7 @@ fn start_in_background(args: &ServeArgs, place: &Place, store: &StoreConfig) -> 
         Standing::Started(reply) => ("started", reply),
         Standing::Already(reply) => {
             if let Some(port) = args.port {
-                anstream::eprintln!("note: the server that is there keeps its port; end it to have one on {port}");
+                tell!("note: the server that is there keeps its port; end it to have one on {port}");
             }
             ("already there", reply)
         }

@@ -47,6 +47,6 @@ pub fn man(args: &ManArgs) -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(folder)
         .and_then(|()| clap_mangen::generate_to(Cli::command(), folder))
         .with_context(|| format!("failed to write manual pages into {}", folder.display()))?;
-    anstream::eprintln!("manual pages are in {}", folder.display());
+    tell!("manual pages are in {}", folder.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -148,7 +148,8 @@ fn go_on(args: &ReopenArgs) -> anyhow::Result<ExitCode> {
 fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let store = store_of(&args.config)?;
     if store.url.is_empty() && !store.path.exists() {
-        bail!("there is no database at {}", store.path.display());
+        let path = std::path::absolute(&store.path).unwrap_or(store.path);
+        bail!("there is no database at {}", path.display());
     }
     runtime()?.block_on(async {
         let opening =

@@ -97,9 +97,9 @@ async fn create(args: &CreateArgs) -> anyhow::Result<ExitCode> {
         )
     })?;
     if !args.format.json {
-        anstream::eprintln!("{record}");
+        tell!("{record}");
     }
-    anstream::eprintln!("Keep it now: it is shown this once.");
+    tell!("Keep it now: it is shown this once.");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -120,7 +120,7 @@ async fn revoke(args: &RevokeArgs) -> anyhow::Result<ExitCode> {
 
 fn tell(tokens: &[Record]) {
     if tokens.is_empty() {
-        return anstream::eprintln!("There are no tokens: make one with `issuecommand token create`.");
+        return tell!("There are no tokens: make one with `issuecommand token create`.");
     }
     let mut table = Table::of([whole("token"), text("scope"), text("agent"), text("holds"), long("label")]);
     for record in tokens {

@@ -1,6 +1,7 @@
 //! What is wrong with a configuration, told like a compiler would: where, what, and what to do.
 
 use std::fmt;
+use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 
@@ -33,7 +34,7 @@ pub struct Problem {
 impl ConfigReport {
     /// Writes the report to standard error, in colour if that is a terminal.
     pub fn print(&self) {
-        anstream::eprint!("{}", Painted { report: self, palette: Palette::COLOURED });
+        _ = write!(anstream::stderr(), "{}", Painted { report: self, palette: Palette::COLOURED });
     }
 
     /// The first problem in one line, for where there is room for no more.

@@ -165,7 +165,7 @@ impl<'de> Deserialize<'de> for IssueNumber {
     }
 }
 
-/// One issue of one repository: `owner/name#12`.
+/// One issue of one repository: `owner/name#12`. It is also read from the address of its page.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IssueRef {
     /// The repository.
@@ -186,10 +186,18 @@ impl FromStr for IssueRef {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         let wrong = || NameError::new("issue", text, "expected owner/name#number");
-        let (repo, number) = text.rsplit_once('#').ok_or_else(wrong)?;
+        let (repo, number) = of_page(text).or_else(|| text.rsplit_once('#')).ok_or_else(wrong)?;
         let number = number.trim().parse().map_err(|_| wrong())?;
         Ok(Self::new(repo.parse()?, IssueNumber::new(number)?))
     }
+}
+
+/// Repository and number in the address of an issue's page, as a browser shows it:
+/// `https://<host>/<owner>/<name>/issues/<number>`, whatever follows.
+fn of_page(text: &str) -> Option<(&str, &str)> {
+    let path = text.trim().strip_prefix("https://").or_else(|| text.trim().strip_prefix("http://"))?.split_once('/')?.1;
+    let (repo, rest) = path.split_once("/issues/")?;
+    Some((repo, rest.split(['/', '?', '#']).next()?))
 }
 
 impl fmt::Display for IssueRef {
@@ -383,7 +391,13 @@ mod tests {
     fn issue_references_read_as_they_are_written() {
         let issue: IssueRef = " Acme/Small#12".parse().unwrap();
         assert_eq!(issue.to_string(), "acme/small#12");
-        for text in ["acme/small", "acme/small#0", "acme/small#x", "#1"] {
+        for page in ["https://github.com/Acme/Small/issues/12", " http://ghe.example:8080/acme/small/issues/12?a=b#c "]
+        {
+            assert_eq!(page.parse::<IssueRef>().unwrap(), issue, "{page}");
+        }
+        let no_pages =
+            ["https://github.com/acme/small/pull/12", "https://x/issues/1", "github.com/acme/small/issues/1"];
+        for text in ["acme/small", "acme/small#0", "acme/small#x", "#1"].into_iter().chain(no_pages) {
             assert!(text.parse::<IssueRef>().is_err(), "{text:?}");
         }
     }

@@ -66,6 +66,9 @@ pub struct PullRequest {
     /// author is an owner, member or collaborator. What a stranger's pull request says links no claim.
     #[serde(default)]
     pub trusted: bool,
+    /// Whether its branch lies in the repository itself, and not in a fork that may have one of the same name.
+    #[serde(default)]
+    pub from_here: bool,
     /// When it was opened.
     pub opened_at: Timestamp,
     /// When GitHub last saw a change.

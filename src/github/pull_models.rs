@@ -100,6 +100,7 @@ impl RawPull {
             head_sha: head_sha.unwrap_or_default(),
             author: author(self.user),
             trusted: is_member || is_from_here,
+            from_here: is_from_here,
             opened_at: self.created_at,
             updated_at,
         })

@@ -134,6 +134,12 @@ pub(super) struct Transport {
     read_wait: Duration,
 }
 
+impl Drop for Transport {
+    fn drop(&mut self) {
+        metrics().github_token_gone(self.number);
+    }
+}
+
 impl Transport {
     /// Prepares the client of a token, or of an app itself; sends nothing. Needs a tokio runtime, for
     /// octocrab's worker.

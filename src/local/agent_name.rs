@@ -71,7 +71,8 @@ impl AgentName {
             Ok((true, file)) => Self { agent, held: Some(file) },
             Ok((false, _)) => {
                 let name = Self::numbered(place, agent.as_str(), 2);
-                anstream::eprintln!("issuecommand mcp: another client goes by {agent}; this one is {}", name.agent);
+                let told = format_args!("issuecommand mcp: another client goes by {agent}; this one is {}", name.agent);
+                _ = writeln!(anstream::stderr(), "{told}");
                 name
             }
             // Where no lock can be had the name is as good as its user's word.

@@ -1,6 +1,6 @@
 //! One client's process: carries lines between the client and the server, and outlives the server.
 
-use std::io;
+use std::io::{self, Write};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -218,7 +218,7 @@ impl Carrier {
             }
             Err(why) => {
                 let why = format!("the issuecommand server does not answer and could not be started: {why}");
-                anstream::eprintln!("issuecommand mcp: {why}");
+                _ = writeln!(anstream::stderr(), "issuecommand mcp: {why}");
                 for line in self.talk.give_up(&why) {
                     self.to_client(line).await?;
                 }

@@ -41,7 +41,7 @@ pub struct Recorded {
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// GitHub did not answer as it should.
-    #[error("failed to record the history of {repo}: {source}; run it again to go on from there")]
+    #[error("failed to record the history of {repo}; run it again to go on from there")]
     Source {
         /// Whose.
         repo: RepoName,
@@ -49,7 +49,7 @@ pub enum RecordError {
         source: SourceError,
     },
     /// A file cannot be written or read.
-    #[error("failed to write {}: {source}", file.display())]
+    #[error("failed to write {}", file.display())]
     File {
         /// Which file.
         file: PathBuf,

@@ -40,6 +40,8 @@ pub enum Change {
     BlockersSet(IssueRef, Vec<Blocker>),
     /// An issue was approved so, or is approved no more.
     ApprovalSet(IssueRef, Option<ApprovalKept>),
+    /// An open issue was finished here before it was known to be open.
+    IssueFinished(IssueRef),
     /// An issue is no longer open, or no longer there.
     IssueGone(IssueRef),
     /// Another guess at where an issue goes.

@@ -306,7 +306,7 @@ async fn an_issue_is_found_by_its_name_and_decisions_and_policies_are_narrowed_b
     assert_eq!(browser.get("/explain/acme/small/1?agent_id=").await.0, 200, "nobody in particular");
     for wrong in ["acme/small", "%23", "%3Cscript%3Ealert(1)%3C/script%3E", "//evil.example/a%231", "a/b%230"] {
         let (status, text) = browser.get(&format!("/explain?issue={wrong}")).await;
-        assert!(status == 400 && text.contains("<h1>Not shown") && text.contains("acme/webshop#7"), "{wrong}: {text}");
+        assert!(status == 400 && text.contains("role=\"alert\"") && text.contains("acme/webshop#7"), "{wrong}: {text}");
         assert!(!text.contains("<script>alert"), "{text}");
     }
 
@@ -319,7 +319,7 @@ async fn an_issue_is_found_by_its_name_and_decisions_and_policies_are_narrowed_b
     assert!(status == 200 && text.contains("<option value=\"other/gone\" selected>"), "{text}");
     for wrong in ["issue_number=7", "repo=%3Cb%3E", "issue_number=x&repo=acme%2Fsmall"] {
         let (status, text) = browser.get(&format!("/decisions?{wrong}")).await;
-        assert!(status == 400 && text.contains("<h1>Not shown") && !text.contains("<b>"), "{wrong} {status}: {text}");
+        assert!(status == 400 && text.contains("role=\"alert\"") && !text.contains("<b>"), "{wrong} {status}: {text}");
     }
 
     let (_, all) = browser.get("/policies?repo=&agent_id=").await;
@@ -329,6 +329,26 @@ async fn an_issue_is_found_by_its_name_and_decisions_and_policies_are_narrowed_b
     assert!(large.contains("<option value=\"acme/large\" selected>"), "{large}");
     let (status, text) = browser.get("/policies?repo=%22%3E%3Cb%3E").await;
     assert!(status == 400 && text.contains("<h1>Not shown") && !text.contains("<b>"), "{status}: {text}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_meant_stands_in_its_form_again_with_why() {
+    let server = Server::over(config(), &[issue(1, &[])]).await;
+    let mut browser = Browser::new(&server);
+    browser.log_in(KEY).await;
+    for (asked, why, kept) in [
+        ("/decisions?issue_number=9&repo=", "Choose the repository of the issue, too", "value=\"9\""),
+        ("/decisions?issue_number=x&repo=acme%2Fsmall", "issue_number", "value=\"x\""),
+        ("/explain?issue=small%239&agent_id=ann", "is no", "value=\"small#9\""),
+    ] {
+        let (status, text) = browser.get(asked).await;
+        assert!(status == 400 && text.contains("role=\"alert\"") && text.contains(why), "{asked}: {text}");
+        assert!(text.contains("<form class=\"narrow\"") && text.contains(kept), "{asked}: {text}");
+    }
+    assert_eq!(browser.get("/decisions?issue_number=%239&repo=acme%2Fsmall").await.0, 200, "as people write it");
+    let page = "/explain?issue=https%3A%2F%2Fgithub.com%2FAcme%2FSmall%2Fissues%2F1";
+    let led = browser.request(Method::GET, page).send().await.unwrap();
+    assert_eq!(led.headers()["location"], "/explain/acme/small/1");
 }
 
 #[tokio::test]

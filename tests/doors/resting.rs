@@ -4,7 +4,8 @@ use issuecommand::config::{Config, PoliciesConfig};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::server::{Server, config, issue};
+use crate::pages::Browser;
+use crate::server::{KEY, Server, config, issue};
 use crate::workshop::{self, PLAIN};
 
 /// A policy configuration in which `faulty.wasm` is the tests' own guest, that panics at every door; with the folder
@@ -95,4 +96,16 @@ async fn agents_of_a_canary_that_rests_get_what_the_ranker_in_force_gives_within
     let (_, health) = server.get("/api/health").await;
     assert!(health["health"]["degraded"][0].as_str().unwrap().starts_with("candidate.choose: "), "{health}");
     server.wait_until("/api/policies/candidate", |body| body["trial"]["counts"]["failed"] == 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_whose_terms_the_policy_does_not_tell_says_so() {
+    let (mut config, _dir) = with_guest("ranker = { FAULTY }");
+    config.policies.ranker.settings.insert("at".into(), json!("explain"));
+    let server = Server::over(config, &[issue(1, &[]), issue(2, &[])]).await;
+    let mut browser = Browser::new(&server);
+    browser.log_in(KEY).await;
+    let (status, text) = browser.get("/queue").await;
+    assert!(status == 200 && text.contains("acme/small#2") && text.contains("terms not told: "), "{text}");
+    assert_eq!(next(&server, "a").await.0, 200, "work is given out all the same");
 }

@@ -274,7 +274,8 @@ async fn a_listener_that_reads_nothing_costs_others_nothing() {
     watching.subscribe("issuecommand://claims").await;
     let worker = client_of(&inside.api, Some("b")).await;
     for _ in 0..200 {
-        let id = body(&worker.call("next_work", json!({})).await)["claim"]["claim_id"].clone();
+        let got = body(&worker.call("next_work", json!({})).await);
+        let id = got["claim"]["claim_id"].as_str().unwrap_or_else(|| panic!("{got}"));
         watching.next().await;
         let released = body(&worker.call("release_issue", json!({ "claim_id": id })).await);
         assert_eq!(released["ok"], true, "{released}");

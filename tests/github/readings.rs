@@ -28,6 +28,7 @@ fn pull() -> PullRequest {
         head_sha: SHA.into(),
         author: "agent".into(),
         trusted: true,
+        from_here: true,
         opened_at: at(0),
         updated_at: at(1),
     }

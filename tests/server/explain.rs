@@ -69,7 +69,10 @@ async fn before_the_first_sync_is_done_nothing_is_said_to_take_no_part() {
     let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cache");
     let env = [("XDG_CACHE_HOME", cache.to_str().unwrap())];
     let line = |issue: &str| {
-        let text = told(&home, &["policy", "explain", issue], &env);
+        let output = run(&home, &["policy", "explain", issue], &env);
+        let is_here = !["acme/new#1", "acme/small#2"].contains(&issue);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() == is_here || text.contains("not known here yet"), "{issue}: {text}");
         text.lines().nth(1).unwrap().to_owned()
     };
     let not_yet = "not known here yet: the first sync is not done";
@@ -81,10 +84,7 @@ async fn before_the_first_sync_is_done_nothing_is_said_to_take_no_part() {
     server.wait_for_backlog(1).await;
     assert_eq!(line("acme/small#1"), "the next to be given out, of 1 on offer");
     let no_part = "its repository takes no part: it is not among the synced repositories";
-    assert_eq!(line("acme/new#1"), no_part);
-    let unknown = run(&home, &["policy", "explain", "acme/small#2"], &env);
-    assert!(String::from_utf8(unknown.stdout).unwrap().contains("\nnot known here: "));
-    assert_eq!(unknown.status.code(), Some(1), "scripts learn that there is no such issue");
+    assert_eq!((line("acme/new#1").as_str(), line("acme/small#2").starts_with("not known here: ")), (no_part, true));
     assert!(server.stop());
 
     // A server whose first sync does not come to an end knows what the last one left, and that there may be more.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::bed::{Bed, Keep, LEASE, WHOLE_WAY, at, first_free, granted, issue_ref};
 
 /// A record of the first edition: it has no lease.
-fn record(id: u64, who: &str, number: u64, status: &str, minute: u64) -> Value {
+pub fn record(id: u64, who: &str, number: u64, status: &str, minute: u64) -> Value {
     json!({
         "claim_id": format!("6a1b7c5e-1f7f-4a65-9f0e-{id:012}"), "agent_id": who, "repo": "acme/small",
         "issue_number": number, "issue_title": "Fix it", "issue_labels": [], "issue_assignees": [], "status": status,
@@ -23,7 +23,7 @@ fn import(records: Vec<Value>, dry_run: bool) -> ClaimImport {
     ClaimImport { claims: records.into_iter().map(restored).collect(), lease: LEASE, dry_run, now: at(1000) }
 }
 
-async fn words(bed: &Bed, records: Vec<Value>) -> Vec<&'static str> {
+pub async fn words(bed: &Bed, records: Vec<Value>) -> Vec<&'static str> {
     let outcomes = bed.store.claim_import(import(records, false)).await.unwrap();
     let word = |outcome: &ImportOutcome| match outcome {
         ImportOutcome::Taken => "taken",

@@ -22,6 +22,20 @@ pub async fn a_batch_counts_what_is_new_and_what_changed(bed: Bed) {
     assert_eq!(applied, IssueApplied { newly_opened: 1, updated: 1, claims_closed: 0 });
 }
 
+pub async fn what_was_finished_before_it_was_known_is_told_as_finished(bed: Bed) {
+    let closed_elsewhere = crate::imports::record(1, "a1", 2, "closed", 1);
+    assert_eq!(crate::imports::words(&bed, vec![closed_elsewhere]).await, ["taken"]);
+    bed.seen.take();
+    bed.sync(vec![issue(1), issue(2)]).await;
+    let changes = bed.seen.take();
+    assert!(
+        matches!(&changes[..], [Change::IssueOpen(_), Change::IssueOpen(_), Change::IssueFinished(it)] if *it == issue_ref(2)),
+        "{changes:?}"
+    );
+    bed.sync(vec![Issue { title: "Other".into(), ..issue(2) }]).await;
+    assert!(matches!(&bed.seen.take()[..], [Change::IssueOpen(_)]), "it is known to be");
+}
+
 pub async fn what_did_not_change_is_not_announced(bed: Bed) {
     let bed = bed.with_issues([1, 2]).await;
     let relabelled = Issue { labels: vec!["bug".into(), "p0".into()], ..issue(2) };

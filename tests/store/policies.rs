@@ -143,6 +143,19 @@ pub async fn who_wished_a_ranker_is_noted_with_the_set_that_has_it_and_told(bed:
     assert_eq!(bed.event_kinds().await, ["policy.promoted"; 4]);
 }
 
+pub async fn a_word_on_a_ranker_is_spent_on_the_set_that_got_it(bed: Bed) {
+    put_in_force(&bed, "one", 1).await;
+    let details = serde_json::json!({ "by": "ann", "ranker": stamp("one"), "note": "so" });
+    let event = EventDraft::new(EventKind::PolicyPromoted, at(2), details);
+    let audit = PolicyAudit { by: "ann".into(), why: "promoted: so".into(), ranker: stamp("one"), event };
+    bed.store.policy_audit(audit).await.unwrap();
+    // A trial begins beside the same ranker.
+    put_in_force(&bed, "one", 3).await;
+    let sets = bed.store.policy_set_list().await.unwrap();
+    let told: Vec<_> = sets.iter().map(|set| (set.why.as_str(), set.by.as_deref())).collect();
+    assert_eq!(told, [("why one", None), ("promoted: so", Some("ann"))]);
+}
+
 fn disagreement(number: u64) -> Disagreement {
     let preference = |number: u64| Preference {
         repo: repo(),

@@ -24,6 +24,7 @@ fn pull(minute: u64) -> PullRequest {
         head_sha: "abc".into(),
         author: "ann".into(),
         trusted: true,
+        from_here: true,
         opened_at: at(0),
         updated_at: at(minute),
     }

@@ -143,7 +143,7 @@ impl<'d> Following<'d> {
 /// When it is no JSON: a defect.
 pub(super) fn print(line: &LogLine, onto: Onto) -> anyhow::Result<()> {
     match onto {
-        Onto::Stderr => anstream::eprintln!("{}", shown(line)),
+        Onto::Stderr => tell!("{}", shown(line)),
         Onto::Stdout => say!("{}", shown(line)),
         Onto::StdoutAsJson => say!("{}", written_out(&serde_json::to_string(line)?)),
     }

@@ -106,7 +106,7 @@ impl Meetings {
             error.downcast_ref().is_some_and(|refused: &Refused| refused.reason == "works_on_another");
         if waits_for_another {
             if !std::mem::replace(&mut self.has_told, true) {
-                anstream::eprintln!("waiting: {error}");
+                tell!("waiting: {error}");
             }
             return true;
         }
@@ -189,7 +189,7 @@ async fn dispatch(args: &RunArgs, door: &Door, end_requests: &mut EndRequests) -
     }
     let status: PauseAnswer = door.ask_for(Call::DispatchStatus, serde_json::Value::Null).await?;
     if let Some(why) = status.status.paused {
-        anstream::eprintln!("dispatch is paused: {why} (`issuecommand resume` goes on)");
+        tell!("dispatch is paused: {why} (`issuecommand resume` goes on)");
     }
     let mut following = Following::of(&args.door, door, run.run_id, Onto::Stderr);
     let ended = tokio::select! {
@@ -198,7 +198,7 @@ async fn dispatch(args: &RunArgs, door: &Door, end_requests: &mut EndRequests) -
             if idempotent {
                 bail!("interrupted: run {} was there before, and goes on; `cancel` ends it", run.run_id.short());
             }
-            anstream::eprintln!("interrupted: undoing what was begun (once more leaves it to the next start)");
+            tell!("interrupted: undoing what was begun (once more leaves it to the next start)");
             let cancelled = door.ask_for(Call::DispatchCancel, json!({ "run": run.run_id }));
             let cancelled: RunAnswer = tokio::select! {
                 cancelled = cancelled => cancelled?,

@@ -31,7 +31,7 @@ const DIGEST_DIGIT_COUNT: usize = 12;
   issuecommand explain acme/webshop#7 --agent alice     why it is hers next, or is not
   issuecommand explain --last                           the last pick, or why there was nothing
 
-Exit codes: 0 it is explained, 1 no sync has seen such an issue, or it failed.
+Exit codes: 0 it is explained, 1 there is no such issue here or its repository takes no part, or it failed.
 
 `issuecommand explain` and `issuecommand policy explain` are the same.")]
 pub struct ExplainArgs {
@@ -67,7 +67,8 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
             Some(explanation) => output::print(issue_told(explanation)),
             None => output::print(decision_told(&Decision::deserialize(found)?)),
         }
-        let is_known = explanation.is_none_or(|it| it.standing != IssueStanding::Unknown);
+        let is_unknown = |it: Explanation| matches!(it.standing, IssueStanding::Unknown | IssueStanding::NotAdmitted);
+        let is_known = !explanation.is_some_and(is_unknown);
         Ok(if is_known { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     })
 }

@@ -188,7 +188,7 @@ fn show(args: &ReplayArgs, report: &Report) -> anyhow::Result<()> {
         output::print(Table(report));
     }
     if let Some(file) = &args.html {
-        anstream::eprintln!("The page is in {}", file.display());
+        tell!("The page is in {}", file.display());
     }
     Ok(())
 }

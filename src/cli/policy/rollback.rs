@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::super::door::{DoorArgs, read};
 use super::super::runtime;
 use super::super::show::Format;
-use super::super::table::{Table, long, number, text};
+use super::super::table::{Table, long, number, text, whole};
 use super::in_force::{begin, word};
 
 #[derive(Debug, Args)]
@@ -71,8 +71,8 @@ fn list(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn tell(sets: &[PolicySetKept]) {
-    let texts = ["when (UTC)", "ranker", "settings", "source"].map(text);
-    let mut table = Table::of([number("set")].into_iter().chain(texts).chain([long("why")]));
+    let columns = [number("set"), whole("when (UTC)"), long("ranker"), long("settings"), text("source"), text("why")];
+    let mut table = Table::of(columns);
     for PolicySetKept { set_id, at, why, by, record } in sets {
         let stamp = &record.ranker_stamp;
         let short = |digest: &str| digest.get(..12).unwrap_or(digest).to_owned();

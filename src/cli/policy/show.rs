@@ -40,7 +40,7 @@ async fn ask(args: &ShowArgs) -> anyhow::Result<Value> {
     match args.door.server_or_configuration()? {
         Way::Server(client) => Door::Server(client).ask(Call::PolicyEffective, fields).await,
         Way::Store(loaded) => {
-            anstream::eprintln!("No server runs: this is what the configuration would put in force.");
+            tell!("No server runs: this is what the configuration would put in force.");
             let policies = loaded.config.effective_policies();
             let set = PolicyHost::new(None)?.load(&policies, &loaded.folder)?;
             let policy = set.effective(&policies, args.repo.as_ref(), args.agent.as_ref());

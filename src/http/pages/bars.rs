@@ -48,6 +48,15 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// What bars without colours stand for, where the terms of their scores are `missing`.
+    pub(super) fn legend_without_terms(missing: &str) -> Markup {
+        html! {
+            p .legend .soft {
+                span .key { svg viewBox="0 0 10 10" aria-hidden="true" { rect .plain width="10" height="10" rx="2" {} } (missing) }
+            }
+        }
+    }
+
     /// One bar; its terms in words for who does not see it.
     pub(super) fn drawn(&self, bar: &Bar<'_>) -> Markup {
         let Some(scale) = &self.scale else { return html! {} };

@@ -52,9 +52,7 @@ fn without_terms(decision: &Decision) -> Markup {
     let others = decision.considered.iter().skip(decision.explained_count);
     html! {
         @if others.filter(|row| row.passed_over.is_none()).any(|row| row.score != 0.0) {
-            p .legend .soft {
-                span .key { svg viewBox="0 0 10 10" aria-hidden="true" { rect .plain width="10" height="10" rx="2" {} } "terms not recorded" }
-            }
+            (Rows::legend_without_terms("terms not recorded"))
         }
     }
 }

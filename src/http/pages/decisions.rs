@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::board::{Narrowed, narrowing};
 use super::tables::wide;
-use super::visit::Visit;
+use super::visit::{Visit, told};
 use super::words::{minute, named_issue, stamp};
 use crate::api::{Call, DECISION_COUNT_DEFAULT, DECISION_COUNT_MAX, Fields};
 use crate::claims::{ClaimManager, DecisionSummary};
@@ -20,17 +20,32 @@ const MORE_TIMES: usize = 5;
 
 /// The last decisions, narrowed by the fields that the API narrows them by.
 pub(super) async fn list(visit: Visit, Query(asked): Query<BTreeMap<String, String>>) -> Response {
-    // An empty field, as a form sends it, narrows nothing.
-    let asked = asked.into_iter().filter(|(_, value)| !value.trim().is_empty());
+    // An empty field, as a form sends it, narrows nothing; people write a number as they say it.
+    let read = |(name, value): (String, String)| (name, value.trim().trim_start_matches('#').to_owned());
+    let asked = asked.into_iter().map(read).filter(|(_, value)| !value.is_empty());
     let asked: Fields = asked.map(|(name, value)| (name, value.into())).collect();
+    if asked.contains_key("issue_number") && !asked.contains_key("repo") {
+        return refused(&visit, &asked, "Choose the repository of the issue, too: each has its own numbers.");
+    }
     let mut answer = visit.ask(Call::Decisions, Value::Object(asked.clone())).await;
     let is_recording = answer.body["is_recording"] != false;
     match serde_json::from_value::<Vec<DecisionSummary>>(answer.body["decisions"].take()) {
         Ok(found) if answer.status == 200 => {
             visit.page("Decisions", &page(visit.state.api.manager(), &asked, &found, is_recording))
         }
+        _ if answer.status == 400 => refused(&visit, &asked, told(&answer)),
         _ => visit.trouble(&answer),
     }
+}
+
+/// The form once more, with what is wrong with what was typed.
+fn refused(visit: &Visit, asked: &Fields, why: &str) -> Response {
+    let body = html! {
+        h1 { "Decisions" }
+        p .why role="alert" { (why) }
+        (narrowing_of(visit.state.api.manager(), asked))
+    };
+    visit.page_with(400, "Decisions", &body, true)
 }
 
 /// The decisions that were found by `asked`, newest first; `is_recording`: whether there will be more.

@@ -11,7 +11,6 @@ use crate::store::TrialHour;
 /// Sizes in units of the drawing; it grows with the page.
 const WIDTH: f64 = 860.0;
 const BARS_HEIGHT: f64 = 120.0;
-const LABEL_HEIGHT: f64 = 24.0;
 /// Bars at most, so that each can be pointed at.
 const BAR_COUNT_MAX: usize = 60;
 /// Widest distance from one bar to the next: a trial that has just begun is no wall.
@@ -61,7 +60,6 @@ pub(super) fn chart(hours: &[TrialHour]) -> Markup {
         return html! {};
     }
     let step = (WIDTH / spans.len() as f64).min(STEP_WIDTH_MAX);
-    let (end, label_y) = (step * spans.len() as f64, BARS_HEIGHT + 18.0);
     let outcomes: Vec<_> =
         OUTCOMES.iter().filter(|outcome| spans.iter().any(|span| (outcome.count)(&span.counts) > 0)).collect();
     let told = format!(
@@ -71,15 +69,14 @@ pub(super) fn chart(hours: &[TrialHour]) -> Markup {
     );
     html! {
         figure {
-            svg viewBox=(format!("0 0 {WIDTH} {}", BARS_HEIGHT + LABEL_HEIGHT)) role="img" aria-label=(told) {
+            svg viewBox=(format!("0 0 {WIDTH} {}", BARS_HEIGHT)) role="img" aria-label=(told) {
                 @for (place, span) in spans.iter().enumerate() {
                     (drawn(span, step * place as f64, step * BAR_SHARE, BARS_HEIGHT / tallest as f64))
                 }
                 line .zero x1="0" x2=(WIDTH) y1=(BARS_HEIGHT) y2=(BARS_HEIGHT) {}
-                text x="0" y=(label_y) { (minute(first.begins)) }
-                @if end > WIDTH / 2.0 { text x=(at(end)) y=(label_y) text-anchor="end" { (minute(last.begins)) } }
             }
             figcaption {
+                span { (minute(first.begins)) @if spans.len() > 1 { " to " (minute(last.begins)) } }
                 @for outcome in &outcomes { (key(outcome.class, outcome.told)) }
                 span { "a bar is " (length(span_hours)) ", the tallest " (tallest) @if tallest == 1 { " request" } @else { " requests" } }
             }

@@ -44,7 +44,14 @@ pub(super) async fn find(visit: Visit, Query(AskedAbout { issue, agent_id }): Qu
     }
     let issue: IssueRef = match name.parse() {
         Ok(issue) => issue,
-        Err(error) => return visit.refused(400, &format!("{error}, as in acme/webshop#7")),
+        Err(error) => {
+            let body = html! {
+                h1 { "Why an issue stands where it does" }
+                p .why role="alert" { (error) ", as in acme/webshop#7, or the address of its page" }
+                (asking(name, agent))
+            };
+            return visit.page_with(400, "Explain", &body, true);
+        }
     };
     let fields = (!agent.is_empty()).then(|| ("agent_id".to_owned(), agent.into()));
     let page = explained_at(&issue.repo, issue.number) + &query(fields.into_iter().collect());

@@ -33,8 +33,8 @@ fn page(state: &HttpState, request: Request, status: u16) -> Response {
     let body = html! {
         h1 { "Nothing here" }
         p .why { "There is no page at " code { (path) } "." }
-        p { a href="/" { "To the board" } ", " a href="/queue" { "to the queue" } ". The page of an issue is at "
-            code { "/explain/OWNER/REPO/NUMBER" } "." }
+        p { a href="/" { "To the board" } ", " a href="/queue" { "to the queue" } ", or "
+            a href="/explain" { "to why an issue stands where it does" } "." }
     };
     match Visit::beside_the_gate(state, &request.into_parts().0) {
         Some(visit) => visit.page_with(status, "Nothing here", &body, true),

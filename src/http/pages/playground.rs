@@ -75,7 +75,7 @@ fn in_force(visit: &Visit, offer: &Offer, settings: &str) -> Markup {
             button .danger formaction="/playground/in-force" { "Put them in force" }
         } }
         p .soft {
-            "On trial they are asked behind every answer and serve nobody; the page of policies tells how that goes, and "
+            "These are the settings that were tried, whatever was edited since. On trial they are asked behind every answer and serve nobody; the page of policies tells how that goes, and "
             "promotes them. In force they decide for the next agent that asks. Either is an edit of issuecommand.toml."
             @if let Some(candidate) = &policies.candidate {
                 " " (candidate.ranker.source) " is on trial now, and gives way to them if these are put on trial."

@@ -72,6 +72,9 @@ fn table(ahead: &Ahead) -> Markup {
     let rows = Rows::of(&bars);
     html! {
         (rows.legend())
+        @if ahead.explained_count < ahead.first.len() {
+            (Rows::legend_without_terms("terms not told: the policy took longer than policies.choose_ms_max, or failed"))
+        }
         (wide("Issues on offer", html! { table .queue {
             thead { tr { th .number { "Place" } th { "Issue" } th { "Its score, by terms" } th .number { "Score" } } }
             tbody {

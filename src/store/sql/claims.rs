@@ -214,6 +214,11 @@ fn announce(txn: &mut WriteTxn<'_>, claim: &Claim, kind: Option<EventKind>, now:
     kind.map_or(Ok(()), |kind| events::append(txn, EventDraft::about(kind, claim, now)))
 }
 
+/// Whether an issue was finished here, and not closed on GitHub since.
+pub(super) fn is_finished(connection: &Connection, issue: &IssueRef) -> Result<bool> {
+    Ok(past(connection, issue)?.finished)
+}
+
 /// Marks an issue as finished here, or not.
 pub(super) fn finished_set(connection: &Connection, issue: &IssueRef, finished: bool) -> Result<()> {
     let row = params![issue.repo.as_str(), number(issue.number), finished];

@@ -198,6 +198,7 @@ fn refuse_if_in_use(connection: &Connection) -> Result<()> {
 }
 
 fn no_file(path: &Path) -> Error {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     Error::Unavailable(format!("there is no database at {}", path.display()))
 }
 

@@ -85,6 +85,10 @@ fn apply_one(txn: &mut WriteTxn<'_>, issue: &Issue, now: Timestamp, applied: &mu
             applied.newly_opened += usize::from(!was_open);
             applied.updated += usize::from(was_open);
             txn.changes.push(Change::IssueOpen(Box::new(issue.facts(|text| text.into()))));
+            // Imported, or of a repository that was away: its end was no news of an issue that nobody knew.
+            if !was_open && claims::is_finished(txn.connection, &issue_ref)? {
+                txn.changes.push(Change::IssueFinished(issue_ref));
+            }
         }
         return Ok(());
     }

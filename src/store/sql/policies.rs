@@ -25,7 +25,6 @@ const HOUR_MS: i64 = 3_600_000;
 const SET_INSERT: &str = "INSERT INTO policy_sets (at_ms, why, record) VALUES (?1, ?2, ?3) RETURNING set_id";
 const SET_COLUMNS: &str = "set_id, at_ms, why, by_whom, record";
 const SET_TRIM: &str = "DELETE FROM policy_sets WHERE set_id <= (SELECT max(set_id) FROM policy_sets) - ?1";
-const SET_NEWEST_AT: &str = "SELECT max(at_ms) FROM policy_sets";
 const EVENTS_NEWEST: &str = "SELECT record FROM events ORDER BY seq DESC LIMIT ?1";
 const SET_MARK: &str = "UPDATE policy_sets SET why = ?2, by_whom = ?3 WHERE set_id = ?1";
 const COMPONENTS: &str = "SELECT digest FROM policy_components UNION SELECT digest FROM policy_component_pieces";
@@ -86,9 +85,13 @@ pub(super) fn audit(txn: &mut WriteTxn<'_>, audit: PolicyAudit) -> Result<()> {
 }
 
 /// What was done by whom to have this ranker, if that is the last that anybody did, and after the newest set came in
-/// force: a command that found no server running.
+/// force: a command that found no server running. Where the newest set has it already, that word was about that one.
 fn word_on(connection: &Connection, ranker: &PolicyStamp) -> Result<Option<(String, String)>> {
-    let since = connection.query_row(SET_NEWEST_AT, (), |row| row.get::<Option<i64>>(0))?;
+    let newest = set_list(connection)?.into_iter().next();
+    if newest.as_ref().is_some_and(|set| is_same(&set.record.ranker_stamp, ranker)) {
+        return Ok(None);
+    }
+    let since = newest.map(|set| ms(set.at));
     let mut statement = connection.prepare_cached(EVENTS_NEWEST)?;
     let events = statement.query_map([WORD_EVENT_COUNT_MAX], |row| json::<EventDraft>(row, 0))?;
     let is_word = |event: &EventDraft| matches!(event.kind, EventKind::PolicyPromoted | EventKind::PolicyRolledBack);
