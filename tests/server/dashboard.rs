@@ -358,7 +358,7 @@ async fn a_rule_is_tried_put_on_trial_promoted_and_taken_back_in_the_browser_alo
     looked_at("playground-tried").await;
     browser.click("Put them on trial").await;
     browser.wait_for("document.title == 'Policies · IssueCommand'").await;
-    browser.wait_for_text("put on trial: features first, by api key").await;
+    browser.wait_for_text("put on trial: features first").await;
     browser.wait_for_text("in shadow: asked behind every answer").await;
     browser.wait_for_text("weight = -50").await;
     assert_eq!(head(&server, "agent-a").await, "acme/large#2", "a trial serves nobody");
