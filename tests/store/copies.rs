@@ -7,7 +7,7 @@ use issuecommand::config::StoreConfig;
 use issuecommand::domain::{Actor, Claim, ClaimStatus, EventSeq, Step};
 use issuecommand::store::{
     AdvanceOutcome, ClaimOverrule, CommitObserver, OverruleOutcome, Snapshot, SqlStore, Store, StoreError, backup,
-    reopen, restore,
+    check, reopen, restore,
 };
 use tokio::task::spawn_blocking;
 
@@ -96,7 +96,8 @@ async fn a_backup_is_written_while_a_server_writes_and_restored_whole() {
     assert_eq!(blocking(move || restore(&config, &file, &mut nothing)).await.unwrap(), rows);
     let restored = open(&folder.sqlite("restored.db")).await;
     assert_eq!(contents(&restored).await, before);
-    assert_eq!(restored.check().await.unwrap(), Vec::<String>::new());
+    let config = folder.sqlite("restored.db");
+    assert_eq!(blocking(move || check(&config)).await.unwrap(), Vec::<String>::new());
 }
 
 /// What is given out on a store once its backup was made: an epoch to another owner of a claim, one on an issue that
@@ -170,7 +171,8 @@ async fn no_restored_store_gives_out_an_epoch_or_a_place_that_was_given_out_afte
             assert!(next_event(&restored, undone).await > undone + 1);
         }
         assert_eq!(restored.snapshot_load().await.unwrap().granted_count, kept.granted_count + 3);
-        assert_eq!(restored.check().await.unwrap(), Vec::<String>::new());
+        let config = folder.sqlite(name);
+        assert_eq!(blocking(move || check(&config)).await.unwrap(), Vec::<String>::new());
         before = after;
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use issuecommand::config::{Secret, StoreConfig};
 use issuecommand::store::{
-    CommitObserver, InsertOutcome, RoleStore, ServerBeat, SqlStore, Store, StoreError, backup, migrate, reopen,
+    CommitObserver, InsertOutcome, RoleStore, ServerBeat, SqlStore, Store, StoreError, backup, check, migrate, reopen,
 };
 
 use crate::bed::{Recorder, exactly, granted};
@@ -43,14 +43,16 @@ async fn a_store_moves_to_postgres_and_back_and_loses_nothing() {
     moved(&both, true).await.unwrap();
     let on_postgres = open(&both).await;
     assert_eq!(contents(&on_postgres).await, before);
-    assert_eq!(on_postgres.check().await.unwrap(), Vec::<String>::new());
+    let config = both.clone();
+    assert_eq!(blocking(move || check(&config)).await.unwrap(), Vec::<String>::new());
     granted(on_postgres.claim_insert(exactly("a4", 4)).await.unwrap());
     let grown = contents(&on_postgres).await;
     // Back into the file that it came from: what that held was moved, and counts no more.
     moved(&both, false).await.unwrap();
     let back = open(&folder.sqlite("claims.db")).await;
     assert_eq!(contents(&back).await, grown);
-    assert_eq!(back.check().await.unwrap(), Vec::<String>::new());
+    let config = folder.sqlite("claims.db");
+    assert_eq!(blocking(move || check(&config)).await.unwrap(), Vec::<String>::new());
     granted(back.claim_insert(exactly("a5", 5)).await.unwrap());
     let grown = contents(&back).await;
     drop(back);

@@ -202,7 +202,7 @@ fn no_file(path: &Path) -> Error {
 }
 
 /// A connection to a store that is there and up to date, to read.
-fn source(config: &StoreConfig) -> Result<Connection> {
+pub(super) fn source(config: &StoreConfig) -> Result<Connection> {
     if !config.url.is_empty() {
         let address = postgres::Address::new(config.url.clone(), config.ca_file.clone());
         let connection = address.up_to_date(address.copying_connection()?)?;
@@ -222,7 +222,10 @@ fn source(config: &StoreConfig) -> Result<Connection> {
              first",
             config.path.display()
         ))),
-        Err(_) => Err(Error::Unavailable(format!("{} is no database of issuecommand", config.path.display()))),
+        Err(error) => Err(Error::Unavailable(format!(
+            "{} is no database of issuecommand, or damaged: {error}",
+            config.path.display()
+        ))),
     }
 }
 
