@@ -112,3 +112,15 @@ pub(super) fn last_epoch(connection: &Connection, issue: &IssueRef) -> Result<u6
     let counted_from = u64::try_from(counted_from(connection)?).unwrap_or(0);
     Ok(claims::last_epoch(connection, issue)?.max(counted_from))
 }
+
+/// How many grants an epoch counts; the rest of it says where its store counts from.
+pub(super) fn grant_count(epoch: u64) -> u64 {
+    epoch % STEP.unsigned_abs()
+}
+
+/// The epoch behind which an issue goes on that two stores know: as many grants as either counted, from where the
+/// later copy counts.
+pub(super) fn newest_of(ours: u64, theirs: u64) -> u64 {
+    let begun = |epoch| epoch - grant_count(epoch);
+    begun(ours).max(begun(theirs)) + grant_count(ours).max(grant_count(theirs))
+}
