@@ -149,7 +149,6 @@ async fn no_restored_store_gives_out_an_epoch_or_a_place_that_was_given_out_afte
     let mut before = given_out(&store, "gina").await;
     // The same backup twice: what was given out after the first time must not come again either.
     for (name, to) in [("first.db", "hugo"), ("second.db", "ida")] {
-        tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
         let (config, file) = (folder.sqlite(name), folder.path("backup.db"));
         blocking(move || restore(&config, &file, &mut nothing)).await.unwrap();
         let restored = open(&folder.sqlite(name)).await;
@@ -175,6 +174,37 @@ async fn no_restored_store_gives_out_an_epoch_or_a_place_that_was_given_out_afte
         assert_eq!(blocking(move || check(&config)).await.unwrap(), Vec::<String>::new());
         before = after;
     }
+}
+
+#[tokio::test]
+async fn no_two_copies_of_a_backup_count_from_the_same_number() {
+    let folder = Folder::new();
+    drop(fill(&folder.sqlite("claims.db")).await);
+    let (config, file) = (folder.sqlite("claims.db"), folder.path("backup.db"));
+    blocking(move || backup(&config, &file, &mut nothing)).await.unwrap();
+    let counted_from = |name: &str| counted_from(&folder.path(name));
+    let restored = async |name: &str| {
+        let (config, file) = (folder.sqlite(name), folder.path("backup.db"));
+        blocking(move || restore(&config, &file, &mut nothing)).await.unwrap();
+        counted_from(name)
+    };
+    let first = restored("first.db").await;
+    assert!(first > counted_from("backup.db"));
+    let second = restored("second.db").await;
+    assert!(second > first, "{second} after {first}");
+    // A backup of which all numbers of this second were given out.
+    let ahead = chrono::Utc::now().timestamp() * 1_000_000;
+    let backup = rusqlite::Connection::open(folder.path("backup.db")).unwrap();
+    backup.execute("UPDATE lineage SET counted_from = ?1", [ahead]).unwrap();
+    drop(backup);
+    let third = restored("third.db").await;
+    let fourth = restored("fourth.db").await;
+    assert!(ahead < third && third < fourth, "{ahead}, {third}, {fourth}");
+}
+
+fn counted_from(file: &Path) -> i64 {
+    let store = rusqlite::Connection::open(file).unwrap();
+    store.query_row("SELECT counted_from FROM lineage", [], |row| row.get(0)).unwrap()
 }
 
 #[tokio::test]

@@ -153,7 +153,6 @@ async fn a_file_that_was_moved_is_used_again_only_after_it_is_reopened() {
     is_refused(moved(&both, true).await, &["was moved to"]);
 
     let there = granted(open(&both).await.claim_insert(exactly("a4", 4)).await.unwrap()).claim;
-    tokio::time::sleep(Duration::from_millis(1100)).await;
     let config = on_file.clone();
     let was = blocking(move || reopen(&config)).await.unwrap().unwrap();
     assert!(was.to.starts_with("PostgreSQL's ") && !was.to.contains("://"), "{was:?}");

@@ -4,6 +4,8 @@
 //! begins behind all that the store it was made from can have given out meanwhile ([`leap`]), and a store whose contents
 //! were moved is marked: who goes on there would give out what is given out elsewhere.
 
+use std::time::Duration;
+
 use chrono::SecondsFormat;
 
 use super::columns::time;
@@ -16,6 +18,8 @@ use crate::store::postgres;
 /// Numbers for each second of the clock: a copy counts from the second in which it was made. Events would have to come
 /// faster, day and night, to reach into a later copy's, and no issue is granted as often.
 const STEP: i64 = 1_000_000;
+/// A clock is waited for that is behind what the copy counts from by no more: two that agree never are by as much.
+const CLOCK_BEHIND_MS_MAX: i64 = 10_000;
 const COUNTED_FROM: &str = "SELECT counted_from FROM lineage WHERE one = 1";
 const COUNT_FROM: &str = "UPDATE lineage SET counted_from = ?1 WHERE one = 1";
 const NEWEST_EPOCH: &str = "SELECT coalesce(max(epoch), 0) FROM lease_epochs";
@@ -81,10 +85,11 @@ pub(super) fn unmark(connection: &Connection) -> Result<()> {
 }
 
 /// Has `to`, which holds what `from` holds, count epochs and events behind all that either gave out or will. Leases
-/// keep their epochs: who holds one goes on.
+/// keep their epochs: who holds one goes on. Takes as long as the second has left in which it is done, so that the
+/// next copy is made in a later one.
 pub(super) fn leap(from: &Connection, to: &Connection) -> Result<()> {
     let newest_epoch: i64 = from.query_row(NEWEST_EPOCH, (), |row| row.get(0))?;
-    let given = events::last(from)?.max(newest_epoch).max(counted_from(from)?);
+    let given = events::last(from)?.max(newest_epoch).max(counted_from(from)?).max(counted_from(to)?);
     let floor = (given / STEP + 1).max(roles::now(to)? / 1000).saturating_mul(STEP);
     to.execute(COUNT_FROM, [floor])?;
     to.execute(EPOCHS_RAISE, ())?;
@@ -93,7 +98,19 @@ pub(super) fn leap(from: &Connection, to: &Connection) -> Result<()> {
     if let Connection::Postgres(_) = to {
         to.execute(postgres::LEAP, ())?;
     }
-    Ok(())
+    wait_until_behind(to, floor)
+}
+
+/// Waits until the clock of the database is past the second that `floor` is the number of.
+fn wait_until_behind(connection: &Connection, floor: i64) -> Result<()> {
+    loop {
+        let left_ms = (floor / STEP + 1).saturating_mul(1000) - roles::now(connection)?;
+        match u64::try_from(left_ms) {
+            Ok(left) if (1..=CLOCK_BEHIND_MS_MAX).contains(&left_ms) => std::thread::sleep(Duration::from_millis(left)),
+            // A clock that is far behind is not waited for: `docs/operations.md` says what that means.
+            _ => return Ok(()),
+        }
+    }
 }
 
 fn counted_from(connection: &Connection) -> Result<i64> {
