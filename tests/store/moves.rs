@@ -14,12 +14,12 @@ use crate::copies::{Folder, blocking, contents, fill, nothing, open};
 use crate::postgres::Postgres;
 
 /// A store with something in it, and where it can move to: a file and a database.
-async fn both(folder: &Folder) -> Option<StoreConfig> {
+pub async fn both(folder: &Folder) -> Option<StoreConfig> {
     let url = blocking(|| Postgres::of_this_process().map(|server| server.database())).await?;
     Some(StoreConfig { url: Secret::new(url), ..folder.sqlite("claims.db") })
 }
 
-async fn moved(config: &StoreConfig, to_postgres: bool) -> Result<u64, StoreError> {
+pub async fn moved(config: &StoreConfig, to_postgres: bool) -> Result<u64, StoreError> {
     let config = config.clone();
     blocking(move || migrate(&config, to_postgres, &mut nothing)).await
 }
@@ -28,7 +28,7 @@ fn story(error: &StoreError) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }
 
-fn is_refused<T: std::fmt::Debug>(answer: Result<T, StoreError>, why: &[&str]) {
+pub fn is_refused<T: std::fmt::Debug>(answer: Result<T, StoreError>, why: &[&str]) {
     let told = story(&answer.unwrap_err());
     assert!(why.iter().all(|why| told.contains(why)), "{told}");
 }
@@ -89,7 +89,7 @@ async fn a_server_that_was_silent_while_its_store_was_moved_gives_out_nothing_an
     is_refused(blocking(move || opened(&both)).await, &["open the database", "was moved to"]);
 }
 
-fn opened(config: &StoreConfig) -> Result<(), StoreError> {
+pub fn opened(config: &StoreConfig) -> Result<(), StoreError> {
     SqlStore::open(config, Arc::new(Recorder::default()) as Arc<dyn CommitObserver>).map(drop)
 }
 

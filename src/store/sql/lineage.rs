@@ -57,7 +57,8 @@ impl Moved {
     pub(in crate::store) fn refusal(&self) -> Error {
         Error::Unavailable(format!(
             "all that was here was moved to {} at {}: use that (store.url and store.path say which is used), or go on \
-             here, without what was done there since, after `issuecommand store reopen`",
+             here, without what was done there since, after `issuecommand store reopen` (so also where nothing is there, \
+             because the move was broken off)",
             self.to,
             self.at.to_rfc3339_opts(SecondsFormat::Secs, true)
         ))
@@ -74,9 +75,10 @@ pub(super) fn refuse_if_moved(connection: &Connection) -> Result<()> {
     moved(connection)?.map_or(Ok(()), |moved| Err(moved.refusal()))
 }
 
-/// Marks a store as moved to `to`, by the clock of its database.
-pub(super) fn mark(connection: &Connection, to: &str) -> Result<()> {
-    connection.execute(MARK, params![to, roles::now(connection)?]).map(drop)
+/// Marks a store as moved to `to`, by the clock of its database. Answers the mark.
+pub(super) fn mark(connection: &Connection, to: &str) -> Result<Moved> {
+    connection.execute(MARK, params![to, roles::now(connection)?])?;
+    moved(connection)?.ok_or(Error::NoRow)
 }
 
 /// Takes the mark off.
@@ -113,7 +115,8 @@ fn wait_until_behind(connection: &Connection, floor: i64) -> Result<()> {
     }
 }
 
-fn counted_from(connection: &Connection) -> Result<i64> {
+/// Where a store counts from; 0 where it is no copy.
+pub(super) fn counted_from(connection: &Connection) -> Result<i64> {
     connection.query_row(COUNTED_FROM, (), |row| row.get(0))
 }
 

@@ -17,6 +17,7 @@ pub(in crate::store) mod engine;
 mod events;
 mod follow_up_import;
 mod follow_ups;
+mod hand_over;
 mod history;
 mod import;
 mod issues;
@@ -53,8 +54,8 @@ use super::sqlite::{self, Opened};
 use super::{CommitObserver, StoreError};
 use crate::config::StoreConfig;
 
-pub use copy::{Progress, backup, migrate, reopen, restore};
 pub use check::check;
+pub use copy::{Progress, backup, migrate, reopen, restore};
 pub use lineage::Moved;
 pub(in crate::store) use writer::Looker;
 
@@ -117,10 +118,10 @@ impl SqlStore {
             delivery_max_entries: usize::MAX,
             ..config.clone()
         };
-        Self::on_postgres(&all_stays, observer)
         if config.url.is_empty() {
             return Self::on_sqlite(&all_stays, observer);
         }
+        Self::on_postgres(&all_stays, observer)
     }
 
     fn on_sqlite(config: &StoreConfig, observer: Arc<dyn CommitObserver>) -> Result<Self, StoreError> {
