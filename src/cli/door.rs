@@ -405,7 +405,7 @@ struct Claims {
 
 /// Nobody listens to a store that is opened for one command.
 #[derive(Debug)]
-pub struct Nobody;
+struct Nobody;
 
 impl CommitObserver for Nobody {
     fn committed(&self, _changes: Vec<Change>) {}

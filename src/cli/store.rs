@@ -8,13 +8,12 @@ use chrono::SecondsFormat;
 use clap::{Args, Subcommand, ValueEnum};
 use issuecommand::config::{ConfigSource, StoreConfig, load};
 use issuecommand::domain::in_one_line;
-use issuecommand::store::{SqlStore, backup, migrate, reopen, restore};
+use issuecommand::store::{self, backup, migrate, reopen, restore};
 use serde_json::json;
 
-use super::door::Nobody;
+use super::ConfigFile;
 use super::progress::Bar;
 use super::show::Format;
-use super::{ConfigFile, runtime};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
@@ -146,23 +145,14 @@ fn go_on(args: &ReopenArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let store = store_of(&args.config)?;
-    if store.url.is_empty() && !store.path.exists() {
-        let path = std::path::absolute(&store.path).unwrap_or(store.path);
-        bail!("there is no database at {}", path.display());
-    }
-    runtime()?.block_on(async {
-        let opening =
-            tokio::task::spawn_blocking(move || SqlStore::open_for_command(&store, std::sync::Arc::new(Nobody)));
-        let found = opening.await??.check().await?;
-        args.format.show(&json!({ "ok": found.is_empty(), "faults": found }), || {
-            found.iter().for_each(|fault| say!("{}", in_one_line(fault)));
-            if found.is_empty() {
-                say!("everything holds together");
-            }
-        });
-        Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-    })
+    let found = store::check(&store_of(&args.config)?)?;
+    args.format.show(&json!({ "ok": found.is_empty(), "faults": found }), || {
+        found.iter().for_each(|fault| say!("{}", in_one_line(fault)));
+        if found.is_empty() {
+            say!("everything holds together");
+        }
+    });
+    Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn store_of(file: &ConfigFile) -> anyhow::Result<StoreConfig> {

@@ -60,7 +60,7 @@ pub use run_log::RunLogStore;
 pub use run_words::{RunTold, RunWordStore};
 pub use runs::{RunFilter, RunInserted, RunSaved, RunStore};
 pub use signals::{CiNews, KeptSignals, NOTICE_COUNT_MAX, Notice, NoticeId, SignalNews, SignalStore};
-pub use sql::{Moved, Progress, SqlStore, backup, migrate, reopen, restore};
+pub use sql::{Moved, Progress, SqlStore, backup, check, migrate, reopen, restore};
 pub use sqlite::{FirstEditionError, FirstEditionRow, first_edition_rows};
 pub use tokens::{KeptToken, TokenInsertOutcome, TokenRevokeOutcome};
 

@@ -13,7 +13,7 @@ use issuecommand::domain::{
 };
 use issuecommand::store::{
     AdvanceOutcome, Change, ClaimChange, ClaimWish, CommitObserver, Granted, InsertOutcome, IssueBatch, SqlStore,
-    Store, Wanted,
+    Store, Wanted, check, reopen,
 };
 
 use crate::postgres::Postgres;
@@ -33,11 +33,10 @@ pub trait Engine: Send + Sync {
     }
 }
 
-/// What `store check` finds in it; nobody else may have it open.
+/// What `store check` finds in it.
 pub async fn faults(engine: &dyn Engine) -> Vec<String> {
-    let (config, observer) = (engine.place(), Arc::new(Recorder::default()));
-    let opening = tokio::task::spawn_blocking(move || SqlStore::open(&config, observer));
-    opening.await.unwrap().unwrap().check().await.unwrap()
+    let config = engine.place();
+    tokio::task::spawn_blocking(move || check(&config)).await.unwrap().unwrap()
 }
 
 /// How much past to keep.
@@ -184,6 +183,15 @@ impl Bed {
         let seen = Arc::new(Recorder::default());
         let store = self.engine.open(keep, seen.clone()).await;
         Self { engine: self.engine, store, seen }
+    }
+
+    /// Has the database be a copy from now on: it counts from where no other does.
+    pub async fn copied(self) -> Self {
+        assert_eq!(Arc::strong_count(&self.store), 1, "somebody still holds the store");
+        drop(self.store);
+        let place = self.engine.place();
+        assert_eq!(tokio::task::spawn_blocking(move || reopen(&place)).await.unwrap().unwrap(), None);
+        Self::on(self.engine).await
     }
 
     /// Writes open issues `numbers` of acme/small.

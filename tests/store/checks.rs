@@ -1,8 +1,14 @@
 //! What `store check` finds: each fault that is planted, by its place, and nothing else.
 
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use issuecommand::config::StoreConfig;
+use issuecommand::store::{SqlStore, check};
 use rusqlite::Connection;
 
-use crate::copies::{Folder, fill, open};
+use crate::bed::Recorder;
+use crate::copies::{Folder, blocking, contents, fill, open};
 
 /// A fault, and what is said of it.
 const PLANTED: [(&str, &str); 16] = [
@@ -60,7 +66,8 @@ async fn every_fault_is_found_and_named() {
 async fn faults(folder: &Folder, plant: &str) -> Vec<String> {
     std::fs::copy(folder.path("whole.db"), folder.path("faulty.db")).unwrap();
     Connection::open(folder.path("faulty.db")).unwrap().execute_batch(plant).unwrap();
-    open(&folder.sqlite("faulty.db")).await.check().await.unwrap()
+    let config = folder.sqlite("faulty.db");
+    blocking(move || check(&config)).await.unwrap()
 }
 
 #[tokio::test]
@@ -73,4 +80,57 @@ async fn many_faults_of_a_kind_are_counted() {
     let named = found.iter().filter(|fault| fault.starts_with("a row of repos whose record cannot be read: acme/"));
     assert_eq!(named.count(), 10);
     assert!(found.contains(&"a row of repos whose record cannot be read: 15 more".to_owned()), "{found:#?}");
+}
+
+#[tokio::test]
+async fn who_looks_and_who_asks_takes_nothing_away_whatever_its_configuration_keeps() {
+    let folder = Folder::new();
+    let store = fill(&folder.sqlite("kept.db")).await;
+    let before = contents(&store).await;
+    drop(store);
+    let bytes = || std::fs::read(folder.path("kept.db")).unwrap();
+    let as_kept = bytes();
+    let place = folder.sqlite("kept.db");
+    let nothing_stays =
+        StoreConfig { history_max_entries: 0, event_max_entries: 0, decision_max_entries: 0, ..place.clone() };
+    let config = nothing_stays.clone();
+    assert_eq!(blocking(move || check(&config)).await.unwrap(), Vec::<String>::new());
+    assert!(bytes() == as_kept, "the file is another");
+    blocking(move || SqlStore::open_for_command(&nothing_stays, Arc::new(Recorder::default())).map(drop))
+        .await
+        .unwrap();
+    let store = open(&place).await;
+    assert_eq!(contents(&store).await, before);
+}
+
+#[tokio::test]
+async fn a_store_is_checked_while_its_server_runs() {
+    let folder = Folder::new();
+    let _server = fill(&folder.sqlite("claims.db")).await;
+    let config = folder.sqlite("claims.db");
+    assert_eq!(blocking(move || check(&config)).await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_damaged_page_is_told_with_all_else_that_is_found() {
+    let folder = Folder::new();
+    drop(fill(&folder.sqlite("damaged.db")).await);
+    let store = Connection::open(folder.path("damaged.db")).unwrap();
+    store.execute_batch("UPDATE decisions SET record = '{}'").unwrap();
+    let number = |sql: &str| store.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap().unsigned_abs();
+    let page = number("SELECT rootpage FROM sqlite_schema WHERE name = 'events'");
+    let page_bytes = number("PRAGMA page_size");
+    drop(store);
+    let file = std::fs::File::options().write(true).open(folder.path("damaged.db")).unwrap();
+    file.write_all_at(&vec![0xA5; usize::try_from(page_bytes).unwrap()], (page - 1) * page_bytes).unwrap();
+    let config = folder.sqlite("damaged.db");
+    let found = blocking(move || check(&config)).await.unwrap();
+    for told in [
+        "the file is damaged: ",
+        "what cannot be read to its end: events (",
+        "what cannot be read to its end: the newest event (",
+        "a row of decisions whose record cannot be read: ",
+    ] {
+        assert!(found.iter().any(|fault| fault.starts_with(told)), "{told}: {found:#?}");
+    }
 }

@@ -7,7 +7,7 @@ use issuecommand::config::StoreConfig;
 use issuecommand::domain::{Actor, Claim, ClaimStatus, EventSeq, Step};
 use issuecommand::store::{
     AdvanceOutcome, ClaimOverrule, CommitObserver, OverruleOutcome, Snapshot, SqlStore, Store, StoreError, backup,
-    reopen, restore,
+    check, reopen, restore,
 };
 use tokio::task::spawn_blocking;
 
@@ -96,7 +96,8 @@ async fn a_backup_is_written_while_a_server_writes_and_restored_whole() {
     assert_eq!(blocking(move || restore(&config, &file, &mut nothing)).await.unwrap(), rows);
     let restored = open(&folder.sqlite("restored.db")).await;
     assert_eq!(contents(&restored).await, before);
-    assert_eq!(restored.check().await.unwrap(), Vec::<String>::new());
+    let config = folder.sqlite("restored.db");
+    assert_eq!(blocking(move || check(&config)).await.unwrap(), Vec::<String>::new());
 }
 
 /// What is given out on a store once its backup was made: an epoch to another owner of a claim, one on an issue that
@@ -148,7 +149,6 @@ async fn no_restored_store_gives_out_an_epoch_or_a_place_that_was_given_out_afte
     let mut before = given_out(&store, "gina").await;
     // The same backup twice: what was given out after the first time must not come again either.
     for (name, to) in [("first.db", "hugo"), ("second.db", "ida")] {
-        tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
         let (config, file) = (folder.sqlite(name), folder.path("backup.db"));
         blocking(move || restore(&config, &file, &mut nothing)).await.unwrap();
         let restored = open(&folder.sqlite(name)).await;
@@ -170,9 +170,41 @@ async fn no_restored_store_gives_out_an_epoch_or_a_place_that_was_given_out_afte
             assert!(next_event(&restored, undone).await > undone + 1);
         }
         assert_eq!(restored.snapshot_load().await.unwrap().granted_count, kept.granted_count + 3);
-        assert_eq!(restored.check().await.unwrap(), Vec::<String>::new());
+        let config = folder.sqlite(name);
+        assert_eq!(blocking(move || check(&config)).await.unwrap(), Vec::<String>::new());
         before = after;
     }
+}
+
+#[tokio::test]
+async fn no_two_copies_of_a_backup_count_from_the_same_number() {
+    let folder = Folder::new();
+    drop(fill(&folder.sqlite("claims.db")).await);
+    let (config, file) = (folder.sqlite("claims.db"), folder.path("backup.db"));
+    blocking(move || backup(&config, &file, &mut nothing)).await.unwrap();
+    let counted_from = |name: &str| counted_from(&folder.path(name));
+    let restored = async |name: &str| {
+        let (config, file) = (folder.sqlite(name), folder.path("backup.db"));
+        blocking(move || restore(&config, &file, &mut nothing)).await.unwrap();
+        counted_from(name)
+    };
+    let first = restored("first.db").await;
+    assert!(first > counted_from("backup.db"));
+    let second = restored("second.db").await;
+    assert!(second > first, "{second} after {first}");
+    // A backup of which all numbers of this second were given out.
+    let ahead = chrono::Utc::now().timestamp() * 1_000_000;
+    let backup = rusqlite::Connection::open(folder.path("backup.db")).unwrap();
+    backup.execute("UPDATE lineage SET counted_from = ?1", [ahead]).unwrap();
+    drop(backup);
+    let third = restored("third.db").await;
+    let fourth = restored("fourth.db").await;
+    assert!(ahead < third && third < fourth, "{ahead}, {third}, {fourth}");
+}
+
+fn counted_from(file: &Path) -> i64 {
+    let store = rusqlite::Connection::open(file).unwrap();
+    store.query_row("SELECT counted_from FROM lineage", [], |row| row.get(0)).unwrap()
 }
 
 #[tokio::test]

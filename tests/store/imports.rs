@@ -4,7 +4,7 @@ use issuecommand::domain::{Actor, ClaimRecord, ClaimStatus, RestoredClaim};
 use issuecommand::store::{ClaimFilter, ClaimImport, ImportOutcome, InsertOutcome};
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, Keep, LEASE, WHOLE_WAY, at, first_free, granted, issue_ref};
+use crate::bed::{Bed, Keep, LEASE, WHOLE_WAY, at, first_free, granted, issue, issue_ref};
 
 /// A record of the first edition: it has no lease.
 pub fn record(id: u64, who: &str, number: u64, status: &str, minute: u64) -> Value {
@@ -71,6 +71,39 @@ pub async fn work_that_was_closed_elsewhere_is_not_handed_out_again(bed: Bed) {
     assert_eq!(bed.store.snapshot_load().await.unwrap().finished, [issue_ref(1)]);
     let next = bed.store.claim_insert(first_free("b2", [1, 2])).await.unwrap();
     assert_eq!(granted(next).claim.issue_ref(), issue_ref(2));
+}
+
+pub async fn work_that_was_closed_where_a_copy_was_made_of_is_not_handed_out_by_the_copy(bed: Bed) {
+    let of_its_own = |id: u64, number: u64, status: &str, epoch: u64| {
+        let mut record = record(id, "a1", number, status, id);
+        record["lease"] = json!({ "epoch": epoch, "expires_at": at(1000) });
+        record
+    };
+    // Known to the copy are issue 1, which nobody had, and issue 3, which was granted there twice since.
+    let bed = bed.with_issues([1, 3]).await.copied().await;
+    let base = bed.granted("b2", 3).await;
+    bed.walk(&base, &[ClaimStatus::Released]).await;
+    bed.walk(&bed.granted("b2", 3).await, &[ClaimStatus::Released]).await;
+    let base = base.lease.epoch - 1;
+    let records = vec![
+        of_its_own(1, 1, "closed", 2),
+        of_its_own(2, 1, "released", 1),
+        of_its_own(3, 2, "released", 3),
+        of_its_own(4, 2, "closed", 4),
+        of_its_own(5, 3, "closed", 1),
+    ];
+    assert_eq!(words(&bed, records).await, ["taken"; 5]);
+    bed.sync(vec![issue(2)]).await;
+    let bed = bed.reopen(Keep::default()).await;
+    let snapshot = bed.store.snapshot_load().await.unwrap();
+    assert_eq!(snapshot.finished, [issue_ref(1), issue_ref(2)]);
+    assert_eq!(snapshot.granted_count, 2 + 4 + 2);
+    let next = granted(bed.store.claim_insert(first_free("c3", [1, 2, 3])).await.unwrap()).claim;
+    assert_eq!(next.issue_ref(), issue_ref(3), "the last who had it gave it back");
+    assert_eq!(next.lease.epoch, base + 3);
+    for (number, granted_before) in [(1, 2), (2, 4)] {
+        assert_eq!(bed.granted("c3", number).await.lease.epoch, base + granted_before + 1);
+    }
 }
 
 pub async fn a_trial_import_answers_the_same_and_changes_nothing(bed: Bed) {

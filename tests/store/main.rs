@@ -8,6 +8,7 @@
 mod approvals;
 mod bed;
 mod blockers;
+mod broken_off;
 mod checks;
 mod claims;
 mod copies;
@@ -184,6 +185,7 @@ macro_rules! conformance {
             imports::claims_from_elsewhere_are_exclusive_here_and_twice_is_once,
             imports::a_live_claim_of_another_is_never_touched_by_an_import,
             imports::work_that_was_closed_elsewhere_is_not_handed_out_again,
+            imports::work_that_was_closed_where_a_copy_was_made_of_is_not_handed_out_by_the_copy,
             imports::a_trial_import_answers_the_same_and_changes_nothing,
             imports::an_export_taken_into_an_empty_store_is_the_same_state,
             imports::a_history_without_room_passes_over_what_it_would_trim,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use issuecommand::config::{Secret, StoreConfig};
 use issuecommand::store::{
-    CommitObserver, InsertOutcome, RoleStore, ServerBeat, SqlStore, Store, StoreError, backup, migrate, reopen,
+    CommitObserver, InsertOutcome, RoleStore, ServerBeat, SqlStore, Store, StoreError, backup, check, migrate, reopen,
 };
 
 use crate::bed::{Recorder, exactly, granted};
@@ -14,12 +14,12 @@ use crate::copies::{Folder, blocking, contents, fill, nothing, open};
 use crate::postgres::Postgres;
 
 /// A store with something in it, and where it can move to: a file and a database.
-async fn both(folder: &Folder) -> Option<StoreConfig> {
+pub async fn both(folder: &Folder) -> Option<StoreConfig> {
     let url = blocking(|| Postgres::of_this_process().map(|server| server.database())).await?;
     Some(StoreConfig { url: Secret::new(url), ..folder.sqlite("claims.db") })
 }
 
-async fn moved(config: &StoreConfig, to_postgres: bool) -> Result<u64, StoreError> {
+pub async fn moved(config: &StoreConfig, to_postgres: bool) -> Result<u64, StoreError> {
     let config = config.clone();
     blocking(move || migrate(&config, to_postgres, &mut nothing)).await
 }
@@ -28,7 +28,7 @@ fn story(error: &StoreError) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }
 
-fn is_refused<T: std::fmt::Debug>(answer: Result<T, StoreError>, why: &[&str]) {
+pub fn is_refused<T: std::fmt::Debug>(answer: Result<T, StoreError>, why: &[&str]) {
     let told = story(&answer.unwrap_err());
     assert!(why.iter().all(|why| told.contains(why)), "{told}");
 }
@@ -43,14 +43,16 @@ async fn a_store_moves_to_postgres_and_back_and_loses_nothing() {
     moved(&both, true).await.unwrap();
     let on_postgres = open(&both).await;
     assert_eq!(contents(&on_postgres).await, before);
-    assert_eq!(on_postgres.check().await.unwrap(), Vec::<String>::new());
+    let config = both.clone();
+    assert_eq!(blocking(move || check(&config)).await.unwrap(), Vec::<String>::new());
     granted(on_postgres.claim_insert(exactly("a4", 4)).await.unwrap());
     let grown = contents(&on_postgres).await;
     // Back into the file that it came from: what that held was moved, and counts no more.
     moved(&both, false).await.unwrap();
     let back = open(&folder.sqlite("claims.db")).await;
     assert_eq!(contents(&back).await, grown);
-    assert_eq!(back.check().await.unwrap(), Vec::<String>::new());
+    let config = folder.sqlite("claims.db");
+    assert_eq!(blocking(move || check(&config)).await.unwrap(), Vec::<String>::new());
     granted(back.claim_insert(exactly("a5", 5)).await.unwrap());
     let grown = contents(&back).await;
     drop(back);
@@ -87,7 +89,7 @@ async fn a_server_that_was_silent_while_its_store_was_moved_gives_out_nothing_an
     is_refused(blocking(move || opened(&both)).await, &["open the database", "was moved to"]);
 }
 
-fn opened(config: &StoreConfig) -> Result<(), StoreError> {
+pub fn opened(config: &StoreConfig) -> Result<(), StoreError> {
     SqlStore::open(config, Arc::new(Recorder::default()) as Arc<dyn CommitObserver>).map(drop)
 }
 
@@ -151,7 +153,6 @@ async fn a_file_that_was_moved_is_used_again_only_after_it_is_reopened() {
     is_refused(moved(&both, true).await, &["was moved to"]);
 
     let there = granted(open(&both).await.claim_insert(exactly("a4", 4)).await.unwrap()).claim;
-    tokio::time::sleep(Duration::from_millis(1100)).await;
     let config = on_file.clone();
     let was = blocking(move || reopen(&config)).await.unwrap().unwrap();
     assert!(was.to.starts_with("PostgreSQL's ") && !was.to.contains("://"), "{was:?}");

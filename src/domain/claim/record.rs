@@ -8,9 +8,10 @@ use super::{Claim, ClaimStatus, LEASE_EPOCH_FIRST, Lease, StatusEntry};
 use crate::domain::elsewhere::{self, ENTRY_COUNT_MAX, TEXT_BYTES_MAX};
 use crate::domain::{AgentId, ClaimId, IssueNumber, IssueRef, RepoName, Timestamp};
 
-/// Highest epoch that is believed: what every reader of JSON can tell from its neighbours is twice as high. A copy of a
-/// store counts from the microseconds of its clock (`store/sql/lineage.rs`), which get so far in the year 2112.
-const EPOCH_MAX: u64 = 1 << 52;
+/// How far ahead of the clock's microseconds, which a copy of a store counts from (`store/sql/lineage.rs`), an epoch is
+/// believed: a year, for a clock that was wrong. The bound goes on with the clock, and faster than anybody grants, so
+/// what is granted behind an epoch that was believed is believed as well.
+const EPOCH_AHEAD_MAX: TimeDelta = TimeDelta::days(365);
 
 /// The contract's record of a claim, before anything is known of it. What it does not name is ignored.
 #[derive(Debug, Clone, Deserialize)]
@@ -58,8 +59,11 @@ pub enum ClaimRecordError {
     #[error("pr_url is no http or https address")]
     PrUrl,
     /// An epoch no server ever granted.
-    #[error("lease.epoch is out of range: from 1 to {EPOCH_MAX}")]
-    Epoch,
+    #[error("lease.epoch is out of range: from 1 to {0}")]
+    Epoch(
+        /// The highest that is believed now.
+        u64,
+    ),
 }
 
 /// A record that can be a claim. Its epoch is the store's to settle.
@@ -87,8 +91,9 @@ impl ClaimRecord {
         if pr_url.as_deref().is_some_and(|url| !elsewhere::is_web_page(url)) {
             return Err(ClaimRecordError::PrUrl);
         }
-        if self.lease.is_some_and(|lease| !(LEASE_EPOCH_FIRST..=EPOCH_MAX).contains(&lease.epoch)) {
-            return Err(ClaimRecordError::Epoch);
+        let epoch_max = (now + EPOCH_AHEAD_MAX).timestamp_micros().unsigned_abs();
+        if self.lease.is_some_and(|lease| !(LEASE_EPOCH_FIRST..=epoch_max).contains(&lease.epoch)) {
+            return Err(ClaimRecordError::Epoch(epoch_max));
         }
         let mut status_history = self.status_history;
         if status_history.is_empty() {
@@ -218,6 +223,23 @@ mod tests {
         past["status"] = json!("released");
         past["status_history"] = json!([]);
         assert_eq!(epoch(past, 9), 3, "what is past keeps its epoch");
+    }
+
+    #[test]
+    fn what_is_granted_behind_an_epoch_that_was_believed_is_believed_too() {
+        let believed = |epoch: u64, now: Timestamp| {
+            let lease = json!({ "lease": { "epoch": epoch, "expires_at": "2026-10-02T00:00:00Z" } });
+            let record: ClaimRecord = serde_json::from_value(record(lease)).unwrap();
+            record.restore(now).map(|restored| restored.after_epoch(0, TimeDelta::zero()).lease.epoch)
+        };
+        let Err(ClaimRecordError::Epoch(highest)) = believed(u64::MAX, now()) else {
+            panic!("every epoch is believed")
+        };
+        assert_eq!(believed(highest, now()), Ok(highest));
+        assert_eq!(believed(highest + 1, now()), Err(ClaimRecordError::Epoch(highest)));
+        // A record of the next grant is read a moment later at the earliest.
+        assert_eq!(believed(highest + 1, now() + TimeDelta::microseconds(1)), Ok(highest + 1));
+        assert!(highest < 1 << 52, "every reader of JSON can tell twice as high epochs from their neighbours");
     }
 
     #[test]

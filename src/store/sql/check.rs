@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use std::error::Error as _;
 
 use super::connection::Connection;
+use super::copy::source;
 use super::value::{Error, Result};
-use super::{SqlStore, events, snapshot};
+use super::{events, snapshot};
+use crate::config::StoreConfig;
 use crate::store::StoreError;
 
 /// What must hold, and how to find where it does not: each statement answers the places, as text.
@@ -32,22 +34,18 @@ const RULES: [(&str, &str); 5] = [
     ("a decision for no agent", "SELECT decision_id FROM decisions WHERE agent_id = ''"),
 ];
 const NEWEST_EVENT: &str = "SELECT coalesce(max(seq), 0) FROM events";
-/// Reading all of a large database takes longer than anything that a server asks.
-const TAKE_TIME: &str = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0";
 /// Places that are named of each kind of fault.
 const NAMED_COUNT_MAX: usize = 10;
 
-impl SqlStore {
-    /// Looks for what does not hold together: damage to the file, rows that break a rule, records that cannot be
-    /// read, or that say another thing than the columns they are found by. Answers what it found, one line each. Memory
-    /// holds one row at a time, but for what servers hold of a store all the while.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn check(&self) -> std::result::Result<Vec<String>, StoreError> {
-        let look = |connection: &Connection| connection.as_of_one_commit(|| faults(connection));
-        self.readers.read("check the database", look).await
-    }
+/// Looks for what does not hold together in the store of `config`, and changes nothing there: damage to the file, rows
+/// that break a rule, records that cannot be read, or that say another thing than the columns they are found by. Answers
+/// what it found, one line each. Memory holds one row at a time, but for what servers hold of a store all the while.
+///
+/// # Errors
+/// When the store is not there, of another version or moved elsewhere, or so damaged that this cannot be told.
+pub fn check(config: &StoreConfig) -> std::result::Result<Vec<String>, StoreError> {
+    let faults = source(config).and_then(|connection| connection.as_of_one_commit(|| Ok(faults(&connection))));
+    faults.map_err(|source| StoreError::failed("check the database", source))
 }
 
 /// What was found: of each kind of fault the first places, and how many there are.
@@ -81,33 +79,36 @@ impl Found {
     }
 }
 
-fn faults(connection: &Connection) -> Result<Vec<String>> {
+fn faults(connection: &Connection) -> Vec<String> {
     let mut found = Found::default();
-    match connection {
-        Connection::Sqlite(_) => {
-            let read = each_text(connection, "PRAGMA integrity_check", |line| {
-                if line != "ok" {
-                    found.add("the file is damaged", line);
-                }
-            });
-            found.add_end("all tables", read);
-        }
-        Connection::Postgres(_) => connection.run(TAKE_TIME)?,
+    if let Connection::Sqlite(_) = connection {
+        let read = each_text(connection, "PRAGMA integrity_check", |line| {
+            if line != "ok" {
+                found.add("the file is damaged", line);
+            }
+        });
+        found.add_end("all tables", read);
     }
     for (what, sql) in RULES {
         let read = each_text(connection, sql, |place| found.add(what, place));
         found.add_end(what, read);
     }
     records::look(connection, &mut found);
-    let (newest, counted): (i64, _) =
-        (connection.query_row(NEWEST_EVENT, (), |row| row.get(0))?, events::last(connection)?);
-    if newest > counted {
-        found.add("an event behind the last that was counted", &format!("{newest}, counted were {counted}"));
-    }
+    let read = look_at_newest_event(connection, &mut found);
+    found.add_end("the newest event", read);
     if let Err(error) = snapshot::read(connection) {
         found.add("what servers read at their start cannot be read", &why(&error));
     }
-    Ok(found.lines())
+    found.lines()
+}
+
+fn look_at_newest_event(connection: &Connection, found: &mut Found) -> Result<()> {
+    let newest: i64 = connection.query_row(NEWEST_EVENT, (), |row| row.get(0))?;
+    let counted = events::last(connection)?;
+    if newest > counted {
+        found.add("an event behind the last that was counted", &format!("{newest}, counted were {counted}"));
+    }
+    Ok(())
 }
 
 fn each_text(connection: &Connection, sql: &str, mut see: impl FnMut(&str)) -> Result<()> {

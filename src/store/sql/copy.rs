@@ -1,11 +1,12 @@
 //! Everything that a database holds, into another one: for backups, and for the way from SQLite to PostgreSQL and
 //! back. A backup is read as of one commit, beside servers that run; what is left for another store is read while
-//! nobody writes to it, and marked ([`lineage`]). All is written in one transaction.
+//! nobody writes to it, and marked ([`hand_over`]). All is written in one transaction.
 
 use std::fs;
 use std::path::Path;
 
-use super::connection::{Connection, OptionalRow};
+use super::connection::Connection;
+use super::hand_over::{hand_over, refuse_if_in_use};
 use super::lineage::{self, Moved};
 use super::value::{Error, Result, Value};
 use crate::config::StoreConfig;
@@ -124,7 +125,7 @@ pub fn migrate(
     let from = Writable::there(from)?;
     // Before anything is made; and once more when nobody else can write.
     refuse_if_in_use(&from.connection).map_err(failed)?;
-    hand_over(&from.connection, &Writable::made(to)?, progress).map_err(failed)
+    hand_over(&from, &Writable::made(to)?, progress).map_err(failed)
 }
 
 /// Goes on with a store whose contents were moved elsewhere, or that was put back by other means than [`restore`]:
@@ -145,10 +146,12 @@ pub fn reopen(config: &StoreConfig) -> std::result::Result<Option<Moved>, StoreE
 }
 
 /// A store that is up to date, to write. A SQLite file is nobody else's meanwhile.
-struct Writable {
-    connection: Connection,
+pub(super) struct Writable {
+    pub(super) connection: Connection,
     /// What it is called, without a password.
-    name: String,
+    pub(super) name: String,
+    /// Where PostgreSQL is.
+    address: Option<postgres::Address>,
     _lock: Option<fs::File>,
 }
 
@@ -173,27 +176,24 @@ impl Writable {
         if config.url.is_empty() {
             let sqlite::Opened { connection, lock, path, .. } = sqlite::open(config)?;
             let name = format!("the SQLite file {}", path.display());
-            return Ok(Self { connection: Connection::Sqlite(connection), name, _lock: Some(lock) });
+            return Ok(Self { connection: Connection::Sqlite(connection), name, address: None, _lock: Some(lock) });
         }
         let address = postgres::Address::new(config.url.clone(), config.ca_file.clone());
         let connection = address.copying_connection().and_then(|connection| address.up_to_date(connection));
         let connection = connection.map_err(|source| StoreError::failed("open the database", source))?;
-        Ok(Self { connection, name: address.shown(), _lock: None })
+        Ok(Self { connection, name: address.shown(), address: Some(address), _lock: None })
     }
-}
 
-/// What is moved is moved from where it is, and not from under a server: that would only be refused from then on. One
-/// that ended in peace has no address any more.
-fn refuse_if_in_use(connection: &Connection) -> Result<()> {
-    lineage::refuse_if_moved(connection)?;
-    let Connection::Postgres(_) = connection else { return Ok(()) };
-    let sql = "SELECT url FROM servers WHERE url <> '' \
-         AND seen_at_ms > extract(epoch FROM clock_timestamp()) * 1000 - 15000 LIMIT 1";
-    match connection.query_row(sql, (), |row| row.get::<String>(0)).optional()? {
-        Some(url) => Err(Error::Unavailable(format!(
-            "the server at {url} uses it, or did 15 seconds ago: end it first, and any other"
-        ))),
-        None => Ok(()),
+    /// Works on it once more, whatever became of the connection. What was under way there has ended by then, one way or
+    /// the other: until it has, it holds the lock of writers.
+    pub(super) fn anew<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        match &self.address {
+            None => in_transaction(&self.connection, || work(&self.connection)),
+            Some(address) => {
+                let connection = address.copying_connection()?;
+                in_transaction(&connection, || work(&connection))
+            }
+        }
     }
 }
 
@@ -203,7 +203,7 @@ fn no_file(path: &Path) -> Error {
 }
 
 /// A connection to a store that is there and up to date, to read.
-fn source(config: &StoreConfig) -> Result<Connection> {
+pub(super) fn source(config: &StoreConfig) -> Result<Connection> {
     if !config.url.is_empty() {
         let address = postgres::Address::new(config.url.clone(), config.ca_file.clone());
         let connection = address.up_to_date(address.copying_connection()?)?;
@@ -223,7 +223,10 @@ fn source(config: &StoreConfig) -> Result<Connection> {
              first",
             config.path.display()
         ))),
-        Err(_) => Err(Error::Unavailable(format!("{} is no database of issuecommand", config.path.display()))),
+        Err(error) => Err(Error::Unavailable(format!(
+            "{} is no database of issuecommand, or damaged: {error}",
+            config.path.display()
+        ))),
     }
 }
 
@@ -241,54 +244,36 @@ fn copy(from: &Connection, to: &Connection, progress: Progress<'_>) -> Result<u6
     from.as_of_one_commit(|| in_transaction(to, || copy_rows(from, to, progress)))
 }
 
-/// Copies every row while nobody writes to `from`, and leaves its mark there: both, or neither.
-fn hand_over(from: &Connection, to: &Writable, progress: Progress<'_>) -> Result<u64> {
-    // The mark comes first: a process that ends in between leaves a store that has to be reopened, not two in use.
-    let marked = in_transaction(from, || {
-        refuse_if_in_use(from)?;
-        begin(&to.connection)?;
-        let count = copy_rows(from, &to.connection, progress)?;
-        lineage::mark(from, &to.name)?;
-        Ok(count)
-    });
-    let committed = marked.and_then(|count| {
-        let committed = to.connection.run("COMMIT").map(|()| count);
-        committed.inspect_err(|_| {
-            // Nobody went on there. If this fails as well, whoever opens it is told what to do.
-            let _ = lineage::unmark(from);
-        })
-    });
-    committed.inspect_err(|_| undo(&to.connection))
-}
-
 /// Runs `work` in a transaction that nobody else writes beside; keeps what it did, or nothing of it.
-fn in_transaction<T>(connection: &Connection, work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(super) fn in_transaction<T>(connection: &Connection, work: impl FnOnce() -> Result<T>) -> Result<T> {
     begin(connection)?;
     let done = work().and_then(|done| connection.run("COMMIT").map(|()| done));
     done.inspect_err(|_| undo(connection))
 }
 
 /// Servers that begin meanwhile wait with their writes, and read everything anew.
-fn begin(connection: &Connection) -> Result<()> {
+pub(super) fn begin(connection: &Connection) -> Result<()> {
     connection.run(match connection {
         Connection::Sqlite(_) => "BEGIN IMMEDIATE",
         Connection::Postgres(_) => postgres::BEGIN,
     })
 }
 
-fn undo(connection: &Connection) {
+pub(super) fn undo(connection: &Connection) {
     if connection.is_in_transaction() {
         // One that cannot be said ends with the connection.
         let _ = connection.run("ROLLBACK");
     }
 }
 
-fn copy_rows(from: &Connection, to: &Connection, progress: Progress<'_>) -> Result<u64> {
+pub(super) fn copy_rows(from: &Connection, to: &Connection, progress: Progress<'_>) -> Result<u64> {
     let count = |connection: &Connection, table: &str| -> Result<u64> {
         let sql = format!("SELECT count(*) FROM {table}");
         connection.query_row(&sql, (), |row| row.get::<i64>(0)).map(|count| count.unsigned_abs())
     };
-    if lineage::moved(to)?.is_some() {
+    let total = TABLES.iter().map(|table| count(from, table)).sum::<Result<u64>>()?;
+    if let Some(moved) = lineage::moved(to)? {
+        refuse_if_never_moved(from, total, &moved)?;
         empty(to)?;
     }
     for table in TABLES {
@@ -296,7 +281,6 @@ fn copy_rows(from: &Connection, to: &Connection, progress: Progress<'_>) -> Resu
             return Err(Error::Unavailable(format!("the store holds something already (in {table})")));
         }
     }
-    let total = TABLES.iter().map(|table| count(from, table)).sum::<Result<u64>>()?;
     let mut done = 0;
     for table in TABLES {
         copy_table(from, to, table, &mut || {
@@ -308,6 +292,20 @@ fn copy_rows(from: &Connection, to: &Connection, progress: Progress<'_>) -> Resu
     lineage::leap(from, to)?;
     // With where epochs begin on issues that nobody had, so that a backup of them is restored as as many.
     TABLES.iter().map(|table| count(to, table)).sum()
+}
+
+/// Refuses to put the `total` rows of `from` in the place of what it never received. A backup is a copy as well; an empty
+/// store is one only if somebody reopened it.
+fn refuse_if_never_moved(from: &Connection, total: u64, moved: &Moved) -> Result<()> {
+    if total > 0 && lineage::counted_from(from)? > 0 {
+        return Ok(());
+    }
+    Err(Error::Unavailable(format!(
+        "the store that would be replaced is marked as moved to {}, and nothing ever arrived here: a move was broken off, \
+         and all is there still. Go on there after `issuecommand store reopen`, with a configuration that names it \
+         (store.url and store.path say which is used)",
+        moved.to
+    )))
 }
 
 /// Forgets what was moved elsewhere, and that it was.

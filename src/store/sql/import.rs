@@ -63,7 +63,7 @@ fn take_active(
         let holder = claims::holder(txn.connection, &issue)?;
         return Ok(holder.map_or(ImportOutcome::Passed, |holder| ImportOutcome::HeldBy(Box::new(holder))));
     }
-    txn.connection.prepare_cached(EPOCH_SET)?.execute(epoch_row(&claim))?;
+    txn.connection.prepare_cached(EPOCH_SET)?.execute(epoch_row(&claim, claim.lease.epoch))?;
     txn.changes.push(Change::ClaimSet(Box::new(claim.clone())));
     let mut draft = EventDraft::about(EventKind::ClaimCreated, &claim, now);
     draft.details["imported"] = true.into();
@@ -95,8 +95,11 @@ fn take_past(txn: &mut WriteTxn<'_>, restored: RestoredClaim, lease: chrono::Tim
         to_json(&claim)?,
     ];
     txn.connection.prepare_cached(INSERT_PAST)?.execute(row)?;
-    txn.connection.prepare_cached(EPOCH_RAISE)?.execute(epoch_row(&claim))?;
-    let is_newest = claim.lease.epoch > last_epoch && claims::holder(txn.connection, &issue)?.is_none();
+    // The epochs of a copy lie behind all that are imported: only how many grants they count can be compared.
+    let newest_epoch = lineage::newest_of(last_epoch, claim.lease.epoch);
+    txn.connection.prepare_cached(EPOCH_RAISE)?.execute(epoch_row(&claim, newest_epoch))?;
+    let is_newest = lineage::grant_count(claim.lease.epoch) > lineage::grant_count(last_epoch)
+        && claims::holder(txn.connection, &issue)?.is_none();
     if is_newest {
         mark_finished(txn, &claim)?;
     }
@@ -123,7 +126,7 @@ fn past_horizon(txn: &WriteTxn<'_>) -> Result<i64> {
     Ok(statement.query_row([limit(last)], |row| row.get(0)).optional()?.unwrap_or(i64::MIN))
 }
 
-fn epoch_row(claim: &Claim) -> (String, i64, i64) {
-    let epoch = i64::try_from(claim.lease.epoch).expect("an epoch grows by one a grant and never gets so far");
+fn epoch_row(claim: &Claim, epoch: u64) -> (String, i64, i64) {
+    let epoch = i64::try_from(epoch).expect("an epoch grows by one a grant and never gets so far");
     (claim.repo.as_str().to_owned(), number(claim.issue_number), epoch)
 }

@@ -4,6 +4,8 @@
 //! begins behind all that the store it was made from can have given out meanwhile ([`leap`]), and a store whose contents
 //! were moved is marked: who goes on there would give out what is given out elsewhere.
 
+use std::time::Duration;
+
 use chrono::SecondsFormat;
 
 use super::columns::time;
@@ -16,6 +18,8 @@ use crate::store::postgres;
 /// Numbers for each second of the clock: a copy counts from the second in which it was made. Events would have to come
 /// faster, day and night, to reach into a later copy's, and no issue is granted as often.
 const STEP: i64 = 1_000_000;
+/// A clock is waited for that is behind what the copy counts from by no more: two that agree never are by as much.
+const CLOCK_BEHIND_MS_MAX: i64 = 10_000;
 const COUNTED_FROM: &str = "SELECT counted_from FROM lineage WHERE one = 1";
 const COUNT_FROM: &str = "UPDATE lineage SET counted_from = ?1 WHERE one = 1";
 const NEWEST_EPOCH: &str = "SELECT coalesce(max(epoch), 0) FROM lease_epochs";
@@ -53,7 +57,8 @@ impl Moved {
     pub(in crate::store) fn refusal(&self) -> Error {
         Error::Unavailable(format!(
             "all that was here was moved to {} at {}: use that (store.url and store.path say which is used), or go on \
-             here, without what was done there since, after `issuecommand store reopen`",
+             here, without what was done there since, after `issuecommand store reopen` (so also where nothing is there, \
+             because the move was broken off)",
             self.to,
             self.at.to_rfc3339_opts(SecondsFormat::Secs, true)
         ))
@@ -70,9 +75,10 @@ pub(super) fn refuse_if_moved(connection: &Connection) -> Result<()> {
     moved(connection)?.map_or(Ok(()), |moved| Err(moved.refusal()))
 }
 
-/// Marks a store as moved to `to`, by the clock of its database.
-pub(super) fn mark(connection: &Connection, to: &str) -> Result<()> {
-    connection.execute(MARK, params![to, roles::now(connection)?]).map(drop)
+/// Marks a store as moved to `to`, by the clock of its database. Answers the mark.
+pub(super) fn mark(connection: &Connection, to: &str) -> Result<Moved> {
+    connection.execute(MARK, params![to, roles::now(connection)?])?;
+    moved(connection)?.ok_or(Error::NoRow)
 }
 
 /// Takes the mark off.
@@ -81,10 +87,11 @@ pub(super) fn unmark(connection: &Connection) -> Result<()> {
 }
 
 /// Has `to`, which holds what `from` holds, count epochs and events behind all that either gave out or will. Leases
-/// keep their epochs: who holds one goes on.
+/// keep their epochs: who holds one goes on. Takes as long as the second has left in which it is done, so that the
+/// next copy is made in a later one.
 pub(super) fn leap(from: &Connection, to: &Connection) -> Result<()> {
     let newest_epoch: i64 = from.query_row(NEWEST_EPOCH, (), |row| row.get(0))?;
-    let given = events::last(from)?.max(newest_epoch).max(counted_from(from)?);
+    let given = events::last(from)?.max(newest_epoch).max(counted_from(from)?).max(counted_from(to)?);
     let floor = (given / STEP + 1).max(roles::now(to)? / 1000).saturating_mul(STEP);
     to.execute(COUNT_FROM, [floor])?;
     to.execute(EPOCHS_RAISE, ())?;
@@ -93,10 +100,23 @@ pub(super) fn leap(from: &Connection, to: &Connection) -> Result<()> {
     if let Connection::Postgres(_) = to {
         to.execute(postgres::LEAP, ())?;
     }
-    Ok(())
+    wait_until_behind(to, floor)
 }
 
-fn counted_from(connection: &Connection) -> Result<i64> {
+/// Waits until the clock of the database is past the second that `floor` is the number of.
+fn wait_until_behind(connection: &Connection, floor: i64) -> Result<()> {
+    loop {
+        let left_ms = (floor / STEP + 1).saturating_mul(1000) - roles::now(connection)?;
+        match u64::try_from(left_ms) {
+            Ok(left) if (1..=CLOCK_BEHIND_MS_MAX).contains(&left_ms) => std::thread::sleep(Duration::from_millis(left)),
+            // A clock that is far behind is not waited for: `docs/operations.md` says what that means.
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// Where a store counts from; 0 where it is no copy.
+pub(super) fn counted_from(connection: &Connection) -> Result<i64> {
     connection.query_row(COUNTED_FROM, (), |row| row.get(0))
 }
 
@@ -111,4 +131,16 @@ pub(super) fn begin_epochs(connection: &Connection, issue: &IssueRef) -> Result<
 pub(super) fn last_epoch(connection: &Connection, issue: &IssueRef) -> Result<u64> {
     let counted_from = u64::try_from(counted_from(connection)?).unwrap_or(0);
     Ok(claims::last_epoch(connection, issue)?.max(counted_from))
+}
+
+/// How many grants an epoch counts; the rest of it says where its store counts from.
+pub(super) fn grant_count(epoch: u64) -> u64 {
+    epoch % STEP.unsigned_abs()
+}
+
+/// The epoch behind which an issue goes on that two stores know: as many grants as either counted, from where the
+/// later copy counts.
+pub(super) fn newest_of(ours: u64, theirs: u64) -> u64 {
+    let begun = |epoch| epoch - grant_count(epoch);
+    begun(ours).max(begun(theirs)) + grant_count(ours).max(grant_count(theirs))
 }

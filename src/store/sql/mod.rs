@@ -17,6 +17,7 @@ pub(in crate::store) mod engine;
 mod events;
 mod follow_up_import;
 mod follow_ups;
+mod hand_over;
 mod history;
 mod import;
 mod issues;
@@ -53,6 +54,7 @@ use super::sqlite::{self, Opened};
 use super::{CommitObserver, StoreError};
 use crate::config::StoreConfig;
 
+pub use check::check;
 pub use copy::{Progress, backup, migrate, reopen, restore};
 pub use lineage::Moved;
 pub(in crate::store) use writer::Looker;
@@ -102,15 +104,12 @@ impl SqlStore {
         Self::on_postgres(config, observer)
     }
 
-    /// As [`SqlStore::open`], for a command beside servers. A PostgreSQL database is theirs: it is not brought up to
-    /// date for a command, and what is kept there is not measured by the command's configuration.
+    /// As [`SqlStore::open`], for a command. What is kept is measured by the configuration of servers, not by the
+    /// command's; and a PostgreSQL database is theirs, and not brought up to date for a command.
     ///
     /// # Errors
     /// As for [`SqlStore::open`], and when a PostgreSQL database is of another version.
     pub fn open_for_command(config: &StoreConfig, observer: Arc<dyn CommitObserver>) -> Result<Self, StoreError> {
-        if config.url.is_empty() {
-            return Self::on_sqlite(config, observer);
-        }
         let all_stays = StoreConfig {
             history_max_entries: usize::MAX,
             event_max_entries: usize::MAX,
@@ -119,6 +118,9 @@ impl SqlStore {
             delivery_max_entries: usize::MAX,
             ..config.clone()
         };
+        if config.url.is_empty() {
+            return Self::on_sqlite(&all_stays, observer);
+        }
         Self::on_postgres(&all_stays, observer)
     }
 
