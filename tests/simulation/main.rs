@@ -3,7 +3,7 @@
 //! swapped, the disk fills up and the process is killed, all as one seed draws it. An oracle judges every step.
 //!
 //! `cargo test --test simulation` runs as many seeds as take some seconds. For more:
-//! `SIMULATION_SEEDS=20000 cargo test --test simulation seeds_hold -- --nocapture`. A failure prints its seed, its last
+//! `SIMULATION_SEEDS=20000 cargo test --release --test simulation seeds_hold -- --nocapture`. A failure prints its seed, its last
 //! steps, and the command that runs that seed once more; the same seed does the same, to the byte.
 
 #![allow(clippy::unwrap_used)]

@@ -183,6 +183,9 @@ impl Run {
             let is_heard = is_heard && answer.is_some();
             Called { call, answer, at, is_heard }
         });
+        let called: Vec<_> = called.collect();
+        // At once: what GitHub says after a crash of the same step comes later.
+        called.iter().for_each(|call| self.note_words(call));
         self.called.extend(called);
         self.tell_calls();
     }

@@ -16,9 +16,6 @@ impl Run {
     pub fn judge(&mut self) -> Result<(), String> {
         self.life().pass(Duration::ZERO);
         let called = std::mem::take(&mut self.called);
-        for call in &called {
-            self.note_words(call);
-        }
         self.oracle.note_failure_at(self.life().seam.beat_failed_ms());
         for failed in called.iter().filter(|it| matches!(it.answer, Some(Answer::Failed { by_store: true, .. }))) {
             self.oracle.note_trouble(failed.at);
@@ -57,7 +54,7 @@ impl Run {
     }
 
     /// Words that came by a delivery.
-    fn note_words(&self, called: &Called) {
+    pub(super) fn note_words(&self, called: &Called) {
         let (issue, word) = match &called.call {
             Call::Deliver { issue } => (issue.issue_ref(), Word::of(issue)),
             Call::Forget { issue } => (issue.clone(), Word::gone()),
